@@ -1,0 +1,1 @@
+"""Neural-network potentials: committee, potential, and the ways to train it."""

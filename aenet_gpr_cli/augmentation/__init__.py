@@ -1,0 +1,1 @@
+"""Displaced copies of reference structures and their approximate energies."""

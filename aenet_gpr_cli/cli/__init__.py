@@ -1,0 +1,1 @@
+"""Commands: parse, load the configuration, call the stage."""

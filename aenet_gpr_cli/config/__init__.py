@@ -1,0 +1,1 @@
+"""One typed model per stage; the only place with defaults."""

@@ -1,0 +1,1 @@
+"""Error measures, and measurements of time and memory."""

@@ -1,0 +1,1 @@
+"""The stages: each reads artefacts, computes, and publishes one artefact."""

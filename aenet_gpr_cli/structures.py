@@ -1,0 +1,253 @@
+"""Structures and sets of structures with the same atoms, as plain numpy arrays.
+
+Everything that computes takes a `StructureSet`; everything that reads files makes `Structure`s and
+batches them. No file access here, and no dependence on ASE.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aenet_gpr_cli.errors import InputError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Pbc = tuple[bool, bool, bool]
+
+NOT_PERIODIC: Pbc = (False, False, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """One atomic structure with its reference energy and forces.
+
+    Attributes
+    ----------
+    species : tuple of str
+        Chemical symbols, one per atom.
+    positions : ndarray of shape (n_atoms, 3), Å
+    cell : ndarray of shape (3, 3), Å, or None
+        Lattice vectors as rows; None for an isolated structure.
+    pbc : tuple of three bool
+        Periodicity along each lattice vector.
+    energy : float or None, eV
+        Total energy.
+    forces : ndarray of shape (n_atoms, 3), eV/Å, or None
+        Physical forces, F = -dE/dR.
+    name : str
+        Where the structure came from; unique within a data set.
+    """
+
+    species: tuple[str, ...]
+    positions: FloatArray
+    cell: FloatArray | None = None
+    pbc: Pbc = NOT_PERIODIC
+    energy: float | None = None
+    forces: FloatArray | None = None
+    name: str = ""
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.species)
+
+    @property
+    def formula(self) -> str:
+        """Chemical formula in the order in which the species appear, for example ``O6C6H8``."""
+        return formula(self.species)
+
+
+@dataclass(frozen=True, slots=True)
+class StructureSet:
+    """Structures with the same species in the same order and the same periodicity.
+
+    Attributes
+    ----------
+    species : tuple of str
+        Chemical symbols, one per atom.
+    positions : ndarray of shape (n_structures, n_atoms, 3), Å
+    cells : ndarray of shape (n_structures, 3, 3), Å, or None
+    pbc : tuple of three bool
+    energies : ndarray of shape (n_structures,), eV, or None
+    forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å, or None
+    names : tuple of str
+        One unique name per structure.
+    """
+
+    species: tuple[str, ...]
+    positions: FloatArray
+    cells: FloatArray | None = None
+    pbc: Pbc = NOT_PERIODIC
+    energies: FloatArray | None = None
+    forces: FloatArray | None = None
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        n, atoms = len(self.positions), len(self.species)
+        for label, array, shape in (
+            ("positions", self.positions, (n, atoms, 3)),
+            ("cells", self.cells, (n, 3, 3)),
+            ("energies", self.energies, (n,)),
+            ("forces", self.forces, (n, atoms, 3)),
+        ):
+            if array is not None and array.shape != shape:
+                raise InputError(f"{label}: expected an array of shape {shape}, got {array.shape}")
+        if self.names and len(self.names) != n:
+            raise InputError(f"names: expected {n}, got {len(self.names)}")
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms per structure."""
+        return len(self.species)
+
+    @property
+    def formula(self) -> str:
+        """Chemical formula in the order in which the species appear."""
+        return formula(self.species)
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether any lattice direction is periodic."""
+        return any(self.pbc)
+
+    def select(self, indices: Sequence[int] | IntArray | slice) -> StructureSet:
+        """Return the structures at ``indices``, in that order.
+
+        Parameters
+        ----------
+        indices : sequence of int, or slice
+
+        Returns
+        -------
+        StructureSet
+        """
+        index = np.arange(len(self))[indices] if isinstance(indices, slice) else np.asarray(indices, int)
+        return replace(
+            self,
+            positions=self.positions[index],
+            cells=None if self.cells is None else self.cells[index],
+            energies=None if self.energies is None else self.energies[index],
+            forces=None if self.forces is None else self.forces[index],
+            names=tuple(self.names[i] for i in index) if self.names else (),
+        )
+
+    def structure(self, index: int) -> Structure:
+        """Return one structure.
+
+        Parameters
+        ----------
+        index : int
+
+        Returns
+        -------
+        Structure
+        """
+        return Structure(
+            species=self.species,
+            positions=self.positions[index],
+            cell=None if self.cells is None else self.cells[index],
+            pbc=self.pbc,
+            energy=None if self.energies is None else float(self.energies[index]),
+            forces=None if self.forces is None else self.forces[index],
+            name=self.names[index] if self.names else "",
+        )
+
+    @classmethod
+    def from_structures(cls, structures: Iterable[Structure]) -> StructureSet:
+        """Batch structures with the same species, order and periodicity.
+
+        Energies (forces) are kept only where every structure has them.
+
+        Parameters
+        ----------
+        structures : iterable of Structure
+
+        Returns
+        -------
+        StructureSet
+
+        Raises
+        ------
+        InputError
+            If there is no structure, or species or periodicity differ.
+        """
+        items = list(structures)
+        if not items:
+            raise InputError("expected at least one structure, got none")
+        first = items[0]
+        for item in items[1:]:
+            if item.species != first.species or item.pbc != first.pbc:
+                raise InputError(
+                    f"{item.name}: expected the atoms and periodicity of {first.name} "
+                    f"({first.formula}), got {item.formula}; group the structures into subsets first"
+                )
+        return cls(
+            species=first.species,
+            positions=np.array([s.positions for s in items], float).reshape(len(items), first.n_atoms, 3),
+            cells=_stack([s.cell for s in items]),
+            pbc=first.pbc,
+            energies=_stack([s.energy for s in items]),
+            forces=_stack([s.forces for s in items]),
+            names=tuple(s.name for s in items),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentedSet:
+    """Displaced copies of reference structures with approximate energies.
+
+    Attributes
+    ----------
+    structures : StructureSet
+        The copies; their energies are the labels, they carry no forces.
+    parents : tuple of str
+        Name of the reference structure of each copy.
+    copies : ndarray of int, shape (n_structures,)
+        Number of the copy within its parent, from 0.
+    sigma : ndarray of shape (n_structures,), eV, or None
+        Standard deviation of the label; None where the method has none.
+    label : str
+        Where the energies came from: ``gpr`` or ``taylor``.
+    """
+
+    structures: StructureSet
+    parents: tuple[str, ...]
+    copies: IntArray
+    sigma: FloatArray | None
+    label: str
+
+    def __len__(self) -> int:
+        return len(self.structures)
+
+
+def formula(species: Sequence[str]) -> str:
+    """Return the chemical formula in the order in which the species appear.
+
+    Parameters
+    ----------
+    species : sequence of str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> formula(("O", "C", "O", "H"))
+    'O2CH'
+    """
+    return "".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in Counter(species).items())
+
+
+def _stack(items: Sequence[FloatArray | float | None]) -> FloatArray | None:
+    if any(item is None for item in items):
+        return None
+    return np.array(items, float)

@@ -1,0 +1,1 @@
+"""Grouping of mixed data into homogeneous subsets, and sampling of training and test structures."""
