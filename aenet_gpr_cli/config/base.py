@@ -1,0 +1,23 @@
+"""What all configuration models share: strictness, and the types of common keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PositiveFloat = Annotated[float, Field(gt=0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class StrictModel(BaseModel):
+    """Refuse unknown keys and silent conversions between types; instances do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+class StageConfig(StrictModel):
+    """Keys that every stage has."""
+
+    seed: int = Field(0, ge=0, description="seed of all random choices of this stage")

@@ -1,0 +1,47 @@
+"""Configuration of `benchmark`: time per epoch and peak memory of the training modes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from aenet_gpr_cli.config.base import PositiveFloat, PositiveInt, StageConfig, StrictModel
+from aenet_gpr_cli.config.train_ann import NetworkConfig
+
+BenchmarkMode = Literal["energy_only", "gpr", "direct"]
+
+
+class CutoffPair(StrictModel):
+    """Radial and angular cutoff of one point."""
+
+    radial: PositiveFloat = Field(..., description="radial cutoff in Å")
+    angular: PositiveFloat = Field(..., description="angular cutoff in Å")
+
+
+class BenchmarkConfig(StageConfig):
+    """Train for a few epochs in a fresh process per point; measure time and peak memory."""
+
+    modes: list[BenchmarkMode] = Field(
+        default_factory=lambda: ["energy_only", "gpr", "direct"], min_length=1, description="training modes"
+    )
+    cutoffs: list[CutoffPair] = Field(
+        default_factory=lambda: [
+            CutoffPair(radial=6.5, angular=4.0),
+            CutoffPair(radial=8.5, angular=6.0),
+            CutoffPair(radial=10.5, angular=8.0),
+        ],
+        min_length=1,
+        description="cutoffs; the first is kept while the batch size varies",
+    )
+    batch_sizes: list[PositiveInt] = Field(
+        default_factory=lambda: [32, 64, 128, 256],
+        min_length=1,
+        description="batch sizes; the first is kept while the cutoff varies",
+    )
+    n_copies: PositiveInt = Field(36, description="M of the gpr mode")
+    displacement: PositiveFloat = Field(0.034, description="δ of the gpr mode in Å")
+    n_members: PositiveInt = Field(1, description="members of the committee")
+    n_epochs: PositiveInt = Field(3, description="epochs timed per point, after one that is not")
+    max_structures: PositiveInt | None = Field(None, description="use at most this many training structures")
+    network: NetworkConfig = Field(default_factory=NetworkConfig, description="descriptor orders and layers")

@@ -1,0 +1,53 @@
+"""Configuration of `fit-gpr`: one Gaussian process on energies and forces per subset."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from aenet_gpr_cli.config.base import PositiveFloat, PositiveInt, StageConfig, StrictModel
+
+
+class LengthScaleSearch(StrictModel):
+    """How a length scale is chosen from a grid, with training data only."""
+
+    n_structures: PositiveInt = Field(
+        60, description="structures (a seeded choice) on which the log marginal likelihood is compared"
+    )
+
+
+class FitGprConfig(StageConfig):
+    """Fit a full GP on energies and forces for each subset."""
+
+    descriptor: Literal["inverse_distance", "cartesian"] = Field(
+        "inverse_distance", description="global descriptor: inverse distances of all pairs, or Cartesian coordinates"
+    )
+    kernel: Literal["squared_exponential", "matern52"] = Field(
+        "squared_exponential", description="kernel (covariance function)"
+    )
+    length_scale: PositiveFloat | list[PositiveFloat] = Field(
+        default_factory=lambda: [0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8],
+        description="length scale in units of the descriptor (1/Å or Å); a list is searched by log marginal likelihood",
+    )
+    length_scale_search: LengthScaleSearch = Field(
+        default_factory=LengthScaleSearch, description="settings of that search"
+    )
+    noise_std_energy: PositiveFloat = Field(
+        1e-4, description="noise of the energies, as a fraction of signal_std"
+    )
+    noise_std_force: PositiveFloat = Field(
+        1e-4, description="noise of the forces, as a fraction of signal_std per Å"
+    )
+    solver: Literal["auto", "cholesky", "conjugate_gradient"] = Field(
+        "auto", description="auto: Cholesky while the matrix fits into max_memory_gib"
+    )
+    max_memory_gib: PositiveFloat = Field(16.0, description="memory that a fit may take, in GiB")
+    subsets: list[str] | None = Field(None, description="fit only these subsets; default: all")
+
+    @field_validator("length_scale")
+    @classmethod
+    def _not_empty(cls, value: float | list[float]) -> float | list[float]:
+        if isinstance(value, list) and not value:
+            raise ValueError("expected a number or a list with at least one number")
+        return value

@@ -1,0 +1,211 @@
+"""From YAML text to typed models, with messages that name the key and what to write instead.
+
+The YAML is read by a safe loader made strict: duplicate keys are refused, `1e-6` is a number, and only
+`true` and `false` are booleans (so `No` stays nobelium).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from aenet_gpr_cli.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe loader with YAML 1.2 scalars and without duplicate keys."""
+
+
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: dict[Any, Any] = {}
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            line = key_node.start_mark.line + 1
+            raise ConfigError(f"line {line}: key {key!r} is given twice (first in line {seen[key]}); keep one")
+        seen[key] = key_node.start_mark.line + 1
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_StrictLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"^[-+]?[0-9]+$", "-+0123456789"),
+    ("float", r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+    ("null", r"^(?:~|null|Null|NULL|)$", "~nN\0"),
+    ("merge", r"^(?:<<)$", "<"),
+):
+    _StrictLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), [*_first, ""] if _tag == "null" else list(_first)
+    )
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """Read YAML text strictly.
+
+    Parameters
+    ----------
+    text : str
+    source : str
+        Named in messages.
+
+    Returns
+    -------
+    object
+        Mappings, lists and scalars.
+
+    Raises
+    ------
+    ConfigError
+        If the text is not YAML, or a key is given twice.
+    """
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # a subclass of SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}:{mark.line + 1}" if mark else source
+        raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    except (RecursionError, ValueError, TypeError) as error:
+        raise ConfigError(f"{source}: not a usable configuration: {error}") from error
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read a YAML file whose top level is a mapping.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or holds something else.
+    """
+    try:
+        data = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected keys and values, got {type(data).__name__}")
+    return data
+
+
+def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return ``data`` with ``key.sub=value`` settings of the command line; they win.
+
+    Parameters
+    ----------
+    data : mapping
+    overrides : iterable of str
+        Values are read as YAML.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ConfigError
+        If a setting has no ``=`` or goes through a value that is no mapping.
+    """
+    result: dict[str, Any] = dict(data)
+    for item in overrides:
+        path, equals, text = item.partition("=")
+        if not equals or not path.strip():
+            raise ConfigError(f"--set {item}: expected key=value, for example --set displacement=0.021")
+        keys = path.strip().split(".")
+        level = result
+        for key in keys[:-1]:
+            child = level.get(key)
+            if child is not None and not isinstance(child, dict):
+                raise ConfigError(f"--set {item}: {key} is a value, not a group of keys")
+            level[key] = dict(child or {})
+            level = level[key]
+        level[keys[-1]] = parse_yaml(text, f"--set {item}")
+    return result
+
+
+def build(model: type[Model], data: Mapping[str, Any], source: str) -> Model:
+    """Validate ``data`` and return the typed configuration.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+    data : mapping
+    source : str
+        Named in messages.
+
+    Returns
+    -------
+    BaseModel
+
+    Raises
+    ------
+    ConfigError
+        With one line per problem: dotted key, what was expected, what was found, and the nearest known key.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = list(dict.fromkeys(_explain(model, problem) for problem in error.errors()))
+        raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from error
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    path = [part for part in problem["loc"] if not _is_type_label(part)]
+    dotted = ".".join(str(part) for part in path)
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(model, path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
+        return f"unknown key {dotted!r}; {hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if problem["type"] == "missing":
+        return f"{dotted}: this key is required"
+    got = problem.get("input")
+    if isinstance(got, dict | list):
+        return f"{dotted}: {message}" if dotted else message
+    return f"{dotted}: {message}, got {got!r}"
+
+
+def _is_type_label(part: Any) -> bool:
+    # pydantic adds the member of a union to the path, for example 'list[constrained-float]'
+    return isinstance(part, str) and (part in ("int", "float", "str") or "[" in part or "constrained" in part)
+
+
+def _known_keys(model: type[BaseModel], path: Iterable[Any]) -> list[str]:
+    current: Any = model
+    for part in path:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            current = current.model_fields[part].annotation
+        else:  # dict[str, Model] or list[Model]
+            current = get_args(current)[-1] if get_args(current) else current
+        for candidate in get_args(current):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel) and part is not None:
+                current = candidate if not isinstance(part, int) and _is_optional(current) else current
+    if not (isinstance(current, type) and issubclass(current, BaseModel)):
+        inner = [a for a in get_args(current) if isinstance(a, type) and issubclass(a, BaseModel)]
+        current = inner[0] if inner else model
+    return list(current.model_fields)
+
+
+def _is_optional(annotation: Any) -> bool:
+    return type(None) in get_args(annotation)

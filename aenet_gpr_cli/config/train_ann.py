@@ -1,0 +1,81 @@
+"""Configuration of `train-ann`: descriptor, network, committee, mode and optimiser."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from aenet_gpr_cli.config.base import Fraction, PositiveFloat, PositiveInt, StageConfig, StrictModel
+
+Mode = Literal["energy_only", "taylor", "gpr", "direct"]
+
+
+class NetworkConfig(StrictModel):
+    """Chebyshev descriptor of the atomic environment, and one multilayer perceptron per species."""
+
+    radial_cutoff: PositiveFloat = Field(6.5, description="radial cutoff in Å")
+    radial_order: int = Field(12, ge=0, description="highest radial Chebyshev order")
+    angular_cutoff: PositiveFloat = Field(4.0, description="angular cutoff in Å")
+    angular_order: int = Field(4, ge=-1, description="highest angular Chebyshev order; -1: radial only")
+    species: list[str] | None = Field(
+        None, description="order of the species, which sets their weights; default: alphabetical"
+    )
+    hidden: list[PositiveInt] = Field(default_factory=lambda: [10, 10], description="nodes of the hidden layers")
+    activation: Literal["tanh", "sigmoid", "linear", "mtanh", "twist"] = Field("tanh", description="ænet's names")
+
+    @model_validator(mode="after")
+    def _angular_within_radial(self) -> NetworkConfig:
+        if self.angular_order >= 0 and self.angular_cutoff > self.radial_cutoff:
+            raise ValueError(
+                f"expected angular_cutoff <= radial_cutoff, got {self.angular_cutoff} > {self.radial_cutoff}"
+            )
+        return self
+
+
+class AdamWConfig(StrictModel):
+    """AdamW: the paper's optimiser."""
+
+    learning_rate: PositiveFloat = Field(1e-3, description="learning rate (the paper: 1e-4)")
+    weight_decay: float = Field(1e-3, ge=0, description="decoupled weight decay")
+    batch_size: PositiveInt = Field(32, description="structures per batch (the paper: 32; 256 for augmented sets)")
+    epochs: PositiveInt = Field(2000, description="at most this many passes over the data")
+    patience: PositiveInt = Field(300, description="stop after this many epochs without a better validation error")
+    schedule: Literal["constant", "cosine"] = Field("cosine", description="learning rate over the epochs")
+
+
+class LevenbergMarquardtConfig(StrictModel):
+    """Levenberg-Marquardt: few iterations, each a linear least-squares problem in all weights."""
+
+    iterations: PositiveInt = Field(150, description="at most this many accepted steps")
+    initial_damping: PositiveFloat = Field(1e-1, description="damping of the first step")
+    weight_decay: float = Field(1e-8, ge=0, description="quadratic penalty on the weights")
+    patience: PositiveInt = Field(20, description="stop after this many steps without a better validation error")
+    block_size: PositiveInt = Field(1024, description="structures per block of the Jacobian: bounds the memory")
+
+
+class TrainAnnConfig(StageConfig):
+    """Train a committee of neural-network potentials in one of four modes."""
+
+    mode: Mode = Field(
+        "gpr",
+        description="energy_only: reference energies; gpr, taylor: with augmented energies; direct: with forces",
+    )
+    network: NetworkConfig = Field(default_factory=NetworkConfig, description="descriptor and layers")
+    n_members: PositiveInt = Field(1, description="size of the committee")
+    optimiser: Literal["levenberg_marquardt", "adamw"] = Field(
+        "levenberg_marquardt", description="which optimiser"
+    )
+    adamw: AdamWConfig = Field(default_factory=AdamWConfig, description="settings of AdamW")
+    levenberg_marquardt: LevenbergMarquardtConfig = Field(
+        default_factory=LevenbergMarquardtConfig, description="settings of Levenberg-Marquardt"
+    )
+    validation_fraction: Fraction = Field(
+        0.1, description="share of the training structures, with their copies, kept for early stopping"
+    )
+    atomic_energies: dict[str, float] | None = Field(
+        None, description="reference energy per species in eV; default: least squares"
+    )
+    alpha: float = Field(0.3, ge=0, le=1, description="α, weight of the force loss in direct force training")
+    force_fraction: float = Field(1.0, gt=0, le=1, description="share of the forces used in direct force training")
+    subsets: list[str] | None = Field(None, description="train on these subsets only; default: all")

@@ -1,0 +1,103 @@
+"""Configuration of a whole workflow: all stages, with variants of augmentation and training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from aenet_gpr_cli.config.augment import AugmentConfig
+from aenet_gpr_cli.config.base import StrictModel
+from aenet_gpr_cli.config.benchmark import BenchmarkConfig
+from aenet_gpr_cli.config.evaluate import EvaluateConfig
+from aenet_gpr_cli.config.fit_gpr import FitGprConfig
+from aenet_gpr_cli.config.split import SplitConfig
+from aenet_gpr_cli.config.train_ann import TrainAnnConfig
+
+STAGES_WITH_SEED = ("split", "fit_gpr", "augment", "train_ann", "evaluate", "benchmark")
+
+
+class TrainVariant(TrainAnnConfig):
+    """One training of a workflow."""
+
+    augmented: str | None = Field(
+        None, description="which augmentation variant supplies the copies; default: the one named like the mode"
+    )
+
+
+class WorkflowConfig(StrictModel):
+    """All stages of one case.
+
+    `augment` and `train_ann` map names of variants to settings. A variant called `defaults` is not run:
+    the others start from it.
+    """
+
+    name: str = Field(..., pattern=r"^[A-Za-z0-9_.-]+$", description="name of the case, used for its folder")
+    seed: int = Field(0, ge=0, description="seed of every stage that has none of its own")
+    split: SplitConfig = Field(..., description="see split")
+    fit_gpr: FitGprConfig | None = Field(None, description="see fit-gpr; leave out for runs without a GP")
+    augment: dict[str, AugmentConfig] = Field(default_factory=dict, description="variants of augment")
+    train_ann: dict[str, TrainVariant] = Field(default_factory=dict, description="variants of train-ann")
+    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="see evaluate")
+    benchmark: BenchmarkConfig | None = Field(None, description="see benchmark; left out: not run")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        for stage in ("augment", "train_ann"):
+            if isinstance(data.get(stage), dict):
+                data[stage] = expand_variants(data[stage])
+        for stage in STAGES_WITH_SEED:
+            data = _pass_seed(data, stage)
+        return data
+
+    @model_validator(mode="after")
+    def _variants_fit(self) -> WorkflowConfig:
+        for name, variant in self.augment.items():
+            if variant.method == "gpr" and self.fit_gpr is None:
+                raise ValueError(f"augment.{name}: method gpr needs the section fit_gpr")
+        for name, training in self.train_ann.items():
+            source = self.source_of(training)
+            if source is not None and source not in self.augment:
+                known = ", ".join(self.augment) or "none"
+                raise ValueError(
+                    f"train_ann.{name}: needs the augmentation variant {source!r}; known: {known}. "
+                    f"Name one with train_ann.{name}.augmented"
+                )
+        return self
+
+    def source_of(self, variant: TrainVariant) -> str | None:
+        """Return the augmentation variant that a training reads, or None."""
+        if variant.mode in ("energy_only", "direct"):
+            return variant.augmented
+        return variant.augmented or variant.mode
+
+
+def expand_variants(section: dict[str, Any]) -> dict[str, Any]:
+    """Merge the entry ``defaults`` into every other entry; nested mappings merge key by key."""
+    defaults = section.get("defaults") or {}
+    return {name: _merge(defaults, value or {}) for name, value in section.items() if name != "defaults"}
+
+
+def _merge(base: Any, top: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(top, dict)):
+        return top
+    return {key: _merge(base[key], top[key]) if key in base and key in top else top.get(key, base.get(key))
+            for key in {**base, **top}}
+
+
+def _pass_seed(data: dict[str, Any], stage: str) -> dict[str, Any]:
+    section, seed = data.get(stage), data.get("seed")
+    if seed is None or not isinstance(section, dict):
+        return data
+    if stage in ("augment", "train_ann"):
+        section = {k: {"seed": seed, **v} if isinstance(v, dict) else v for k, v in section.items()}
+    else:
+        section = {"seed": seed, **section}
+    return {**data, stage: section}
+
+
+__all__ = ["TrainVariant", "ValidationError", "WorkflowConfig", "expand_variants"]

@@ -1,0 +1,133 @@
+"""Structure sets and augmented sets in HDF5 groups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.artefact import open_artefact, read_optional, read_strings, write_field
+from aenet_gpr_cli.structures import AugmentedSet, Pbc, StructureSet
+
+PARTS = ("train", "test")
+
+
+def write_structures(group: h5py.Group, structures: StructureSet) -> None:
+    """Store a structure set.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    structures : StructureSet
+    """
+    write_field(group, "species", structures.species)
+    write_field(group, "positions", structures.positions)
+    write_field(group, "pbc", np.array(structures.pbc))
+    write_field(group, "names", structures.names)
+    for name in ("cells", "energies", "forces"):
+        values = getattr(structures, name)
+        if values is not None:
+            write_field(group, name, values)
+
+
+def read_structures(group: h5py.Group) -> StructureSet:
+    """Read a structure set.
+
+    Parameters
+    ----------
+    group : h5py.Group
+
+    Returns
+    -------
+    StructureSet
+    """
+    a, b, c = (bool(flag) for flag in group["pbc"][()])
+    pbc: Pbc = (a, b, c)
+    return StructureSet(
+        species=read_strings(group, "species"),
+        positions=group["positions"][()],
+        cells=read_optional(group, "cells"),
+        pbc=pbc,
+        energies=read_optional(group, "energies"),
+        forces=read_optional(group, "forces"),
+        names=read_strings(group, "names"),
+    )
+
+
+def write_augmented(group: h5py.Group, augmented: AugmentedSet) -> None:
+    """Store an augmented set.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    augmented : AugmentedSet
+    """
+    write_structures(group, augmented.structures)
+    write_field(group, "parents", augmented.parents)
+    write_field(group, "copies", augmented.copies)
+    if augmented.sigma is not None:
+        write_field(group, "sigma", augmented.sigma)
+    group.attrs["label"] = augmented.label
+
+
+def read_augmented(group: h5py.Group) -> AugmentedSet:
+    """Read an augmented set.
+
+    Parameters
+    ----------
+    group : h5py.Group
+
+    Returns
+    -------
+    AugmentedSet
+    """
+    return AugmentedSet(
+        structures=read_structures(group),
+        parents=read_strings(group, "parents"),
+        copies=group["copies"][()],
+        sigma=read_optional(group, "sigma"),
+        label=str(group.attrs["label"]),
+    )
+
+
+def load_split(path: Path, part: str) -> dict[str, StructureSet]:
+    """Read the training or the test structures of a split, by subset.
+
+    Parameters
+    ----------
+    path : Path
+    part : str
+        ``train`` or ``test``.
+
+    Returns
+    -------
+    dict of str to StructureSet
+        Subsets without structures in this part are left out.
+
+    Raises
+    ------
+    InputError
+        If the file is no split, or has no structure in this part.
+    """
+    with open_artefact(path, "split") as file:
+        sets = {name: read_structures(group) for name, group in file[part].items()}
+    if not sets:
+        raise InputError(f"{path}: expected {part} structures, got none; change train or test of split")
+    return sets
+
+
+def load_augmented(path: Path) -> dict[str, AugmentedSet]:
+    """Read the augmented sets of an artefact, by subset.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict of str to AugmentedSet
+    """
+    with open_artefact(path, "augment") as file:
+        return {name: read_augmented(group) for name, group in file["subsets"].items()}
