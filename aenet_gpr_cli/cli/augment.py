@@ -1,0 +1,30 @@
+"""`aenet-gpr augment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aenet_gpr_cli.cli.options import EXISTING, gather, load_stage_config, run_stage, stage_options
+
+
+@click.command("augment")
+@click.argument("split", type=EXISTING)
+@click.argument("gpr", type=EXISTING, required=False)
+@stage_options("augmented.h5")
+@gather
+def command(split: Path, gpr: Path | None, options: dict[str, Any]) -> None:
+    """Displace each training structure M times by δ and label the copies with energies.
+
+    SPLIT is the output of `split`, GPR that of `fit-gpr` (not needed for method: taylor).
+
+    \b
+    aenet-gpr augment split.h5 gpr.h5 --set displacement=0.034 --set n_copies=36 -o augmented.h5
+    """
+    from aenet_gpr_cli.config.augment import AugmentConfig
+    from aenet_gpr_cli.stages import augment
+
+    config, _ = load_stage_config(AugmentConfig, "augment", options)
+    run_stage(options, lambda context: augment.run(config, split, gpr, options["output"], context))

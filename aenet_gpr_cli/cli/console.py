@@ -1,0 +1,116 @@
+"""What the user sees: log lines, a progress bar on a terminal or plain lines in a log, tables."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def set_up_logging(verbosity: int) -> None:
+    """Send log lines to standard error: -1 warnings only, 0 information, 1 everything.
+
+    Parameters
+    ----------
+    verbosity : int
+    """
+    level = {-1: logging.WARNING, 0: logging.INFO}.get(verbosity, logging.DEBUG)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.addFilter(_plain_information)
+    logger = logging.getLogger("aenet_gpr_cli")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def _plain_information(record: logging.LogRecord) -> bool:
+    record.levelname = record.levelname.lower()
+    return True
+
+
+class ProgressReport:
+    """Progress of the current piece of work; a context manager whose instance is called.
+
+    On a terminal a bar is shown; elsewhere a line every ten seconds and at the end.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self._bar: Any = None
+        self._task: Any = None
+        self._message = ""
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> ProgressReport:
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+                TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        """Report that ``done`` of ``total`` steps are finished."""
+        if self.quiet:
+            return
+        if self._bar is not None:
+            # a message may carry changing numbers after a colon; the part before it names the work
+            name = message.partition(":")[0]
+            if self._task is None or name != self._message:
+                if self._task is not None:
+                    self._bar.remove_task(self._task)
+                self._task, self._message = self._bar.add_task(message, total=total), name
+            self._bar.update(self._task, completed=done, total=total, description=message)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            print(f"{message} {done}/{total}", file=sys.stderr, flush=True)
+
+
+def show(summary: Any, quiet: bool = False) -> None:
+    """Print the table of a stage to standard output, warnings included.
+
+    Parameters
+    ----------
+    summary : Summary
+    quiet : bool
+        Print nothing.
+    """
+    if quiet:
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(summary.title, style="bold", markup=False)
+    if summary.rows:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for number, column in enumerate(summary.columns):
+            table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
+        for row in summary.rows:
+            table.add_row(*(str(cell) for cell in row))
+        console.print(table)
+    for note in summary.notes:
+        console.print(note, markup=False, soft_wrap=True)

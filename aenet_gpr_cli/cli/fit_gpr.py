@@ -1,0 +1,29 @@
+"""`aenet-gpr fit-gpr`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aenet_gpr_cli.cli.options import EXISTING, gather, load_stage_config, run_stage, stage_options
+
+
+@click.command("fit-gpr")
+@click.argument("split", type=EXISTING)
+@stage_options("gpr.h5")
+@gather
+def command(split: Path, options: dict[str, Any]) -> None:
+    """Fit a full Gaussian process to energies and forces of each subset.
+
+    SPLIT is the output of `split`; only its training structures are used.
+
+    \b
+    aenet-gpr fit-gpr split.h5 -o gpr.h5
+    """
+    from aenet_gpr_cli.config.fit_gpr import FitGprConfig
+    from aenet_gpr_cli.stages import fit_gpr
+
+    config, _ = load_stage_config(FitGprConfig, "fit_gpr", options)
+    run_stage(options, lambda context: fit_gpr.run(config, split, options["output"], context))

@@ -1,0 +1,111 @@
+"""The command group: commands are imported when called, errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+from aenet_gpr_cli import __version__
+from aenet_gpr_cli.errors import AenetGprError
+
+# command: (module, one line of help); the module is imported only when the command runs
+COMMANDS = {
+    "split": "Read structures, group them into subsets, divide into training and test.",
+    "fit-gpr": "Fit a Gaussian process to energies and forces of each subset.",
+    "augment": "Displace reference structures and label the copies with energies.",
+    "train-ann": "Train a committee of neural-network potentials.",
+    "evaluate": "Compare all models with the test structures.",
+    "benchmark": "Measure time per epoch and peak memory of the training modes.",
+    "run": "Run a whole workflow; finished stages are skipped.",
+    "fetch": "Bring the published data sets.",
+}
+TRACEBACK_FILE = "aenet-gpr-traceback.log"
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"aenet_gpr_cli.cli.{cmd_name.replace('-', '_')}")
+        return module.command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="aenet-gpr")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """From a few first-principles energies and forces to a neural-network potential.
+
+    Structures are divided (split), a Gaussian process learns energies and forces (fit-gpr), labels many
+    displaced copies (augment), and a neural network is trained on energies only (train-ann). All models are
+    compared on structures that training never saw (evaluate). Each command reads and writes HDF5 artefacts;
+    `aenet-gpr run WORKFLOW.yaml` does everything.
+
+    Exit codes: 0 ok, 2 bad input or configuration, 3 numerical failure, 4 not enough resources,
+    75 interrupted and resumable.
+    """
+    if debug:
+        os.environ["AENET_GPR_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line and turn errors into exit codes."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except AenetGprError as error:
+        _say(error)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted; what was finished before is kept, run the same command again", file=sys.stderr)
+        sys.exit(75)
+    except MemoryError as error:
+        print(f"error: not enough memory ({error}); lower max_memory_gib or use fewer structures", file=sys.stderr)
+        sys.exit(4)
+    except Exception:
+        _say_bug()
+        sys.exit(1)
+
+
+def _say(error: AenetGprError) -> None:
+    if os.environ.get("AENET_GPR_DEBUG"):
+        traceback.print_exc()
+    print(f"error: {error}", file=sys.stderr)
+
+
+def _say_bug() -> None:
+    text = traceback.format_exc()
+    if os.environ.get("AENET_GPR_DEBUG"):
+        print(text, file=sys.stderr)
+    try:
+        Path(TRACEBACK_FILE).write_text(text)
+        where = f"the traceback is in {TRACEBACK_FILE}"
+    except OSError:
+        where = "run again with --debug for the traceback"
+    last = text.strip().splitlines()[-1]
+    print(f"error: this is a bug in aenet-gpr, please report it: {last} ({where})", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""What all stages share: progress, the table at the end, and doing nothing when nothing has changed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.artefact import Job, is_current, read_summary, sha256_of
+
+Progress = Callable[[int, int, str], None]
+log = logging.getLogger("aenet_gpr_cli")
+
+
+def no_progress(done: int, total: int, message: str) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """How a stage talks to the outside.
+
+    Attributes
+    ----------
+    progress : callable
+        Called with (done, total, message) during long work.
+    dry_run : bool
+        Say what would be done and write nothing.
+    force : bool
+        Run even if the output is up to date.
+    """
+
+    progress: Progress = no_progress
+    dry_run: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The short table that a stage ends with.
+
+    Attributes
+    ----------
+    title : str
+    columns : sequence of str
+    rows : sequence of sequences of str
+    notes : sequence of str
+        Lines under the table: warnings and what was written.
+    """
+
+    title: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def to_json(self) -> str:
+        """Return the table as JSON, for storage in an artefact."""
+        return json.dumps(
+            {"title": self.title, "columns": self.columns, "rows": self.rows, "notes": self.notes}
+        )
+
+
+def make_job(kind: str, config: BaseModel, inputs: Mapping[str, Path], hashes: Mapping[str, str] | None = None) -> Job:
+    """Return the job of a stage.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the stage.
+    config : BaseModel
+        Resolved configuration.
+    inputs : mapping of str to Path
+        Input artefacts; each is hashed.
+    hashes : mapping of str to str, optional
+        Hashes of other inputs.
+
+    Returns
+    -------
+    Job
+    """
+    found: dict[str, str] = dict(hashes or {})
+    for name, path in inputs.items():
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; it is the {name} that {kind} needs")
+        found[name] = sha256_of(path)
+    return Job(kind=kind, config=config.model_dump(mode="json"), inputs=found)
+
+
+def up_to_date(output: Path, job: Job, context: Context) -> Summary | None:
+    """Return the stored table when there is nothing to do, otherwise None.
+
+    Parameters
+    ----------
+    output : Path
+    job : Job
+    context : Context
+
+    Returns
+    -------
+    Summary or None
+    """
+    if context.force or not is_current(output, job):
+        return None
+    stored: dict[str, Any] = read_summary(output)
+    return Summary(
+        title=f"{stored.get('title', job.kind)} (up to date)",
+        columns=stored.get("columns", ()),
+        rows=stored.get("rows", ()),
+        notes=stored.get("notes", ()),
+    )
+
+
+def planned(kind: str, output: Path, lines: Sequence[str]) -> Summary:
+    """Return the table of a dry run.
+
+    Parameters
+    ----------
+    kind : str
+    output : Path
+    lines : sequence of str
+        What would be done.
+
+    Returns
+    -------
+    Summary
+    """
+    return Summary(title=f"{kind}: dry run, nothing written", notes=[*lines, f"would write {output}"])
