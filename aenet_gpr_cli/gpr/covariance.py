@@ -1,0 +1,322 @@
+"""Covariances of energies and energy gradients. The only place that orders rows.
+
+Rows are [E of all structures; ∂E/∂R of structure 1; ∂E/∂R of structure 2; …] with ∂E/∂R = -F, so a set of n
+structures of N atoms has n(1+3N) rows. Everything has unit signal variance. With d = x_i - x_j:
+
+    cov(E_i, E_j)   = k
+    cov(E_i, ∂E_j)  = k1 dᵀJ_j
+    cov(∂E_i, ∂E_j) = J_iᵀ (k1 - k2 d dᵀ) J_j
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.base import Descriptor, Index, Linearization
+from aenet_gpr_cli.gpr.kernels import Kernel
+from aenet_gpr_cli.structures import FloatArray
+
+PRODUCT_BLOCK = (
+    512  # structures per row block of a matrix-free product: bounds its memory at 6 * 512 * n numbers
+)
+
+
+def n_rows(n_structures: int, n_atoms: int) -> int:
+    """Return the number of observations n(1+3N).
+
+    Parameters
+    ----------
+    n_structures, n_atoms : int
+
+    Returns
+    -------
+    int
+    """
+    return n_structures * (1 + 3 * n_atoms)
+
+
+def stack_rows(energies: FloatArray, gradients: FloatArray) -> FloatArray:
+    """Order energies and gradients as the rows of the covariance.
+
+    Parameters
+    ----------
+    energies : ndarray of shape (n_structures,)
+    gradients : ndarray of shape (n_structures, n_atoms, 3)
+        ∂E/∂R = -F.
+
+    Returns
+    -------
+    ndarray of shape (n_structures * (1 + 3 * n_atoms),)
+    """
+    return np.concatenate([energies, gradients.ravel()])
+
+
+def split_rows(rows: FloatArray, n_structures: int) -> tuple[FloatArray, FloatArray]:
+    """Undo `stack_rows`.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_structures * (1 + 3 * n_atoms),)
+    n_structures : int
+
+    Returns
+    -------
+    energies : ndarray of shape (n_structures,)
+    gradients : ndarray of shape (n_structures, n_atoms, 3)
+    """
+    return rows[:n_structures], rows[n_structures:].reshape(n_structures, -1, 3)
+
+
+def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return |x_i - y_j|² by one matrix product.
+
+    Parameters
+    ----------
+    x : ndarray of shape (m, n_features)
+    y : ndarray of shape (n, n_features)
+        Both centred on the same origin: large offsets cost digits.
+
+    Returns
+    -------
+    ndarray of shape (m, n), never negative
+    """
+    d2 = x @ y.T
+    d2 *= -2.0
+    d2 += np.einsum("ip,ip->i", x, x)[:, None]
+    d2 += np.einsum("jp,jp->j", y, y)[None, :]
+    return np.maximum(d2, 0.0, out=d2)
+
+
+@dataclass(frozen=True, slots=True)
+class Covariance:
+    """Covariance matrix K of the energies and gradients of a set of structures, never stored here.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    points : Linearization
+        Descriptor and Jacobian products at the structures.
+    origin : ndarray of shape (n_features,)
+        Subtracted from the descriptors.
+    n_atoms : int
+    """
+
+    kernel: Kernel
+    points: Linearization
+    origin: FloatArray
+    n_atoms: int
+
+    @classmethod
+    def of(cls, kernel: Kernel, descriptor: Descriptor, positions: FloatArray) -> Covariance:
+        """Return the covariance of the structures at ``positions``.
+
+        Parameters
+        ----------
+        kernel : Kernel
+        descriptor : Descriptor
+        positions : ndarray of shape (n_structures, n_atoms, 3), Å
+
+        Returns
+        -------
+        Covariance
+        """
+        points = descriptor.linearize(positions)
+        return cls(kernel, points, points.values.mean(axis=0), positions.shape[1])
+
+    @property
+    def x(self) -> FloatArray:
+        """Centred descriptors, shape (n_structures, n_features)."""
+        return self.points.values - self.origin
+
+    @property
+    def n_structures(self) -> int:
+        """Number of structures."""
+        return len(self.points.values)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, n(1+3N)."""
+        return n_rows(self.n_structures, self.n_atoms)
+
+    def select(self, index: Index) -> Covariance:
+        """Return the covariance of the structures ``index`` alone, with the same origin.
+
+        Parameters
+        ----------
+        index : slice or ndarray of int
+
+        Returns
+        -------
+        Covariance
+        """
+        return Covariance(self.kernel, self.points.select(index), self.origin, self.n_atoms)
+
+    def noise_variances(self, noise_energy: float, noise_force: float) -> FloatArray:
+        """Return the diagonal of the noise covariance.
+
+        Parameters
+        ----------
+        noise_energy : float
+            Noise standard deviation of an energy, relative to the signal standard deviation, dimensionless.
+        noise_force : float
+            The same for a force component, 1/Å.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+        """
+        n = self.n_structures
+        return np.concatenate([np.full(n, noise_energy**2), np.full(self.n_rows - n, noise_force**2)])
+
+    def dense(self) -> FloatArray:
+        """Return K in full storage with only its lower triangle set.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_rows), C order
+            Zeros above the diagonal blocks of structures.
+
+        Notes
+        -----
+        n_rows² numbers, filled in place; temporary memory is one row of blocks and the dense Jacobian.
+        """
+        matrix = np.zeros((self.n_rows, self.n_rows))
+        self._fill(matrix, self, lower=True)
+        return matrix
+
+    def columns(self, index: Index) -> FloatArray:
+        """Return the columns of K that belong to the structures ``index``.
+
+        Parameters
+        ----------
+        index : slice or ndarray of int
+
+        Returns
+        -------
+        ndarray of shape (n_rows, m * (1 + 3 * n_atoms))
+            Columns ordered as the rows of ``select(index)``.
+        """
+        other = self.select(index)
+        matrix = np.empty((self.n_rows, other.n_rows))
+        self._fill(matrix, other, lower=False)
+        return matrix
+
+    def energy_columns(self, x: FloatArray) -> FloatArray:
+        """Return the covariance of all rows with the energies of new structures.
+
+        cov(∂E_i, E_*) = -k1 J_iᵀ(x_i - x_*); needs no Jacobian of the new structures.
+
+        Parameters
+        ----------
+        x : ndarray of shape (m, n_features)
+            Descriptors of the new structures, not centred.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, m)
+        """
+        n, own = self.n_structures, self.x
+        k, k1, _ = self.kernel(squared_distances(own, x - self.origin))
+        out = np.empty((self.n_rows, len(x)))
+        out[:n] = k
+        for column in range(len(x)):
+            pull = k1[:, column, None] * ((x[column] - self.origin) - own)
+            out[n:, column] = self.points.vjp(pull).ravel()
+        return out
+
+    def product(self, vectors: FloatArray) -> FloatArray:
+        """Return K V without ever forming K.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (n_rows, n_vectors)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_vectors)
+
+        Notes
+        -----
+        Four products of size n × n × p per vector: O(n²p) time, O(block · n + n p) memory.
+        """
+        return np.stack([self._product(v) for v in vectors.T], axis=1)
+
+    def _product(self, vector: FloatArray) -> FloatArray:
+        n, x = self.n_structures, self.x
+        energy_weights, gradient_weights = split_rows(vector, n)
+        u = self.points.jvp(gradient_weights)
+        energies, slopes = expand(self.kernel, x, x, energy_weights, u, exact_diagonal=True)
+        # the rows of ∂E are Jᵀ of the gradient of the same expansion with respect to x_i
+        return stack_rows(energies, self.points.vjp(slopes))
+
+    def _fill(self, out: FloatArray, other: Covariance, lower: bool) -> None:
+        n, m, width = self.n_structures, other.n_structures, 3 * self.n_atoms
+        x, y = self.x, other.x
+        d2 = squared_distances(x, y)
+        if lower:
+            np.fill_diagonal(d2, 0.0)
+        k, k1, k2 = self.kernel(d2)
+        jacobians = np.ascontiguousarray(other.points.jacobian(slice(None)).transpose(0, 2, 1))
+        flat = jacobians.reshape(m * width, -1)
+        # (x_i - y_j)ᵀ J_j for all i, j
+        right = (x @ flat.T).reshape(n, m, width)
+        right -= np.einsum("jp,jap->ja", y, jacobians)
+        out[:n, :m] = k
+        if not lower:
+            out[:n, m:] = (k1[..., None] * right).reshape(n, -1)
+        for i in range(n):
+            stop = i + 1 if lower else m
+            own = self.points.jacobian(slice(i, i + 1))[0].T
+            left = (x[i] - y[:stop]) @ own.T  # (x_i - y_j)ᵀ J_i
+            rows = slice(n + i * width, n + (i + 1) * width)
+            block = (own @ flat[: stop * width].T).reshape(width, stop, width)
+            block *= k1[i, :stop, None]
+            block -= left.T[:, :, None] * (k2[i, :stop, None] * right[i, :stop])
+            out[rows, m : m + stop * width] = block.reshape(width, -1)
+            out[rows, :m] = -(k1[i] * ((x[i] - y) @ own.T).T)
+
+
+def expand(
+    kernel: Kernel,
+    x: FloatArray,
+    training_x: FloatArray,
+    energy_weights: FloatArray,
+    descriptor_weights: FloatArray,
+    exact_diagonal: bool = False,
+) -> tuple[FloatArray, FloatArray]:
+    """Evaluate f(x) = Σ_j k a_j + k1 (x - x_j)·U_j and its gradient ∂f/∂x.
+
+    The posterior mean (and every row of K V) with the gradient weights contracted once, U_j = J_j B_j.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    x : ndarray of shape (m, n_features)
+    training_x : ndarray of shape (n, n_features)
+        Centred on the same origin as ``x``.
+    energy_weights : ndarray of shape (n,)
+    descriptor_weights : ndarray of shape (n, n_features)
+    exact_diagonal : bool
+        Whether ``x`` is ``training_x``: then |x_i - x_i| = 0 without rounding.
+
+    Returns
+    -------
+    values : ndarray of shape (m,)
+    gradients : ndarray of shape (m, n_features)
+    """
+    values, gradients = np.empty(len(x)), np.empty_like(x)
+    own_shift = np.einsum("jp,jp->j", training_x, descriptor_weights)
+    for start in range(0, len(x), PRODUCT_BLOCK):
+        rows = slice(start, start + PRODUCT_BLOCK)
+        d2 = squared_distances(x[rows], training_x)
+        if exact_diagonal:
+            local = np.arange(len(d2))
+            d2[local, local + start] = 0.0
+        k, k1, k2 = kernel(d2)
+        s = x[rows] @ descriptor_weights.T - own_shift
+        values[rows] = k @ energy_weights + np.einsum("ij,ij->i", k1, s)
+        w = k1 * energy_weights + k2 * s
+        gradients[rows] = w @ training_x - w.sum(axis=1)[:, None] * x[rows] + k1 @ descriptor_weights
+    return values, gradients

@@ -1,0 +1,301 @@
+"""Conditioning a Gaussian process on energies and forces, and predicting with it.
+
+`GPModel` holds arrays and scalars only, so that it can be stored; the descriptor is passed beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.base import Descriptor
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.covariance import Covariance, expand, split_rows, squared_distances, stack_rows
+from aenet_gpr_cli.gpr.kernels import Kernel, make_kernel
+from aenet_gpr_cli.gpr.prior import closed_form, energy_rows, log_marginal_likelihood
+from aenet_gpr_cli.gpr.solvers import Solver
+from aenet_gpr_cli.structures import FloatArray, StructureSet
+
+PREDICTION_BLOCK = 1024  # structures labelled at a time: bounds the memory of descriptors and kernel values
+
+SolverFactory = Callable[[Covariance, float, float], Solver]
+
+
+@dataclass(frozen=True, slots=True)
+class GPModel:
+    """A Gaussian process conditioned on energies and forces of one subset.
+
+    Attributes
+    ----------
+    kernel : str
+        Name of the kernel.
+    length_scale : float, unit of the descriptor
+        The paper's scale.
+    signal_std : float, eV
+        The paper's weight w.
+    prior_mean : float, eV
+        Constant prior mean of the total energy.
+    noise_energy : float, dimensionless
+        Noise standard deviation of energies relative to ``signal_std``.
+    noise_force : float, 1/Å
+        The same for force components.
+    training_positions : ndarray of shape (n_structures, n_atoms, 3), Å
+    origin : ndarray of shape (n_features,)
+        Mean descriptor, subtracted before any product.
+    training_x : ndarray of shape (n_structures, n_features)
+        Centred descriptors.
+    energy_weights : ndarray of shape (n_structures,), eV
+        Weights a of the energies.
+    descriptor_weights : ndarray of shape (n_structures, n_features)
+        Weights of the gradients, contracted: U_j = J_j B_j.
+    log_marginal_likelihood : float or None
+        None where the solver does not give the determinant.
+    jitter : float
+        Variance added to the diagonal beyond the noise, relative to its mean.
+    solver : str
+        Name of the solver.
+    """
+
+    kernel: str
+    length_scale: float
+    signal_std: float
+    prior_mean: float
+    noise_energy: float
+    noise_force: float
+    training_positions: FloatArray
+    origin: FloatArray
+    training_x: FloatArray
+    energy_weights: FloatArray
+    descriptor_weights: FloatArray
+    log_marginal_likelihood: float | None
+    jitter: float
+    solver: str
+
+    @property
+    def n_structures(self) -> int:
+        """Number of training structures."""
+        return len(self.training_positions)
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms per structure."""
+        return self.training_positions.shape[1]
+
+    @property
+    def noise_std_energy(self) -> float:
+        """Noise standard deviation of energies, eV."""
+        return self.signal_std * self.noise_energy
+
+    @property
+    def noise_std_force(self) -> float:
+        """Noise standard deviation of force components, eV/Å."""
+        return self.signal_std * self.noise_force
+
+    def make_kernel(self) -> Kernel:
+        """Return the kernel with unit signal variance.
+
+        Returns
+        -------
+        Kernel
+        """
+        return make_kernel(self.kernel, self.length_scale)
+
+    def covariance(self, descriptor: Descriptor) -> Covariance:
+        """Return the covariance of the training data, noise excluded.
+
+        Parameters
+        ----------
+        descriptor : Descriptor
+
+        Returns
+        -------
+        Covariance
+        """
+        points = descriptor.linearize(self.training_positions)
+        return Covariance(self.make_kernel(), points, self.origin, self.n_atoms)
+
+
+def targets(structures: StructureSet) -> tuple[FloatArray, float]:
+    """Return the observations with a constant taken off the energies.
+
+    Parameters
+    ----------
+    structures : StructureSet
+
+    Returns
+    -------
+    rows : ndarray of shape (n_structures * (1 + 3 * n_atoms),)
+        [E - offset; -F].
+    offset : float, eV
+        Mean energy; subtracted early because total energies are large.
+
+    Raises
+    ------
+    InputError
+        If there is no structure, or energies or forces are missing.
+    """
+    if len(structures) == 0:
+        raise InputError("Gaussian process: expected at least 1 training structure, got 0")
+    if structures.energies is None or structures.forces is None:
+        missing = "energies" if structures.energies is None else "forces"
+        raise InputError(f"Gaussian process: {missing} are missing in at least one training structure")
+    offset = float(structures.energies.mean())
+    return stack_rows(structures.energies - offset, -structures.forces), offset
+
+
+def fit(
+    structures: StructureSet,
+    descriptor: Descriptor,
+    kernel: Kernel,
+    noise_energy: float,
+    noise_force: float,
+    make_solver: SolverFactory,
+) -> GPModel:
+    """Condition a Gaussian process on the energies and forces of ``structures``.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Training data of one subset, with energies and forces.
+    descriptor : Descriptor
+    kernel : Kernel
+    noise_energy : float, dimensionless
+        Noise standard deviation of energies, relative to the signal standard deviation.
+    noise_force : float, 1/Å
+        The same for force components.
+    make_solver : callable
+        Gives the solver for (covariance, noise_energy, noise_force).
+
+    Returns
+    -------
+    GPModel
+
+    Raises
+    ------
+    InputError
+        If energies or forces are missing.
+    NumericalError
+        If the covariance cannot be factorised.
+    """
+    return fit_with_solver(structures, descriptor, kernel, noise_energy, noise_force, make_solver)[0]
+
+
+def fit_with_solver(
+    structures: StructureSet,
+    descriptor: Descriptor,
+    kernel: Kernel,
+    noise_energy: float,
+    noise_force: float,
+    make_solver: SolverFactory,
+) -> tuple[GPModel, Solver]:
+    """Condition a Gaussian process and keep its solver, for exact variances. See `fit`.
+
+    Returns
+    -------
+    model : GPModel
+    solver : Solver
+    """
+    rows, offset = targets(structures)
+    covariance = Covariance.of(kernel, descriptor, structures.positions)
+    solver = make_solver(covariance, noise_energy, noise_force)
+    unit = energy_rows(len(structures), len(rows))
+    solved = solver.solve(np.column_stack([rows, unit]))
+    result = closed_form(rows, unit, solved[:, 0], solved[:, 1])
+    energy_weights, gradient_weights = split_rows(result.weights, len(structures))
+    determinant = solver.log_determinant
+    model = GPModel(
+        kernel=kernel.name,
+        length_scale=kernel.length_scale,
+        signal_std=result.signal_std,
+        prior_mean=offset + result.mean,
+        noise_energy=noise_energy,
+        noise_force=noise_force,
+        training_positions=structures.positions,
+        origin=covariance.origin,
+        training_x=covariance.x,
+        energy_weights=energy_weights,
+        descriptor_weights=covariance.points.jvp(gradient_weights),
+        log_marginal_likelihood=None
+        if determinant is None
+        else log_marginal_likelihood(result.signal_std, determinant, len(rows)),
+        jitter=solver.jitter,
+        solver=solver.name,
+    )
+    return model, solver
+
+
+def predict_energies(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> FloatArray:
+    """Return the posterior mean of the energy of each structure.
+
+    E = m + Σ_j k a_j + k1 (x - x_j)·U_j: O(n p) per structure and no Jacobian of the new structures.
+
+    Parameters
+    ----------
+    model : GPModel
+    descriptor : Descriptor
+        The one the model was fitted with.
+    positions : ndarray of shape (n_structures, n_atoms, 3), Å
+
+    Returns
+    -------
+    ndarray of shape (n_structures,), eV
+    """
+    kernel, out = model.make_kernel(), np.empty(len(positions))
+    own_shift = np.einsum("jp,jp->j", model.training_x, model.descriptor_weights)
+    for start in range(0, len(positions), PREDICTION_BLOCK):
+        rows = slice(start, start + PREDICTION_BLOCK)
+        x = descriptor.values(positions[rows]) - model.origin
+        k, k1, _ = kernel(squared_distances(x, model.training_x))
+        s = x @ model.descriptor_weights.T - own_shift
+        out[rows] = k @ model.energy_weights + np.einsum("ij,ij->i", k1, s)
+    return model.prior_mean + out
+
+
+def predict_forces(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> FloatArray:
+    """Return the posterior mean of the forces of each structure.
+
+    Parameters
+    ----------
+    model : GPModel
+    descriptor : Descriptor
+    positions : ndarray of shape (n_structures, n_atoms, 3), Å
+
+    Returns
+    -------
+    ndarray of shape (n_structures, n_atoms, 3), eV/Å
+        Physical forces, F = -∂E/∂R.
+    """
+    return predict(model, descriptor, positions)[1]
+
+
+def predict(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the posterior mean of energies and forces together.
+
+    Parameters
+    ----------
+    model : GPModel
+    descriptor : Descriptor
+    positions : ndarray of shape (n_structures, n_atoms, 3), Å
+
+    Returns
+    -------
+    energies : ndarray of shape (n_structures,), eV
+    forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å
+        Physical forces, F = -∂E/∂R.
+    """
+    kernel = model.make_kernel()
+    energies, forces = np.empty(len(positions)), np.empty(positions.shape)
+    for start in range(0, len(positions), PREDICTION_BLOCK):
+        rows = slice(start, start + PREDICTION_BLOCK)
+        points = descriptor.linearize(positions[rows])
+        energies[rows], slopes = expand(
+            kernel,
+            points.values - model.origin,
+            model.training_x,
+            model.energy_weights,
+            model.descriptor_weights,
+        )
+        forces[rows] = -points.vjp(slopes)
+    return model.prior_mean + energies, forces

@@ -1,0 +1,134 @@
+"""Linear solvers behind one narrow interface, and the memory forecast that chooses between them.
+
+`CholeskySolver` holds the factor of K + noise; the matrix-free solver is in `conjugate_gradient`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
+
+from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.gpr.covariance import Covariance, n_rows
+from aenet_gpr_cli.structures import FloatArray
+
+FIRST_JITTER = 1e-14  # relative to the mean diagonal: about 50 machine epsilons
+
+
+class Solver(Protocol):
+    """Solves (K + noise) A = B for unit signal variance."""
+
+    @property
+    def name(self) -> str:
+        """Name used in configurations and artefacts."""
+        ...
+
+    @property
+    def jitter(self) -> float:
+        """Variance added to the diagonal beyond the noise, relative to the mean diagonal."""
+        ...
+
+    @property
+    def log_determinant(self) -> float | None:
+        """log|K + noise|, None where the solver does not know it."""
+        ...
+
+    def solve(self, right: FloatArray) -> FloatArray:
+        """Return A for ``right`` of shape (n_rows, n_vectors)."""
+        ...
+
+
+class CholeskySolver:
+    """Exact solver: Cholesky factorisation in place, K + noise = L Lᵀ.
+
+    Parameters
+    ----------
+    covariance : Covariance
+    noise_energy : float
+        Relative to the signal standard deviation, dimensionless.
+    noise_force : float
+        The same for force components, 1/Å.
+    max_jitter : float
+        Largest variance that may be added to the diagonal when the factorisation fails, relative to the mean
+        diagonal. 0 forbids it.
+
+    Raises
+    ------
+    NumericalError
+        If the matrix stays indefinite at the largest jitter.
+
+    Notes
+    -----
+    n_rows³/3 operations and n_rows² numbers; no second matrix is ever made.
+    """
+
+    name = "cholesky"
+
+    def __init__(
+        self, covariance: Covariance, noise_energy: float, noise_force: float, max_jitter: float
+    ) -> None:
+        noise = covariance.noise_variances(noise_energy, noise_force)
+        self.jitter = 0.0
+        while (failed := self._factorise(covariance, noise)) > 0:
+            self.jitter = FIRST_JITTER if self.jitter == 0.0 else self.jitter * 10.0
+            if self.jitter > max_jitter:
+                raise NumericalError(
+                    f"the covariance matrix of {covariance.n_structures} structures is not positive definite "
+                    f"(row {failed} of {covariance.n_rows}), even with jitter up to {max_jitter:g}; "
+                    "remove duplicate structures, raise the noise, or shorten length_scale"
+                )
+
+    def _factorise(self, covariance: Covariance, noise: FloatArray) -> int:
+        matrix = covariance.dense()
+        diagonal = np.einsum("ii->i", matrix)
+        diagonal += noise + self.jitter * diagonal.mean()
+        # the transpose is the same memory in Fortran order, upper triangle: LAPACK then works in place
+        self._factor, info = dpotrf(matrix.T, lower=0, overwrite_a=1, clean=0)
+        return int(info)
+
+    @property
+    def log_determinant(self) -> float:
+        """log|K + noise| = 2 Σ log L_ii."""
+        return float(2.0 * np.log(np.einsum("ii->i", self._factor)).sum())
+
+    def solve(self, right: FloatArray) -> FloatArray:
+        """Return (K + noise)⁻¹ B.
+
+        Parameters
+        ----------
+        right : ndarray of shape (n_rows, n_vectors)
+
+        Returns
+        -------
+        ndarray of the same shape
+        """
+        return np.asarray(dpotrs(self._factor, right, lower=0)[0])
+
+    def half_solve(self, right: FloatArray) -> FloatArray:
+        """Return L⁻¹ B, whose squared column norms are BᵀK⁻¹B on the diagonal.
+
+        Parameters
+        ----------
+        right : ndarray of shape (n_rows, n_vectors)
+
+        Returns
+        -------
+        ndarray of the same shape
+        """
+        return np.asarray(dtrtrs(self._factor, right, lower=0, trans=1)[0])
+
+
+def dense_bytes(n_structures: int, n_atoms: int) -> int:
+    """Return the memory of the dense covariance matrix, 8 n²(1+3N)².
+
+    Parameters
+    ----------
+    n_structures, n_atoms : int
+
+    Returns
+    -------
+    int, bytes
+    """
+    return 8 * n_rows(n_structures, n_atoms) ** 2
