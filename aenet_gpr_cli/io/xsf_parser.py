@@ -14,12 +14,13 @@ import numpy as np
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, Pbc, Structure
 
-SYMBOLS = tuple(
+_PERIODIC_TABLE = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
     "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb "
     "Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf "
-    "Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og".split()  # noqa: SIM905
+    "Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
 )
+SYMBOLS = tuple(_PERIODIC_TABLE.split())
 
 _SYMBOL_OF = {symbol: symbol for symbol in SYMBOLS} | {str(z): s for z, s in enumerate(SYMBOLS, start=1)}
 _PERIODIC_MARKERS = {"CRYSTAL", "SLAB", "POLYMER"}
