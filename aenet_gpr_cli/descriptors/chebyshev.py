@@ -1,0 +1,317 @@
+"""The Chebyshev descriptor of ænet (Artrith, Urban, Ceder, Phys. Rev. B 96, 014112) and its derivatives.
+
+Owns the basis and products with the Jacobian; neither triples nor, except in `jacobian`, the Jacobian are
+ever formed. Neighbour lists come from `neighbors`, the loops from `chebyshev_kernels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from math import factorial
+
+import numpy as np
+from numpy.polynomial import chebyshev as _chebyshev
+from numpy.polynomial import legendre as _legendre
+
+from aenet_gpr_cli.descriptors import chebyshev_kernels as kernels
+from aenet_gpr_cli.descriptors.neighbors import NeighbourList, neighbour_list
+from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
+
+
+@dataclass(frozen=True, slots=True)
+class ChebyshevBasis:
+    """Basis of the Chebyshev descriptor; the same for every species.
+
+    Attributes
+    ----------
+    species : tuple of str
+        Chemical symbols; their order decides the type spins (ænet's ENV list).
+    radial_cutoff : float, Å
+    radial_order : int
+        Highest order of the radial polynomials.
+    angular_cutoff : float, Å, or None
+        Ignored in a radial-only basis.
+    angular_order : int or None
+        Highest order of the angular polynomials; None or -1 for a radial-only basis.
+    """
+
+    species: tuple[str, ...]
+    radial_cutoff: float
+    radial_order: int
+    angular_cutoff: float | None
+    angular_order: int | None
+
+    def __post_init__(self) -> None:
+        if not self.species or len(set(self.species)) != len(self.species):
+            raise ConfigError(f"species: expected distinct chemical symbols, got {list(self.species)}")
+        if not self.radial_cutoff > 0:
+            raise ConfigError(f"radial_cutoff: expected a positive distance in Å, got {self.radial_cutoff}")
+        if self.radial_order < 0:
+            raise ConfigError(f"radial_order: expected 0 or more, got {self.radial_order}")
+        if self.angular_order is not None and self.angular_order < -1:
+            raise ConfigError(f"angular_order: expected -1 (none) or more, got {self.angular_order}")
+        if self.n_angular and not (self.angular_cutoff is not None and self.angular_cutoff > 0):
+            raise ConfigError(f"angular_cutoff: expected a positive distance in Å, got {self.angular_cutoff}")
+
+    @property
+    def n_radial(self) -> int:
+        """Number of radial functions, N_r + 1."""
+        return self.radial_order + 1
+
+    @property
+    def n_angular(self) -> int:
+        """Number of angular functions, N_a + 1, or 0."""
+        return 0 if self.angular_order is None else self.angular_order + 1
+
+    @property
+    def n_features(self) -> int:
+        """Length of the descriptor: both halves, or only the first with a single species."""
+        return (self.n_radial + self.n_angular) * (1 if len(self.species) == 1 else 2)
+
+    @property
+    def cutoff(self) -> float:
+        """The larger cutoff, Å: what the neighbour list needs."""
+        return max(self.radial_cutoff, self.angular_cutoff or 0.0) if self.n_angular else self.radial_cutoff
+
+    @property
+    def type_spins(self) -> FloatArray:
+        """Weights of the species: … −1, 0, 1 … without the 0 for an even number (ænet's sfbasis)."""
+        n = len(self.species)
+        return np.array([s for s in range(-(n // 2), n // 2 + 1) if s != 0 or n % 2 == 1], float)
+
+    def species_index(self, species: Sequence[str]) -> IntArray:
+        """Return the position of each atom's species in the basis.
+
+        Parameters
+        ----------
+        species : sequence of str
+            Chemical symbols of the atoms.
+
+        Returns
+        -------
+        ndarray of int, shape (n_atoms,)
+
+        Raises
+        ------
+        InputError
+            If a species is not part of the basis.
+        """
+        unknown = sorted(set(species) - set(self.species))
+        if unknown:
+            raise InputError(f"species: expected only {list(self.species)} (the basis), got {unknown}")
+        return np.array([self.species.index(symbol) for symbol in species], np.int64)
+
+
+def values(
+    basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList, threads: int = 1
+) -> FloatArray:
+    """Return the Chebyshev descriptors G of all atoms.
+
+    R_n = Σ_j f_c(r_j; R_r) T_n(2r_j/R_r − 1) and A_n = Σ_{j<k} w_j w_k T_n(cos θ_jk) with w_j = f_c(r_j; R_a),
+    then both with factors s_j and s_j s_k, the type spins. The angular part is linear in the number of
+    neighbours: T_n = Σ_l B_nl P_l, and P_l separates into real spherical harmonics, so that
+    A_n = ½ (Σ_l B_nl Σ_m |Σ_j w_j Y_lm(u_j)|² − Σ_j w_j²).
+
+    Parameters
+    ----------
+    basis : ChebyshevBasis
+    species_index : ndarray of int, shape (n_atoms_total,)
+        Species of each atom of the block, see `ChebyshevBasis.species_index`.
+    neighbours : NeighbourList
+        At least up to ``basis.cutoff``; longer edges do not contribute.
+    threads : int
+        Threads to share the structures; the result does not depend on it.
+
+    Returns
+    -------
+    ndarray of shape (n_atoms_total, n_features), dimensionless
+        ``[R_0 … R_Nr, A_0 … A_Na, Rw_0 … Rw_Nr, Aw_0 … Aw_Na]``; zeros for an atom without neighbours.
+    """
+    out = np.zeros((len(species_index), basis.n_features))
+    arguments = _arguments(basis, species_index, neighbours)
+    expansion = _expansion(basis.n_angular)
+    _share(lambda a, b: kernels.value_loop(a, b, *arguments, expansion, out), neighbours, threads)
+    return out
+
+
+def vjp(
+    basis: ChebyshevBasis,
+    species_index: IntArray,
+    neighbours: NeighbourList,
+    cotangents: FloatArray,
+    threads: int = 1,
+) -> FloatArray:
+    """Return the gradients of Σ_if cotangent_if G_if with respect to all positions.
+
+    Parameters
+    ----------
+    basis, species_index, neighbours, threads
+        As for `values`.
+    cotangents : ndarray of shape (m, n_atoms_total, n_features)
+        For example dE/dG of m committee members.
+
+    Returns
+    -------
+    ndarray of shape (m, n_atoms_total, 3), unit of the cotangents per Å
+        +Σ cotangent·dG/dR: a gradient, not a force.
+
+    Notes
+    -----
+    The derivatives of an atom's descriptor by its edges are formed once for all m and never stored.
+    """
+    out = np.zeros((len(cotangents), len(species_index), 3))
+    arguments = _arguments(basis, species_index, neighbours)
+    expansion = _with_self_terms(basis.n_angular)
+    cotangents = np.ascontiguousarray(cotangents, float)
+    _share(lambda a, b: kernels.vjp_loop(a, b, *arguments, expansion, cotangents, out), neighbours, threads)
+    return out
+
+
+def jvp(
+    basis: ChebyshevBasis,
+    species_index: IntArray,
+    neighbours: NeighbourList,
+    tangents: FloatArray,
+    threads: int = 1,
+) -> FloatArray:
+    """Return the changes of the descriptors, dG/dR·tangent, along directions in the space of all positions.
+
+    Parameters
+    ----------
+    basis, species_index, neighbours, threads
+        As for `values`.
+    tangents : ndarray of shape (m, n_atoms_total, 3), Å
+
+    Returns
+    -------
+    ndarray of shape (m, n_atoms_total, n_features), dimensionless
+    """
+    out = np.zeros((len(tangents), len(species_index), basis.n_features))
+    arguments = _arguments(basis, species_index, neighbours)
+    expansion = _with_self_terms(basis.n_angular)
+    tangents = np.ascontiguousarray(tangents, float)
+    _share(lambda a, b: kernels.jvp_loop(a, b, *arguments, expansion, tangents, out), neighbours, threads)
+    return out
+
+
+def jacobian(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> FloatArray:
+    """Return the dense Jacobian dG_if/dR_k of each structure.
+
+    Parameters
+    ----------
+    basis, species_index, neighbours
+        As for `values`.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, n_atoms, n_features, n_atoms, 3), 1/Å
+
+    Notes
+    -----
+    For small structures and tests: 24 N² F bytes and one `jvp` per coordinate.
+    """
+    n, atoms = neighbours.n_structures, neighbours.n_atoms
+    tangents = np.tile(np.eye(3 * atoms).reshape(3 * atoms, 1, atoms, 3), (1, n, 1, 1))
+    change = jvp(basis, species_index, neighbours, tangents.reshape(3 * atoms, n * atoms, 3))
+    # (k, c, s, i, f) -> (s, i, f, k, c)
+    return np.ascontiguousarray(change.reshape(atoms, 3, n, atoms, -1).transpose(2, 3, 4, 0, 1))
+
+
+def features(
+    basis: ChebyshevBasis, structures: StructureSet, block_size: int, threads: int = 1
+) -> FloatArray:
+    """Return the descriptors of a set of structures, block by block.
+
+    Parameters
+    ----------
+    basis : ChebyshevBasis
+    structures : StructureSet
+    block_size : int
+        Structures per block. Beyond the result, memory is bounded by the neighbour list of one block.
+    threads : int
+        As for `values`.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, n_atoms, n_features), dimensionless
+    """
+    out = np.empty((len(structures), structures.n_atoms, basis.n_features))
+    species_index = basis.species_index(structures.species)
+    for start in range(0, len(structures), block_size):
+        block = slice(start, min(start + block_size, len(structures)))
+        cells = None if structures.cells is None else structures.cells[block]
+        neighbours = neighbour_list(structures.positions[block], cells, structures.pbc, basis.cutoff)
+        flat = values(basis, np.tile(species_index, neighbours.n_structures), neighbours, threads)
+        out[block] = flat.reshape(-1, *out.shape[1:])
+    return out
+
+
+@lru_cache(maxsize=8)
+def _expansion(n_angular: int) -> FloatArray:
+    """Return B with T_n = Σ_l B_nl P_l, by quadrature; unlike power coefficients these do not grow with n."""
+    nodes, weights = _legendre.leggauss(max(n_angular, 1))
+    polynomials = _legendre.legvander(nodes, n_angular)[:, :n_angular]
+    chebyshev = _chebyshev.chebvander(nodes, n_angular)[:, :n_angular]
+    norm = np.arange(n_angular) + 0.5
+    # (node, n), (node, l) -> (n, l)
+    return np.einsum("xn,x,xl,l->nl", chebyshev, weights, polynomials, norm)
+
+
+@lru_cache(maxsize=8)
+def _with_self_terms(n_angular: int) -> FloatArray:
+    """Return B with a column of ones for Σ_j w_j², which every A_n contains."""
+    return np.hstack([_expansion(n_angular), np.ones((n_angular, 1))])
+
+
+@lru_cache(maxsize=8)
+def _recurrence(n_angular: int) -> FloatArray:
+    """Return the factors of the recurrences for q_lm = N_lm d^m P_l/dz^m, see `chebyshev_kernels.harmonics`.
+
+    Rows: q_mm and the factor of z q_{l-1,m}; the factor of q_{l-2,m}; the ratio N_lm / N_{l,m+1}.
+    """
+    table = np.zeros((3, n_angular, n_angular))
+    norm = np.zeros((n_angular + 1, n_angular + 1))
+    for l in range(n_angular):
+        for m in range(l + 1):
+            norm[l, m] = np.sqrt((1 if m == 0 else 2) * (factorial(l - m) / factorial(l + m)))
+    for m in range(n_angular):
+        table[0, m, m] = norm[m, m] * float(np.prod(np.arange(1.0, 2 * m, 2)))
+        for l in range(m + 1, n_angular):
+            table[0, l, m] = (2 * l - 1) / (l - m) * norm[l, m] / norm[l - 1, m]
+            if l > m + 1:
+                table[1, l, m] = (l + m - 1) / (l - m) * norm[l, m] / norm[l - 2, m]
+        for l in range(m + 1, n_angular):
+            table[2, l, m] = norm[l, m] / norm[l, m + 1]
+    return table
+
+
+def _arguments(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> tuple:
+    """Return what all loops need, in their order."""
+    if len(species_index) != len(neighbours.offsets) - 1:
+        expected = len(neighbours.offsets) - 1
+        raise InputError(
+            f"species_index: expected one entry for each of {expected} atoms, got {len(species_index)}"
+        )
+    cutoffs = np.array([basis.radial_cutoff, basis.angular_cutoff if basis.n_angular else 1.0], float)
+    halves = 1 if len(basis.species) == 1 else 2
+    return (
+        neighbours.offsets, neighbours.index, neighbours.vectors, basis.type_spins[species_index], cutoffs,
+        basis.n_radial, basis.n_angular, halves, _recurrence(basis.n_angular),
+    )  # fmt: skip
+
+
+def _share(loop: Callable[[int, int], None], neighbours: NeighbourList, threads: int) -> None:
+    """Run the loop over atoms, whole structures to each thread, so that no two threads write the same row."""
+    n = neighbours.n_structures
+    bounds = np.linspace(0, n, min(max(threads, 1), max(n, 1)) + 1).astype(int) * neighbours.n_atoms
+    spans = [(int(a), int(b)) for a, b in pairwise(bounds) if b > a]
+    if len(spans) == 1:
+        loop(*spans[0])
+    elif spans:
+        with ThreadPoolExecutor(len(spans)) as pool:
+            list(pool.map(lambda span: loop(*span), spans))

@@ -1,0 +1,213 @@
+"""Neighbour lists of blocks of structures, isolated or periodic.
+
+Owns the edges (centre → neighbour, with the vector between them, own images included). Knows nothing
+about descriptors: cutoff functions and weights are theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from vesin import NeighborList as VesinList
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
+
+# ænet's convention: two atoms nearer than this are one and the same.
+SAME_ATOM = 1e-12
+# Candidates per atom (atoms times images) up to which looking at all of them beats a cell list (measured).
+ALL_PAIRS_LIMIT = 5000.0
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourList:
+    """Edges from each atom of a block of structures to its neighbours, in compressed rows.
+
+    Attributes
+    ----------
+    offsets : ndarray of int, shape (n_atoms_total + 1,)
+        Edges of atom i are ``offsets[i]:offsets[i + 1]``.
+    index : ndarray of int, shape (n_edges,)
+        Flat index of the neighbour; atom i of structure s has the index ``s * n_atoms + i``.
+    vectors : ndarray of shape (n_edges, 3), Å
+        From the atom to (the periodic image of) its neighbour, never zero.
+    n_atoms : int
+        Atoms per structure.
+    """
+
+    offsets: IntArray
+    index: IntArray
+    vectors: FloatArray
+    n_atoms: int
+
+    @property
+    def n_structures(self) -> int:
+        """Number of structures."""
+        return (len(self.offsets) - 1) // self.n_atoms
+
+    def moved(self, displacements: FloatArray) -> NeighbourList:
+        """Return the same edges after the atoms have moved, in an unchanged cell.
+
+        Parameters
+        ----------
+        displacements : ndarray of shape (n_structures, n_atoms, 3), Å
+            New minus old positions, not wrapped.
+
+        Returns
+        -------
+        NeighbourList
+
+        Notes
+        -----
+        Complete within a cutoff R as long as the list was built with R + skin and no atom moved by more
+        than half the skin. Descriptors ignore edges beyond their cutoffs.
+        """
+        flat = displacements.reshape(-1, 3)
+        centres = np.repeat(np.arange(len(flat)), np.diff(self.offsets))
+        return replace(self, vectors=self.vectors + flat[self.index] - flat[centres])
+
+
+def neighbour_list(positions: FloatArray, cells: FloatArray | None, pbc: Pbc, cutoff: float) -> NeighbourList:
+    """Find all neighbours within the cutoff, periodic and own images included.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_structures, n_atoms, 3), Å
+        Wrapped into the cell or not.
+    cells : ndarray of shape (n_structures, 3, 3), Å, or None
+        Lattice vectors as rows; None for isolated structures.
+    pbc : tuple of three bool
+        Periodicity along each lattice vector.
+    cutoff : float, Å
+
+    Returns
+    -------
+    NeighbourList
+        Edges no longer than the cutoff, in an order that depends only on the structure they belong to.
+
+    Raises
+    ------
+    InputError
+        If a coordinate is not finite, or the periodic lattice vectors are missing or dependent.
+
+    Notes
+    -----
+    Small structures: all pairs, O(N²) per structure; the images along lattice vector a that can lie within
+    the cutoff are those with |f_a + s_a| ≤ cutoff·|b_a|, b_a the reciprocal vector, so cells smaller than
+    the cutoff need no special case. Large ones: vesin's cell list. 32 bytes per edge.
+    """
+    n_structures, n_atoms = positions.shape[:2]
+    positions = np.ascontiguousarray(positions, float)
+    if not np.isfinite(positions).all():
+        raise InputError("positions: expected finite coordinates, got NaN or infinity")
+    periodic = np.array(pbc, bool)
+    lattice, reciprocal = _lattice(cells, periodic, n_structures)
+    images = np.prod(1.0 + 2.0 * cutoff * np.linalg.norm(reciprocal, axis=2), axis=1).max(initial=0.0)
+    if n_atoms * images <= ALL_PAIRS_LIMIT:
+        edges = _all_pairs(positions, lattice, reciprocal, float(cutoff))
+    else:
+        edges = _cell_list(positions, lattice, periodic, float(cutoff))
+    return NeighbourList(*edges, n_atoms=n_atoms)
+
+
+def _lattice(
+    cells: FloatArray | None, periodic: NDArray[np.bool_], n_structures: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return lattice and reciprocal vectors as rows, zero along directions that are not periodic."""
+    lattice, reciprocal = np.zeros((2, n_structures, 3, 3))
+    if not periodic.any():
+        return lattice, reciprocal
+    if cells is None or not np.isfinite(cells).all():
+        raise InputError(f"cells: expected finite lattice vectors for pbc {tuple(periodic)}, got {cells}")
+    lattice[:, periodic] = np.asarray(cells, float)[:, periodic]
+    singular = np.linalg.svd(lattice[:, periodic], compute_uv=False)
+    if n_structures and (singular[:, -1] <= 1e-8 * singular[:, 0]).any():
+        raise InputError("cells: expected linearly independent periodic lattice vectors, got a flat cell")
+    # Rows b_a with b_a·a_c = δ_ac over the periodic vectors, so that |f_a| = |r·b_a| ≤ |r||b_a|.
+    reciprocal[:, periodic] = np.linalg.pinv(lattice[:, periodic]).transpose(0, 2, 1)
+    return lattice, reciprocal
+
+
+@njit(cache=True, nogil=True)
+def _edges_of_atom(
+    positions: FloatArray,
+    lattice: FloatArray,
+    reciprocal: FloatArray,
+    widths: FloatArray,
+    cutoff: float,
+    i: int,
+    base: int,
+    start: int,
+    index: IntArray,
+    vectors: FloatArray,
+    fill: bool,
+) -> int:
+    """Count, and write if wanted, the edges of atom i of one structure; return the end of its row."""
+    low, high = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    end = start
+    for j in range(positions.shape[0]):
+        x = positions[j, 0] - positions[i, 0]
+        y = positions[j, 1] - positions[i, 1]
+        z = positions[j, 2] - positions[i, 2]
+        for a in range(3):
+            if widths[a] > 0.0:
+                f = x * reciprocal[a, 0] + y * reciprocal[a, 1] + z * reciprocal[a, 2]
+                low[a], high[a] = np.ceil(-f - widths[a]), np.floor(-f + widths[a])
+        for sa in range(low[0], high[0] + 1):
+            for sb in range(low[1], high[1] + 1):
+                for sc in range(low[2], high[2] + 1):
+                    dx = x + sa * lattice[0, 0] + sb * lattice[1, 0] + sc * lattice[2, 0]
+                    dy = y + sa * lattice[0, 1] + sb * lattice[1, 1] + sc * lattice[2, 1]
+                    dz = z + sa * lattice[0, 2] + sb * lattice[1, 2] + sc * lattice[2, 2]
+                    squared = dx * dx + dy * dy + dz * dz
+                    if squared <= cutoff * cutoff and squared > SAME_ATOM * SAME_ATOM:
+                        if fill:
+                            index[end] = base + j
+                            vectors[end, 0], vectors[end, 1], vectors[end, 2] = dx, dy, dz
+                        end += 1
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _all_pairs(
+    positions: FloatArray, lattice: FloatArray, reciprocal: FloatArray, cutoff: float
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Look at every pair of atoms and every image within reach: once to count, once to write."""
+    n_structures, n_atoms = positions.shape[:2]
+    offsets = np.zeros(n_structures * n_atoms + 1, np.int64)
+    index, vectors = np.empty(0, np.int64), np.empty((0, 3))
+    widths = np.zeros(3)
+    for fill in (False, True):
+        if fill:
+            index, vectors = np.empty(offsets[-1], np.int64), np.empty((offsets[-1], 3))
+        for s in range(n_structures):
+            for a in range(3):
+                # A hair more than the bound, against rounding; the distance decides.
+                widths[a] = cutoff * np.sqrt(np.sum(reciprocal[s, a] ** 2)) * (1.0 + 1e-9)
+            for i in range(n_atoms):
+                row = s * n_atoms + i
+                offsets[row + 1] = _edges_of_atom(
+                    positions[s], lattice[s], reciprocal[s], widths, cutoff,
+                    i, s * n_atoms, offsets[row], index, vectors, fill,
+                )  # fmt: skip
+    return offsets, index, vectors
+
+
+def _cell_list(
+    positions: FloatArray, lattice: FloatArray, periodic: NDArray[np.bool_], cutoff: float
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Collect vesin's edges of one structure after the other, sorted by centre."""
+    n_atoms = positions.shape[1]
+    calculator = VesinList(cutoff=cutoff, full_list=True, sorted=True)
+    counts, index, vectors = [], [], []
+    for s, (points, box) in enumerate(zip(positions, lattice)):
+        centre, neighbour, vector, distance = calculator.compute(points, box, periodic, "ijDd")
+        apart = distance > SAME_ATOM
+        counts.append(np.bincount(centre[apart].astype(np.int64), minlength=n_atoms))
+        index.append(neighbour[apart].astype(np.int64) + s * n_atoms)
+        vectors.append(vector[apart])
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
+    return offsets, np.concatenate(index), np.concatenate(vectors)
