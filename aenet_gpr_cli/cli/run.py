@@ -13,7 +13,7 @@ from aenet_gpr_cli.cli.options import EXISTING, gather, verbosity_options
 @click.command("run")
 @click.argument("workflow", type=EXISTING)
 @click.option("--workdir", type=EXISTING, help="Folder for all artefacts.  [default: runs/NAME]")
-@click.option("--until", type=click.Choice(["split", "fit-gpr", "augment", "train-ann", "evaluate"]),
+@click.option("--until", type=click.Choice(["split", "fit-gpr", "augment", "train-ann", "evaluate", "benchmark"]),
               help="Stop after this stage.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Set a key, for example --set augment.gpr.n_copies=16. Repeatable.")

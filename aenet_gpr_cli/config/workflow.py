@@ -34,12 +34,12 @@ class WorkflowConfig(StrictModel):
 
     name: str = Field(..., pattern=r"^[A-Za-z0-9_.-]+$", description="name of the case, used for its folder")
     seed: int = Field(0, ge=0, description="seed of every stage that has none of its own")
-    split: SplitConfig = Field(..., description="see split")
-    fit_gpr: FitGprConfig | None = Field(None, description="see fit-gpr; leave out for runs without a GP")
-    augment: dict[str, AugmentConfig] = Field(default_factory=dict, description="variants of augment")
-    train_ann: dict[str, TrainVariant] = Field(default_factory=dict, description="variants of train-ann")
-    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="see evaluate")
-    benchmark: BenchmarkConfig | None = Field(None, description="see benchmark; left out: not run")
+    split: SplitConfig = Field(..., description="read structures, group them into subsets, divide each into training and test")
+    fit_gpr: FitGprConfig | None = Field(None, description="one GP on energies and forces per subset; leave out if no variant uses it")
+    augment: dict[str, AugmentConfig] = Field(default_factory=dict, description="displaced and labelled copies; several variants by name, common keys under `defaults`")
+    train_ann: dict[str, TrainVariant] = Field(default_factory=dict, description="trainings; several variants by name, common keys under `defaults`")
+    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="errors of all models on the test structures")
+    benchmark: BenchmarkConfig | None = Field(None, description="time per epoch and peak memory; left out: not run")
 
     @model_validator(mode="before")
     @classmethod

@@ -87,7 +87,9 @@ def is_current(path: Path, job: Job) -> bool:
     """
     try:
         with h5py.File(path, "r") as file:
-            return bool(file.attrs.get("complete", False)) and file.attrs.get("fingerprint") == job.fingerprint
+            return (
+                bool(file.attrs.get("complete", False)) and file.attrs.get("fingerprint") == job.fingerprint
+            )
     except OSError:
         return False
 
@@ -285,7 +287,9 @@ def _refuse_links(group: h5py.Group, path: Path) -> None:
         if isinstance(child, h5py.Group):
             _refuse_links(child, path)
         elif child.external:
-            raise InputError(f"{path}: {child.name} keeps its data in another file, which artefacts must not do")
+            raise InputError(
+                f"{path}: {child.name} keeps its data in another file, which artefacts must not do"
+            )
 
 
 def _to_disk(temporary: Path, path: Path) -> None:

@@ -32,8 +32,12 @@ FIELDS: dict[str, Field] = {
     "copies": Field(units.DIMENSIONLESS, "(copy) number of the copy within its parent"),
     "sigma": Field(units.ENERGY, "standard deviation of each energy"),
     # Gaussian process
-    "weights_energy": Field("eV^-1", "(structure) K^-1 (y - m) of the energy rows, K in units of signal_std^2"),
-    "weights_descriptor": Field("see descriptor", "(structure, feature) J alpha_F: weights of the derivatives"),
+    "weights_energy": Field(
+        "eV^-1", "(structure) K^-1 (y - m) of the energy rows, K in units of signal_std^2"
+    ),
+    "weights_descriptor": Field(
+        "see descriptor", "(structure, feature) J alpha_F: weights of the derivatives"
+    ),
     "centre": Field("see descriptor", "(feature) mean descriptor, subtracted before products"),
     "length_scale_grid": Field("see descriptor", "length scales that were compared"),
     "log_marginal_likelihood_grid": Field(units.DIMENSIONLESS, "log marginal likelihood at each of them"),

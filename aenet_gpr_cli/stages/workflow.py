@@ -1,0 +1,106 @@
+"""`run`: all stages of a workflow in order, each through the same functions as its own command.
+
+Fixed names in the working folder: split.h5, gpr.h5, augmented_VARIANT.h5, ann_VARIANT.h5, metrics.h5,
+benchmark.h5. A stage whose inputs and keys have not changed does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from aenet_gpr_cli.config.train_ann import TrainAnnConfig
+from aenet_gpr_cli.config.workflow import TrainVariant, WorkflowConfig
+from aenet_gpr_cli.stages.base import Context, Summary
+
+Step = Callable[[Context], Summary]
+ORDER = ("split", "fit-gpr", "augment", "train-ann", "evaluate", "benchmark")
+
+
+def steps(config: WorkflowConfig, source_folder: Path, workdir: Path, until: str | None = None) -> Iterator[Step]:
+    """Yield the stages to run; each takes a `Context`.
+
+    Parameters
+    ----------
+    config : WorkflowConfig
+    source_folder : Path
+        Relative input paths start here.
+    workdir : Path
+        Every artefact is written here.
+    until : str, optional
+        Last stage.
+
+    Yields
+    ------
+    callable
+    """
+    last = ORDER.index(until) if until else len(ORDER) - 1
+    by_stage = (
+        _split(config, source_folder, workdir),
+        _fit_gpr(config, workdir),
+        _augment(config, workdir),
+        _train_ann(config, workdir),
+        _evaluate(config, workdir),
+        _benchmark(config, workdir),
+    )
+    for stage in by_stage[: last + 1]:
+        yield from stage
+
+
+def _split(config: WorkflowConfig, source_folder: Path, workdir: Path) -> Iterator[Step]:
+    from aenet_gpr_cli.stages import split
+
+    yield lambda context: split.run(config.split, source_folder, workdir / "split.h5", context)
+
+
+def _fit_gpr(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
+    if (section := config.fit_gpr) is None:
+        return
+    from aenet_gpr_cli.stages import fit_gpr
+
+    yield lambda context: fit_gpr.run(section, workdir / "split.h5", workdir / "gpr.h5", context)
+
+
+def _augment(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
+    for name, variant in config.augment.items():
+        from aenet_gpr_cli.stages import augment
+
+        gpr = workdir / "gpr.h5" if variant.method == "gpr" else None
+        output = workdir / f"augmented_{name}.h5"
+        yield lambda context, v=variant, g=gpr, o=output: augment.run(v, workdir / "split.h5", g, o, context)
+
+
+def _train_ann(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
+    for name, variant in config.train_ann.items():
+        from aenet_gpr_cli.stages import train_ann
+
+        source = config.source_of(variant)
+        augmented = workdir / f"augmented_{source}.h5" if source else None
+        output, settings = workdir / f"ann_{name}.h5", _without_source(variant)
+        yield lambda context, s=settings, a=augmented, o=output: train_ann.run(
+            s, workdir / "split.h5", a, o, context
+        )
+
+
+def _evaluate(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
+    from aenet_gpr_cli.stages import evaluate
+
+    models = [workdir / "gpr.h5"] if config.fit_gpr else []
+    models += [workdir / f"ann_{name}.h5" for name in config.train_ann]
+    if models:
+        named = evaluate.name_models(models)
+        yield lambda context: evaluate.run(
+            config.evaluate, workdir / "split.h5", named, workdir / "metrics.h5", context
+        )
+
+
+def _benchmark(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
+    if (section := config.benchmark) is None:
+        return
+    from aenet_gpr_cli.stages import benchmark
+
+    yield lambda context: benchmark.run(section, workdir / "split.h5", workdir / "benchmark.h5", context)
+
+
+def _without_source(variant: TrainVariant) -> TrainAnnConfig:
+    return TrainAnnConfig.model_validate(variant.model_dump(exclude={"augmented"}))

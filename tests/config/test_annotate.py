@@ -1,0 +1,33 @@
+"""The annotated configuration is the models in words: it must load, say the defaults, and be the committed one."""
+
+from pathlib import Path
+
+import pytest
+
+from aenet_gpr_cli.config.annotate import annotated
+from aenet_gpr_cli.config.load import build, parse_yaml, read_mapping
+from aenet_gpr_cli.config.workflow import WorkflowConfig
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def test_the_committed_file_is_renewed():
+    assert (CONFIGS / "annotated.yaml").read_text() == annotated(), (
+        "run: python -m aenet_gpr_cli.config.annotate > configs/annotated.yaml"
+    )
+
+
+def test_it_loads_and_says_the_defaults():
+    shown = build(WorkflowConfig, parse_yaml(annotated(), "annotated"), "annotated")
+    plain = build(
+        WorkflowConfig,
+        {"name": "my_case", "split": {"inputs": ["my_dft_runs/"]}, "fit_gpr": {}, "benchmark": {},
+         "augment": {"gpr": {}}, "train_ann": {"gpr": {}}},
+        "plain",
+    )
+    assert shown == plain
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_every_configuration_of_the_project_is_valid(path):
+    build(WorkflowConfig, read_mapping(path), str(path))
