@@ -169,8 +169,8 @@ def make_set(
     norms = np.linalg.norm([s.forces for s in structures], axis=2)
     print(
         f"{name}: relaxed geometry {ground_state:.6f} eV; above it {energies.mean():.3f} ± "
-        f"{energies.std():.3f} eV, from {energies.min():.3f} to {energies.max():.3f}; ‖F‖ {norms.mean():.3f}, at most "
-        f"{norms.max():.3f} eV/Å; off by {force_error(structures[0], calculator):.1e} from finite differences"
+        f"{energies.std():.3f} eV ({energies.min():.3f} to {energies.max():.3f}); ‖F‖ {norms.mean():.3f}, "
+        f"at most {norms.max():.3f} eV/Å; {force_error(structures[0], calculator):.1e} off finite differences"
     )
     write_archive(structures, FOLDER / name / "structures.zip")
 

@@ -1,0 +1,214 @@
+"""Random and directed displacements of reference structures: the geometries of the synthetic data.
+
+Owns where the copies are placed and how they are numbered and named. Leaves their energies to `taylor` and
+`surrogate`, and their rejection to `gates`. A copy depends only on the seed, δ, its number and its parent's
+name and geometry, never on the other structures, so that order, sharding and batches change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
+
+Mode = Literal["gaussian", "along_bond"]
+
+PHILOX_WORDS = 4  # 64-bit numbers per step of the counter of the Philox generator
+
+
+def displace(
+    structures: StructureSet,
+    displacement: float,
+    n_copies: int,
+    seed: int,
+    mode: Mode = "gaussian",
+    fixed_atoms: Sequence[int] | None = None,
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Generate M displaced copies of every reference structure.
+
+    ``gaussian``: R' = R + δ g with g ~ N(0, 1) for every Cartesian component (Methods of the paper, reference
+    data). The motion of the centre of mass is removed when no atom is fixed, because the energy of an
+    isolated and of a fully periodic structure does not depend on it. With fixed atoms it stays: the free
+    atoms then move against the fixed ones, which the energy does feel.
+
+    ``along_bond`` (isolated dimers): the bond length changes by +δ and -δ for M = 2, as in Figure 2 of the
+    paper; for an even M by ±δ·2k/M, k = 1 … M/2, equally spaced up to δ. It uses no random numbers.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Reference structures with unique names (the names key the random streams).
+    displacement : float, Å
+        δ, the standard deviation per component, or the largest change of the bond length.
+    n_copies : int
+        Augmentation multiple M.
+    seed : int
+        Seed of all copies of a run.
+    mode : {"gaussian", "along_bond"}
+    fixed_atoms : sequence of int, optional
+        Indices of atoms that keep their reference position exactly.
+
+    Returns
+    -------
+    positions : ndarray of shape (n_structures * n_copies, n_atoms, 3), Å
+        All copies of the first structure, then all of the second, and so on.
+    parents : ndarray of int, shape (n_structures * n_copies,)
+        Index of the reference structure of each copy.
+    copies : ndarray of int, shape (n_structures * n_copies,)
+        Number of the copy within its parent, from 0.
+
+    Raises
+    ------
+    InputError
+        If δ or M is not positive, names are missing or repeated, an index of a fixed atom does not exist, or
+        ``along_bond`` meets anything but isolated dimers and an even M.
+
+    Notes
+    -----
+    Copy c of a structure reads block c of a counter-based generator (Philox) keyed by SHA-256 of seed and
+    name; uniform numbers become normal ones through the inverse of the distribution function, one each, so a
+    block has a fixed length. About 3 s and 0.5 GB for 10⁶ copies of 20 atoms.
+    """
+    if not (np.isfinite(displacement) and displacement > 0) or n_copies < 1:
+        raise InputError(
+            f"displacement (δ) and n_copies (M): expected positive numbers, got {displacement} and {n_copies}"
+        )
+    free = _free_atoms(structures, fixed_atoms)
+    if mode == "along_bond":
+        shifts = _along_bond(structures, displacement, n_copies, free)
+    elif mode == "gaussian":
+        shifts = _gaussian(structures, displacement, n_copies, seed, free)
+    else:
+        raise InputError(f"mode: expected 'gaussian' or 'along_bond', got {mode!r}")
+    positions = structures.positions[:, None] + shifts
+    n, atoms = len(structures), structures.n_atoms
+    parents = np.repeat(np.arange(n), n_copies)
+    return positions.reshape(n * n_copies, atoms, 3), parents, np.tile(np.arange(n_copies), n)
+
+
+def as_augmented_set(
+    structures: StructureSet,
+    positions: FloatArray,
+    parents: IntArray,
+    copies: IntArray,
+    energies: FloatArray,
+    sigma: FloatArray | None,
+    label: str,
+) -> AugmentedSet:
+    """Join displaced geometries and their synthetic energies, with the origin of every copy.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Reference structures.
+    positions : ndarray of shape (n_copies_in_total, n_atoms, 3), Å
+    parents, copies : ndarray of int, shape (n_copies_in_total,)
+        As `displace` returns them.
+    energies : ndarray of shape (n_copies_in_total,), eV
+    sigma : ndarray of shape (n_copies_in_total,), eV, or None
+        Standard deviation of the energies.
+    label : str
+        ``gpr`` or ``taylor``.
+
+    Returns
+    -------
+    AugmentedSet
+        Copy 3 of structure ``a.xsf`` is named ``a.xsf#3``.
+    """
+    _check_names(structures)
+    parent_names = tuple(structures.names[i] for i in parents)
+    children = replace(
+        structures,
+        positions=positions,
+        cells=None if structures.cells is None else structures.cells[parents],
+        energies=energies,
+        forces=None,
+        names=tuple(f"{name}#{copy}" for name, copy in zip(parent_names, copies, strict=True)),
+    )
+    return AugmentedSet(children, parent_names, copies, sigma, label)
+
+
+def _gaussian(
+    structures: StructureSet, displacement: float, n_copies: int, seed: int, free: NDArray[np.bool_]
+) -> FloatArray:
+    """Return random displacements of shape (n_structures, n_copies, n_atoms, 3), Å."""
+    _check_names(structures)
+    shifts = np.empty((len(structures), n_copies, structures.n_atoms, 3))
+    for shift, name in zip(shifts, structures.names, strict=True):
+        shift[...] = displacement * _standard_normal(seed, name, n_copies, 3 * structures.n_atoms).reshape(
+            shift.shape
+        )
+    if free.all():
+        masses = _masses(structures.species)
+        centre = np.einsum("a,nmax->nmx", masses / masses.sum(), shifts)  # structure, copy, atom, x
+        shifts -= centre[:, :, None]
+    shifts[:, :, ~free] = 0.0
+    return shifts
+
+
+def _standard_normal(seed: int, name: str, n_copies: int, size: int) -> FloatArray:
+    """Return ``size`` standard normal numbers for each copy, keyed by (seed, name, copy)."""
+    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+    generator = np.random.Philox(key=int.from_bytes(digest[:16], "little"))
+    block = -(-size // PHILOX_WORDS) * PHILOX_WORDS  # whole counter steps: copy c starts at c * block
+    raw = generator.random_raw(n_copies * block).reshape(n_copies, block)[:, :size]
+    uniform = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53  # 53 bits, never 0 or 1
+    return ndtri(uniform)
+
+
+def _along_bond(
+    structures: StructureSet, displacement: float, n_copies: int, free: NDArray[np.bool_]
+) -> FloatArray:
+    """Return displacements of shape (n_structures, n_copies, 2, 3), Å, that stretch and compress the bond."""
+    if structures.n_atoms != 2 or structures.is_periodic or n_copies % 2 or not free.any():
+        raise InputError(
+            "mode along_bond: expected isolated dimers, an even n_copies and a free atom, got "
+            f"{structures.n_atoms} atoms, pbc {structures.pbc}, n_copies {n_copies}, {int(free.sum())} free"
+        )
+    bond = structures.positions[:, 1] - structures.positions[:, 0]
+    length = np.linalg.norm(bond, axis=1, keepdims=True)
+    steps = np.arange(1, n_copies // 2 + 1) * (2.0 * displacement / n_copies)
+    if displacement >= length.min():
+        raise InputError(
+            f"displacement (δ): expected less than the shortest bond, {length.min():.3f} Å, "
+            f"got {displacement} Å"
+        )
+    change = np.stack([steps, -steps], axis=1).ravel()  # +, -, +, - …
+    masses = _masses(structures.species)
+    share = np.array([-masses[1], masses[0]]) / masses.sum()  # the centre of mass stays
+    if not free.all():
+        share = np.where(free, [-1.0, 1.0], 0.0)
+    return np.einsum("m,a,nx->nmax", change, share, bond / length)  # copy, atom, structure, x
+
+
+def _masses(species: tuple[str, ...]) -> FloatArray:
+    """Return atomic masses in u; of no consequence for energies, they only define the centre."""
+    from ase.data import atomic_masses, atomic_numbers  # heavy, and needed here only
+
+    return np.array([atomic_masses[atomic_numbers[symbol]] for symbol in species])
+
+
+def _free_atoms(structures: StructureSet, fixed_atoms: Sequence[int] | None) -> NDArray[np.bool_]:
+    """Return a mask of shape (n_atoms,) of the atoms that move."""
+    free = np.ones(structures.n_atoms, bool)
+    for index in fixed_atoms or ():
+        if not 0 <= index < structures.n_atoms:
+            raise InputError(f"fixed_atoms: expected indices from 0 to {structures.n_atoms - 1}, got {index}")
+        free[index] = False
+    return free
+
+
+def _check_names(structures: StructureSet) -> None:
+    if len(set(structures.names)) != len(structures):
+        raise InputError(
+            f"names: expected {len(structures)} unique structure names, got {len(set(structures.names))}; "
+            "copies are numbered and seeded by the name of their parent"
+        )
