@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor, Index, Linearization
-from aenet_gpr_cli.gpr.kernels import Kernel
+from aenet_gpr_cli.gpr.kernels import Kernel, KernelValues
 from aenet_gpr_cli.structures import FloatArray
 
 PRODUCT_BLOCK = (
@@ -226,12 +226,30 @@ class Covariance:
             out[n:, column] = self.points.vjp(pull).ravel()
         return out
 
-    def product(self, vectors: FloatArray) -> FloatArray:
+    def tables(self, max_bytes: int) -> list[KernelValues] | None:
+        """Return the kernel values of all pairs of structures, to be reused by many products.
+
+        Parameters
+        ----------
+        max_bytes : int
+            None is returned where the tables, 24 n² bytes, would be larger.
+
+        Returns
+        -------
+        list of (k, k1, k2) per block of structures, or None
+        """
+        if 24 * self.n_structures**2 > max_bytes:
+            return None
+        return [self._table(rows) for rows in self._row_blocks()]
+
+    def product(self, vectors: FloatArray, tables: list[KernelValues] | None = None) -> FloatArray:
         """Return K V without ever forming K.
 
         Parameters
         ----------
         vectors : ndarray of shape (n_rows, n_vectors)
+        tables : list or None
+            Kernel values from `tables`; computed on the way where None.
 
         Returns
         -------
@@ -241,15 +259,29 @@ class Covariance:
         -----
         Four products of size n × n × p per vector: O(n²p) time, O(block · n + n p) memory.
         """
-        return np.stack([self._product(v) for v in vectors.T], axis=1)
+        n, x, out = self.n_structures, self.x, np.empty_like(vectors)
+        weights = [split_rows(v, n) for v in vectors.T]
+        contracted = [self.points.jvp(gradients) for _, gradients in weights]
+        values, slopes = np.empty((len(weights), n)), np.empty((len(weights), *x.shape))
+        for number, rows in enumerate(self._row_blocks()):
+            table = self._table(rows) if tables is None else tables[number]
+            for v, u in enumerate(contracted):
+                values[v, rows], slopes[v, rows] = expand(table, x[rows], x, weights[v][0], u)
+        for v in range(len(weights)):
+            # the rows of ∂E are Jᵀ of the gradient of the same expansion with respect to x_i
+            out[:, v] = stack_rows(values[v], self.points.vjp(slopes[v]))
+        return out
 
-    def _product(self, vector: FloatArray) -> FloatArray:
-        n, x = self.n_structures, self.x
-        energy_weights, gradient_weights = split_rows(vector, n)
-        u = self.points.jvp(gradient_weights)
-        energies, slopes = expand(self.kernel, x, x, energy_weights, u, exact_diagonal=True)
-        # the rows of ∂E are Jᵀ of the gradient of the same expansion with respect to x_i
-        return stack_rows(energies, self.points.vjp(slopes))
+    def _row_blocks(self) -> list[slice]:
+        n = self.n_structures
+        return [slice(start, min(start + PRODUCT_BLOCK, n)) for start in range(0, n, PRODUCT_BLOCK)]
+
+    def _table(self, rows: slice) -> KernelValues:
+        x = self.x
+        d2 = squared_distances(x[rows], x)
+        local = np.arange(len(d2))
+        d2[local, local + rows.start] = 0.0  # no rounding on the diagonal
+        return self.kernel(d2)
 
     def _fill(self, out: FloatArray, other: Covariance, lower: bool) -> None:
         n, m, width = self.n_structures, other.n_structures, 3 * self.n_atoms
@@ -279,12 +311,11 @@ class Covariance:
 
 
 def expand(
-    kernel: Kernel,
+    table: KernelValues,
     x: FloatArray,
     training_x: FloatArray,
     energy_weights: FloatArray,
     descriptor_weights: FloatArray,
-    exact_diagonal: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
     """Evaluate f(x) = Σ_j k a_j + k1 (x - x_j)·U_j and its gradient ∂f/∂x.
 
@@ -292,31 +323,23 @@ def expand(
 
     Parameters
     ----------
-    kernel : Kernel
+    table : tuple of three ndarrays of shape (m, n)
+        (k, k1, k2) between ``x`` and ``training_x``.
     x : ndarray of shape (m, n_features)
     training_x : ndarray of shape (n, n_features)
         Centred on the same origin as ``x``.
     energy_weights : ndarray of shape (n,)
     descriptor_weights : ndarray of shape (n, n_features)
-    exact_diagonal : bool
-        Whether ``x`` is ``training_x``: then |x_i - x_i| = 0 without rounding.
 
     Returns
     -------
     values : ndarray of shape (m,)
     gradients : ndarray of shape (m, n_features)
     """
-    values, gradients = np.empty(len(x)), np.empty_like(x)
-    own_shift = np.einsum("jp,jp->j", training_x, descriptor_weights)
-    for start in range(0, len(x), PRODUCT_BLOCK):
-        rows = slice(start, start + PRODUCT_BLOCK)
-        d2 = squared_distances(x[rows], training_x)
-        if exact_diagonal:
-            local = np.arange(len(d2))
-            d2[local, local + start] = 0.0
-        k, k1, k2 = kernel(d2)
-        s = x[rows] @ descriptor_weights.T - own_shift
-        values[rows] = k @ energy_weights + np.einsum("ij,ij->i", k1, s)
-        w = k1 * energy_weights + k2 * s
-        gradients[rows] = w @ training_x - w.sum(axis=1)[:, None] * x[rows] + k1 @ descriptor_weights
+    k, k1, k2 = table
+    s = x @ descriptor_weights.T - np.einsum("jp,jp->j", training_x, descriptor_weights)
+    values = k @ energy_weights + np.einsum("ij,ij->i", k1, s)
+    s *= k2
+    s += k1 * energy_weights
+    gradients = s @ training_x - s.sum(axis=1)[:, None] * x + k1 @ descriptor_weights
     return values, gradients

@@ -290,12 +290,10 @@ def predict(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> tu
     for start in range(0, len(positions), PREDICTION_BLOCK):
         rows = slice(start, start + PREDICTION_BLOCK)
         points = descriptor.linearize(positions[rows])
+        x = points.values - model.origin
+        table = kernel(squared_distances(x, model.training_x))
         energies[rows], slopes = expand(
-            kernel,
-            points.values - model.origin,
-            model.training_x,
-            model.energy_weights,
-            model.descriptor_weights,
+            table, x, model.training_x, model.energy_weights, model.descriptor_weights
         )
         forces[rows] = -points.vjp(slopes)
     return model.prior_mean + energies, forces

@@ -11,9 +11,10 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 
 from aenet_gpr_cli.errors import NumericalError
-from aenet_gpr_cli.gpr.covariance import Covariance, n_rows
+from aenet_gpr_cli.gpr.covariance import PRODUCT_BLOCK, Covariance, n_rows
 from aenet_gpr_cli.structures import FloatArray
 
+DENSE_OVERHEAD = 1.3  # peak memory of the dense path over its matrix
 FIRST_JITTER = 1e-14  # relative to the mean diagonal: about 50 machine epsilons
 
 
@@ -132,3 +133,40 @@ def dense_bytes(n_structures: int, n_atoms: int) -> int:
     int, bytes
     """
     return 8 * n_rows(n_structures, n_atoms) ** 2
+
+
+def iterative_bytes(n_structures: int, n_atoms: int, n_features: int, n_selected: int) -> int:
+    """Return the memory of the matrix-free solver.
+
+    Parameters
+    ----------
+    n_structures, n_atoms, n_features : int
+    n_selected : int
+        Structures of the preconditioner.
+
+    Returns
+    -------
+    int, bytes
+        Preconditioner with its square inner matrices, kernel values, descriptors, and vectors.
+    """
+    rows, inner = n_rows(n_structures, n_atoms), n_rows(n_selected, n_atoms)
+    kernel_values = 6 * PRODUCT_BLOCK * n_structures + 3 * n_structures**2
+    return 8 * (rows * inner + 2 * inner**2 + kernel_values + 12 * n_structures * n_features + 16 * rows)
+
+
+def choose_solver(n_structures: int, n_atoms: int, max_bytes: float) -> str:
+    """Return the name of the solver that fits into memory, the exact one where possible.
+
+    Parameters
+    ----------
+    n_structures, n_atoms : int
+    max_bytes : float
+        Memory that may be used.
+
+    Returns
+    -------
+    str
+        ``cholesky`` or ``conjugate_gradient``.
+    """
+    exact = DENSE_OVERHEAD * dense_bytes(n_structures, n_atoms)
+    return "cholesky" if exact <= max_bytes else "conjugate_gradient"
