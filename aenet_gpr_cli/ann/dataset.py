@@ -1,0 +1,355 @@
+"""What a network is trained on: reference structures and copies of several subsets, with their weights.
+
+Owns the validation split, the scaled features as tensors, and batches of structures of any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aenet_gpr_cli.ann.normalization import Normalization, energies_of
+from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, features
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Labelled structures of one or several subsets, in order.
+
+    Attributes
+    ----------
+    subsets : tuple of StructureSet
+        Each with energies; forces are used by direct force training only.
+    parents : tuple of str
+        Of every structure, subset by subset: its own name, or that of the structure it is a copy of.
+    weights : ndarray of shape (n_structures,), dimensionless
+        Weight of each structure in the loss.
+    """
+
+    subsets: tuple[StructureSet, ...]
+    parents: tuple[str, ...]
+    weights: FloatArray
+
+    def __len__(self) -> int:
+        return sum(len(s) for s in self.subsets)
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Species that occur, in order of appearance."""
+        return tuple(dict.fromkeys(symbol for s in self.subsets for symbol in s.species))
+
+    @classmethod
+    def collect(
+        cls, references: Sequence[StructureSet], augmented: Sequence[AugmentedSet], sigma_scale: float | None
+    ) -> TrainingSet:
+        """Join reference structures and their copies.
+
+        A copy whose label has standard deviation σ gets the weight 1/(1 + (σ/sigma_scale)²).
+
+        Parameters
+        ----------
+        references : sequence of StructureSet
+        augmented : sequence of AugmentedSet
+        sigma_scale : float, eV, or None
+            None gives every structure the weight 1.
+
+        Returns
+        -------
+        TrainingSet
+
+        Raises
+        ------
+        InputError
+            If a subset has no energies, or there is no structure.
+        """
+        subsets = [s for s in (*references, *(a.structures for a in augmented)) if len(s)]
+        if not subsets:
+            raise InputError("training: expected at least one structure, got none")
+        for subset in subsets:
+            energies_of(subset)
+        parents: list[str] = []
+        weights: list[FloatArray] = []
+        for number, subset in enumerate(references):
+            names = subset.names or tuple(f"{number}/{i}" for i in range(len(subset)))
+            parents += names
+            weights.append(np.ones(len(subset)))
+        for item in augmented:
+            parents += item.parents
+            weight = np.ones(len(item))
+            if sigma_scale is not None and item.sigma is not None:
+                weight = 1.0 / (1.0 + (item.sigma / sigma_scale) ** 2)
+            weights.append(weight)
+        return cls(tuple(subsets), tuple(parents), np.concatenate(weights))
+
+
+def validation_split(parents: Sequence[str], fraction: float, seed: int) -> tuple[IntArray, IntArray]:
+    """Split structures into training and validation; copies go with their parent.
+
+    Parameters
+    ----------
+    parents : sequence of str
+        Of each structure.
+    fraction : float
+        Of the parents to hold out; rounded, but at least one training parent is kept.
+    seed : int
+
+    Returns
+    -------
+    tuple of ndarray of int
+        Indices for training and for validation, ascending.
+    """
+    names = list(dict.fromkeys(parents))
+    held = min(round(fraction * len(names)), len(names) - 1)
+    order = np.random.default_rng([seed, 0]).permutation(len(names))
+    out = {names[i] for i in order[:held]}
+    mask = np.array([p in out for p in parents], bool)
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
+
+
+@dataclass(frozen=True, slots=True)
+class AtomTable:
+    """Atoms of one species: scaled features with a last column of ones, sorted by structure."""
+
+    features: Tensor
+    start: Tensor
+    count: Tensor
+
+    def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rows of the structures ``index``, and how many each structure has.
+
+        Parameters
+        ----------
+        index : tensor of int, shape (n_batch,)
+
+        Returns
+        -------
+        tuple of tensors of int
+        """
+        count = self.count[index]
+        ends = count.cumsum(0)
+        total = int(ends[-1])
+        shift = torch.repeat_interleave(self.start[index] - ends + count, count, output_size=total)
+        return shift + torch.arange(total, device=index.device), count
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Structures drawn from a `TensorData`: per species the features and the atoms per structure."""
+
+    index: Tensor
+    features: list[Tensor]
+    counts: list[Tensor]
+    uniform: list[int]
+    energies: Tensor
+    n_atoms: Tensor
+    weights: Tensor
+
+    def sum_atoms(self, species: int, values: Tensor) -> Tensor:
+        """Sum atomic values into structures.
+
+        Parameters
+        ----------
+        species : int
+        values : tensor of shape (n_members, n_atoms)
+
+        Returns
+        -------
+        tensor of shape (n_members, n_batch)
+        """
+        each = self.uniform[species]
+        if each >= 0:
+            return values.view(len(values), len(self.index), each).sum(-1)
+        segment = torch.repeat_interleave(
+            torch.arange(len(self.index), device=values.device), self.counts[species]
+        )
+        return values.new_zeros(len(values), len(self.index)).index_add_(1, segment, values)
+
+    def spread(self, species: int, values: Tensor) -> Tensor:
+        """Copy values of structures to their atoms.
+
+        Parameters
+        ----------
+        species : int
+        values : tensor of shape (n_members, n_batch)
+
+        Returns
+        -------
+        tensor of shape (n_members, n_atoms)
+        """
+        each = self.uniform[species]
+        if each >= 0:
+            return values[:, :, None].expand(-1, -1, each).reshape(len(values), -1)
+        return torch.repeat_interleave(
+            values, self.counts[species], dim=1, output_size=len(self.features[species])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TensorData:
+    """A training set as tensors in the units of the network.
+
+    Attributes
+    ----------
+    tables : list of AtomTable
+        One per species of the basis.
+    energies : tensor of shape (n_structures,)
+        (E - reference) / energy_scale, dimensionless.
+    n_atoms, weights : tensors of shape (n_structures,)
+    groups : list of (int, int)
+        Ranges of structures with the same atoms.
+    uniform : list of int
+        Per species, the atoms per structure where all structures have the same number, else -1.
+    """
+
+    tables: list[AtomTable]
+    energies: Tensor
+    n_atoms: Tensor
+    weights: Tensor
+    groups: list[tuple[int, int]]
+    uniform: list[int]
+
+    def batch(self, index: Tensor) -> Batch:
+        """Gather structures.
+
+        Parameters
+        ----------
+        index : tensor of int, shape (n_batch,)
+
+        Returns
+        -------
+        Batch
+        """
+        tables, counts = [], []
+        for table in self.tables:
+            rows, count = table.rows(index)
+            tables.append(table.features[rows])
+            counts.append(count)
+        return Batch(
+            index,
+            tables,
+            counts,
+            self.uniform,
+            self.energies[index],
+            self.n_atoms[index],
+            self.weights[index],
+        )
+
+
+def raw_features(basis: ChebyshevBasis, data: TrainingSet, block_size: int) -> list[FloatArray]:
+    """Return the descriptors of all structures, subset by subset.
+
+    Parameters
+    ----------
+    basis : ChebyshevBasis
+    data : TrainingSet
+    block_size : int
+        Structures evaluated at a time.
+
+    Returns
+    -------
+    list of ndarray of shape (n_structures, n_atoms, n_features), dimensionless
+    """
+    return [features(basis, subset, block_size) for subset in data.subsets]
+
+
+def feature_statistics(
+    raw: Sequence[FloatArray], data: TrainingSet, species: Sequence[str]
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Return mean and standard deviation of the features per species, over all atoms of the set.
+
+    Parameters
+    ----------
+    raw : sequence of ndarray of shape (n_structures, n_atoms, n_features)
+    data : TrainingSet
+    species : sequence of str
+        A species without atoms gets mean 0 and standard deviation 0.
+
+    Returns
+    -------
+    tuple of dict of str to ndarray of shape (n_features,)
+    """
+    mean, std = {}, {}
+    width = raw[0].shape[-1]
+    for symbol in species:
+        parts = [x[:, _sites(s, symbol)].reshape(-1, width) for x, s in zip(raw, data.subsets, strict=True)]
+        atoms = np.concatenate(parts)
+        mean[symbol] = atoms.mean(0) if len(atoms) else np.zeros(width)
+        std[symbol] = atoms.std(0) if len(atoms) else np.zeros(width)
+    return mean, std
+
+
+def tensor_data(
+    data: TrainingSet,
+    raw: Sequence[FloatArray],
+    species: Sequence[str],
+    norm: Normalization,
+    dtype: torch.dtype,
+    device: str,
+) -> TensorData:
+    """Scale features and energies and put them on the device.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    raw : sequence of ndarray of shape (n_structures, n_atoms, n_features)
+    species : sequence of str
+        Of the basis.
+    norm : Normalization
+    dtype : torch.dtype
+    device : str
+
+    Returns
+    -------
+    TensorData
+    """
+    sizes = [len(s) for s in data.subsets]
+    ends = np.cumsum(sizes)
+    counts = {symbol: [s.species.count(symbol) for s in data.subsets] for symbol in species}
+    energies = np.concatenate(
+        [(energies_of(s) - norm.reference_energy(s.species)) / norm.energy_scale for s in data.subsets]
+    )
+    n_atoms = np.repeat([float(s.n_atoms) for s in data.subsets], sizes)
+    return TensorData(
+        tables=[
+            _atom_table(data, raw, symbol, norm, np.repeat(counts[symbol], sizes), dtype, device)
+            for symbol in species
+        ],
+        energies=torch.as_tensor(energies, dtype=dtype, device=device),
+        n_atoms=torch.as_tensor(n_atoms, dtype=dtype, device=device),
+        weights=torch.as_tensor(data.weights, dtype=dtype, device=device),
+        groups=[(int(end - size), int(end)) for end, size in zip(ends, sizes, strict=True)],
+        uniform=[counts[symbol][0] if len(set(counts[symbol])) == 1 else -1 for symbol in species],
+    )
+
+
+def _atom_table(
+    data: TrainingSet,
+    raw: Sequence[FloatArray],
+    symbol: str,
+    norm: Normalization,
+    counts: IntArray,
+    dtype: torch.dtype,
+    device: str,
+) -> AtomTable:
+    mean, scale = norm.feature_mean[symbol], norm.feature_scale(symbol)
+    table = torch.ones((int(counts.sum()), len(mean) + 1), dtype=dtype, device=device)
+    start = 0
+    for x, subset in zip(raw, data.subsets, strict=True):
+        atoms = x[:, _sites(subset, symbol)].reshape(-1, len(mean))
+        table[start : start + len(atoms), :-1] = torch.as_tensor((atoms - mean) * scale)
+        start += len(atoms)
+    return AtomTable(
+        features=table,
+        start=torch.as_tensor(np.cumsum(counts) - counts, device=device),
+        count=torch.as_tensor(counts, device=device),
+    )
+
+
+def _sites(subset: StructureSet, symbol: str) -> IntArray:
+    return np.array([i for i, s in enumerate(subset.species) if s == symbol], int)

@@ -1,0 +1,403 @@
+"""Reference forces for direct force training, and their descriptor Jacobians: stored, or recomputed.
+
+The force on the selected components of a structure is linear in the gradients of its atomic energies,
+F = -Jᵀ g with J = ∂G̃/∂R. Owns the seeded choice of components and the products with J.
+Energies are in units of energy_scale here, features are scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aenet_gpr_cli.ann.dataset import Batch, TensorData, TrainingSet
+from aenet_gpr_cli.ann.normalization import Normalization
+from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, jacobian, jvp, vjp
+from aenet_gpr_cli.descriptors.neighbors import NeighbourList, neighbour_list
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
+
+BLOCK = 32  # structures whose Jacobian is made at a time
+
+
+@dataclass(frozen=True, slots=True)
+class ForceSettings:
+    """Which forces are trained on.
+
+    Attributes
+    ----------
+    fraction : float
+        Of the forces, 0 to 1; 0 is energy-only training.
+    select : {"structures", "components"}
+        Draw whole structures (as ænet does), or the same number of force components of every structure.
+    jacobian_memory : int, bytes
+        Store the descriptor Jacobian of all structures if it fits, else recompute it.
+    """
+
+    fraction: float
+    select: Literal["structures", "components"]
+    jacobian_memory: int
+
+
+class ForceOperator(Protocol):
+    """Products with -J of the selected components of the structures of one subset.
+
+    Atoms are in the order of species of the basis, then of site.
+    """
+
+    def contract(self, rows: Tensor, gradients: Tensor) -> Tensor:
+        """Return forces (n_batch, n_members, n_components) of gradients (n_batch, n_members, n_atoms · F)."""
+        ...
+
+    def expand(self, rows: Tensor, cotangents: Tensor) -> Tensor:
+        """Return the transposed product, (n_batch, n_members, n_atoms · F)."""
+        ...
+
+    def matrices(self, rows: Tensor) -> Tensor:
+        """Return -J itself, (n_batch, n_atoms · F, n_components)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJacobian:
+    """Dense -J, shape (n_structures, n_atoms · n_features, n_components)."""
+
+    matrix: Tensor
+
+    def contract(self, rows: Tensor, gradients: Tensor) -> Tensor:
+        """Multiply by -Jᵀ; see `ForceOperator`."""
+        # one small product per structure: gathering the matrices first would double the traffic
+        pairs = zip(gradients, rows.tolist(), strict=True)
+        return torch.stack([torch.mm(g, self.matrix[i]) for g, i in pairs])
+
+    def expand(self, rows: Tensor, cotangents: Tensor) -> Tensor:
+        """Multiply by -J; see `ForceOperator`."""
+        pairs = zip(cotangents, rows.tolist(), strict=True)
+        return torch.stack([torch.mm(c, self.matrix[i].T) for c, i in pairs])
+
+    def matrices(self, rows: Tensor) -> Tensor:
+        """Return -J; see `ForceOperator`."""
+        return self.matrix[rows]
+
+
+@dataclass(frozen=True, slots=True)
+class RecomputedJacobian:
+    """Products with -J made from the positions each time, without storing it."""
+
+    basis: ChebyshevBasis
+    structures: StructureSet
+    components: IntArray
+    order: IntArray
+    scale: FloatArray
+    dtype: torch.dtype
+    device: str
+
+    def contract(self, rows: Tensor, gradients: Tensor) -> Tensor:
+        """Multiply by -Jᵀ; see `ForceOperator`."""
+        local = rows.cpu().numpy()
+        n, members = gradients.shape[:2]
+        atoms, width = self.scale.shape
+        sorted_atoms = gradients.cpu().double().numpy().reshape(n, members, atoms, width) * self.scale
+        cotangents = np.empty_like(sorted_atoms)
+        cotangents[:, :, self.order] = sorted_atoms
+        flat = np.ascontiguousarray(cotangents.transpose(1, 0, 2, 3)).reshape(members, n * atoms, width)
+        grad = vjp(self.basis, self._species(n), self._neighbours(local), flat)
+        grad = grad.reshape(members, n, 3 * atoms).transpose(1, 0, 2)
+        picked = np.take_along_axis(grad, self.components[local][:, None, :], axis=2)
+        return torch.as_tensor(-picked, dtype=self.dtype, device=self.device)
+
+    def expand(self, rows: Tensor, cotangents: Tensor) -> Tensor:
+        """Multiply by -J; see `ForceOperator`."""
+        local = rows.cpu().numpy()
+        n, members = cotangents.shape[:2]
+        atoms, width = self.scale.shape
+        tangents = np.zeros((n, members, 3 * atoms))
+        index = np.broadcast_to(self.components[local][:, None, :], cotangents.shape)
+        np.put_along_axis(tangents, index, -cotangents.cpu().double().numpy(), axis=2)
+        flat = np.ascontiguousarray(tangents.transpose(1, 0, 2)).reshape(members, n * atoms, 3)
+        rate = jvp(self.basis, self._species(n), self._neighbours(local), flat)
+        rate = rate.reshape(members, n, atoms, width)[:, :, self.order] * self.scale
+        result = np.ascontiguousarray(rate.transpose(1, 0, 2, 3)).reshape(n, members, -1)
+        return torch.as_tensor(result, dtype=self.dtype, device=self.device)
+
+    def matrices(self, rows: Tensor) -> Tensor:
+        """Return -J; see `ForceOperator`."""
+        local = rows.cpu().numpy()
+        n, atoms = len(local), self.structures.n_atoms
+        dense = jacobian(self.basis, self._species(n), self._neighbours(local))[:, self.order]
+        dense = dense.reshape(n, -1, 3 * atoms) * -self.scale.reshape(1, -1, 1)
+        picked = np.take_along_axis(dense, self.components[local][:, None, :], axis=2)
+        return torch.as_tensor(picked, dtype=self.dtype, device=self.device)
+
+    def _species(self, n: int) -> IntArray:
+        return np.tile(self.basis.species_index(self.structures.species), n)
+
+    def _neighbours(self, local: IntArray) -> NeighbourList:
+        part = self.structures.select(local)
+        return neighbour_list(part.positions, part.cells, part.pbc, self.basis.cutoff)
+
+
+@dataclass(frozen=True, slots=True)
+class ForceSubset:
+    """The selected forces of one subset.
+
+    ``slot`` maps the structures of the subset to the rows of ``targets``, -1 where none was selected;
+    ``counts`` are the atoms of each species.
+    """
+
+    first: int
+    last: int
+    slot: Tensor
+    counts: list[int]
+    targets: Tensor
+    operator: ForceOperator
+
+
+@dataclass(frozen=True, slots=True)
+class BatchForces:
+    """Which structures of a batch have selected forces: (subset, positions in the batch, rows)."""
+
+    parts: list[tuple[ForceSubset, Tensor, Tensor]]
+    targets: Tensor
+    weights: Tensor
+
+
+def select_components(
+    data: TrainingSet, indices: IntArray, settings: ForceSettings, seed: int
+) -> list[tuple[IntArray, IntArray]]:
+    """Choose the force components to train on, seeded.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    indices : ndarray of int
+        Structures to draw from; those without forces are passed over.
+    settings : ForceSettings
+    seed : int
+
+    Returns
+    -------
+    list of (structures, components)
+        Per subset, the structures that have forces, shape (n,), and their components, shape (n, R),
+        ascending; component 3·atom + axis.
+
+    Raises
+    ------
+    InputError
+        If no structure has forces.
+    """
+    stream = np.random.default_rng([seed, 1])
+    ends = np.cumsum([len(s) for s in data.subsets])
+    known = [
+        np.sort(indices[(indices >= end - len(s)) & (indices < end)]) - (end - len(s))
+        if s.forces is not None
+        else np.empty(0, int)
+        for s, end in zip(data.subsets, ends, strict=True)
+    ]
+    total = sum(len(k) for k in known)
+    if total == 0:
+        raise InputError("direct force training: expected forces in the reference structures, got none")
+    if settings.select == "structures":
+        chosen = np.zeros(total, bool)
+        chosen[stream.permutation(total)[: max(1, round(settings.fraction * total))]] = True
+        splits = np.split(chosen, np.cumsum([len(k) for k in known])[:-1])
+        known = [k[mask] for k, mask in zip(known, splits, strict=True)]
+    result = []
+    for structures, subset in zip(known, data.subsets, strict=True):
+        width = 3 * subset.n_atoms
+        take = max(1, round(settings.fraction * width)) if settings.select == "components" else width
+        keys = stream.random((len(structures), width))
+        result.append((structures, np.sort(np.argsort(keys, axis=1)[:, :take], axis=1)))
+    return result
+
+
+class ForceData:
+    """Selected reference forces of a training set, and the products that connect them to the networks.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    chosen : list of (structures, components)
+        Of `select_components`.
+    basis : ChebyshevBasis
+    norm : Normalization
+    memory : int, bytes
+        Store the Jacobians if they fit.
+    dtype : torch.dtype
+    device : str
+    """
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        chosen: Sequence[tuple[IntArray, IntArray]],
+        basis: ChebyshevBasis,
+        norm: Normalization,
+        memory: int,
+        dtype: torch.dtype,
+        device: str,
+    ) -> None:
+        item = torch.empty(0, dtype=dtype).element_size()
+        need = sum(
+            c.size * s.n_atoms * basis.n_features * item
+            for s, (_, c) in zip(data.subsets, chosen, strict=True)
+        )
+        self.stored = need <= memory
+        self.n_features = basis.n_features
+        self.subsets: list[ForceSubset] = []
+        first = 0
+        for subset, (structures, components) in zip(data.subsets, chosen, strict=True):
+            if len(structures):
+                self.subsets.append(
+                    self._subset(subset, structures, components, first, basis, norm, dtype, device)
+                )
+            first += len(subset)
+
+    def _subset(
+        self,
+        subset: StructureSet,
+        structures: IntArray,
+        components: IntArray,
+        first: int,
+        basis: ChebyshevBasis,
+        norm: Normalization,
+        dtype: torch.dtype,
+        device: str,
+    ) -> ForceSubset:
+        kinds = basis.species_index(subset.species)
+        order = np.argsort(kinds, kind="stable")
+        scale = np.array([norm.feature_scale(subset.species[i]) for i in order])
+        part = subset.select(structures)
+        assert part.forces is not None  # select_components passes over structures without
+        operator: ForceOperator = RecomputedJacobian(basis, part, components, order, scale, dtype, device)
+        if self.stored:
+            shape = (len(part), subset.n_atoms * basis.n_features, components.shape[1])
+            matrix = torch.empty(shape, dtype=dtype, device=device)
+            for start in range(0, len(part), BLOCK):
+                rows = torch.arange(start, min(start + BLOCK, len(part)))
+                matrix[rows] = operator.matrices(rows)
+            operator = StoredJacobian(matrix)
+        targets = np.take_along_axis(part.forces.reshape(len(part), -1), components, axis=1)
+        slot = np.full(len(subset), -1)
+        slot[structures] = np.arange(len(structures))
+        return ForceSubset(
+            first=first,
+            last=first + len(subset),
+            slot=torch.as_tensor(slot, device=device),
+            counts=np.bincount(kinds, minlength=len(basis.species)).tolist(),
+            targets=torch.as_tensor(targets / norm.energy_scale, dtype=dtype, device=device),
+            operator=operator,
+        )
+
+    def total_weight(self, data: TensorData, index: Tensor) -> Tensor:
+        """Return the sum of the weights of the selected components of the structures ``index``.
+
+        Parameters
+        ----------
+        data : TensorData
+        index : tensor of int
+
+        Returns
+        -------
+        tensor of shape ()
+        """
+        total = data.weights.new_zeros(())
+        for subset in self.subsets:
+            inside = index[(index >= subset.first) & (index < subset.last)]
+            chosen = inside[subset.slot[inside - subset.first] >= 0]
+            total = total + data.weights[chosen].sum() * subset.targets.shape[1]
+        return total
+
+    def batch(self, batch: Batch) -> BatchForces:
+        """Find the selected forces of a batch.
+
+        Parameters
+        ----------
+        batch : Batch
+            With ascending structure numbers.
+
+        Returns
+        -------
+        BatchForces
+        """
+        parts, targets, weights = [], [], []
+        for subset in self.subsets:
+            inside = torch.nonzero((batch.index >= subset.first) & (batch.index < subset.last))[:, 0]
+            slots = subset.slot[batch.index[inside] - subset.first]
+            inside, slots = inside[slots >= 0], slots[slots >= 0]
+            if len(inside):
+                target = subset.targets[slots]
+                parts.append((subset, inside, slots))
+                targets.append(target.reshape(-1))
+                weights.append(batch.weights[inside].repeat_interleave(target.shape[1]))
+        empty = batch.energies.new_zeros(0)
+        return BatchForces(parts, torch.cat([empty, *targets]), torch.cat([empty, *weights]))
+
+    def contract(self, batch: Batch, forces: BatchForces, gradients: list[Tensor]) -> Tensor:
+        """Return the selected forces of the members.
+
+        Parameters
+        ----------
+        batch : Batch
+        forces : BatchForces
+        gradients : list of tensors of shape (n_members, n_atoms, n_features)
+            Per species, derivative of the atomic energy by the scaled features.
+
+        Returns
+        -------
+        tensor of shape (n_members, n_components)
+            Like ``forces.targets``, in units of energy_scale/Å.
+        """
+        members = len(gradients[0])
+        result = []
+        for subset, inside, slots in forces.parts:
+            pieces = [
+                g[:, atoms].view(members, len(inside), -1)
+                for g, atoms in zip(gradients, self._atoms(batch, subset, inside), strict=True)
+            ]
+            stacked = torch.cat(pieces, dim=2).transpose(0, 1).contiguous()
+            result.append(subset.operator.contract(slots, stacked).transpose(0, 1).reshape(members, -1))
+        return torch.cat(result, dim=1)
+
+    def expand(
+        self, batch: Batch, forces: BatchForces, cotangents: Tensor, like: list[Tensor]
+    ) -> list[Tensor]:
+        """Return the directions in feature space, -J · cotangents.
+
+        Parameters
+        ----------
+        batch : Batch
+        forces : BatchForces
+        cotangents : tensor of shape (n_members, n_components)
+        like : list of tensors of shape (n_members, n_atoms, n_features)
+            Shapes of the result, per species.
+
+        Returns
+        -------
+        list of tensors of shape (n_members, n_atoms, n_features)
+        """
+        members, start = len(cotangents), 0
+        result = [torch.zeros_like(g) for g in like]
+        for subset, inside, slots in forces.parts:
+            width = subset.targets.shape[1]
+            block = cotangents[:, start : start + len(inside) * width].view(members, len(inside), width)
+            start += len(inside) * width
+            rates = subset.operator.expand(slots, block.transpose(0, 1).contiguous()).transpose(0, 1)
+            pieces = rates.split([c * self.n_features for c in subset.counts], dim=2)
+            for out, piece, atoms in zip(result, pieces, self._atoms(batch, subset, inside), strict=True):
+                out[:, atoms] = piece.reshape(members, -1, self.n_features)
+        return result
+
+    @staticmethod
+    def _atoms(batch: Batch, subset: ForceSubset, inside: Tensor) -> list[Tensor]:
+        """Return, per species, the rows of the batch's atoms that belong to the structures ``inside``."""
+        result = []
+        for count, counts in zip(subset.counts, batch.counts, strict=True):
+            starts = (counts.cumsum(0) - counts)[inside]
+            result.append((starts[:, None] + torch.arange(count, device=starts.device)[None, :]).reshape(-1))
+        return result

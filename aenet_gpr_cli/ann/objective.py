@@ -1,0 +1,184 @@
+"""The loss of a committee on a training set, and its exact gradient, batch by batch.
+
+Joins networks, data, forces and loss; the optimisers only see this. Members share the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aenet_gpr_cli.ann import network
+from aenet_gpr_cli.ann.dataset import Batch, TensorData
+from aenet_gpr_cli.ann.forces import BatchForces, ForceData
+from aenet_gpr_cli.ann.loss import LossSettings, Sums
+from aenet_gpr_cli.ann.network import Architecture, Pass
+
+
+@dataclass(slots=True)
+class Errors:
+    """Errors of the members on a batch, with what their derivatives need.
+
+    ``energy`` of shape (n_members, n_batch) is already divided (per atom or structure); ``force`` of
+    shape (n_members, n_components); ``passes``, ``sensitivities`` and ``gradients`` per species.
+    """
+
+    sums: Sums
+    energy: Tensor
+    force: Tensor
+    passes: list[Pass]
+    sensitivities: list[list[Tensor]]
+    gradients: list[Tensor]
+    forces: BatchForces | None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Loss and gradient on the structures of a training set.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    data : TensorData
+    forces : ForceData or None
+        None for energy-only training.
+    loss : LossSettings
+    block_size : int
+        Structures evaluated at a time where the batch is the whole set.
+    """
+
+    architecture: Architecture
+    data: TensorData
+    forces: ForceData | None
+    loss: LossSettings
+    block_size: int
+
+    def blocks(self, index: Tensor) -> Iterator[Tensor]:
+        """Yield the structures in blocks.
+
+        Parameters
+        ----------
+        index : tensor of int, ascending
+
+        Yields
+        ------
+        tensor of int
+        """
+        yield from index.split(self.block_size)
+
+    def errors(self, flat: Tensor, batch: Batch, order: int) -> Errors:
+        """Evaluate the members on a batch.
+
+        Parameters
+        ----------
+        flat : tensor of shape (n_members, n_weights)
+        batch : Batch
+        order : int
+            Derivatives of the activation to keep; see `network.forward`.
+
+        Returns
+        -------
+        Errors
+        """
+        layers = self.architecture.split(flat)
+        if self.forces is not None:
+            order = max(order, 1)
+        passes = [
+            network.forward(weights, x, self.architecture.activation, order)
+            for weights, x in zip(layers, batch.features, strict=True)
+        ]
+        energy = sum_species(batch, [p.output for p in passes])
+        energy = (energy - batch.energies) / self.loss.divisor(batch.n_atoms)
+        sums = Sums(
+            (energy.square() * batch.weights).sum(1),
+            batch.weights.sum(),
+            flat.new_zeros(len(flat)),
+            flat.new_zeros(()),
+        )
+        result = Errors(sums, energy, flat.new_zeros(len(flat), 0), passes, [], [], None)
+        if self.forces is not None:
+            self._force_errors(layers, batch, result)
+        return result
+
+    def _force_errors(self, layers: list[list[Tensor]], batch: Batch, result: Errors) -> None:
+        assert self.forces is not None
+        result.forces = self.forces.batch(batch)
+        if not result.forces.parts:
+            return
+        for weights, state in zip(layers, result.passes, strict=True):
+            deltas = network.backward(weights, state, torch.ones_like(state.output))
+            result.sensitivities.append(deltas)
+            result.gradients.append(network.input_gradient(weights, deltas))
+        predicted = self.forces.contract(batch, result.forces, result.gradients)
+        result.force = predicted - result.forces.targets
+        result.sums.force = (result.force.square() * result.forces.weights).sum(1)
+        result.sums.force_weight = result.forces.weights.sum() / 3.0
+
+    def gradient(self, flat: Tensor, index: Tensor, out: Tensor) -> Sums:
+        """Return the errors on a batch and write the gradient of its loss to ``out``.
+
+        Parameters
+        ----------
+        flat : tensor of shape (n_members, n_weights)
+        index : tensor of int, ascending
+            Structures of the batch.
+        out : tensor of shape (n_members, n_weights)
+            Overwritten.
+
+        Returns
+        -------
+        Sums
+        """
+        batch = self.data.batch(index)
+        errors = self.errors(flat, batch, 2 if self.forces is not None else 1)
+        layers, targets = self.architecture.split(flat), self.architecture.split(out.zero_())
+        energy_factor, force_factor = errors.sums.factors(self.loss)
+        cotangent = energy_factor * errors.energy * batch.weights / self.loss.divisor(batch.n_atoms)
+        directions: list[Tensor] = []
+        if self.forces is not None and errors.forces is not None and errors.forces.parts:
+            pull = force_factor * errors.force * errors.forces.weights
+            directions = self.forces.expand(batch, errors.forces, pull, errors.gradients)
+        for s, (weights, state, target) in enumerate(zip(layers, errors.passes, targets, strict=True)):
+            weight = batch.spread(s, cotangent)
+            if directions:
+                network.force_gradient(weights, state, errors.sensitivities[s], directions[s], weight, target)
+            else:
+                network.weight_gradient(state, network.backward(weights, state, weight), target)
+        return errors.sums
+
+    def sums(self, flat: Tensor, index: Tensor) -> Sums:
+        """Return the squared errors on many structures, in blocks.
+
+        Parameters
+        ----------
+        flat : tensor of shape (n_members, n_weights)
+        index : tensor of int, ascending
+
+        Returns
+        -------
+        Sums
+        """
+        zero = flat.new_zeros(())
+        total = Sums(flat.new_zeros(len(flat)), zero, flat.new_zeros(len(flat)), zero)
+        for block in self.blocks(index):
+            total = total + self.errors(flat, self.data.batch(block), 0).sums
+        return total
+
+
+def sum_species(batch: Batch, outputs: list[Tensor]) -> Tensor:
+    """Sum the atomic energies of all species into structures.
+
+    Parameters
+    ----------
+    batch : Batch
+    outputs : list of tensors of shape (n_members, n_atoms)
+
+    Returns
+    -------
+    tensor of shape (n_members, n_batch)
+    """
+    parts = [batch.sum_atoms(s, values) for s, values in enumerate(outputs)]
+    return torch.stack(parts).sum(0)

@@ -1,0 +1,241 @@
+"""Training of a committee from labelled structures to a potential: the one entry for the stage.
+
+Energy-only, GPR-ANN, Taylor-ANN and direct force training differ only in the data and in ``forces``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from aenet_gpr_cli.ann import adamw, levenberg_marquardt
+from aenet_gpr_cli.ann.adamw import AdamWSettings, Outcome, Progress, State
+from aenet_gpr_cli.ann.committee import initial_weights, to_layers
+from aenet_gpr_cli.ann.dataset import (
+    TrainingSet,
+    feature_statistics,
+    raw_features,
+    tensor_data,
+    validation_split,
+)
+from aenet_gpr_cli.ann.forces import ForceData, ForceSettings, select_components
+from aenet_gpr_cli.ann.levenberg_marquardt import LevenbergMarquardtSettings
+from aenet_gpr_cli.ann.loss import LossSettings
+from aenet_gpr_cli.ann.network import ACTIVATIONS, Architecture
+from aenet_gpr_cli.ann.normalization import EnergyScaling, Normalization, atomic_energies, energy_scaling
+from aenet_gpr_cli.ann.objective import Objective
+from aenet_gpr_cli.ann.potential import ANNModel
+from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
+from aenet_gpr_cli.errors import ConfigError, NumericalError
+from aenet_gpr_cli.structures import FloatArray, IntArray
+
+LM_MATRIX_MEMORY = 256 * 2**20  # bytes of JᵀJ for members treated as one batch
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """Everything that decides a training, besides data, basis and seed.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Units of the hidden layers.
+    activation : str
+        One of `network.ACTIVATIONS`.
+    members : tuple of int
+        Numbers of the committee members to train, (0, …, m-1) for all of them.
+    optimizer : AdamWSettings or LevenbergMarquardtSettings
+    loss : LossSettings
+        ``alpha`` counts only with ``forces``.
+    forces : ForceSettings or None
+        None for energy-only training, also on augmented data.
+    validation_fraction : float
+        Of the parents, held out for early stopping; their copies go with them.
+    atomic_energies : mapping of str to float, eV, or None
+        None determines them by least squares.
+    energy_scaling : {"range", "std"}
+    dtype : {"float64", "float32"}
+        Of the training; Levenberg-Marquardt needs float64. The potential is float64 always.
+    device : str
+        For torch, such as ``cpu`` or ``cuda``.
+    block_size : int
+        Structures evaluated at a time.
+    """
+
+    hidden: tuple[int, ...]
+    activation: str
+    members: tuple[int, ...]
+    optimizer: AdamWSettings | LevenbergMarquardtSettings
+    loss: LossSettings
+    forces: ForceSettings | None
+    validation_fraction: float
+    atomic_energies: Mapping[str, float] | None
+    energy_scaling: EnergyScaling
+    dtype: Literal["float64", "float32"]
+    device: str
+    block_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """A trained committee and how it got there.
+
+    Attributes
+    ----------
+    model : ANNModel
+        Best weights of each member.
+    training_loss, validation_loss : ndarray of shape (n_steps, n_members), dimensionless
+        Per epoch or iteration; NaN after a member has stopped.
+    training_index, validation_index : ndarray of int
+        Structures of the training set that were trained on, and held out.
+    state : dict of str to ndarray
+        Give it to `train` again to continue.
+    finished : bool
+        False if ``stop`` ended the run.
+    """
+
+    model: ANNModel
+    training_loss: FloatArray
+    validation_loss: FloatArray
+    training_index: IntArray
+    validation_index: IntArray
+    state: State
+    finished: bool
+
+
+def train(
+    data: TrainingSet,
+    basis: ChebyshevBasis,
+    settings: TrainingSettings,
+    seed: int,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+    state: State | None = None,
+) -> TrainingResult:
+    """Train a committee of neural-network potentials.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    basis : ChebyshevBasis
+        Its species must include those of the data.
+    settings : TrainingSettings
+    seed : int
+        Of initial weights (with the number of the member), validation split, batches and force choice.
+    progress : callable or None
+        Called with (done, total, message).
+    stop : callable or None
+        Polled between epochs or iterations; True ends the run early, resumable.
+    state : dict of str to ndarray or None
+        Of an earlier, stopped run with the same data, settings and seed.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    ConfigError
+        If settings contradict each other.
+    InputError
+        If energies, or wanted forces, are missing, or the basis does not know a species.
+    NumericalError
+        If the loss of a member was never finite.
+    """
+    _check(settings)
+    for subset in data.subsets:
+        basis.species_index(subset.species)  # before the work, not after it
+    inside, outside = validation_split(data.parents, settings.validation_fraction, seed)
+    architecture = Architecture(basis.species, basis.n_features, settings.hidden, settings.activation)
+    objective, norm = _objective(data, basis, architecture, settings, inside, outside, seed)
+    state = state or _start(settings, initial_weights(architecture, seed, settings.members))
+    outcome = _optimise(objective, settings, inside, outside, seed, state, progress, stop)
+    if outcome.finished and not np.isfinite(outcome.state["best_loss"]).all():
+        failed = np.flatnonzero(~np.isfinite(outcome.state["best_loss"])).tolist()
+        raise NumericalError(
+            f"training: the loss of the members {failed} was never finite; lower learning_rate"
+        )
+    model = ANNModel(
+        basis=basis,
+        hidden=settings.hidden,
+        activation=settings.activation,
+        weights=to_layers(architecture, outcome.weights),
+        feature_mean=norm.feature_mean,
+        feature_std=norm.feature_std,
+        energy_scale=norm.energy_scale,
+        energy_shift=norm.energy_shift,
+        atomic_energies=norm.atomic_energies,
+    )
+    return TrainingResult(
+        model,
+        outcome.training_loss,
+        outcome.validation_loss,
+        inside,
+        outside,
+        outcome.state,
+        outcome.finished,
+    )
+
+
+def _check(settings: TrainingSettings) -> None:
+    if settings.activation not in ACTIVATIONS:
+        raise ConfigError(f"activation: expected one of {ACTIVATIONS}, got {settings.activation!r}")
+    if isinstance(settings.optimizer, LevenbergMarquardtSettings):
+        if settings.dtype != "float64":
+            raise ConfigError("dtype: expected float64 with Levenberg-Marquardt, got float32")
+        if settings.loss.form != "mse":
+            raise ConfigError("loss.form: expected mse with Levenberg-Marquardt, got rmse")
+
+
+def _objective(
+    data: TrainingSet,
+    basis: ChebyshevBasis,
+    architecture: Architecture,
+    settings: TrainingSettings,
+    inside: IntArray,
+    outside: IntArray,
+    seed: int,
+) -> tuple[Objective, Normalization]:
+    raw = raw_features(basis, data, settings.block_size)
+    mean, std = feature_statistics(raw, data, basis.species)
+    reference = settings.atomic_energies or atomic_energies(data.subsets, basis.species)
+    scale, shift = energy_scaling(data.subsets, reference, settings.energy_scaling)
+    norm = Normalization(mean, std, scale, shift, {s: float(reference[s]) for s in basis.species})
+    dtype = torch.float64 if settings.dtype == "float64" else torch.float32
+    tensors = tensor_data(data, raw, basis.species, norm, dtype, settings.device)
+    loss, forces = LossSettings(settings.loss.form, settings.loss.per, 0.0), None
+    if settings.forces is not None and settings.forces.fraction > 0.0 and settings.loss.alpha > 0.0:
+        loss = settings.loss
+        chosen = select_components(data, np.concatenate([inside, outside]), settings.forces, seed)
+        forces = ForceData(data, chosen, basis, norm, settings.forces.jacobian_memory, dtype, settings.device)
+    return Objective(architecture, tensors, forces, loss, settings.block_size), norm
+
+
+def _start(settings: TrainingSettings, weights: FloatArray) -> State:
+    if isinstance(settings.optimizer, AdamWSettings):
+        return adamw.start(weights)
+    return levenberg_marquardt.start(weights)
+
+
+def _optimise(
+    objective: Objective,
+    settings: TrainingSettings,
+    inside: IntArray,
+    outside: IntArray,
+    seed: int,
+    state: State,
+    progress: Progress | None,
+    stop: Callable[[], bool] | None,
+) -> Outcome:
+    index, held_out = (torch.as_tensor(i, device=settings.device) for i in (inside, outside))
+    if isinstance(settings.optimizer, AdamWSettings):
+        return adamw.minimise(objective, index, held_out, settings.optimizer, seed, state, progress, stop)
+    size = 8 * objective.architecture.n_weights**2
+    together = max(1, min(len(settings.members), LM_MATRIX_MEMORY // (4 * size)))
+    return levenberg_marquardt.minimise(
+        objective, index, held_out, settings.optimizer, together, state, progress, stop
+    )
