@@ -5,20 +5,19 @@ Owns the measurement only: what is measured, and in which fresh process, is the 
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from aenet_gpr_cli.errors import InputError
 
 # getrusage reports kibibytes on Linux and bytes on macOS
-PROC_STATUS = Path("/proc/self/status")
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -92,8 +91,8 @@ def peak_memory() -> int:
     -----
     On Linux from ``VmHWM``, because ``getrusage`` hands the peak of the parent on to a process it starts.
     """
-    if PROC_STATUS.exists():
-        for line in PROC_STATUS.read_text().splitlines():
+    with contextlib.suppress(OSError), open("/proc/self/status") as status:
+        for line in status:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024  # kB in the file are kibibytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
