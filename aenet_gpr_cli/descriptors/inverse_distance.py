@@ -1,7 +1,7 @@
-"""Inverse interatomic distances as a global descriptor: x_ij = 1/r_ij over all pairs of atoms.
+"""Inverse powers of the interatomic distances as a global descriptor, x_ij = 1/r_ijᵖ over all pairs of atoms.
 
-Invariant to rotation and translation, with a sparse analytic Jacobian (the descriptor of sGDML). Where the
-structures are periodic, either the nearest image of each structure counts, or the images are fixed by a
+Invariant to rotation and translation, with a sparse analytic Jacobian (p = 1: the descriptor of sGDML). Where
+the structures are periodic, either the nearest image of each structure counts, or the images are fixed by a
 reference structure, which keeps x smooth where a pair sits half a lattice vector apart (as in a slab).
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from aenet_gpr_cli.descriptors.base import DescriptorProducts, Index, Linearization
-from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, IntArray, Pbc
 
 COINCIDENT = 1e-3  # Å: two atoms closer than this are one atom written twice, not a geometry
@@ -23,7 +23,7 @@ COINCIDENT = 1e-3  # Å: two atoms closer than this are one atom written twice, 
 
 @dataclass(frozen=True, slots=True)
 class _PairLinearization:
-    """Values 1/r and, per pair, the gradient ∂x/∂R_i = -(R_i - R_j)/r³ = -∂x/∂R_j."""
+    """Values r⁻ᵖ and, per pair, the gradient ∂x/∂R_i = -p x (R_i - R_j)/r² = -∂x/∂R_j."""
 
     values: FloatArray
     gradients: FloatArray  # (n, p, 3)
@@ -57,7 +57,7 @@ class _PairLinearization:
 
 
 class InverseDistance(DescriptorProducts):
-    """Inverse distances x_ij = 1/r_ij, 1/Å, over all pairs i < j.
+    """Inverse distances x_ij = 1/r_ijᵖ over all pairs i < j.
 
     Parameters
     ----------
@@ -71,6 +71,8 @@ class InverseDistance(DescriptorProducts):
     image_width : float, Å
         With a reference: images up to this much farther than the nearest one count too, each as a feature
         of its own. 0 keeps one image per pair.
+    power : float, dimensionless
+        p. 1 for molecules; 2 weighs the many long distances of a slab less.
 
     Raises
     ------
@@ -85,10 +87,13 @@ class InverseDistance(DescriptorProducts):
         pbc: Pbc = NOT_PERIODIC,
         reference: FloatArray | None = None,
         image_width: float = 0.0,
+        power: float = 1.0,
     ) -> None:
         if n_atoms < 2:
             raise InputError(f"inverse distances: expected at least 2 atoms, got {n_atoms}; use cartesian")
-        self.n_atoms = n_atoms
+        if not power > 0.0:
+            raise ConfigError(f"inverse distances: expected a positive power, got {power}")
+        self.n_atoms, self.power = n_atoms, power
         self._lattice = _Lattice(cell, pbc)
         self._reference: FloatArray | None = None
         self.first, self.second = (a.astype(np.int64) for a in np.triu_indices(n_atoms, 1))
@@ -125,14 +130,14 @@ class InverseDistance(DescriptorProducts):
 
         Returns
         -------
-        ndarray of shape (n_structures, n_features), 1/Å
+        ndarray of shape (n_structures, n_features), 1/Åᵖ
 
         Raises
         ------
         InputError
             If two atoms coincide.
         """
-        return self._inverse(self._vectors(positions))
+        return self._squared_lengths(self._vectors(positions)) ** (-0.5 * self.power)
 
     def linearize(self, positions: FloatArray) -> Linearization:
         """Return values and sparse Jacobian products.
@@ -146,8 +151,9 @@ class InverseDistance(DescriptorProducts):
         Linearization
         """
         vectors = self._vectors(positions)
-        x = self._inverse(vectors)
-        gradients = vectors * -(x**3)[..., None]
+        squared = self._squared_lengths(vectors)
+        x = squared ** (-0.5 * self.power)
+        gradients = vectors * (-self.power * x / squared)[..., None]
         return _PairLinearization(x, gradients, self.first, self.second, self._incidence)
 
     def _vectors(self, positions: FloatArray) -> FloatArray:
@@ -161,7 +167,7 @@ class InverseDistance(DescriptorProducts):
             return vectors + self._shifts
         return self._lattice.nearest(vectors)
 
-    def _inverse(self, vectors: FloatArray) -> FloatArray:
+    def _squared_lengths(self, vectors: FloatArray) -> FloatArray:
         squared = np.einsum("npx,npx->np", vectors, vectors)
         if squared.size and not squared.min() > COINCIDENT**2:
             structure, pair = np.unravel_index(np.argmin(squared), squared.shape)
@@ -170,7 +176,7 @@ class InverseDistance(DescriptorProducts):
                 f"structure {structure}: atoms {i} and {j} coincide (distance "
                 f"{squared[structure, pair] ** 0.5:.2g} Å); inverse distances need distinct atoms"
             )
-        return 1.0 / np.sqrt(squared)
+        return np.asarray(squared)
 
     def _fix_images(self, reference: FloatArray, width: float) -> None:
         """Choose the counted images of every pair at the reference."""
