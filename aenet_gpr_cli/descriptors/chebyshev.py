@@ -18,6 +18,7 @@ from numpy.polynomial import chebyshev as _chebyshev
 from numpy.polynomial import legendre as _legendre
 
 from aenet_gpr_cli.descriptors import chebyshev_kernels as kernels
+from aenet_gpr_cli.descriptors import chebyshev_work as work
 from aenet_gpr_cli.descriptors.neighbors import NeighbourList, neighbour_list
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
@@ -112,7 +113,7 @@ def values(
 ) -> FloatArray:
     """Return the Chebyshev descriptors G of all atoms.
 
-    R_n = Σ_j f_c(r_j; R_r) T_n(2r_j/R_r − 1) and A_n = Σ_{j<k} w_j w_k T_n(cos θ_jk) with w_j = f_c(r_j; R_a),
+    R_n = Σ_j f_c(r_j; R_r) T_n(2r_j/R_r − 1), A_n = Σ_{j<k} w_j w_k T_n(cos θ_jk) with w_j = f_c(r_j; R_a),
     then both with factors s_j and s_j s_k, the type spins. The angular part is linear in the number of
     neighbours: T_n = Σ_l B_nl P_l, and P_l separates into real spherical harmonics, so that
     A_n = ½ (Σ_l B_nl Σ_m |Σ_j w_j Y_lm(u_j)|² − Σ_j w_j²).
@@ -133,9 +134,7 @@ def values(
         ``[R_0 … R_Nr, A_0 … A_Na, Rw_0 … Rw_Nr, Aw_0 … Aw_Na]``; zeros for an atom without neighbours.
     """
     out = np.zeros((len(species_index), basis.n_features))
-    arguments = _arguments(basis, species_index, neighbours)
-    expansion = _expansion(basis.n_angular)
-    _share(lambda a, b: kernels.value_loop(a, b, *arguments, expansion, out), neighbours, threads)
+    _share(kernels.value_loop, basis, species_index, neighbours, threads, (out,))
     return out
 
 
@@ -165,10 +164,8 @@ def vjp(
     The derivatives of an atom's descriptor by its edges are formed once for all m and never stored.
     """
     out = np.zeros((len(cotangents), len(species_index), 3))
-    arguments = _arguments(basis, species_index, neighbours)
-    expansion = _with_self_terms(basis.n_angular)
-    cotangents = np.ascontiguousarray(cotangents, float)
-    _share(lambda a, b: kernels.vjp_loop(a, b, *arguments, expansion, cotangents, out), neighbours, threads)
+    arrays = (False, np.ascontiguousarray(cotangents, float), out)
+    _share(kernels.derivative_loop, basis, species_index, neighbours, threads, arrays)
     return out
 
 
@@ -192,10 +189,8 @@ def jvp(
     ndarray of shape (m, n_atoms_total, n_features), dimensionless
     """
     out = np.zeros((len(tangents), len(species_index), basis.n_features))
-    arguments = _arguments(basis, species_index, neighbours)
-    expansion = _with_self_terms(basis.n_angular)
-    tangents = np.ascontiguousarray(tangents, float)
-    _share(lambda a, b: kernels.jvp_loop(a, b, *arguments, expansion, tangents, out), neighbours, threads)
+    arrays = (True, np.ascontiguousarray(tangents, float), out)
+    _share(kernels.derivative_loop, basis, species_index, neighbours, threads, arrays)
     return out
 
 
@@ -253,19 +248,17 @@ def features(
 
 @lru_cache(maxsize=8)
 def _expansion(n_angular: int) -> FloatArray:
-    """Return B with T_n = Σ_l B_nl P_l, by quadrature; unlike power coefficients these do not grow with n."""
+    """Return B with T_n = Σ_l B_nl P_l, by quadrature; unlike power coefficients these do not grow with n.
+
+    A last column of ones stands for Σ_j w_j², which every A_n contains.
+    """
     nodes, weights = _legendre.leggauss(max(n_angular, 1))
     polynomials = _legendre.legvander(nodes, n_angular)[:, :n_angular]
     chebyshev = _chebyshev.chebvander(nodes, n_angular)[:, :n_angular]
     norm = np.arange(n_angular) + 0.5
     # (node, n), (node, l) -> (n, l)
-    return np.einsum("xn,x,xl,l->nl", chebyshev, weights, polynomials, norm)
-
-
-@lru_cache(maxsize=8)
-def _with_self_terms(n_angular: int) -> FloatArray:
-    """Return B with a column of ones for Σ_j w_j², which every A_n contains."""
-    return np.hstack([_expansion(n_angular), np.ones((n_angular, 1))])
+    expansion = np.einsum("xn,x,xl,l->nl", chebyshev, weights, polynomials, norm)
+    return np.hstack([expansion, np.ones((n_angular, 1))])
 
 
 @lru_cache(maxsize=8)
@@ -290,28 +283,42 @@ def _recurrence(n_angular: int) -> FloatArray:
     return table
 
 
-def _arguments(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> tuple:
-    """Return what all loops need, in their order."""
-    if len(species_index) != len(neighbours.offsets) - 1:
-        expected = len(neighbours.offsets) - 1
-        raise InputError(
-            f"species_index: expected one entry for each of {expected} atoms, got {len(species_index)}"
-        )
-    cutoffs = np.array([basis.radial_cutoff, basis.angular_cutoff if basis.n_angular else 1.0], float)
-    halves = 1 if len(basis.species) == 1 else 2
-    return (
-        neighbours.offsets, neighbours.index, neighbours.vectors, basis.type_spins[species_index], cutoffs,
-        basis.n_radial, basis.n_angular, halves, _recurrence(basis.n_angular),
-    )  # fmt: skip
-
-
-def _share(loop: Callable[[int, int], None], neighbours: NeighbourList, threads: int) -> None:
+def _share(
+    loop: Callable[..., None],
+    basis: ChebyshevBasis,
+    species_index: IntArray,
+    neighbours: NeighbourList,
+    threads: int,
+    arrays: tuple,
+) -> None:
     """Run the loop over atoms, whole structures to each thread, so that no two threads write the same row."""
-    n = neighbours.n_structures
-    bounds = np.linspace(0, n, min(max(threads, 1), max(n, 1)) + 1).astype(int) * neighbours.n_atoms
-    spans = [(int(a), int(b)) for a, b in pairwise(bounds) if b > a]
+    n_atoms, n = len(neighbours.offsets) - 1, neighbours.n_structures
+    if len(species_index) != n_atoms:
+        raise InputError(
+            f"species_index: expected one entry for each of {n_atoms} atoms, got {len(species_index)}"
+        )
+    edges = work.Edges(
+        neighbours.offsets, neighbours.index, neighbours.vectors, basis.type_spins[species_index]
+    )
+    compiled = work.Basis(
+        radial_cutoff=float(basis.radial_cutoff),
+        angular_cutoff=float(basis.angular_cutoff or 0.0),
+        n_radial=basis.n_radial,
+        n_angular=basis.n_angular,
+        halves=1 if len(basis.species) == 1 else 2,
+        recurrence=_recurrence(basis.n_angular),
+        expansion=_expansion(basis.n_angular),
+    )
+    bounds = np.linspace(0, n, max(min(threads, n), 1) + 1).astype(int) * neighbours.n_atoms
+
+    def run(span: tuple[int, int]) -> None:
+        counts = np.diff(neighbours.offsets[span[0] : span[1] + 1])
+        room = work.workspace(compiled, int(counts.max(initial=0)), loop is not kernels.value_loop)
+        loop(*span, edges, compiled, room, *arrays)
+
+    spans = [(int(a), int(b)) for a, b in pairwise(bounds)]
     if len(spans) == 1:
-        loop(*spans[0])
-    elif spans:
+        run(spans[0])
+    else:
         with ThreadPoolExecutor(len(spans)) as pool:
-            list(pool.map(lambda span: loop(*span), spans))
+            list(pool.map(run, spans))

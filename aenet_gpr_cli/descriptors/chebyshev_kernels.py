@@ -1,25 +1,43 @@
 """Compiled loops of the Chebyshev descriptor: moments of one atom's neighbours, and their derivatives.
 
 Owns the arithmetic per atom, vectorised over its neighbours. Bases, shapes and threads are `chebyshev`'s.
-Rows of the scratch arrays run over the neighbours of one atom; `spin` is the type spin s of each atom.
+Rows of the work arrays run over the neighbours of one atom; s_j is the type spin of neighbour j. All compiled
+parts stay in this file: numba's cache does not notice changes in others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
 
+from aenet_gpr_cli.descriptors.chebyshev_work import Basis, Edges, Work
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 F = TypeVar("F", bound=Callable[..., object])
-
-
-def _compiled(function: F) -> F:
+_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",  # a check for division by zero would prevent SIMD
     # Sums may be reordered to use SIMD, which costs no accuracy; NaN and infinity keep their meaning.
-    return cast(F, njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})(function))
+    "fastmath": {"reassoc", "contract", "nsz"},
+}
+# What only compiled code calls compiles faster without entries from Python and C.
+_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def _loop(function: F) -> F:
+    return cast(F, njit(**_OPTIONS)(function))
+
+
+def _part(function: F) -> F:
+    return cast(F, njit(**_INNER)(function))
+
+
+def _inlined(function: F) -> F:
+    return cast(F, njit(inline="always", **_INNER)(function))
 
 
 PI = 3.14159265358979  # ænet's 15 digits
@@ -28,7 +46,7 @@ _SIN = np.array([(-1.0) ** k / float(np.prod(np.arange(1.0, 2 * k + 2))) for k i
 _COS = np.array([(-1.0) ** k / float(np.prod(np.arange(1.0, 2 * k + 1))) for k in range(12)])
 
 
-@_compiled
+@_part
 def cutoff_function(r: FloatArray, cutoff: float, n: int, value: FloatArray, slope: FloatArray) -> None:
     """Write f_c = ½(cos(πr/R_c) + 1) and df_c/dr; both are zero from R_c on."""
     for e in range(n):
@@ -45,18 +63,18 @@ def cutoff_function(r: FloatArray, cutoff: float, n: int, value: FloatArray, slo
         slope[e] = inside * (-0.5 * PI / cutoff) * cosine
 
 
-@_compiled
-def geometry(vectors: FloatArray, index: IntArray, spin: FloatArray, lo: int, hi: int, g: FloatArray) -> None:
-    """Write distance, unit vector and type spin of the edges lo:hi to the rows of g."""
-    for e in range(hi - lo):
-        x, y, z = vectors[lo + e, 0], vectors[lo + e, 1], vectors[lo + e, 2]
+@_part
+def geometry(edges: Edges, lo: int, n: int, g: FloatArray) -> None:
+    """Write distance, unit vector and type spin of n edges, from lo on, to the rows of g."""
+    for e in range(n):
+        x, y, z = edges.vectors[lo + e, 0], edges.vectors[lo + e, 1], edges.vectors[lo + e, 2]
         g[0, e] = np.sqrt(x * x + y * y + z * z)
         g[1, e], g[2, e], g[3, e] = x / g[0, e], y / g[0, e], z / g[0, e]
-    for e in range(hi - lo):
-        g[4, e] = spin[index[lo + e]]
+    for e in range(n):
+        g[4, e] = edges.spin[edges.neighbour[lo + e]]
 
 
-@_compiled
+@_part
 def within(g: FloatArray, n: int, cutoff: float, near: FloatArray, place: IntArray) -> int:
     """Gather the edges shorter than the cutoff in `near` and their places in `place`; return how many."""
     count = 0
@@ -70,7 +88,7 @@ def within(g: FloatArray, n: int, cutoff: float, near: FloatArray, place: IntArr
     return count
 
 
-@_compiled
+@_part
 def radial_terms(
     r: FloatArray, n: int, cutoff: float, fc: FloatArray, dfc: FloatArray, f: FloatArray, d: FloatArray
 ) -> None:
@@ -99,7 +117,7 @@ def radial_terms(
             d[k, e] = x2 * d[k - 1, e] - d[k - 2, e] + 2.0 * step * f[k - 1, e]
 
 
-@_compiled
+@_part
 def harmonics(g: FloatArray, n: int, table: FloatArray, q: FloatArray, c: FloatArray, s: FloatArray) -> None:
     """Write the factors of the real spherical harmonics of the unit vectors in g.
 
@@ -125,7 +143,7 @@ def harmonics(g: FloatArray, n: int, table: FloatArray, q: FloatArray, c: FloatA
                 q[l, m, e] = up * g[3, e] * q[l - 1, m, e] - down * q[l - 2, m, e]
 
 
-@_compiled
+@_part
 def moments(
     w: FloatArray, spin: FloatArray, n: int, q: FloatArray, c: FloatArray, s: FloatArray, out: FloatArray
 ) -> None:
@@ -143,96 +161,83 @@ def moments(
             out[1, l, m, 0], out[1, l, m, 1] = spin_c, spin_s
 
 
-@_compiled
-def value_loop(
-    first: int,
-    last: int,
-    offsets: IntArray,
-    index: IntArray,
-    vectors: FloatArray,
-    spin: FloatArray,
-    cutoffs: FloatArray,
-    n_radial: int,
-    n_angular: int,
-    halves: int,
-    table: FloatArray,
-    legendre: FloatArray,
-    out: FloatArray,
-) -> None:
-    """Write the descriptors of the atoms first:last to out."""
-    capacity = np.max(np.diff(offsets[first : last + 1]))
-    g, near = np.empty((7, capacity)), np.empty((7, capacity))
-    place = np.empty(capacity, np.int64)
-    f, none = np.empty((n_radial, capacity)), np.empty((0, capacity))
-    q = np.empty((n_angular, n_angular, capacity))
-    c, s = np.empty((n_angular, capacity)), np.empty((n_angular, capacity))
-    moment = np.empty((2, n_angular, n_angular, 2))
-    half = n_radial + n_angular
+@_inlined
+def radial_part(i: int, edges: Edges, basis: Basis, work: Work) -> int:
+    """Write distances, directions and radial terms of atom i's edges; return their number."""
+    n = edges.offsets[i + 1] - edges.offsets[i]
+    g = work.all
+    geometry(edges, edges.offsets[i], n, g)
+    cutoff_function(g[0], basis.radial_cutoff, n, g[5], g[6])
+    radial_terms(g[0], n, basis.radial_cutoff, g[5], g[6], work.f, work.d)
+    return n
+
+
+@_inlined
+def angular_part(n: int, basis: Basis, work: Work) -> int:
+    """Write the moments of the edges within the angular cutoff; return their number."""
+    near_n = within(work.all, n, basis.angular_cutoff, work.near, work.place)
+    near = work.near
+    cutoff_function(near[0], basis.angular_cutoff, near_n, near[5], near[6])
+    harmonics(near, near_n, basis.recurrence, work.q, work.c, work.s)
+    moments(near[5], near[4], near_n, work.q, work.c, work.s, work.moment)
+    return near_n
+
+
+@_loop
+def value_loop(first: int, last: int, edges: Edges, basis: Basis, work: Work, out: FloatArray) -> None:
+    """Write the descriptors of the atoms first:last to out[atom, feature]."""
+    half = basis.n_radial + basis.n_angular
     for i in range(first, last):
-        n = offsets[i + 1] - offsets[i]
-        geometry(vectors, index, spin, offsets[i], offsets[i + 1], g)
-        cutoff_function(g[0], cutoffs[0], n, g[5], g[6])
-        radial_terms(g[0], n, cutoffs[0], g[5], g[6], f, none)
-        for k in range(n_radial):
+        n = radial_part(i, edges, basis, work)
+        for k in range(basis.n_radial):
             plain, weighted = 0.0, 0.0
             for e in range(n):
-                plain += f[k, e]
-                weighted += g[4, e] * f[k, e]
+                plain += work.f[k, e]
+                weighted += work.all[4, e] * work.f[k, e]
             out[i, k] = plain
-            if halves == 2:
+            if basis.halves == 2:
                 out[i, half + k] = weighted
-        if n_angular == 0:
+        if basis.n_angular == 0:
             continue
-        n = within(g, n, cutoffs[1], near, place)
-        cutoff_function(near[0], cutoffs[1], n, near[5], near[6])
-        harmonics(near, n, table, q, c, s)
-        moments(near[5], near[4], n, q, c, s, moment)
-        for h in range(halves):
+        n = angular_part(n, basis, work)
+        for h in range(basis.halves):
             own = 0.0
             for e in range(n):
-                own += (near[5, e] * (near[4, e] if h == 1 else 1.0)) ** 2
-            for k in range(n_angular):
-                total = -own
-                for l in range(k + 1):
-                    for m in range(l + 1):
-                        total += legendre[k, l] * (moment[h, l, m, 0] ** 2 + moment[h, l, m, 1] ** 2)
-                out[i, h * half + n_radial + k] = 0.5 * total
+                weight = work.near[5, e] * (work.near[4, e] if h == 1 else 1.0)
+                own += weight * weight
+            for k in range(basis.n_angular):
+                out[i, h * half + basis.n_radial + k] = -0.5 * own
+            for l in range(basis.n_angular):
+                power = 0.0
+                for m in range(l + 1):
+                    a, b = work.moment[h, l, m, 0], work.moment[h, l, m, 1]
+                    power += a * a + b * b
+                for k in range(l, basis.n_angular):
+                    out[i, h * half + basis.n_radial + k] += 0.5 * basis.expansion[k, l] * power
 
 
-@_compiled
-def angular_gradients(
-    near: FloatArray,
-    n: int,
-    halves: int,
-    table: FloatArray,
-    q: FloatArray,
-    c: FloatArray,
-    s: FloatArray,
-    moment: FloatArray,
-    x: FloatArray,
-    p: FloatArray,
-) -> None:
+@_part
+def angular_gradients(n: int, basis: Basis, work: Work) -> None:
     """Write ½ d(Σ_m |M_lm|²)/dR_e to p[h, l, :, e], and −½ d(w_e²)/dR_e to its last l.
 
     With b_lm = q_lm (c_m, s_m), M = Σ w b: the derivative is w' u (M·b) + (w/r) (1 − u uᵀ) M·∇b.
     """
-    order = len(c) - 1
-    for h in range(halves):
-        for l in range(order + 1):
-            y = p[h, l]
+    near, q, c, s, x = work.near, work.q, work.c, work.s, work.x[0]
+    for h in range(basis.halves):
+        for l in range(basis.n_angular):
+            y = work.p[h, l]
             for e in range(n):
                 x[e], y[0, e], y[1, e], y[2, e] = 0.0, 0.0, 0.0, 0.0
             for m in range(l + 1):
-                mc, ms = moment[h, l, m, 0], moment[h, l, m, 1]
-                down = max(m - 1, 0)
+                mc, ms = work.moment[h, l, m, 0], work.moment[h, l, m, 1]
+                down, up = max(m - 1, 0), min(m + 1, l)
+                rise = basis.recurrence[2, l, m]  # zero for m = l
                 for e in range(n):
-                    x[e] += q[l, m, e] * (mc * c[m, e] + ms * s[m, e])
-                    y[0, e] += q[l, m, e] * (m * (mc * c[down, e] + ms * s[down, e]))
-                    y[1, e] += q[l, m, e] * (m * (ms * c[down, e] - mc * s[down, e]))
-                if m < l:
-                    rise = table[2, l, m]
-                    for e in range(n):
-                        y[2, e] += rise * q[l, m + 1, e] * (mc * c[m, e] + ms * s[m, e])
+                    both = mc * c[m, e] + ms * s[m, e]
+                    x[e] += q[l, m, e] * both
+                    y[0, e] += m * q[l, m, e] * (mc * c[down, e] + ms * s[down, e])
+                    y[1, e] += m * q[l, m, e] * (ms * c[down, e] - mc * s[down, e])
+                    y[2, e] += rise * q[l, up, e] * both
             for e in range(n):
                 spin = near[4, e] if h == 1 else 1.0
                 ux, uy, uz = near[1, e], near[2, e], near[3, e]
@@ -241,167 +246,121 @@ def angular_gradients(
                 y[0, e] = along * ux + turn * y[0, e]
                 y[1, e] = along * uy + turn * y[1, e]
                 y[2, e] = along * uz + turn * y[2, e]
+        y = work.p[h, basis.n_angular]
         for e in range(n):
             spin = near[4, e] if h == 1 else 1.0
             along = -spin * spin * near[5, e] * near[6, e]
-            for a in range(3):
-                p[h, order + 1, a, e] = along * near[1 + a, e]
+            y[0, e], y[1, e], y[2, e] = along * near[1, e], along * near[2, e], along * near[3, e]
 
 
-@_compiled
-def edge_derivatives(
+@_part
+def pull_back(
     i: int,
-    offsets: IntArray,
-    index: IntArray,
-    vectors: FloatArray,
-    spin: FloatArray,
-    cutoffs: FloatArray,
-    halves: int,
-    table: FloatArray,
-    g: FloatArray,
-    near: FloatArray,
-    place: IntArray,
-    f: FloatArray,
-    d: FloatArray,
-    q: FloatArray,
-    c: FloatArray,
-    s: FloatArray,
-    moment: FloatArray,
-    p: FloatArray,
-) -> int:
-    """Write the derivatives of atom i's terms by its edges to d (radial) and p (angular).
+    n: int,
+    near_n: int,
+    edges: Edges,
+    basis: Basis,
+    work: Work,
+    cotangent: FloatArray,
+    out: FloatArray,
+) -> None:
+    """Add the gradient of Σ_f cotangent_f G_f of atom i to out[atom, xyz]."""
+    g, x, p, half, second = work.all, work.x, work.p, basis.n_radial + basis.n_angular, basis.halves - 1
+    for e in range(n):
+        x[3, e] = 0.0
+    for k in range(basis.n_radial):
+        plain, weighted = cotangent[k], second * cotangent[second * half + k]
+        for e in range(n):
+            x[3, e] += (plain + weighted * g[4, e]) * work.d[k, e]
+    total_x, total_y, total_z, start = 0.0, 0.0, 0.0, edges.offsets[i]
+    for e in range(n):
+        dx, dy, dz = x[3, e] * g[1, e], x[3, e] * g[2, e], x[3, e] * g[3, e]
+        j = edges.neighbour[start + e]
+        out[j, 0] += dx
+        out[j, 1] += dy
+        out[j, 2] += dz
+        total_x, total_y, total_z = total_x + dx, total_y + dy, total_z + dz
+    for e in range(near_n):
+        x[0, e], x[1, e], x[2, e] = 0.0, 0.0, 0.0
+    for l in range(basis.n_angular + 1):
+        a, b = 0.0, 0.0
+        for k in range(basis.n_angular):
+            a += cotangent[basis.n_radial + k] * basis.expansion[k, l]
+            b += second * cotangent[second * half + basis.n_radial + k] * basis.expansion[k, l]
+        for e in range(near_n):
+            x[0, e] += a * p[0, l, 0, e] + b * p[second, l, 0, e]
+            x[1, e] += a * p[0, l, 1, e] + b * p[second, l, 1, e]
+            x[2, e] += a * p[0, l, 2, e] + b * p[second, l, 2, e]
+    for e in range(near_n):
+        j = edges.neighbour[start + work.place[e]]
+        out[j, 0] += x[0, e]
+        out[j, 1] += x[1, e]
+        out[j, 2] += x[2, e]
+        total_x, total_y, total_z = total_x + x[0, e], total_y + x[1, e], total_z + x[2, e]
+    out[i, 0] -= total_x
+    out[i, 1] -= total_y
+    out[i, 2] -= total_z
 
-    Returns the number of edges within the angular cutoff.
+
+@_part
+def push_forward(
+    i: int, n: int, near_n: int, edges: Edges, basis: Basis, work: Work, tangent: FloatArray, out: FloatArray
+) -> None:
+    """Write the change of atom i's descriptor along tangent[atom, xyz] to out[feature]."""
+    g, x, p, half, second = work.all, work.x, work.p, basis.n_radial + basis.n_angular, basis.halves - 1
+    for e in range(n):
+        j = edges.neighbour[edges.offsets[i] + e]
+        for a in range(3):
+            x[a, e] = tangent[j, a] - tangent[i, a]
+        x[3, e] = x[0, e] * g[1, e] + x[1, e] * g[2, e] + x[2, e] * g[3, e]
+    for k in range(basis.n_radial):
+        plain, weighted = 0.0, 0.0
+        for e in range(n):
+            plain += x[3, e] * work.d[k, e]
+            weighted += g[4, e] * x[3, e] * work.d[k, e]
+        out[second * half + k] = weighted
+        out[k] = plain
+    for e in range(near_n):  # place[e] ≥ e: nothing is overwritten before it is read
+        for a in range(3):
+            x[a, e] = x[a, work.place[e]]
+    for k in range(basis.n_angular):
+        out[second * half + basis.n_radial + k] = 0.0
+        out[basis.n_radial + k] = 0.0
+    for l in range(basis.n_angular + 1):
+        plain, weighted = 0.0, 0.0
+        for e in range(near_n):
+            plain += x[0, e] * p[0, l, 0, e] + x[1, e] * p[0, l, 1, e] + x[2, e] * p[0, l, 2, e]
+            weighted += (
+                x[0, e] * p[second, l, 0, e] + x[1, e] * p[second, l, 1, e] + x[2, e] * p[second, l, 2, e]
+            )
+        for k in range(basis.n_angular):
+            out[second * half + basis.n_radial + k] += second * basis.expansion[k, l] * weighted
+            out[basis.n_radial + k] += basis.expansion[k, l] * plain
+
+
+@_loop
+def derivative_loop(
+    first: int,
+    last: int,
+    edges: Edges,
+    basis: Basis,
+    work: Work,
+    forward: bool,
+    given: FloatArray,
+    out: FloatArray,
+) -> None:
+    """Push tangents[k, atom, xyz] forward, or pull cotangents[k, atom, feature] back, for atoms first:last.
+
+    Pulling back adds to the neighbours' rows of out, so that these have to be whole structures.
     """
-    n = offsets[i + 1] - offsets[i]
-    geometry(vectors, index, spin, offsets[i], offsets[i + 1], g)
-    cutoff_function(g[0], cutoffs[0], n, g[5], g[6])
-    radial_terms(g[0], n, cutoffs[0], g[5], g[6], f, d)
-    if len(c) == 0:
-        return 0
-    n = within(g, n, cutoffs[1], near, place)
-    cutoff_function(near[0], cutoffs[1], n, near[5], near[6])
-    harmonics(near, n, table, q, c, s)
-    moments(near[5], near[4], n, q, c, s, moment)
-    angular_gradients(near, n, halves, table, q, c, s, moment, g[5], p)
-    return n
-
-
-@_compiled
-def vjp_loop(
-    first: int,
-    last: int,
-    offsets: IntArray,
-    index: IntArray,
-    vectors: FloatArray,
-    spin: FloatArray,
-    cutoffs: FloatArray,
-    n_radial: int,
-    n_angular: int,
-    halves: int,
-    table: FloatArray,
-    expansion: FloatArray,
-    cotangents: FloatArray,
-    out: FloatArray,
-) -> None:
-    """Add the gradients of Σ cotangent·descriptor of the atoms first:last, whole structures, to out."""
-    capacity = np.max(np.diff(offsets[first : last + 1]))
-    g, near = np.empty((7, capacity)), np.empty((7, capacity))
-    place = np.empty(capacity, np.int64)
-    f, d = np.empty((n_radial, capacity)), np.empty((n_radial, capacity))
-    q = np.empty((n_angular, n_angular, capacity))
-    c, s = np.empty((n_angular, capacity)), np.empty((n_angular, capacity))
-    moment = np.empty((2, n_angular, n_angular, 2))
-    p = np.empty((halves, n_angular + 1, 3, capacity))
-    along, turn = np.empty(capacity), np.empty((3, capacity))
-    half = n_radial + n_angular
     for i in range(first, last):
-        n = offsets[i + 1] - offsets[i]
-        near_n = edge_derivatives(
-            i, offsets, index, vectors, spin, cutoffs, halves, table, g, near, place, f, d, q, c, s, moment, p
-        )  # fmt: skip
-        for k in range(len(cotangents)):
-            cot = cotangents[k, i]
-            for e in range(n):
-                along[e] = 0.0
-            for o in range(n_radial):
-                plain, weighted = cot[o], cot[half + o] if halves == 2 else 0.0
-                for e in range(n):
-                    along[e] += (plain + weighted * g[4, e]) * d[o, e]
-            for a in range(3):
-                for e in range(n):
-                    turn[a, e] = along[e] * g[1 + a, e]
-            for h in range(halves if near_n > 0 else 0):
-                for l in range(n_angular + 1):
-                    factor = 0.0
-                    for o in range(n_angular):
-                        factor += cot[h * half + n_radial + o] * expansion[o, l]
-                    for a in range(3):
-                        for e in range(near_n):
-                            turn[a, place[e]] += factor * p[h, l, a, e]
-            for a in range(3):
-                total = 0.0
-                for e in range(n):
-                    out[k, index[offsets[i] + e], a] += turn[a, e]
-                    total += turn[a, e]
-                out[k, i, a] -= total
-
-
-@_compiled
-def jvp_loop(
-    first: int,
-    last: int,
-    offsets: IntArray,
-    index: IntArray,
-    vectors: FloatArray,
-    spin: FloatArray,
-    cutoffs: FloatArray,
-    n_radial: int,
-    n_angular: int,
-    halves: int,
-    table: FloatArray,
-    expansion: FloatArray,
-    tangents: FloatArray,
-    out: FloatArray,
-) -> None:
-    """Write the change of the descriptors of the atoms first:last along the tangents to out."""
-    capacity = np.max(np.diff(offsets[first : last + 1]))
-    g, near = np.empty((7, capacity)), np.empty((7, capacity))
-    place = np.empty(capacity, np.int64)
-    f, d = np.empty((n_radial, capacity)), np.empty((n_radial, capacity))
-    q = np.empty((n_angular, n_angular, capacity))
-    c, s = np.empty((n_angular, capacity)), np.empty((n_angular, capacity))
-    moment = np.empty((2, n_angular, n_angular, 2))
-    p = np.empty((halves, n_angular + 1, 3, capacity))
-    along, turn = np.empty(capacity), np.empty((3, capacity))
-    half = n_radial + n_angular
-    for i in range(first, last):
-        n = offsets[i + 1] - offsets[i]
-        near_n = edge_derivatives(
-            i, offsets, index, vectors, spin, cutoffs, halves, table, g, near, place, f, d, q, c, s, moment, p
-        )  # fmt: skip
-        for k in range(len(tangents)):
-            for a in range(3):
-                for e in range(n):
-                    turn[a, e] = tangents[k, index[offsets[i] + e], a] - tangents[k, i, a]
-            for e in range(n):
-                along[e] = turn[0, e] * g[1, e] + turn[1, e] * g[2, e] + turn[2, e] * g[3, e]
-            for o in range(n_radial):
-                plain, weighted = 0.0, 0.0
-                for e in range(n):
-                    change = along[e] * d[o, e]
-                    plain += change
-                    weighted += g[4, e] * change
-                out[k, i, o] = plain
-                if halves == 2:
-                    out[k, i, half + o] = weighted
-            for h in range(halves):
-                for o in range(n_angular):
-                    out[k, i, h * half + n_radial + o] = 0.0
-                for l in range(n_angular + 1 if near_n > 0 else 0):
-                    change = 0.0
-                    for a in range(3):
-                        for e in range(near_n):
-                            change += p[h, l, a, e] * turn[a, place[e]]
-                    for o in range(n_angular):
-                        out[k, i, h * half + n_radial + o] += expansion[o, l] * change
+        n = radial_part(i, edges, basis, work)
+        near_n = 0
+        if basis.n_angular > 0:
+            near_n = angular_part(n, basis, work)
+            angular_gradients(near_n, basis, work)
+        for k in range(given.shape[0]):
+            if forward:
+                push_forward(i, n, near_n, edges, basis, work, given[k], out[k, i])
+            else:
+                pull_back(i, n, near_n, edges, basis, work, given[k, i], out[k])

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from vesin import NeighborList as VesinList
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
@@ -186,7 +185,8 @@ def _all_pairs(
         for s in range(n_structures):
             for a in range(3):
                 # A hair more than the bound, against rounding; the distance decides.
-                widths[a] = cutoff * np.sqrt(np.sum(reciprocal[s, a] ** 2)) * (1.0 + 1e-9)
+                b = reciprocal[s, a]
+                widths[a] = cutoff * np.sqrt(b[0] * b[0] + b[1] * b[1] + b[2] * b[2]) * (1.0 + 1e-9)
             for i in range(n_atoms):
                 row = s * n_atoms + i
                 offsets[row + 1] = _edges_of_atom(
@@ -200,6 +200,8 @@ def _cell_list(
     positions: FloatArray, lattice: FloatArray, periodic: NDArray[np.bool_], cutoff: float
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Collect vesin's edges of one structure after the other, sorted by centre."""
+    from vesin import NeighborList as VesinList  # imports torch where there is one
+
     n_atoms = positions.shape[1]
     calculator = VesinList(cutoff=cutoff, full_list=True, sorted=True)
     counts, index, vectors = [], [], []
