@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from aenet_gpr_cli.io.ase_reader import MAYBE_SUFFIXES, OUTPUT_NAMES, SUFFIXES, 
 from aenet_gpr_cli.io.published import resolve
 from aenet_gpr_cli.io.xsf import decode_xsf, parse_xsf, read_xsf
 from aenet_gpr_cli.structures import Structure
+from aenet_gpr_cli.subsystems.grouping import natural_key
 
 log = logging.getLogger(__name__)
 
@@ -147,22 +147,6 @@ def source_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
         else:
             hashes[str(given)] = _sha256(path)
     return hashes
-
-
-def natural_key(name: str) -> tuple[tuple[int | str, ...], str]:
-    """Return a sort key that puts ``file_2`` before ``file_10``.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    tuple
-    """
-    # re.split with one group alternates text and digits, so equal positions always compare like with like.
-    parts = re.split(r"([0-9]{1,18})", name)
-    return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), name
 
 
 def _find(paths: Sequence[Path | str]) -> list[tuple[Path, str]]:

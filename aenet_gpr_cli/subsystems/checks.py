@@ -1,0 +1,172 @@
+"""Checks of labels: are energies and forces there, and do the forces fit the energies?
+
+Owns findings and their wording. Whether a finding warns or stops is left to the stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet
+
+_MAX_STRUCTURES = 2000  # enough to decide; keeps the table of distances below 32 MB
+_N_NEIGHBORS = 3
+_MIN_PAIRS = 3
+_MIN_CORRELATION = 0.9
+_SLOPE_TOLERANCE = 0.2  # relative; the candidates below lie further apart than that
+
+# dE / (-F dR) if energies are in eV, positions in Å, and the forces in another unit.
+_SLOPES = (
+    (1.0, "eV/Å"),
+    (51.42206747, "Hartree/Bohr"),
+    (25.71103373, "Ry/Bohr"),
+    (27.211386246, "Hartree/Å"),
+    (1.8897261258, "eV/Bohr"),
+    (0.001, "meV/Å"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ForceCheck:
+    """How forces, integrated between near neighbours, compare with differences of the energy.
+
+    Attributes
+    ----------
+    slope : float, dimensionless
+        Energy difference per integrated force; 1 if signs and units agree, NaN without pairs.
+    correlation : float, dimensionless
+    n_pairs : int
+    verdict : str
+        ``ok``, ``sign``, ``unit``, ``inconsistent`` or ``undecided``.
+    message : str
+        One sentence for the user.
+    """
+
+    slope: float
+    correlation: float
+    n_pairs: int
+    verdict: str
+    message: str
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether the labels are probably wrong."""
+        return self.verdict not in ("ok", "undecided")
+
+
+def require_labels(structures: Sequence[Structure], energies: bool, forces: bool) -> None:
+    """Refuse structures without the labels that a stage needs.
+
+    Parameters
+    ----------
+    structures : sequence of Structure
+    energies : bool
+        Whether every structure must have an energy.
+    forces : bool
+        Whether every structure must have forces.
+
+    Raises
+    ------
+    InputError
+        With the number of structures that lack each label and the first names.
+    """
+    missing = []
+    for needed, label, where, names in (
+        (energies, "energy", "'# total energy = ... eV'", [s.name for s in structures if s.energy is None]),
+        (forces, "forces", "columns fx fy fz in eV/Å", [s.name for s in structures if s.forces is None]),
+    ):
+        if needed and names:
+            some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            missing.append(f"{len(names)} of {len(structures)} without {label} ({where} in XSF): {some}")
+    if missing:
+        wanted = " and ".join(label for label, on in (("energy", energies), ("forces", forces)) if on)
+        raise InputError(f"expected {wanted} for every structure, got {'; '.join(missing)}")
+
+
+def check_forces(structures: StructureSet) -> ForceCheck:
+    """Compare forces, integrated between near neighbours of the set, with energy differences.
+
+    E_j - E_i ≈ -(F_i + F_j)/2 · (R_j - R_i), the trapezoidal rule, exact to second order; the slope and
+    the correlation are those of a line through the origin.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        With energies (eV) and forces (eV/Å), unwrapped across periodic boundaries.
+
+    Returns
+    -------
+    ForceCheck
+        ``undecided`` where there are no labels, fewer than three pairs, or the neighbours are too far
+        apart for the rule to hold.
+
+    Notes
+    -----
+    Looks at no more than 2,000 structures, evenly spaced in the set.
+    """
+    if structures.energies is None or structures.forces is None:
+        return ForceCheck(
+            np.nan, np.nan, 0, "undecided", "forces not checked: energies or forces are missing"
+        )
+    n = len(structures)
+    index = np.unique(np.linspace(0, n - 1, min(n, _MAX_STRUCTURES)).astype(int)) if n else np.array([], int)
+    one, other = _near_pairs(structures.positions[index].reshape(len(index), -1))
+    i, j = index[one], index[other]
+    step = structures.positions[j] - structures.positions[i]
+    work = -0.5 * np.einsum("nax,nax->n", structures.forces[i] + structures.forces[j], step)
+    return _judge(work, structures.energies[j] - structures.energies[i])
+
+
+def _near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return pairs of near neighbours: the few nearest of each point, the nearer half of all of them."""
+    n = len(points)
+    if n < 2:
+        return np.array([], np.int64), np.array([], np.int64)
+    centered = points - points.mean(axis=0)
+    square = (centered**2).sum(axis=1)
+    distance = square[:, None] + square[None, :] - 2.0 * centered @ centered.T
+    np.fill_diagonal(distance, np.inf)
+    nearest = np.argsort(distance, axis=1)[:, : min(_N_NEIGHBORS, n - 1)]
+    pairs = np.column_stack([np.repeat(np.arange(n), nearest.shape[1]), nearest.ravel()])
+    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
+    lengths = distance[pairs[:, 0], pairs[:, 1]]
+    keep = np.argsort(lengths, kind="stable")[: max(2 * _MIN_PAIRS, len(pairs) // 2)]
+    return pairs[keep, 0], pairs[keep, 1]
+
+
+def _judge(work: FloatArray, change: FloatArray) -> ForceCheck:
+    n_pairs = len(work)
+    size = float(work @ work) * float(change @ change)
+    if n_pairs < _MIN_PAIRS or not size > 0.0:
+        message = (
+            f"forces not checked: {n_pairs} pairs of near structures are too few or show no change of energy"
+        )
+        return ForceCheck(np.nan, np.nan, n_pairs, "undecided", message)
+    slope = float(work @ change) / float(work @ work)
+    correlation = float(work @ change) / size**0.5
+    numbers = f"slope {slope:.3g}, correlation {correlation:.3f}, {n_pairs} pairs"
+    if abs(correlation) < _MIN_CORRELATION:
+        message = f"forces not checked: the structures are too far apart to integrate the forces ({numbers})"
+        return ForceCheck(slope, correlation, n_pairs, "undecided", message)
+    unit = [unit for value, unit in _SLOPES if abs(abs(slope) / value - 1.0) < _SLOPE_TOLERANCE]
+    reversed_sign = (
+        "the sign is reversed: these are gradients dE/dR, expected F = -dE/dR" if slope < 0 else ""
+    )
+    wrong_unit = f"they look like {unit[0]}, expected eV/Å" if unit and unit[0] != "eV/Å" else ""
+    if not unit:
+        verdict, what = (
+            "inconsistent",
+            "they differ from -dE/dR in eV/Å by an unknown factor " + reversed_sign,
+        )
+    elif reversed_sign or wrong_unit:
+        verdict = "sign" if reversed_sign else "unit"
+        what = " and ".join(filter(None, (reversed_sign, wrong_unit)))
+    else:
+        return ForceCheck(slope, correlation, n_pairs, "ok", f"forces agree with the energies ({numbers})")
+    return ForceCheck(
+        slope, correlation, n_pairs, verdict, f"forces do not fit the energies: {what.strip()} ({numbers})"
+    )

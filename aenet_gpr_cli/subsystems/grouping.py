@@ -1,0 +1,148 @@
+"""Grouping of structures into homogeneous subsets, with stable and readable names.
+
+Owns what makes two structures members of the same subset. Dividing a subset into training and test
+structures is left to `sampling`, its geometry to `geometry`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import IntArray, Structure
+
+# Cells of one calculation differ by rounding in the output (1e-4 Å); a real change of volume is larger.
+CELL_TOLERANCE = 1e-3
+
+_KIND = ("", "-wire", "-slab", "-cell")  # by the number of periodic directions
+
+
+def group(
+    structures: Sequence[Structure], cell_tolerance: float = CELL_TOLERANCE
+) -> dict[str, list[Structure]]:
+    """Group structures into the paper's homogeneous sub-systems.
+
+    Members of a subset have the same species in the same order, the same periodicity and, where
+    periodic, the same cell. The name is the formula in Hill order (C, H, then alphabetical). Where a
+    formula occurs with different periodicities, ``-wire``, ``-slab`` or ``-cell`` is added to the periodic
+    ones; where it still repeats (another order of the atoms, another cell), ``-2``, ``-3``, ...
+
+    Parameters
+    ----------
+    structures : sequence of Structure
+        With unique names.
+    cell_tolerance : float, Å
+        Cells count as the same if they are linked by steps in which no component differs by more.
+
+    Returns
+    -------
+    dict of str to list of Structure
+        Sorted by subset name; within a subset in natural order of the names. The result does not
+        depend on the order of `structures`.
+
+    Raises
+    ------
+    InputError
+        If there is no structure, or two have the same name.
+    """
+    if not structures:
+        raise InputError("expected at least one structure, got none")
+    repeated = [name for name, times in Counter(s.name for s in structures).items() if times > 1]
+    if repeated:
+        raise InputError(f"expected a unique name for each structure, got '{repeated[0]}' more than once")
+    by_formula: dict[str, list[list[Structure]]] = defaultdict(list)
+    for members in _same_atoms(structures):
+        by_formula[hill_formula(members[0].species)] += _same_cell(members, cell_tolerance)
+    groups: dict[str, list[Structure]] = {}
+    for formula, parts in by_formula.items():
+        groups.update(_named(formula, parts))
+    return {name: groups[name] for name in sorted(groups, key=natural_key)}
+
+
+def hill_formula(species: Sequence[str]) -> str:
+    """Return the chemical formula in Hill order: C, H, then alphabetical; all alphabetical without C.
+
+    Parameters
+    ----------
+    species : sequence of str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> hill_formula(("O", "Li", "H", "C", "H"))
+    'CH2LiO'
+    """
+    counts = Counter(species)
+    first = [symbol for symbol in ("C", "H") if symbol in counts] if "C" in counts else []
+    order = first + sorted(set(counts) - set(first))
+    return "".join(f"{symbol}{counts[symbol] if counts[symbol] > 1 else ''}" for symbol in order)
+
+
+def natural_key(name: str) -> tuple[tuple[int | str, ...], str]:
+    """Return a sort key that puts ``file_2`` before ``file_10``.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    tuple
+    """
+    # re.split with one group alternates text and digits, so equal positions always compare like with like.
+    parts = re.split(r"([0-9]{1,18})", name)
+    return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), name
+
+
+def _same_atoms(structures: Sequence[Structure]) -> list[list[Structure]]:
+    """Return the structures by species and periodicity, both parts of the key in a fixed order."""
+    found: dict[tuple[tuple[bool, ...], tuple[str, ...]], list[Structure]] = defaultdict(list)
+    for structure in sorted(structures, key=lambda s: natural_key(s.name)):
+        found[structure.pbc, structure.species].append(structure)
+    return [found[key] for key in sorted(found)]
+
+
+def _same_cell(members: list[Structure], tolerance: float) -> list[list[Structure]]:
+    """Return members with the same species by cell, sorted by cell."""
+    if not any(members[0].pbc):
+        return [members]
+    cells = np.array([s.cell for s in members], float).reshape(len(members), 9)
+    # The vector of a direction that is not periodic has no meaning.
+    cells = cells * np.repeat(members[0].pbc, 3)
+    labels = _clusters(cells, tolerance)
+    parts = [[members[i] for i in np.flatnonzero(labels == label)] for label in range(labels.max() + 1)]
+    smallest = [min(map(tuple, cells[labels == label].tolist())) for label in range(len(parts))]
+    return [part for _, part in sorted(zip(smallest, parts, strict=True), key=lambda pair: pair[0])]
+
+
+def _clusters(points: np.ndarray, tolerance: float) -> IntArray:
+    """Label points linked by steps of at most `tolerance` in every component."""
+    unique, inverse = np.unique(points, axis=0, return_inverse=True)
+    if len(unique) == 1:
+        return np.zeros(len(points), np.int64)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import KDTree
+
+    pairs = KDTree(unique).query_pairs(tolerance, p=np.inf, output_type="ndarray")
+    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(unique), len(unique)))
+    _, labels = connected_components(links, directed=False)
+    return np.asarray(labels[inverse.ravel()], np.int64)
+
+
+def _named(formula: str, parts: list[list[Structure]]) -> dict[str, list[Structure]]:
+    kinds = {sum(part[0].pbc) for part in parts}
+    named: dict[str, list[Structure]] = {}
+    repeats: Counter[str] = Counter()
+    for part in parts:
+        base = formula + (_KIND[sum(part[0].pbc)] if len(kinds) > 1 else "")
+        repeats[base] += 1
+        named[base if repeats[base] == 1 else f"{base}-{repeats[base]}"] = part
+    return named
