@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
-from math import factorial
 
 import numpy as np
-from numpy.polynomial import chebyshev as _chebyshev
-from numpy.polynomial import legendre as _legendre
 
 from aenet_gpr_cli.descriptors import chebyshev_kernels as kernels
 from aenet_gpr_cli.descriptors import chebyshev_work as work
@@ -246,43 +242,6 @@ def features(
     return out
 
 
-@lru_cache(maxsize=8)
-def _expansion(n_angular: int) -> FloatArray:
-    """Return B with T_n = Σ_l B_nl P_l, by quadrature; unlike power coefficients these do not grow with n.
-
-    A last column of ones stands for Σ_j w_j², which every A_n contains.
-    """
-    nodes, weights = _legendre.leggauss(max(n_angular, 1))
-    polynomials = _legendre.legvander(nodes, n_angular)[:, :n_angular]
-    chebyshev = _chebyshev.chebvander(nodes, n_angular)[:, :n_angular]
-    norm = np.arange(n_angular) + 0.5
-    # (node, n), (node, l) -> (n, l)
-    expansion = np.einsum("xn,x,xl,l->nl", chebyshev, weights, polynomials, norm)
-    return np.hstack([expansion, np.ones((n_angular, 1))])
-
-
-@lru_cache(maxsize=8)
-def _recurrence(n_angular: int) -> FloatArray:
-    """Return the factors of the recurrences for q_lm = N_lm d^m P_l/dz^m, see `chebyshev_kernels.harmonics`.
-
-    Rows: q_mm and the factor of z q_{l-1,m}; the factor of q_{l-2,m}; the ratio N_lm / N_{l,m+1}.
-    """
-    table = np.zeros((3, n_angular, n_angular))
-    norm = np.zeros((n_angular + 1, n_angular + 1))
-    for l in range(n_angular):
-        for m in range(l + 1):
-            norm[l, m] = np.sqrt((1 if m == 0 else 2) * (factorial(l - m) / factorial(l + m)))
-    for m in range(n_angular):
-        table[0, m, m] = norm[m, m] * float(np.prod(np.arange(1.0, 2 * m, 2)))
-        for l in range(m + 1, n_angular):
-            table[0, l, m] = (2 * l - 1) / (l - m) * norm[l, m] / norm[l - 1, m]
-            if l > m + 1:
-                table[1, l, m] = (l + m - 1) / (l - m) * norm[l, m] / norm[l - 2, m]
-        for l in range(m + 1, n_angular):
-            table[2, l, m] = norm[l, m] / norm[l, m + 1]
-    return table
-
-
 def _share(
     loop: Callable[..., None],
     basis: ChebyshevBasis,
@@ -306,8 +265,8 @@ def _share(
         n_radial=basis.n_radial,
         n_angular=basis.n_angular,
         halves=1 if len(basis.species) == 1 else 2,
-        recurrence=_recurrence(basis.n_angular),
-        expansion=_expansion(basis.n_angular),
+        recurrence=work.recurrence(basis.n_angular),
+        expansion=work.expansion(basis.n_angular),
     )
     bounds = np.linspace(0, n, max(min(threads, n), 1) + 1).astype(int) * neighbours.n_atoms
 

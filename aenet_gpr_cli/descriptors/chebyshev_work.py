@@ -1,13 +1,16 @@
 """What the compiled loops of the Chebyshev descriptor take: edges, basis and work arrays, as plain tuples.
 
-Owns shapes only; the arithmetic is `chebyshev_kernels`', the public interface `chebyshev`'s.
+Owns shapes and constant tables; the arithmetic is `chebyshev_kernels`', the public interface `chebyshev`'s.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import factorial
 from typing import NamedTuple
 
 import numpy as np
+from numpy.polynomial import chebyshev, legendre
 
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
@@ -77,3 +80,56 @@ def workspace(basis: Basis, n_edges: int, derivatives: bool) -> Work:
         p=np.empty((basis.halves if derivatives else 0, angular + 1, 3, n_edges)),
         x=np.empty((4, n_edges)),
     )
+
+
+@lru_cache(maxsize=8)
+def expansion(n_angular: int) -> FloatArray:
+    """Return B with T_n = Σ_l B_nl P_l, by quadrature; unlike power coefficients these do not grow with n.
+
+    Parameters
+    ----------
+    n_angular : int
+        Number of orders, N_a + 1.
+
+    Returns
+    -------
+    ndarray of shape (n_angular, n_angular + 1), dimensionless
+        B_nl; a last column of ones stands for Σ_j w_j², which every A_n contains.
+    """
+    nodes, weights = legendre.leggauss(max(n_angular, 1))
+    polynomials = legendre.legvander(nodes, n_angular)[:, :n_angular]
+    chebyshevs = chebyshev.chebvander(nodes, n_angular)[:, :n_angular]
+    norm = np.arange(n_angular) + 0.5
+    # (node, n), (node, l) -> (n, l)
+    factors = np.einsum("xn,x,xl,l->nl", chebyshevs, weights, polynomials, norm)
+    return np.hstack([factors, np.ones((n_angular, 1))])
+
+
+@lru_cache(maxsize=8)
+def recurrence(n_angular: int) -> FloatArray:
+    """Return the factors of the recurrences for q_lm = N_lm d^m P_l/dz^m, see `chebyshev_kernels.harmonics`.
+
+    Parameters
+    ----------
+    n_angular : int
+        Number of orders, N_a + 1.
+
+    Returns
+    -------
+    ndarray of shape (3, n_angular, n_angular), dimensionless
+        First q_mm (diagonal) and the factor of z q_{l-1,m}; then that of q_{l-2,m}; then N_lm / N_{l,m+1}.
+    """
+    table = np.zeros((3, n_angular, n_angular))
+    norm = np.zeros((n_angular + 1, n_angular + 1))
+    for l in range(n_angular):
+        for m in range(l + 1):
+            norm[l, m] = np.sqrt((1 if m == 0 else 2) * (factorial(l - m) / factorial(l + m)))
+    for m in range(n_angular):
+        table[0, m, m] = norm[m, m] * float(np.prod(np.arange(1.0, 2 * m, 2)))
+        for l in range(m + 1, n_angular):
+            table[0, l, m] = (2 * l - 1) / (l - m) * norm[l, m] / norm[l - 1, m]
+            if l > m + 1:
+                table[1, l, m] = (l + m - 1) / (l - m) * norm[l, m] / norm[l - 2, m]
+        for l in range(m + 1, n_angular):
+            table[2, l, m] = norm[l, m] / norm[l, m + 1]
+    return table

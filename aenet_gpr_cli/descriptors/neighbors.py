@@ -18,7 +18,7 @@ from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
 # ænet's convention: two atoms nearer than this are one and the same.
 SAME_ATOM = 1e-12
 # Candidates per atom (atoms times images) up to which looking at all of them beats a cell list (measured).
-ALL_PAIRS_LIMIT = 5000.0
+ALL_PAIRS_LIMIT = 2500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,17 +199,21 @@ def _all_pairs(
 def _cell_list(
     positions: FloatArray, lattice: FloatArray, periodic: NDArray[np.bool_], cutoff: float
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    """Collect vesin's edges of one structure after the other, sorted by centre."""
+    """Collect vesin's edges of one structure after the other.
+
+    Sorted by centre, neighbour and vector, because vesin's own order depends on the number of threads.
+    """
     from vesin import NeighborList as VesinList  # imports torch where there is one
 
     n_atoms = positions.shape[1]
-    calculator = VesinList(cutoff=cutoff, full_list=True, sorted=True)
+    calculator = VesinList(cutoff=cutoff, full_list=True)
     counts, index, vectors = [], [], []
     for s, (points, box) in enumerate(zip(positions, lattice)):
         centre, neighbour, vector, distance = calculator.compute(points, box, periodic, "ijDd")
-        apart = distance > SAME_ATOM
-        counts.append(np.bincount(centre[apart].astype(np.int64), minlength=n_atoms))
-        index.append(neighbour[apart].astype(np.int64) + s * n_atoms)
-        vectors.append(vector[apart])
+        order = np.lexsort((vector[:, 2], vector[:, 1], vector[:, 0], neighbour, centre))
+        order = order[distance[order] > SAME_ATOM]
+        counts.append(np.bincount(centre[order].astype(np.int64), minlength=n_atoms))
+        index.append(neighbour[order].astype(np.int64) + s * n_atoms)
+        vectors.append(vector[order])
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
     return offsets, np.concatenate(index), np.concatenate(vectors)
