@@ -1,0 +1,83 @@
+"""Learning curves: loss on training and held-out structures against the step of the optimiser.
+
+Takes the stored curves of one or several trainings and draws them; computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures.style import GREY, mode_style, new_figure, print_style
+from aenet_gpr_cli.structures import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """Losses of one training.
+
+    Attributes
+    ----------
+    training : ndarray of shape (n_steps, n_members)
+        Loss on the training structures; NaN where a member had stopped.
+    validation : ndarray of shape (n_steps, n_members), or None
+        Loss on the structures held out.
+    """
+
+    training: FloatArray
+    validation: FloatArray | None
+
+
+def plot(curves: Mapping[str, LearningCurve], quantity: str, step: str) -> Figure:
+    """Draw the learning curves of several models side by side.
+
+    Parameters
+    ----------
+    curves : mapping of str to LearningCurve
+        Model name → curves, drawn from left to right.
+    quantity : str
+        What the loss is, with its unit.
+    step : str
+        What a step is: epoch, or iteration.
+
+    Returns
+    -------
+    Figure
+        Lines are medians over the committee, the shaded range reaches from its best to its worst member.
+
+    Raises
+    ------
+    InputError
+        If there is no curve.
+    """
+    if not curves:
+        raise InputError("learning curves: expected at least one training, got none")
+    with print_style():
+        figure = new_figure(0.5 + 1.9 * max(len(curves), 1.6), 2.2)
+        axes = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+        for axis, (name, curve) in zip(axes, curves.items(), strict=True):
+            style = mode_style(name)
+            _draw(axis, curve.training, style.color, "-", "training")
+            if curve.validation is not None and np.isfinite(curve.validation).any():
+                _draw(axis, curve.validation, GREY, "--", "validation")
+            axis.set_title(style.label, color=style.color, fontweight="bold")
+            axis.set_xlabel(step)
+            axis.set_yscale("log")
+            axis.legend()
+        axes[0].set_ylabel(quantity)
+    return figure
+
+
+def _draw(axis: Axes, losses: FloatArray, color: str, line: str, label: str) -> None:
+    known = np.isfinite(losses).any(axis=1)
+    steps = np.arange(1, len(losses) + 1)[known]
+    losses = losses[known]
+    axis.plot(steps, np.nanmedian(losses, axis=1), line, color=color, label=label)
+    if losses.shape[1] > 1:
+        low, high = np.nanmin(losses, axis=1), np.nanmax(losses, axis=1)
+        axis.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)

@@ -1,0 +1,155 @@
+"""Look of all figures: the paper's colours for the training modes, print-size fonts, saving.
+
+Owns colours, labels and sizes, so that a mode looks the same in every picture. Figures are made without
+pyplot: no window, no global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+SINGLE_COLUMN = 3.4  # inches, the usual column of a journal
+DOUBLE_COLUMN = 7.0
+RESOLUTION = 200  # dots per inch of pixel formats
+GREY = "#555555"
+DENSITY_MAP = "viridis"
+
+SETTINGS: Any = {  # matplotlib types the keys of its settings one by one
+    "font.size": 8.0,
+    "axes.labelsize": 8.0,
+    "axes.titlesize": 8.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # text stays text
+    "svg.fonttype": "none",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModeStyle:
+    """Label, colour and marker of a training mode or model."""
+
+    label: str
+    color: str
+    marker: str
+
+
+# the longest matching beginning of a model's name counts: ann_direct_10 is drawn as its own mode
+MODES = {
+    "ann_energy_only": ModeStyle("energy only", "#6a3d9a", "o"),
+    "ann_taylor": ModeStyle("Taylor-ANN", "#2e8b57", "s"),
+    "ann_gpr": ModeStyle("GPR-ANN", "#ef6c1a", "^"),
+    "ann_direct_10": ModeStyle("direct forces, 10 %", "#7ab8e0", "v"),
+    "ann_direct": ModeStyle("direct forces", "#1f4e9c", "D"),
+    "gp": ModeStyle("GP (surrogate)", "#b2182b", "P"),
+}
+OTHER = ModeStyle("", GREY, "X")
+
+
+def mode_style(name: str) -> ModeStyle:
+    """Look up how a model is drawn.
+
+    Parameters
+    ----------
+    name : str
+        Name of a model, such as ``ann_gpr`` or ``gpr``, or of a training mode, such as ``direct``.
+
+    Returns
+    -------
+    ModeStyle
+        Known names in the paper's colours; others grey under their own name.
+    """
+    # "gpr" alone is the surrogate where models are named and GPR-ANN where modes are: modes have no prefix
+    matches = [key for key in MODES if name == key or name.startswith(key)]
+    if not matches:
+        matches = [key for key in MODES if f"ann_{name}" == key]
+    if not matches:
+        return ModeStyle(name.replace("_", " "), OTHER.color, OTHER.marker)
+    key = max(matches, key=len)
+    rest = (
+        name.removeprefix(key).removeprefix("r").strip("_").replace("_", " ") if name.startswith(key) else ""
+    )
+    style = MODES[key]
+    return ModeStyle(f"{style.label} ({rest})" if rest else style.label, style.color, style.marker)
+
+
+def training_mode_style(mode: str) -> ModeStyle:
+    """Look up how a training mode (``energy_only``, ``taylor``, ``gpr``, ``direct``) is drawn.
+
+    Parameters
+    ----------
+    mode : str
+
+    Returns
+    -------
+    ModeStyle
+    """
+    return mode_style(f"ann_{mode}")
+
+
+@contextmanager
+def print_style() -> Iterator[None]:
+    """Apply the settings of all figures for the length of a ``with`` block."""
+    with matplotlib.rc_context(SETTINGS):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure whose parts do not overlap; call it within `print_style`.
+
+    Parameters
+    ----------
+    width, height : float, inches
+
+    Returns
+    -------
+    Figure
+    """
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def three_digits(value: float) -> str:
+    """Write a number with three significant digits, zeros included.
+
+    Parameters
+    ----------
+    value : float
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> three_digits(8.0), three_digits(0.014), three_digits(105.2)
+    ('8.00', '0.0140', '105')
+    """
+    return f"{value:#.3g}".removesuffix(".")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the suffix decides on the format.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : Path
+        ``.png``, ``.pdf`` or ``.svg``.
+    """
+    with print_style():
+        figure.savefig(path, dpi=RESOLUTION)

@@ -1,0 +1,81 @@
+"""One look for all figures: colours by mode, no window, text that stays text."""
+
+import subprocess
+import sys
+
+import matplotlib
+import pytest
+
+from aenet_gpr_cli.figures.style import (
+    SETTINGS,
+    mode_style,
+    new_figure,
+    print_style,
+    save,
+    three_digits,
+    training_mode_style,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("ann_energy_only", "energy only"),
+        ("ann_taylor", "Taylor-ANN"),
+        ("ann_gpr", "GPR-ANN"),
+        ("ann_direct", "direct forces"),
+        ("ann_direct_10", "direct forces, 10 %"),
+        ("gpr", "GP (surrogate)"),
+        ("gp_cartesian", "GP (surrogate) (cartesian)"),
+        ("ann_gpr_wide", "GPR-ANN (wide)"),
+        ("my_model", "my model"),
+    ],
+)
+def test_labels_follow_the_names_of_models(name, label):
+    assert mode_style(name).label == label
+
+
+def test_a_training_mode_and_the_model_it_makes_look_the_same():
+    for mode in ("energy_only", "taylor", "gpr", "direct"):
+        assert training_mode_style(mode) == mode_style(f"ann_{mode}")
+
+
+def test_the_surrogate_is_not_drawn_as_the_network_trained_on_it():
+    assert mode_style("gpr").color != mode_style("ann_gpr").color
+
+
+def test_modes_have_different_colours_and_markers():
+    styles = [mode_style(n) for n in ("ann_energy_only", "ann_taylor", "ann_gpr", "ann_direct", "gpr")]
+    assert len({style.color for style in styles}) == len({style.marker for style in styles}) == 5
+
+
+def test_settings_hold_within_the_block_only():
+    before = matplotlib.rcParams["font.size"]
+    with print_style():
+        assert matplotlib.rcParams["font.size"] == SETTINGS["font.size"]
+    assert matplotlib.rcParams["font.size"] == before
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_a_figure_is_saved_in_the_format_of_its_suffix(tmp_path, suffix, start):
+    with print_style():
+        figure = new_figure(2, 1)
+        figure.subplots().set_xlabel("‖F‖ (eV/Å)")
+    save(figure, tmp_path / f"figure.{suffix}")
+    assert (tmp_path / f"figure.{suffix}").read_bytes().startswith(start)
+
+
+def test_drawing_needs_no_pyplot():
+    # pyplot picks a backend and keeps figures alive: neither belongs into a batch job
+    code = (
+        "import sys; from aenet_gpr_cli.figures import benchmark, learning_curves, parity, summary; "
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(8.0, "8.00"), (0.014, "0.0140"), (105.2, "105"), (36.66, "36.7")]
+)
+def test_numbers_have_three_significant_digits(value, text):
+    assert three_digits(value) == text
