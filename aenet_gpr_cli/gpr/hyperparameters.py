@@ -31,7 +31,7 @@ class GridPoint:
     signal_std : float or None, eV
     prior_mean : float or None, eV
     jitter : float or None
-        Relative to the mean diagonal of K.
+        Variance added to the diagonal, for unit signal variance.
     failure : str
         Why the factorisation failed; empty where it did not.
     """

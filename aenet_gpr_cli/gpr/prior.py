@@ -23,7 +23,7 @@ class ClosedForm:
     mean : float, eV
         Prior mean m = uᵀK⁻¹y / uᵀK⁻¹u, u = 1 on the energy rows.
     signal_std : float, eV
-        w (the paper's weight), w² = (y-mu)ᵀK⁻¹(y-mu)/n_rows.
+        w (the paper's weight), w² = (y-mu)ᵀK⁻¹(y-mu) / (n_rows - n_null).
     weights : ndarray of shape (n_rows,)
         K⁻¹(y - mu): the weights of the posterior mean.
     """
@@ -48,7 +48,11 @@ def energy_rows(n_structures: int, n_rows: int) -> FloatArray:
 
 
 def closed_form(
-    targets: FloatArray, unit: FloatArray, solved_targets: FloatArray, solved_unit: FloatArray
+    targets: FloatArray,
+    unit: FloatArray,
+    solved_targets: FloatArray,
+    solved_unit: FloatArray,
+    n_null: int = 0,
 ) -> ClosedForm:
     """Return prior mean, signal standard deviation and weights.
 
@@ -60,6 +64,8 @@ def closed_form(
         u, see `energy_rows`.
     solved_targets, solved_unit : ndarray of shape (n_rows,)
         K⁻¹y and K⁻¹u for unit signal variance, noise included.
+    n_null : int
+        Dimensions that the descriptor cannot express and that are zero in ``targets``, see `invariance`.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def closed_form(
     """
     mean = float(unit @ solved_targets) / float(unit @ solved_unit)
     weights = solved_targets - mean * solved_unit
-    variance = float((targets - mean * unit) @ weights) / len(targets)
+    variance = float((targets - mean * unit) @ weights) / (len(targets) - n_null)
     if not variance >= 0.0 or not np.isfinite(variance):
         raise NumericalError(
             f"signal variance: expected a positive number, got {variance:.3g}; "
@@ -91,8 +97,9 @@ def log_marginal_likelihood(signal_std: float, log_determinant: float, n_rows: i
     ----------
     signal_std : float, eV
     log_determinant : float
-        log|K|, noise included.
+        log|K|, noise included, without the dimensions that the descriptor cannot express.
     n_rows : int
+        Number of observations, without the same dimensions.
 
     Returns
     -------

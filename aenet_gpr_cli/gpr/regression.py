@@ -13,6 +13,7 @@ import numpy as np
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.covariance import Covariance, expand, split_rows, squared_distances, stack_rows
+from aenet_gpr_cli.gpr.invariance import expressible
 from aenet_gpr_cli.gpr.kernels import Kernel, make_kernel
 from aenet_gpr_cli.gpr.prior import closed_form, energy_rows, log_marginal_likelihood
 from aenet_gpr_cli.gpr.solvers import Solver
@@ -53,7 +54,10 @@ class GPModel:
     log_marginal_likelihood : float or None
         None where the solver does not give the determinant.
     jitter : float
-        Variance added to the diagonal beyond the noise, relative to its mean.
+        Variance added to the diagonal beyond the noise, for unit signal variance.
+    net_force_rms : float, eV/Å
+        Root mean square, per component, of the force data that the descriptor cannot express (net force and
+        torque, where it is invariant); they were left out.
     solver : str
         Name of the solver.
     """
@@ -71,6 +75,7 @@ class GPModel:
     descriptor_weights: FloatArray
     log_marginal_likelihood: float | None
     jitter: float
+    net_force_rms: float
     solver: str
 
     @property
@@ -117,7 +122,7 @@ class GPModel:
         return Covariance(self.make_kernel(), points, self.origin, self.n_atoms)
 
 
-def targets(structures: StructureSet) -> tuple[FloatArray, float]:
+def centred_targets(structures: StructureSet) -> tuple[FloatArray, FloatArray, float]:
     """Return the observations with a constant taken off the energies.
 
     Parameters
@@ -126,8 +131,10 @@ def targets(structures: StructureSet) -> tuple[FloatArray, float]:
 
     Returns
     -------
-    rows : ndarray of shape (n_structures * (1 + 3 * n_atoms),)
-        [E - offset; -F].
+    energies : ndarray of shape (n_structures,), eV
+        E - offset.
+    gradients : ndarray of shape (n_structures, n_atoms, 3), eV/Å
+        ∂E/∂R = -F.
     offset : float, eV
         Mean energy; subtracted early because total energies are large.
 
@@ -142,7 +149,7 @@ def targets(structures: StructureSet) -> tuple[FloatArray, float]:
         missing = "energies" if structures.energies is None else "forces"
         raise InputError(f"Gaussian process: {missing} are missing in at least one training structure")
     offset = float(structures.energies.mean())
-    return stack_rows(structures.energies - offset, -structures.forces), offset
+    return structures.energies - offset, -structures.forces, offset
 
 
 def fit(
@@ -197,14 +204,16 @@ def fit_with_solver(
     model : GPModel
     solver : Solver
     """
-    rows, offset = targets(structures)
+    energies, gradients, offset = centred_targets(structures)
     covariance = Covariance.of(kernel, descriptor, structures.positions)
+    expressed, n_null = expressible(covariance.points, gradients)
+    rows = stack_rows(energies, expressed)
     solver = make_solver(covariance, noise_energy, noise_force)
     unit = energy_rows(len(structures), len(rows))
     solved = solver.solve(np.column_stack([rows, unit]))
-    result = closed_form(rows, unit, solved[:, 0], solved[:, 1])
+    result = closed_form(rows, unit, solved[:, 0], solved[:, 1], n_null)
     energy_weights, gradient_weights = split_rows(result.weights, len(structures))
-    determinant = solver.log_determinant
+    likelihood = _likelihood(solver, result.signal_std, len(rows), n_null, noise_force)
     model = GPModel(
         kernel=kernel.name,
         length_scale=kernel.length_scale,
@@ -217,13 +226,22 @@ def fit_with_solver(
         training_x=covariance.x,
         energy_weights=energy_weights,
         descriptor_weights=covariance.points.jvp(gradient_weights),
-        log_marginal_likelihood=None
-        if determinant is None
-        else log_marginal_likelihood(result.signal_std, determinant, len(rows)),
+        log_marginal_likelihood=likelihood,
         jitter=solver.jitter,
+        net_force_rms=float(np.sqrt(np.mean((gradients - expressed) ** 2))),
         solver=solver.name,
     )
     return model, solver
+
+
+def _likelihood(
+    solver: Solver, signal_std: float, n_rows: int, n_null: int, noise_force: float
+) -> float | None:
+    if solver.log_determinant is None:
+        return None
+    variance = noise_force**2 + solver.jitter
+    null = n_null * np.log(variance) if n_null else 0.0  # on null rows K is zero, only the noise is left
+    return log_marginal_likelihood(signal_std, solver.log_determinant - null, n_rows - n_null)
 
 
 def predict_energies(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> FloatArray:

@@ -28,7 +28,7 @@ class Solver(Protocol):
 
     @property
     def jitter(self) -> float:
-        """Variance added to the diagonal beyond the noise, relative to the mean diagonal."""
+        """Variance added to the diagonal beyond the noise, for unit signal variance."""
         ...
 
     @property
@@ -71,20 +71,21 @@ class CholeskySolver:
         self, covariance: Covariance, noise_energy: float, noise_force: float, max_jitter: float
     ) -> None:
         noise = covariance.noise_variances(noise_energy, noise_force)
-        self.jitter = 0.0
-        while (failed := self._factorise(covariance, noise)) > 0:
-            self.jitter = FIRST_JITTER if self.jitter == 0.0 else self.jitter * 10.0
-            if self.jitter > max_jitter:
+        self.jitter = relative = 0.0
+        while (failed := self._factorise(covariance, noise, relative)) > 0:
+            relative = FIRST_JITTER if relative == 0.0 else relative * 10.0
+            if relative > max_jitter:
                 raise NumericalError(
                     f"the covariance matrix of {covariance.n_structures} structures is not positive definite "
                     f"(row {failed} of {covariance.n_rows}), even with jitter up to {max_jitter:g}; "
                     "remove duplicate structures, raise the noise, or shorten length_scale"
                 )
 
-    def _factorise(self, covariance: Covariance, noise: FloatArray) -> int:
+    def _factorise(self, covariance: Covariance, noise: FloatArray, relative: float) -> int:
         matrix = covariance.dense()
         diagonal = np.einsum("ii->i", matrix)
-        diagonal += noise + self.jitter * diagonal.mean()
+        self.jitter = relative * float(diagonal.mean())
+        diagonal += noise + self.jitter
         # the transpose is the same memory in Fortran order, upper triangle: LAPACK then works in place
         self._factor, info = dpotrf(matrix.T, lower=0, overwrite_a=1, clean=0)
         return int(info)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_molecule import cholesky, make_set, symmetric
+
+from aenet_gpr_cli.descriptors.base import Descriptor
+from aenet_gpr_cli.descriptors.cartesian import Cartesian
+from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
+from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
+from aenet_gpr_cli.gpr.kernels import SquaredExponential
+from aenet_gpr_cli.gpr.regression import fit_with_solver
+from aenet_gpr_cli.gpr.uncertainty import energy_sigma, energy_sigma_bound, refactorise
+
+NOISE = 1e-3
+TRAINING, TEST = make_set(12, seed=0), make_set(20, seed=1)
+DESCRIPTORS = [Cartesian(4), InverseDistance(4)]
+
+
+def fitted(descriptor: Descriptor):  # type: ignore[no-untyped-def]
+    return fit_with_solver(TRAINING, descriptor, SquaredExponential(0.8), NOISE, NOISE, cholesky)
+
+
+@pytest.mark.parametrize("descriptor", DESCRIPTORS)
+def test_exact_sigma_equals_the_textbook_formula(descriptor: Descriptor) -> None:
+    model, solver = fitted(descriptor)
+    covariance = model.covariance(descriptor)
+    k = symmetric(covariance.dense()) + NOISE**2 * np.eye(covariance.n_rows)
+    columns = covariance.energy_columns(descriptor.values(TEST.positions))
+    expected = 1.0 - np.einsum("ib,ib->b", columns, np.linalg.solve(k, columns))
+    sigma = energy_sigma(model, descriptor, TEST.positions, solver)
+    # rounding in the dense solve: condition number 1e7 times 1e-16
+    np.testing.assert_allclose((sigma / model.signal_std) ** 2, expected, atol=1e-8)
+    again = refactorise(model, descriptor, 0.0)
+    np.testing.assert_allclose(energy_sigma(model, descriptor, TEST.positions, again), sigma, rtol=1e-6)
+
+
+@pytest.mark.parametrize("descriptor", DESCRIPTORS)
+def test_sigma_is_within_the_noise_on_data_and_the_prior_far_away(descriptor: Descriptor) -> None:
+    model, solver = fitted(descriptor)
+    on_data = energy_sigma(model, descriptor, TRAINING.positions, solver)
+    assert on_data.max() <= model.noise_std_energy
+    assert energy_sigma(model, descriptor, TEST.positions, solver).min() > 0.0
+    # stretched for Cartesian coordinates, squeezed for inverse distances
+    factor = 30.0 if isinstance(descriptor, Cartesian) else 0.03
+    far = energy_sigma(model, descriptor, factor * TRAINING.positions, solver)
+    np.testing.assert_allclose(far, model.signal_std, rtol=1e-6)
+
+
+@pytest.mark.parametrize("descriptor", DESCRIPTORS)
+def test_bound_is_never_below_sigma_and_tightens(descriptor: Descriptor) -> None:
+    model, solver = fitted(descriptor)
+    sigma = energy_sigma(model, descriptor, TEST.positions, solver)
+    bounds = [energy_sigma_bound(model, descriptor, TEST.positions, q) for q in (1, 3, 6, 12)]
+    for looser, tighter in zip(bounds, [*bounds[1:], sigma], strict=True):
+        assert (looser >= tighter * (1 - 1e-6)).all()
+    assert bounds[0].mean() > 1.1 * sigma.mean()
+    np.testing.assert_allclose(bounds[-1], sigma, rtol=1e-6)  # all structures: nothing left out
+    with pytest.raises(ConfigError, match="n_nearest"):
+        energy_sigma_bound(model, descriptor, TEST.positions, 0)
+
+
+def test_iterative_solver_gives_the_same_sigma() -> None:
+    descriptor = Cartesian(4)
+    model, solver = fitted(descriptor)
+    iterative = ConjugateGradientSolver(model.covariance(descriptor), NOISE, NOISE, 12, 1e-12, 500)
+    np.testing.assert_allclose(
+        energy_sigma(model, descriptor, TEST.positions, iterative),
+        energy_sigma(model, descriptor, TEST.positions, solver),
+        rtol=1e-4,
+    )
