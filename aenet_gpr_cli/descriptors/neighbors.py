@@ -17,8 +17,8 @@ from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
 
 # ænet's convention: two atoms nearer than this are one and the same.
 SAME_ATOM = 1e-12
-# Candidates per atom (atoms times images) up to which looking at all of them beats a cell list (measured).
-ALL_PAIRS_LIMIT = 2500.0
+# Atoms per structure up to which looking at all pairs beats sorting into bins (measured: between 100 and 400).
+ALL_PAIRS_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def neighbour_list(positions: FloatArray, cells: FloatArray | None, pbc: Pbc, cu
     -----
     Small structures: all pairs, O(N²) per structure; the images along lattice vector a that can lie within
     the cutoff are those with |f_a + s_a| ≤ cutoff·|b_a|, b_a the reciprocal vector, so cells smaller than
-    the cutoff need no special case. Large ones: vesin's cell list. 32 bytes per edge.
+    the cutoff need no special case. Large ones: bins, O(N) per structure. 32 bytes per edge.
     """
     n_structures, n_atoms = positions.shape[:2]
     positions = np.ascontiguousarray(positions, float)
@@ -104,11 +104,10 @@ def neighbour_list(positions: FloatArray, cells: FloatArray | None, pbc: Pbc, cu
         raise InputError("positions: expected finite coordinates, got NaN or infinity")
     periodic = np.array(pbc, bool)
     lattice, reciprocal = _lattice(cells, periodic, n_structures)
-    images = np.prod(1.0 + 2.0 * cutoff * np.linalg.norm(reciprocal, axis=2), axis=1).max(initial=0.0)
-    if n_atoms * images <= ALL_PAIRS_LIMIT:
+    if n_atoms <= ALL_PAIRS_LIMIT or n_structures == 0:
         edges = _all_pairs(positions, lattice, reciprocal, float(cutoff))
     else:
-        edges = _cell_list(positions, lattice, periodic, float(cutoff))
+        edges = _cell_list(positions, lattice, reciprocal, periodic, float(cutoff))
     return NeighbourList(*edges, n_atoms=n_atoms)
 
 
@@ -197,23 +196,98 @@ def _all_pairs(
 
 
 def _cell_list(
-    positions: FloatArray, lattice: FloatArray, periodic: NDArray[np.bool_], cutoff: float
+    positions: FloatArray,
+    lattice: FloatArray,
+    reciprocal: FloatArray,
+    periodic: NDArray[np.bool_],
+    cutoff: float,
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    """Collect vesin's edges of one structure after the other.
-
-    Sorted by centre, neighbour and vector, because vesin's own order depends on the number of threads.
-    """
-    from vesin import NeighborList as VesinList  # imports torch where there is one
-
-    n_atoms = positions.shape[1]
-    calculator = VesinList(cutoff=cutoff, full_list=True)
-    counts, index, vectors = [], [], []
-    for s, (points, box) in enumerate(zip(positions, lattice)):
-        centre, neighbour, vector, distance = calculator.compute(points, box, periodic, "ijDd")
-        order = np.lexsort((vector[:, 2], vector[:, 1], vector[:, 0], neighbour, centre))
-        order = order[distance[order] > SAME_ATOM]
-        counts.append(np.bincount(centre[order].astype(np.int64), minlength=n_atoms))
-        index.append(neighbour[order].astype(np.int64) + s * n_atoms)
-        vectors.append(vector[order])
+    """Sort the atoms of one structure after the other into bins and look only at the bins within reach."""
+    found = [
+        _bin_pairs(points, vectors, *_bins(points, duals, periodic, cutoff))
+        for points, vectors, duals in zip(positions, lattice, reciprocal)
+    ]
+    counts = [np.diff(offsets) for offsets, _, _ in found]
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
-    return offsets, np.concatenate(index), np.concatenate(vectors)
+    index = np.concatenate([index + s * positions.shape[1] for s, (_, index, _) in enumerate(found)])
+    return offsets, index, np.concatenate([vectors for _, _, vectors in found])
+
+
+def _bins(
+    points: FloatArray, duals: FloatArray, periodic: NDArray[np.bool_], cutoff: float
+) -> tuple[FloatArray, IntArray, IntArray, NDArray[np.bool_], float]:
+    """Return fractional coordinates, numbers of bins and how many bins the cutoff spans, along three axes."""
+    axes = duals.copy()
+    if not periodic.all():
+        # Directions orthogonal to all periodic ones, scaled so that the atoms lie between 0 and 1.
+        axes[~periodic] = np.linalg.svd(duals)[2][periodic.sum() :]
+        extent = np.ptp(points @ axes[~periodic].T, axis=0) * (1.0 + 1e-9) + 1e-9
+        axes[~periodic] /= extent[:, None]
+    fractions = points @ axes.T
+    fractions[:, ~periodic] -= fractions[:, ~periodic].min(axis=0)
+    reach = cutoff * np.linalg.norm(axes, axis=1) * (1.0 + 1e-9)
+    # Not many more bins than atoms, whatever the shape.
+    numbers = np.clip(np.floor(1.0 / reach), 1, np.ceil(2.0 * np.cbrt(len(points)))).astype(np.int64)
+    return fractions, numbers, np.ceil(reach * numbers).astype(np.int64), periodic, cutoff
+
+
+@njit(cache=True, nogil=True)
+def _bin_pairs(
+    points: FloatArray,
+    lattice: FloatArray,
+    fractions: FloatArray,
+    numbers: IntArray,
+    span: IntArray,
+    periodic: NDArray[np.bool_],
+    cutoff: float,
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Find the edges of one structure bin by bin: once to count, once to write."""
+    n_atoms = len(points)
+    wrapped, home = np.empty((n_atoms, 3)), np.empty((n_atoms, 3), np.int64)
+    following = np.full(n_atoms, -1)
+    first = np.full((numbers[0], numbers[1], numbers[2]), -1)
+    for i in range(n_atoms - 1, -1, -1):
+        for c in range(3):
+            wrapped[i, c] = points[i, c]
+        for a in range(3):
+            turns = np.floor(fractions[i, a]) if periodic[a] else 0.0
+            home[i, a] = min(np.int64((fractions[i, a] - turns) * numbers[a]), numbers[a] - 1)
+            for c in range(3):
+                wrapped[i, c] -= turns * lattice[a, c]
+        following[i] = first[home[i, 0], home[i, 1], home[i, 2]]
+        first[home[i, 0], home[i, 1], home[i, 2]] = i
+    offsets = np.zeros(n_atoms + 1, np.int64)
+    index, vectors = np.empty(0, np.int64), np.empty((0, 3))
+    place, image, shift = np.empty(3, np.int64), np.empty(3, np.int64), np.empty(3)
+    n_bins = (2 * span[0] + 1) * (2 * span[1] + 1) * (2 * span[2] + 1)
+    for fill in (False, True):
+        if fill:
+            index, vectors = np.empty(offsets[-1], np.int64), np.empty((offsets[-1], 3))
+        for i in range(n_atoms):
+            end = offsets[i]
+            for number in range(n_bins):
+                inside, rest = True, number
+                for a in range(3):
+                    bin_a = home[i, a] + rest % (2 * span[a] + 1) - span[a]
+                    rest //= 2 * span[a] + 1
+                    image[a] = bin_a // numbers[a]
+                    place[a] = bin_a - image[a] * numbers[a]
+                    inside = inside and (periodic[a] or image[a] == 0)
+                if not inside:
+                    continue
+                for c in range(3):
+                    shift[c] = -wrapped[i, c]
+                    for a in range(3):
+                        shift[c] += image[a] * lattice[a, c]
+                j = first[place[0], place[1], place[2]]
+                while j >= 0:
+                    dx, dy, dz = wrapped[j, 0] + shift[0], wrapped[j, 1] + shift[1], wrapped[j, 2] + shift[2]
+                    squared = dx * dx + dy * dy + dz * dz
+                    if squared <= cutoff * cutoff and squared > SAME_ATOM * SAME_ATOM:
+                        if fill:
+                            index[end] = j
+                            vectors[end, 0], vectors[end, 1], vectors[end, 2] = dx, dy, dz
+                        end += 1
+                    j = following[j]
+            offsets[i + 1] = end
+    return offsets, index, vectors
