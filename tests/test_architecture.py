@@ -1,4 +1,4 @@
-"""The tree is the method: imports point downwards, numerics stay free of files, and defaults live in config."""
+"""The tree is the method: imports point downwards, and numerics stay free of files."""
 
 import ast
 import subprocess
@@ -17,7 +17,18 @@ LAYERS = {
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 PURE = LAYERS[1]
-NOT_IN_PURE = {"h5py", "yaml", "click", "logging", "rich", "pydantic", "matplotlib", "pathlib", "pickle", "tempfile"}
+NOT_IN_PURE = {
+    "h5py",
+    "yaml",
+    "click",
+    "logging",
+    "rich",
+    "pydantic",
+    "matplotlib",
+    "pathlib",
+    "pickle",
+    "tempfile",
+}
 # within the first layer, who may use whom
 PURE_IMPORTS = {
     "subsystems": set(),
@@ -27,6 +38,7 @@ PURE_IMPORTS = {
     "ann": {"descriptors"},
     "evaluation": set(),
 }
+HEAVY = {"torch", "numpy", "scipy", "ase", "dscribe", "matplotlib", "h5py", "pydantic", "rich", "numba"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -58,7 +70,9 @@ def test_imports_point_downwards(path):
                 assert target in PURE_IMPORTS[part], f"{part} must not know {target}"
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if part_of(p) in PURE], ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if part_of(p) in PURE], ids=lambda p: str(p.relative_to(PACKAGE))
+)
 def test_numerics_are_pure(path):
     roots = {name.split(".")[0] for name in imports(path)}
     assert not roots & NOT_IN_PURE
@@ -83,8 +97,7 @@ def test_help_imports_nothing_heavy():
         "from aenet_gpr_cli.cli.main import COMMANDS, cli\n"
         "import click\n"
         "for name in COMMANDS: cli.get_command(click.Context(cli), name)\n"
-        "heavy = {'torch', 'numpy', 'scipy', 'ase', 'dscribe', 'matplotlib', 'h5py', 'pydantic', 'rich', 'numba'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
+        f"print(sorted({HEAVY} & set(sys.modules)))\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

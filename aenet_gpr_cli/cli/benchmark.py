@@ -17,8 +17,8 @@ from aenet_gpr_cli.cli.options import EXISTING, gather, load_stage_config, run_s
 def command(split: Path, options: dict[str, Any]) -> None:
     """Measure time per epoch and peak memory of the training modes.
 
-    Every point (mode, cutoff, batch size) trains for a few epochs in a process of its own. Writes the table as HDF5
-    and CSV, and a picture.
+    Every point (mode, cutoff, batch size) trains for a few epochs in a process of its own. Writes the table
+    as HDF5 and CSV, and a picture.
 
     \b
     aenet-gpr benchmark split.h5 --set modes=[gpr,direct] -o benchmark.h5

@@ -18,8 +18,8 @@ from aenet_gpr_cli.cli.options import EXISTING, gather, load_stage_config, run_s
 def command(split: Path, models: tuple[Path, ...], options: dict[str, Any]) -> None:
     """Compare energies and forces of all models with the test structures.
 
-    SPLIT is the output of `split`; MODELS are outputs of `fit-gpr` and `train-ann`, named by their file names. Writes
-    predictions (HDF5), and beside them metrics as JSON and CSV and the pictures.
+    SPLIT is the output of `split`; MODELS are outputs of `fit-gpr` and `train-ann`, named by their file
+    names. Writes predictions (HDF5), and beside them metrics as JSON and CSV and the pictures.
 
     \b
     aenet-gpr evaluate split.h5 gpr.h5 ann_energy_only.h5 ann_gpr.h5 -o metrics.h5

@@ -81,7 +81,10 @@ def main() -> None:
         print("interrupted; what was finished before is kept, run the same command again", file=sys.stderr)
         sys.exit(75)
     except MemoryError as error:
-        print(f"error: not enough memory ({error}); lower max_memory_gib or use fewer structures", file=sys.stderr)
+        print(
+            f"error: not enough memory ({error}); lower max_memory_gib or use fewer structures",
+            file=sys.stderr,
+        )
         sys.exit(4)
     except Exception:
         _say_bug()

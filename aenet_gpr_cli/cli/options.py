@@ -27,12 +27,25 @@ def stage_options(default_output: str) -> Callable[[Callable[..., Any]], Callabl
         Decorator of a click command function.
     """
     options = [
-        click.option("-c", "--config", type=EXISTING, help="YAML file: keys of this stage, or a whole workflow."),
+        click.option(
+            "-c", "--config", type=EXISTING, help="YAML file: keys of this stage, or a whole workflow."
+        ),
         click.option("--variant", help="Variant to take from a workflow file (augment, train-ann)."),
-        click.option("-o", "--output", type=EXISTING, default=Path(default_output), show_default=True,
-                     help="Artefact to write."),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-                     help="Set a key, for example --set displacement=0.021; wins over the file. Repeatable."),
+        click.option(
+            "-o",
+            "--output",
+            type=EXISTING,
+            default=Path(default_output),
+            show_default=True,
+            help="Artefact to write.",
+        ),
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Set a key, for example --set displacement=0.021; wins over the file. Repeatable.",
+        ),
         click.option("--seed", type=click.IntRange(min=0), help="Seed of all random choices."),
         click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing."),
         click.option("--force", is_flag=True, help="Run even if the output is up to date."),

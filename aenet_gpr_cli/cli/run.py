@@ -13,10 +13,18 @@ from aenet_gpr_cli.cli.options import EXISTING, gather, verbosity_options
 @click.command("run")
 @click.argument("workflow", type=EXISTING)
 @click.option("--workdir", type=EXISTING, help="Folder for all artefacts.  [default: runs/NAME]")
-@click.option("--until", type=click.Choice(["split", "fit-gpr", "augment", "train-ann", "evaluate", "benchmark"]),
-              help="Stop after this stage.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-              help="Set a key, for example --set augment.gpr.n_copies=16. Repeatable.")
+@click.option(
+    "--until",
+    type=click.Choice(["split", "fit-gpr", "augment", "train-ann", "evaluate", "benchmark"]),
+    help="Stop after this stage.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a key, for example --set augment.gpr.n_copies=16. Repeatable.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of every stage that has none of its own.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--force", is_flag=True, help="Run every stage, up to date or not.")

@@ -18,8 +18,8 @@ from aenet_gpr_cli.cli.options import EXISTING, gather, load_stage_config, run_s
 def command(split: Path, augmented: Path | None, options: dict[str, Any]) -> None:
     """Train a committee of neural-network potentials.
 
-    SPLIT is the output of `split`; AUGMENTED that of `augment`, for the modes gpr and taylor. The mode is one key:
-    energy_only, gpr, taylor, or direct (energies and forces).
+    SPLIT is the output of `split`; AUGMENTED that of `augment`, for the modes gpr and taylor. The mode is one
+    key: energy_only, gpr, taylor, or direct (energies and forces).
 
     \b
     aenet-gpr train-ann split.h5 augmented.h5 --set mode=gpr -o ann_gpr.h5

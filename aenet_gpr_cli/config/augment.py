@@ -15,7 +15,9 @@ class AugmentConfig(StageConfig):
     method: Literal["gpr", "taylor"] = Field(
         "gpr", description="label by the Gaussian process, or by first-order Taylor expansion"
     )
-    displacement: PositiveFloat = Field(0.034, description="δ in Å: standard deviation per Cartesian component")
+    displacement: PositiveFloat = Field(
+        0.034, description="δ in Å: standard deviation per Cartesian component"
+    )
     n_copies: PositiveInt = Field(36, description="M, copies per reference structure")
     mode: Literal["gaussian", "along_bond"] = Field(
         "gaussian", description="Gaussian displacement of all atoms, or ±δ along the bond of a dimer"
@@ -32,5 +34,7 @@ class AugmentConfig(StageConfig):
     energy_window: tuple[float, float] | None = Field(
         None, description="keep copies whose energy lies in this range above the lowest reference, in eV"
     )
-    max_memory_gib: PositiveFloat = Field(16.0, description="memory for the dense factor of `sigma: exact`, in GiB")
+    max_memory_gib: PositiveFloat = Field(
+        16.0, description="memory for the dense factor of `sigma: exact`, in GiB"
+    )
     write_xsf: bool = Field(False, description="also write every copy as an XSF file beside the artefact")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -23,7 +23,7 @@ class BenchmarkConfig(StageConfig):
     """Train for a few epochs in a fresh process per point; measure time and peak memory."""
 
     modes: list[BenchmarkMode] = Field(
-        default_factory=lambda: ["energy_only", "gpr", "direct"], min_length=1, description="training modes"
+        default_factory=lambda: list(get_args(BenchmarkMode)), min_length=1, description="training modes"
     )
     cutoffs: list[CutoffPair] = Field(
         default_factory=lambda: [

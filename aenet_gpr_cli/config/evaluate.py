@@ -13,7 +13,9 @@ class EvaluateConfig(StageConfig):
     """Compare energies and forces of the models with the reference."""
 
     on: Literal["test", "train"] = Field("test", description="which part of the split to predict")
-    sigma: Literal["bound", "none"] = Field("bound", description="σ of the GP's energies: upper bound, or none")
+    sigma: Literal["bound", "none"] = Field(
+        "bound", description="σ of the GP's energies: upper bound, or none"
+    )
     sigma_n_nearest: PositiveInt = Field(8, description="training structures behind each bound")
     block_size: PositiveInt = Field(100, description="structures predicted at a time")
     plots: bool = Field(True, description="draw parity plots and the comparison of the models")

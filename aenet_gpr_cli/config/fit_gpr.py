@@ -21,14 +21,16 @@ class FitGprConfig(StageConfig):
     """Fit a full GP on energies and forces for each subset."""
 
     descriptor: Literal["inverse_distance", "cartesian"] = Field(
-        "inverse_distance", description="global descriptor: inverse distances of all pairs, or Cartesian coordinates"
+        "inverse_distance",
+        description="global descriptor: inverse distances of all pairs, or Cartesian coordinates",
     )
     kernel: Literal["squared_exponential", "matern52"] = Field(
         "squared_exponential", description="kernel (covariance function)"
     )
     length_scale: PositiveFloat | list[PositiveFloat] = Field(
         default_factory=lambda: [0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8],
-        description="length scale in units of the descriptor (1/Å or Å); a list is searched by log marginal likelihood",
+        description="length scale in units of the descriptor (1/Å or Å); a list is searched by log marginal "
+        "likelihood",
     )
     length_scale_search: LengthScaleSearch = Field(
         default_factory=LengthScaleSearch, description="settings of that search"

@@ -30,7 +30,9 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
         key = loader.construct_object(key_node, deep=True)
         if key in seen:
             line = key_node.start_mark.line + 1
-            raise ConfigError(f"line {line}: key {key!r} is given twice (first in line {seen[key]}); keep one")
+            raise ConfigError(
+                f"line {line}: key {key!r} is given twice (first in line {seen[key]}); keep one"
+            )
         seen[key] = key_node.start_mark.line + 1
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 

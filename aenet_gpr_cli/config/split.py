@@ -25,14 +25,20 @@ class SplitConfig(StageConfig):
     train: Amount | None = Field(
         None, description="training structures per subset: a count (250) or a fraction (0.25); default 0.25"
     )
-    test: Amount | None = Field(None, description="test structures per subset: count or fraction; default: the rest")
+    test: Amount | None = Field(
+        None, description="test structures per subset: count or fraction; default: the rest"
+    )
     train_list: str | None = Field(None, description="text file with the names of the training structures")
     test_list: str | None = Field(None, description="text file with the names of the test structures")
     require_forces: bool = Field(True, description="refuse structures without forces")
-    unwrap: bool = Field(True, description="shift atoms by lattice vectors to the images nearest the first structure's")
+    unwrap: bool = Field(
+        True, description="shift atoms by lattice vectors to the images nearest the first structure's"
+    )
     minimum_distance: float = Field(0.4, ge=0, description="warn about atoms closer than this, in Å")
     duplicate_tolerance: float = Field(1e-6, ge=0, description="name structures that agree within this, in Å")
-    check_forces: bool = Field(True, description="compare forces with energy differences (sign, unit) and warn")
+    check_forces: bool = Field(
+        True, description="compare forces with energy differences (sign, unit) and warn"
+    )
 
     @field_validator("train", "test")
     @classmethod

@@ -21,8 +21,12 @@ class NetworkConfig(StrictModel):
     species: list[str] | None = Field(
         None, description="order of the species, which sets their weights; default: alphabetical"
     )
-    hidden: list[PositiveInt] = Field(default_factory=lambda: [10, 10], description="nodes of the hidden layers")
-    activation: Literal["tanh", "sigmoid", "linear", "mtanh", "twist"] = Field("tanh", description="ænet's names")
+    hidden: list[PositiveInt] = Field(
+        default_factory=lambda: [10, 10], description="nodes of the hidden layers"
+    )
+    activation: Literal["tanh", "sigmoid", "linear", "mtanh", "twist"] = Field(
+        "tanh", description="ænet's names"
+    )
 
     @model_validator(mode="after")
     def _angular_within_radial(self) -> NetworkConfig:
@@ -38,20 +42,50 @@ class AdamWConfig(StrictModel):
 
     learning_rate: PositiveFloat = Field(1e-3, description="learning rate (the paper: 1e-4)")
     weight_decay: float = Field(1e-3, ge=0, description="decoupled weight decay")
-    batch_size: PositiveInt = Field(32, description="structures per batch (the paper: 32; 256 for augmented sets)")
+    batch_size: PositiveInt = Field(
+        32, description="structures per batch (the paper: 32; 256 for augmented sets)"
+    )
     epochs: PositiveInt = Field(2000, description="at most this many passes over the data")
-    patience: PositiveInt = Field(300, description="stop after this many epochs without a better validation error")
+    patience: PositiveInt = Field(
+        300, description="stop after this many epochs without a better validation error"
+    )
     schedule: Literal["constant", "cosine"] = Field("cosine", description="learning rate over the epochs")
 
 
 class LevenbergMarquardtConfig(StrictModel):
     """Levenberg-Marquardt: few iterations, each a linear least-squares problem in all weights."""
 
-    iterations: PositiveInt = Field(150, description="at most this many accepted steps")
-    initial_damping: PositiveFloat = Field(1e-1, description="damping of the first step")
+    iterations: PositiveInt = Field(150, description="at most this many linearisations")
+    damping: PositiveFloat = Field(1e-3, description="first damping, relative to the largest diagonal of JᵀJ")
+    scaling: Literal["identity", "diagonal"] = Field(
+        "identity", description="what the damping multiplies: 1, or the diagonal of JᵀJ (Marquardt)"
+    )
     weight_decay: float = Field(1e-8, ge=0, description="quadratic penalty on the weights")
-    patience: PositiveInt = Field(20, description="stop after this many steps without a better validation error")
-    block_size: PositiveInt = Field(1024, description="structures per block of the Jacobian: bounds the memory")
+    trials: PositiveInt = Field(8, description="dampings tried per linearisation before a member stops")
+    patience: PositiveInt = Field(
+        20, description="stop after this many iterations without a better validation error"
+    )
+    tolerance: float = Field(
+        1e-5, ge=0, description="stop when the training error falls by less than this fraction"
+    )
+
+
+class LossConfig(StrictModel):
+    """What is minimised."""
+
+    form: Literal["mse", "rmse"] = Field("mse", description="mean squares, or their roots (as ænet-PyTorch)")
+    per: Literal["atom", "structure"] = Field(
+        "atom", description="energy error per atom, or of the whole structure"
+    )
+    alpha: float = Field(0.3, ge=0, le=1, description="α, weight of the forces in direct force training")
+    force_fraction: float = Field(1.0, gt=0, le=1, description="share of the forces in direct force training")
+    force_selection: Literal["structures", "components"] = Field(
+        "structures", description="draw whole structures, or force components of every structure"
+    )
+    sigma_scale: PositiveFloat | None = Field(
+        None,
+        description="a copy whose label has σ (eV) gets the weight 1/(1 + (σ/sigma_scale)²); default: all 1",
+    )
 
 
 class TrainAnnConfig(StageConfig):
@@ -59,7 +93,7 @@ class TrainAnnConfig(StageConfig):
 
     mode: Mode = Field(
         "gpr",
-        description="energy_only: reference energies; gpr, taylor: with augmented energies; direct: with forces",
+        description="energy_only: reference energies; gpr, taylor: augmented energies; direct: forces",
     )
     network: NetworkConfig = Field(default_factory=NetworkConfig, description="descriptor and layers")
     n_members: PositiveInt = Field(1, description="size of the committee")
@@ -70,12 +104,24 @@ class TrainAnnConfig(StageConfig):
     levenberg_marquardt: LevenbergMarquardtConfig = Field(
         default_factory=LevenbergMarquardtConfig, description="settings of Levenberg-Marquardt"
     )
+    loss: LossConfig = Field(default_factory=LossConfig, description="what is minimised")
     validation_fraction: Fraction = Field(
         0.1, description="share of the training structures, with their copies, kept for early stopping"
     )
     atomic_energies: dict[str, float] | None = Field(
         None, description="reference energy per species in eV; default: least squares"
     )
-    alpha: float = Field(0.3, ge=0, le=1, description="α, weight of the force loss in direct force training")
-    force_fraction: float = Field(1.0, gt=0, le=1, description="share of the forces used in direct force training")
+    energy_scaling: Literal["range", "std"] = Field(
+        "range", description="unit of the network's energies: range (as ænet) or standard deviation"
+    )
+    dtype: Literal["float64", "float32"] = Field(
+        "float64", description="precision of AdamW; the potential is float64"
+    )
+    device: str = Field("cpu", description="cpu, or cuda where there is one")
+    block_size: PositiveInt = Field(1024, description="structures evaluated at a time: bounds the memory")
+    jacobian_memory_gib: float = Field(
+        1.0,
+        ge=0,
+        description="store the descriptor derivatives of direct force training up to this size, in GiB",
+    )
     subsets: list[str] | None = Field(None, description="train on these subsets only; default: all")

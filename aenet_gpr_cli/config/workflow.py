@@ -21,7 +21,8 @@ class TrainVariant(TrainAnnConfig):
     """One training of a workflow."""
 
     augmented: str | None = Field(
-        None, description="which augmentation variant supplies the copies; default: the one named like the mode"
+        None,
+        description="which augmentation variant supplies the copies; default: the one named like the mode",
     )
 
 
@@ -34,12 +35,25 @@ class WorkflowConfig(StrictModel):
 
     name: str = Field(..., pattern=r"^[A-Za-z0-9_.-]+$", description="name of the case, used for its folder")
     seed: int = Field(0, ge=0, description="seed of every stage that has none of its own")
-    split: SplitConfig = Field(..., description="read structures, group them into subsets, divide each into training and test")
-    fit_gpr: FitGprConfig | None = Field(None, description="one GP on energies and forces per subset; leave out if no variant uses it")
-    augment: dict[str, AugmentConfig] = Field(default_factory=dict, description="displaced and labelled copies; several variants by name, common keys under `defaults`")
-    train_ann: dict[str, TrainVariant] = Field(default_factory=dict, description="trainings; several variants by name, common keys under `defaults`")
-    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="errors of all models on the test structures")
-    benchmark: BenchmarkConfig | None = Field(None, description="time per epoch and peak memory; left out: not run")
+    split: SplitConfig = Field(
+        ..., description="read structures, group them into subsets, divide each into training and test"
+    )
+    fit_gpr: FitGprConfig | None = Field(
+        None, description="one GP on energies and forces per subset; leave out if no variant uses it"
+    )
+    augment: dict[str, AugmentConfig] = Field(
+        default_factory=dict,
+        description="displaced and labelled copies; several variants by name, common keys under `defaults`",
+    )
+    train_ann: dict[str, TrainVariant] = Field(
+        default_factory=dict, description="trainings; several variants by name, common keys under `defaults`"
+    )
+    evaluate: EvaluateConfig = Field(
+        default_factory=EvaluateConfig, description="errors of all models on the test structures"
+    )
+    benchmark: BenchmarkConfig | None = Field(
+        None, description="time per epoch and peak memory; left out: not run"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -85,8 +99,10 @@ def expand_variants(section: dict[str, Any]) -> dict[str, Any]:
 def _merge(base: Any, top: Any) -> Any:
     if not (isinstance(base, dict) and isinstance(top, dict)):
         return top
-    return {key: _merge(base[key], top[key]) if key in base and key in top else top.get(key, base.get(key))
-            for key in {**base, **top}}
+    return {
+        key: _merge(base[key], top[key]) if key in base and key in top else top.get(key, base.get(key))
+        for key in {**base, **top}
+    }
 
 
 def _pass_seed(data: dict[str, Any], stage: str) -> dict[str, Any]:

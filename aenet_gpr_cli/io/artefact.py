@@ -25,7 +25,7 @@ import numpy as np
 
 from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import InputError, ResourceError
-from aenet_gpr_cli.evaluation.timing import peak_rss_bytes
+from aenet_gpr_cli.evaluation.timing import peak_memory
 from aenet_gpr_cli.io.fields import FIELDS
 from aenet_gpr_cli.io.locks import lock
 
@@ -123,7 +123,7 @@ def publish(path: Path, job: Job) -> Iterator[h5py.File]:
                 _write_provenance(file, job)
                 yield file
                 file.attrs["wall_time_s"] = time.perf_counter() - started
-                file.attrs["peak_rss_bytes"] = peak_rss_bytes()
+                file.attrs["peak_rss_bytes"] = peak_memory()
                 file.attrs["complete"] = True
             _to_disk(temporary, path)
         except (OSError, RuntimeError) as error:

@@ -31,26 +31,25 @@ FIELDS: dict[str, Field] = {
     "parents": Field("", "(copy) name of the reference structure"),
     "copies": Field(units.DIMENSIONLESS, "(copy) number of the copy within its parent"),
     "sigma": Field(units.ENERGY, "standard deviation of each energy"),
-    # Gaussian process
-    "weights_energy": Field(
-        "eV^-1", "(structure) K^-1 (y - m) of the energy rows, K in units of signal_std^2"
+    # Gaussian process (K in units of signal_std²)
+    "cell": Field(units.LENGTH, "(vector, xyz) lattice vectors of the descriptor as rows"),
+    "reference_positions": Field(units.LENGTH, "(atom, xyz) structure that fixes the periodic images"),
+    "training_positions": Field(units.LENGTH, "(structure, atom, xyz) what the process was conditioned on"),
+    "origin": Field("of the descriptor", "(feature) mean descriptor, subtracted before products"),
+    "training_x": Field("of the descriptor", "(structure, feature) centred descriptors"),
+    "energy_weights": Field(units.ENERGY, "(structure) weights of the energies"),
+    "descriptor_weights": Field(
+        "eV × descriptor", "(structure, feature) contracted weights of the gradients"
     ),
-    "weights_descriptor": Field(
-        "see descriptor", "(structure, feature) J alpha_F: weights of the derivatives"
-    ),
-    "centre": Field("see descriptor", "(feature) mean descriptor, subtracted before products"),
-    "length_scale_grid": Field("see descriptor", "length scales that were compared"),
+    "length_scale_grid": Field("of the descriptor", "length scales that were compared"),
     "log_marginal_likelihood_grid": Field(units.DIMENSIONLESS, "log marginal likelihood at each of them"),
     # networks
     "feature_mean": Field(units.DIMENSIONLESS, "(feature) mean subtracted from the descriptor"),
     "feature_std": Field(units.DIMENSIONLESS, "(feature) standard deviation dividing the descriptor"),
-    "feature_min": Field(units.DIMENSIONLESS, "(feature) smallest value in the training data"),
-    "feature_max": Field(units.DIMENSIONLESS, "(feature) largest value in the training data"),
-    "weight": Field(units.DIMENSIONLESS, "(member, input, output) weights of a layer"),
-    "bias": Field(units.DIMENSIONLESS, "(member, output) biases of a layer"),
+    "layer": Field(units.DIMENSIONLESS, "(member, output, input + 1) weights; the last column is the bias"),
     # learning curves
-    "train_loss": Field("see history", "(step, member) training error"),
-    "validation_loss": Field("see history", "(step, member) validation error"),
+    "training_loss": Field(units.DIMENSIONLESS, "(step, member) loss on the training structures"),
+    "validation_loss": Field(units.DIMENSIONLESS, "(step, member) loss on the structures held out"),
     # predictions
     "predicted_energies": Field(units.ENERGY, "(member, structure) predicted total energies"),
     "predicted_forces": Field(units.FORCE, "(member, structure, atom, xyz) predicted forces"),

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from aenet_gpr_cli.errors import InputError, ResourceError
@@ -170,6 +171,8 @@ def _bring(name: str, file: str, target: Path, mirror: Path | None) -> None:
         raise ResourceError(f"{target}: cannot write: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty, as it should be
+            target.parent.rmdir()
 
 
 def _download(source: str, temporary: Path) -> None:

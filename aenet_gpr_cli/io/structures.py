@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefact import open_artefact, read_optional, read_strings, write_field
 from aenet_gpr_cli.structures import AugmentedSet, Pbc, StructureSet
 
@@ -131,3 +131,33 @@ def load_augmented(path: Path) -> dict[str, AugmentedSet]:
     """
     with open_artefact(path, "augment") as file:
         return {name: read_augmented(group) for name, group in file["subsets"].items()}
+
+
+def choose_subsets(
+    sets: dict[str, StructureSet], names: list[str] | None, source: Path
+) -> dict[str, StructureSet]:
+    """Return the subsets that are asked for.
+
+    Parameters
+    ----------
+    sets : dict of str to StructureSet
+    names : list of str or None
+        None for all.
+    source : Path
+        Where they come from, for the message.
+
+    Returns
+    -------
+    dict of str to StructureSet
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown.
+    """
+    if names is None:
+        return sets
+    unknown = [name for name in names if name not in sets]
+    if unknown:
+        raise ConfigError(f"subsets: {', '.join(unknown)} not in {source}; it has {', '.join(sets)}")
+    return {name: sets[name] for name in names}

@@ -16,6 +16,7 @@ from aenet_gpr_cli.io.artefact import Job, is_current, read_summary, sha256_of
 
 Progress = Callable[[int, int, str], None]
 log = logging.getLogger("aenet_gpr_cli")
+MISSING = "missing:"
 
 
 def no_progress(done: int, total: int, message: str) -> None:
@@ -66,7 +67,13 @@ class Summary:
         )
 
 
-def make_job(kind: str, config: BaseModel, inputs: Mapping[str, Path], hashes: Mapping[str, str] | None = None) -> Job:
+def make_job(
+    kind: str,
+    config: BaseModel,
+    inputs: Mapping[str, Path],
+    context: Context,
+    hashes: Mapping[str, str] | None = None,
+) -> Job:
     """Return the job of a stage.
 
     Parameters
@@ -77,23 +84,33 @@ def make_job(kind: str, config: BaseModel, inputs: Mapping[str, Path], hashes: M
         Resolved configuration.
     inputs : mapping of str to Path
         Input artefacts; each is hashed.
+    context : Context
+        In a dry run an input may be missing: an earlier stage would write it.
     hashes : mapping of str to str, optional
         Hashes of other inputs.
 
     Returns
     -------
     Job
+
+    Raises
+    ------
+    InputError
+        If an input is missing.
     """
     found: dict[str, str] = dict(hashes or {})
     for name, path in inputs.items():
-        if not path.is_file():
+        if path.is_file():
+            found[name] = sha256_of(path)
+        elif context.dry_run:
+            found[name] = f"{MISSING} {path}"
+        else:
             raise InputError(f"{path}: no such file; it is the {name} that {kind} needs")
-        found[name] = sha256_of(path)
     return Job(kind=kind, config=config.model_dump(mode="json"), inputs=found)
 
 
-def up_to_date(output: Path, job: Job, context: Context) -> Summary | None:
-    """Return the stored table when there is nothing to do, otherwise None.
+def nothing_to_do(output: Path, job: Job, context: Context) -> Summary | None:
+    """Return a table when the stage need not or cannot run: up to date, or a dry run without its inputs.
 
     Parameters
     ----------
@@ -104,7 +121,11 @@ def up_to_date(output: Path, job: Job, context: Context) -> Summary | None:
     Returns
     -------
     Summary or None
+        None where the stage is to run.
     """
+    missing = [value for value in job.inputs.values() if value.startswith(MISSING)]
+    if missing:
+        return planned(job.kind, output, [f"{value}: an earlier stage writes it" for value in missing])
     if context.force or not is_current(output, job):
         return None
     stored: dict[str, Any] = read_summary(output)

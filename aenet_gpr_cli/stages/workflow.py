@@ -7,6 +7,7 @@ benchmark.h5. A stage whose inputs and keys have not changed does nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from aenet_gpr_cli.config.train_ann import TrainAnnConfig
@@ -17,7 +18,9 @@ Step = Callable[[Context], Summary]
 ORDER = ("split", "fit-gpr", "augment", "train-ann", "evaluate", "benchmark")
 
 
-def steps(config: WorkflowConfig, source_folder: Path, workdir: Path, until: str | None = None) -> Iterator[Step]:
+def steps(
+    config: WorkflowConfig, source_folder: Path, workdir: Path, until: str | None = None
+) -> Iterator[Step]:
     """Yield the stages to run; each takes a `Context`.
 
     Parameters
@@ -50,7 +53,7 @@ def steps(config: WorkflowConfig, source_folder: Path, workdir: Path, until: str
 def _split(config: WorkflowConfig, source_folder: Path, workdir: Path) -> Iterator[Step]:
     from aenet_gpr_cli.stages import split
 
-    yield lambda context: split.run(config.split, source_folder, workdir / "split.h5", context)
+    yield partial(split.run, config.split, source_folder, workdir / "split.h5")
 
 
 def _fit_gpr(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
@@ -58,7 +61,7 @@ def _fit_gpr(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
         return
     from aenet_gpr_cli.stages import fit_gpr
 
-    yield lambda context: fit_gpr.run(section, workdir / "split.h5", workdir / "gpr.h5", context)
+    yield partial(fit_gpr.run, section, workdir / "split.h5", workdir / "gpr.h5")
 
 
 def _augment(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
@@ -67,7 +70,7 @@ def _augment(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
 
         gpr = workdir / "gpr.h5" if variant.method == "gpr" else None
         output = workdir / f"augmented_{name}.h5"
-        yield lambda context, v=variant, g=gpr, o=output: augment.run(v, workdir / "split.h5", g, o, context)
+        yield partial(augment.run, variant, workdir / "split.h5", gpr, output)
 
 
 def _train_ann(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
@@ -77,9 +80,7 @@ def _train_ann(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
         source = config.source_of(variant)
         augmented = workdir / f"augmented_{source}.h5" if source else None
         output, settings = workdir / f"ann_{name}.h5", _without_source(variant)
-        yield lambda context, s=settings, a=augmented, o=output: train_ann.run(
-            s, workdir / "split.h5", a, o, context
-        )
+        yield partial(train_ann.run, settings, workdir / "split.h5", augmented, output)
 
 
 def _evaluate(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
@@ -89,9 +90,7 @@ def _evaluate(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
     models += [workdir / f"ann_{name}.h5" for name in config.train_ann]
     if models:
         named = evaluate.name_models(models)
-        yield lambda context: evaluate.run(
-            config.evaluate, workdir / "split.h5", named, workdir / "metrics.h5", context
-        )
+        yield partial(evaluate.run, config.evaluate, workdir / "split.h5", named, workdir / "metrics.h5")
 
 
 def _benchmark(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
@@ -99,7 +98,7 @@ def _benchmark(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
         return
     from aenet_gpr_cli.stages import benchmark
 
-    yield lambda context: benchmark.run(section, workdir / "split.h5", workdir / "benchmark.h5", context)
+    yield partial(benchmark.run, section, workdir / "split.h5", workdir / "benchmark.h5")
 
 
 def _without_source(variant: TrainVariant) -> TrainAnnConfig:

@@ -1,4 +1,4 @@
-"""The annotated configuration is the models in words: it must load, say the defaults, and be the committed one."""
+"""The annotated configuration is the models in words: it loads, says the defaults, and is the committed one."""
 
 from pathlib import Path
 
@@ -21,8 +21,14 @@ def test_it_loads_and_says_the_defaults():
     shown = build(WorkflowConfig, parse_yaml(annotated(), "annotated"), "annotated")
     plain = build(
         WorkflowConfig,
-        {"name": "my_case", "split": {"inputs": ["my_dft_runs/"]}, "fit_gpr": {}, "benchmark": {},
-         "augment": {"gpr": {}}, "train_ann": {"gpr": {}}},
+        {
+            "name": "my_case",
+            "split": {"inputs": ["my_dft_runs/"]},
+            "fit_gpr": {},
+            "benchmark": {},
+            "augment": {"gpr": {}},
+            "train_ann": {"gpr": {}},
+        },
         "plain",
     )
     assert shown == plain

@@ -1,0 +1,182 @@
+"""A fitted Gaussian process together with its descriptor: the surrogate model of one subset.
+
+Owns building the descriptor from its name and geometry; the numbers come from `regression` and `uncertainty`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aenet_gpr_cli.descriptors.base import Descriptor
+from aenet_gpr_cli.descriptors.cartesian import Cartesian
+from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.covariance import Covariance
+from aenet_gpr_cli.gpr.regression import GPModel, predict, predict_energies
+from aenet_gpr_cli.gpr.solvers import CholeskySolver, Solver
+from aenet_gpr_cli.gpr.uncertainty import energy_sigma, energy_sigma_bound, refactorise
+from aenet_gpr_cli.structures import FloatArray, Pbc, StructureSet
+
+MAX_JITTER = 1e-8  # relative to the diagonal: more would change predictions visibly
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """What a descriptor needs to know of a subset.
+
+    Attributes
+    ----------
+    descriptor : str
+        Name of the descriptor.
+    species : tuple of str
+    cell : ndarray of shape (3, 3), Å, or None
+    pbc : tuple of three bool
+    reference : ndarray of shape (n_atoms, 3), Å, or None
+        Structure that fixes the periodic images of the pairs.
+    """
+
+    descriptor: str
+    species: tuple[str, ...]
+    cell: FloatArray | None
+    pbc: Pbc
+    reference: FloatArray | None
+
+    @classmethod
+    def of(cls, structures: StructureSet, descriptor: str) -> Geometry:
+        """Return the geometry of a subset; its first structure is the reference.
+
+        Parameters
+        ----------
+        structures : StructureSet
+        descriptor : str
+
+        Returns
+        -------
+        Geometry
+        """
+        periodic = structures.is_periodic and structures.cells is not None
+        return cls(
+            descriptor=descriptor,
+            species=structures.species,
+            cell=structures.cells[0] if periodic and structures.cells is not None else None,
+            pbc=structures.pbc,
+            reference=structures.positions[0] if periodic else None,
+        )
+
+    def make_descriptor(self) -> Descriptor:
+        """Return the descriptor.
+
+        Returns
+        -------
+        Descriptor
+
+        Raises
+        ------
+        InputError
+            If the name is unknown.
+        """
+        n_atoms = len(self.species)
+        if self.descriptor == "cartesian":
+            return Cartesian(n_atoms)
+        if self.descriptor == "inverse_distance":
+            return InverseDistance(n_atoms, self.cell, self.pbc)
+        raise InputError(f"descriptor: expected cartesian or inverse_distance, got {self.descriptor!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Surrogate:
+    """A Gaussian process of one subset, ready to predict.
+
+    Attributes
+    ----------
+    model : GPModel
+    geometry : Geometry
+    """
+
+    model: GPModel
+    geometry: Geometry
+
+    def check(self, structures: StructureSet, name: str) -> None:
+        """Refuse structures with other atoms or periodicity than the model's.
+
+        Parameters
+        ----------
+        structures : StructureSet
+        name : str
+            Of the subset, for the message.
+
+        Raises
+        ------
+        InputError
+        """
+        if structures.species != self.geometry.species or structures.pbc != self.geometry.pbc:
+            raise InputError(
+                f"subset {name}: the Gaussian process was fitted to other atoms "
+                f"({len(self.geometry.species)} atoms, periodicity {self.geometry.pbc}); fit it to this split"
+            )
+
+    def energies(self, positions: FloatArray) -> FloatArray:
+        """Return the posterior mean of the energies, without any Jacobian of the new structures.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n_structures, n_atoms, 3), Å
+
+        Returns
+        -------
+        ndarray of shape (n_structures,), eV
+        """
+        return predict_energies(self.model, self.geometry.make_descriptor(), positions)
+
+    def energies_and_forces(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the posterior mean of energies and forces.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n_structures, n_atoms, 3), Å
+
+        Returns
+        -------
+        energies : ndarray of shape (n_structures,), eV
+        forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å
+        """
+        return predict(self.model, self.geometry.make_descriptor(), positions)
+
+    def sigma(self, method: str, n_nearest: int) -> Callable[[FloatArray], FloatArray] | None:
+        """Return the function that gives the standard deviation of predicted energies.
+
+        Parameters
+        ----------
+        method : str
+            ``bound``, ``exact`` (factorises the whole matrix again) or ``none``.
+        n_nearest : int
+            Training structures behind each bound.
+
+        Returns
+        -------
+        callable, (n_structures, n_atoms, 3) Å -> (n_structures,) eV, or None
+        """
+        if method == "none":
+            return None
+        descriptor = self.geometry.make_descriptor()
+        if method == "bound":
+            return lambda positions: energy_sigma_bound(self.model, descriptor, positions, n_nearest)
+        solver = refactorise(self.model, descriptor, MAX_JITTER)
+        return lambda positions: energy_sigma(self.model, descriptor, positions, solver)
+
+
+def exact_solver(covariance: Covariance, noise_energy: float, noise_force: float) -> Solver:
+    """Return the Cholesky solver with the jitter that is allowed everywhere.
+
+    Parameters
+    ----------
+    covariance : Covariance
+    noise_energy : float, dimensionless
+    noise_force : float, 1/Å
+
+    Returns
+    -------
+    Solver
+    """
+    return CholeskySolver(covariance, noise_energy, noise_force, MAX_JITTER)

@@ -1,0 +1,184 @@
+"""`evaluate`: split.h5 and models → metrics.h5 with JSON, CSV and pictures: errors on the test structures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from aenet_gpr_cli.config.evaluate import EvaluateConfig
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.evaluation.metrics import ErrorSums, error_sums, metrics_from_sums
+from aenet_gpr_cli.io.artefact import publish, write_field
+from aenet_gpr_cli.io.structures import load_split
+from aenet_gpr_cli.io.tables import write_csv, write_json
+from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.predictors import Predictor, load_predictor
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.units import MEV_PER_EV
+
+KIND = "evaluate"
+COLUMNS = (
+    "model", "members", "E MAE / meV", "E RMSE / meV", "E MSD / meV",
+    "F comp. MAE / eV/Å", "‖F‖ MAE / eV/Å", "‖F‖ MSD / eV/Å", "direction MAE / °",
+)  # fmt: skip
+
+
+def name_models(paths: Sequence[Path]) -> dict[str, Path]:
+    """Name models by their files: gpr.h5 is ``gpr``, ann_direct.h5 is ``ann_direct``.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+
+    Returns
+    -------
+    dict of str to Path
+
+    Raises
+    ------
+    InputError
+        If two files have the same name.
+    """
+    named = {path.stem: path for path in paths}
+    if len(named) < len(paths):
+        raise InputError(f"models: expected files with different names, got {', '.join(map(str, paths))}")
+    return named
+
+
+def run(
+    config: EvaluateConfig, split: Path, models: Mapping[str, Path], output: Path, context: Context
+) -> Summary:
+    """Compare models with the reference.
+
+    Parameters
+    ----------
+    config : EvaluateConfig
+    split : Path
+        Output of `split`.
+    models : mapping of str to Path
+        Outputs of `fit-gpr` and `train-ann`, by name.
+    output : Path
+        The JSON, CSV and pictures are written beside it under the same name.
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If a model does not fit the structures.
+    """
+    job = make_job(KIND, config, {"split": split, **models}, context)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    subsets = load_split(split, config.on)
+    if context.dry_run:
+        total = sum(len(subset) for subset in subsets.values())
+        return planned(KIND, output, [f"{len(models)} models on {total} {config.on} structures"])
+    with publish(output, job) as file:
+        results = {}
+        for name, path in models.items():
+            predictor = load_predictor(path, config)
+            results[name] = _evaluate(
+                name, predictor, subsets, config, file.create_group(f"models/{name}"), context
+            )
+        _write_reference(file, subsets)
+        written = _write_tables(results, output)
+        if config.plots:
+            from aenet_gpr_cli.stages.pictures import draw_evaluation
+
+            written += draw_evaluation(file, results, output)
+        rows = [_row(name, result["total"]) for name, result in results.items()]
+        summary = Summary(
+            f"Errors on the {config.on} structures", COLUMNS, rows, [f"wrote {output}", *written]
+        )
+        file.attrs["summary"] = summary.to_json()
+        file.attrs["metrics"] = json.dumps(results)
+    return summary
+
+
+def _evaluate(
+    name: str,
+    predictor: Predictor,
+    subsets: Mapping[str, StructureSet],
+    config: EvaluateConfig,
+    group: h5py.Group,
+    context: Context,
+) -> dict[str, Any]:
+    total, by_subset, sigmas = ErrorSums(), {}, []
+    for subset_name, subset in subsets.items():
+        sums, energies, forces, sigma = ErrorSums(), [], [], []
+        for start, block in _blocks(subset, config.block_size):
+            context.progress(start, len(subset), f"{name} on {subset_name}")
+            prediction = predictor(subset_name, block)
+            compared = prediction.forces if block.forces is not None else None
+            sums = sums + error_sums(block, prediction.energies, compared)
+            energies.append(prediction.energies)
+            forces.append(prediction.forces)
+            sigma.append(prediction.sigma)
+        part = group.create_group(subset_name)
+        write_field(part, "predicted_energies", np.concatenate(energies, axis=1))
+        write_field(part, "predicted_forces", np.concatenate(forces, axis=1))
+        known = [s for s in sigma if s is not None]
+        if known:
+            write_field(part, "sigma", np.concatenate(known))
+        sigmas += known
+        by_subset[subset_name] = _with_sigma(metrics_from_sums(sums), known)
+        total = total + sums
+    return {"total": _with_sigma(metrics_from_sums(total), sigmas), "subsets": by_subset}
+
+
+def _with_sigma(metrics: dict[str, float | int | None], sigma: Sequence[np.ndarray]) -> dict[str, Any]:
+    """For a Gaussian process the mean of its own σ takes the place of the committee's standard deviation."""
+    return {**metrics, "energy_msd": float(np.concatenate(sigma).mean())} if sigma else metrics
+
+
+def _blocks(subset: StructureSet, size: int) -> Iterator[tuple[int, StructureSet]]:
+    for start in range(0, len(subset), size):
+        yield start, subset.select(slice(start, start + size))
+
+
+def _write_reference(file: h5py.File, subsets: Mapping[str, StructureSet]) -> None:
+    for name, subset in subsets.items():
+        group = file.create_group(f"reference/{name}")
+        write_field(group, "species", subset.species)
+        write_field(group, "names", subset.names)
+        write_field(group, "reference_energies", subset.energies)
+        if subset.forces is not None:
+            write_field(group, "reference_forces", subset.forces)
+
+
+def _write_tables(results: Mapping[str, Any], output: Path) -> list[str]:
+    write_json(output.with_suffix(".json"), results)
+    rows = [
+        {"model": model, "subset": subset, **metrics}
+        for model, result in results.items()
+        for subset, metrics in (("total", result["total"]), *result["subsets"].items())
+    ]
+    write_csv(output.with_suffix(".csv"), rows)
+    return [f"wrote {output.with_suffix(suffix)}" for suffix in (".json", ".csv")]
+
+
+def _row(name: str, metrics: Mapping[str, Any]) -> list[str]:
+    def show(key: str, factor: float, digits: int) -> str:
+        value = metrics[key]
+        return "–" if value is None else f"{value * factor:.{digits}f}"
+
+    return [
+        name,
+        str(metrics["n_members"]),
+        show("energy_mae", MEV_PER_EV, 2),
+        show("energy_rmse", MEV_PER_EV, 2),
+        show("energy_msd", MEV_PER_EV, 2),
+        show("force_component_mae", 1, 4),
+        show("force_norm_mae", 1, 4),
+        show("force_norm_msd", 1, 4),
+        show("force_direction_mae", 1, 2),
+    ]

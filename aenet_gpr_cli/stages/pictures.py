@@ -1,0 +1,57 @@
+"""Pictures that stages draw beside their artefacts: from stored numbers to files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from aenet_gpr_cli.evaluation.parity import ParitySamples, join_samples, parity_samples
+from aenet_gpr_cli.figures import parity, summary
+from aenet_gpr_cli.figures.style import save
+from aenet_gpr_cli.io.artefact import read_optional
+
+
+def draw_evaluation(file: h5py.File, results: Mapping[str, Any], output: Path) -> list[str]:
+    """Draw parity plots and the comparison of the models.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The artefact of `evaluate`: predictions and reference.
+    results : mapping
+        Metrics by model, ``total`` and ``subsets``.
+    output : Path
+        Pictures are named after it.
+
+    Returns
+    -------
+    list of str
+        What was written, one line each.
+    """
+    totals = {name: result["total"] for name, result in results.items()}
+    samples = {name: _samples(file, name) for name in results}
+    pictures = {"parity": parity.plot(samples, totals), "summary": summary.plot(totals)}
+    lines = []
+    for name, figure in pictures.items():
+        path = output.with_name(f"{output.stem}_{name}.png")
+        save(figure, path)
+        lines.append(f"wrote {path}")
+    return lines
+
+
+def _samples(file: h5py.File, model: str) -> ParitySamples:
+    parts = []
+    for subset, predicted in file[f"models/{model}"].items():
+        reference = file[f"reference/{subset}"]
+        parts.append(
+            parity_samples(
+                reference["reference_energies"][()],
+                predicted["predicted_energies"][()],
+                read_optional(reference, "reference_forces"),
+                predicted["predicted_forces"][()],
+            )
+        )
+    return join_samples(parts)

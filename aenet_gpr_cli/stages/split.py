@@ -1,0 +1,204 @@
+"""`split`: structure files → split.h5, homogeneous subsets divided into training and test structures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aenet_gpr_cli.config.split import SplitConfig
+from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.io.artefact import publish
+from aenet_gpr_cli.io.published import PREFIX
+from aenet_gpr_cli.io.sources import read_sources, source_hashes, source_labels
+from aenet_gpr_cli.io.structures import PARTS, write_structures
+from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.structures import Structure, StructureSet
+from aenet_gpr_cli.subsystems.checks import check_forces, require_labels
+from aenet_gpr_cli.subsystems.geometry import close_contacts, duplicates, unwrap
+from aenet_gpr_cli.subsystems.grouping import group
+from aenet_gpr_cli.subsystems.sampling import Division, by_names, leaking, match_names, sample
+
+KIND = "split"
+COLUMNS = (
+    "subset",
+    "atoms",
+    "periodic",
+    "structures",
+    "train",
+    "test",
+    "energy range / eV",
+    "max |F| / eV/Å",
+)
+DEFAULT_TRAIN = 0.25  # of each subset, when nothing is said about the division; as in the paper
+SHOWN = 3  # names per warning
+
+
+@dataclass(slots=True)
+class _Subset:
+    """One subset on its way into the artefact, with what the user should know about it."""
+
+    name: str
+    structures: StructureSet
+    division: Division
+    warnings: list[str] = field(default_factory=list)
+
+
+def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Summary:
+    """Read, group and divide structures.
+
+    Parameters
+    ----------
+    config : SplitConfig
+    folder : Path
+        Relative paths of the configuration start here.
+    output : Path
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    ConfigError
+        If no inputs are given.
+    InputError
+        If files are missing or wrong, or lack energies or forces.
+    """
+    if not config.inputs:
+        raise ConfigError("split: expected at least one file or folder in `inputs`, got none")
+    train_paths = [_locate(text, folder) for text in config.inputs]
+    test_paths = [_locate(text, folder) for text in config.test_inputs]
+    lists = {key: folder / text for key in ("train_list", "test_list") if (text := getattr(config, key))}
+    hashes = {
+        f"{number}:{Path(path).name}": value
+        for number, (path, value) in enumerate(source_hashes([*train_paths, *test_paths]).items())
+    }
+    job = make_job(KIND, _without_folders(config), lists, context, hashes)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    structures = read_sources([*train_paths, *test_paths], context.progress)
+    require_labels(structures, energies=True, forces=config.require_forces)
+    subsets = [
+        _prepare(config, name, members, _chosen_names(config, structures, train_paths, test_paths, lists))
+        for name, members in group(structures).items()
+    ]
+    summary = Summary("Subsets", COLUMNS, [_row(s) for s in subsets], _notes(subsets, output))
+    if context.dry_run:
+        return planned(KIND, output, [" ".join(row) for row in summary.rows])
+    with publish(output, job) as file:
+        for part in PARTS:
+            file.create_group(part)
+        for subset in subsets:
+            for part, index in (("train", subset.division.train), ("test", subset.division.test)):
+                if len(index):
+                    write_structures(
+                        file.create_group(f"{part}/{subset.name}"), subset.structures.select(index)
+                    )
+        file.attrs["summary"] = summary.to_json()
+    return summary
+
+
+def _locate(text: str, folder: Path) -> str:
+    return text if text.startswith(PREFIX) or Path(text).is_absolute() else str(folder / text)
+
+
+def _without_folders(config: SplitConfig) -> SplitConfig:
+    """Return the configuration as it counts for being up to date: where the files lie does not matter."""
+    return config.model_copy(
+        update={key: [Path(text).name for text in getattr(config, key)] for key in ("inputs", "test_inputs")}
+    )
+
+
+def _chosen_names(
+    config: SplitConfig,
+    structures: list[Structure],
+    train_paths: list[str],
+    test_paths: list[str],
+    lists: dict[str, Path],
+) -> tuple[set[str] | None, set[str] | None] | None:
+    """Return the given names of training and test structures; None where they are drawn at random."""
+    names = [s.name for s in structures]
+    if test_paths:
+        labels = source_labels([*train_paths, *test_paths])
+        return match_names(names, labels[: len(train_paths)]), match_names(names, labels[len(train_paths) :])
+    if not lists:
+        return None
+    chosen: dict[str, set[str]] = {}
+    for key, path in lists.items():
+        entries = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        chosen[key] = match_names(names, [e for e in entries if e and not e.startswith("#")])
+    return chosen.get("train_list"), chosen.get("test_list")
+
+
+def _prepare(
+    config: SplitConfig,
+    name: str,
+    members: list[Structure],
+    chosen: tuple[set[str] | None, set[str] | None] | None,
+) -> _Subset:
+    structures = StructureSet.from_structures(members)
+    warnings: list[str] = []
+    if config.unwrap and structures.is_periodic:
+        unwrapped = unwrap(structures)
+        structures = unwrapped.structures
+        if unwrapped.n_atoms_shifted:
+            log.info("%s: %d atoms shifted by lattice vectors", name, unwrapped.n_atoms_shifted)
+        if unwrapped.jumping:
+            warnings.append(
+                f"{name}: atoms far from their place in the first structure in {_some(unwrapped.jumping)}"
+            )
+    if chosen is None:
+        train = DEFAULT_TRAIN if config.train is None else config.train
+        division = sample(structures.names, name, config.seed, train, config.test)
+    else:
+        division = by_names(structures.names, name, *chosen)
+    pairs = duplicates(structures, config.duplicate_tolerance)
+    if pairs:
+        named = [f"{structures.names[i]} = {structures.names[j]}" for i, j, _ in pairs]
+        warnings.append(f"{name}: {len(pairs)} pairs of duplicate structures: {_some(named)}")
+    if leaks := leaking(division, pairs):
+        warnings.append(f"{name}: {len(leaks)} duplicates are in both training and test; remove them")
+    if config.minimum_distance > 0 and (close := close_contacts(structures, config.minimum_distance)):
+        named = [f"{structures.names[s]} (atoms {i} and {j}, {r:.3f} Å)" for s, i, j, r in close]
+        warnings.append(
+            f"{name}: {len(close)} pairs of atoms closer than {config.minimum_distance} Å: {_some(named)}"
+        )
+    if config.check_forces and structures.forces is not None:
+        check = check_forces(structures)
+        if check.is_warning:
+            warnings.append(f"{name}: {check.message}")
+    return _Subset(name, structures, division, warnings)
+
+
+def _row(subset: _Subset) -> list[str]:
+    s = subset.structures
+    if s.energies is None:
+        raise InputError(f"{subset.name}: energies are missing")
+    largest = "–" if s.forces is None else f"{(s.forces**2).sum(-1).max() ** 0.5:.2f}"
+    return [
+        subset.name,
+        str(s.n_atoms),
+        "yes" if s.is_periodic else "no",
+        str(len(s)),
+        str(len(subset.division.train)),
+        str(len(subset.division.test)),
+        f"{s.energies.max() - s.energies.min():.3f}",
+        largest,
+    ]
+
+
+def _notes(subsets: list[_Subset], output: Path) -> list[str]:
+    for subset in subsets:
+        for warning in subset.warnings:
+            log.warning("%s", warning)
+        for note in subset.division.notes:
+            log.info("%s", note)
+    notes = [f"warning: {w}" for s in subsets for w in s.warnings]
+    notes += [note for s in subsets for note in s.division.notes]
+    return [*notes, f"wrote {output}"]
+
+
+def _some(items: list[str] | tuple[str, ...]) -> str:
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return ", ".join(items[:SHOWN]) + more

@@ -1,0 +1,198 @@
+"""`train-ann`: split.h5 (+ augmented.h5) → ann.h5, a committee of neural-network potentials.
+
+Energy-only, Taylor-ANN, GPR-ANN and direct force training differ by the key ``mode`` only.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from aenet_gpr_cli.ann.adamw import AdamWSettings
+from aenet_gpr_cli.ann.dataset import TrainingSet
+from aenet_gpr_cli.ann.forces import ForceSettings
+from aenet_gpr_cli.ann.levenberg_marquardt import LevenbergMarquardtSettings
+from aenet_gpr_cli.ann.loss import LossSettings
+from aenet_gpr_cli.ann.training import TrainingResult, TrainingSettings, train
+from aenet_gpr_cli.config.train_ann import NetworkConfig, TrainAnnConfig
+from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
+from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.io.artefact import publish, write_field
+from aenet_gpr_cli.io.models import write_ann
+from aenet_gpr_cli.io.structures import choose_subsets, load_augmented, load_split
+from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.structures import AugmentedSet, StructureSet
+from aenet_gpr_cli.units import BYTES_PER_GIB
+
+KIND = "train-ann"
+COLUMNS = (
+    "potential",
+    "mode",
+    "members",
+    "structures",
+    "weights",
+    "steps",
+    "training loss",
+    "validation loss",
+    "s",
+)
+LABEL_OF_MODE = {"gpr": "gpr", "taylor": "taylor"}
+
+
+def run(
+    config: TrainAnnConfig, split: Path, augmented: Path | None, output: Path, context: Context
+) -> Summary:
+    """Train a committee.
+
+    Parameters
+    ----------
+    config : TrainAnnConfig
+    split : Path
+        Output of `split`.
+    augmented : Path or None
+        Output of `augment`; needed for the modes gpr and taylor.
+    output : Path
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    ConfigError
+        If the mode and the augmented structures do not fit together.
+    InputError
+        If a copy descends from a structure that is not in the training set.
+    """
+    inputs = {"split": split}
+    if config.mode in LABEL_OF_MODE:
+        if augmented is None:
+            raise ConfigError(
+                f"train-ann: mode {config.mode} needs the output of augment; give it after the split"
+            )
+        inputs["augmented"] = augmented
+    elif augmented is not None:
+        raise ConfigError(
+            f"train-ann: mode {config.mode} takes no augmented structures; use mode gpr or taylor"
+        )
+    job = make_job(KIND, config, inputs, context)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    references = choose_subsets(load_split(split, "train"), config.subsets, split)
+    copies = _copies(config, inputs.get("augmented"), references)
+    data = TrainingSet.collect(list(references.values()), list(copies.values()), config.loss.sigma_scale)
+    basis = make_basis(config.network, data.species)
+    plan = f"{config.n_members} networks on {len(data)} structures, {basis.n_features} features per atom"
+    if context.dry_run:
+        return planned(KIND, output, [plan])
+    started = time.perf_counter()
+    with publish(output, job) as file:
+        result = train(data, basis, training_settings(config), config.seed, context.progress)
+        write_ann(file.create_group("model"), result.model)
+        file.attrs["mode"] = config.mode
+        history = file.create_group("history")
+        write_field(history, "training_loss", result.training_loss)
+        write_field(history, "validation_loss", result.validation_loss)
+        row = _row(config, output.stem, data, result, time.perf_counter() - started)
+        summary = Summary("Neural-network potential", COLUMNS, [row], [f"wrote {output}"])
+        file.attrs["summary"] = summary.to_json()
+    return summary
+
+
+def make_basis(network: NetworkConfig, species: tuple[str, ...]) -> ChebyshevBasis:
+    """Return the Chebyshev basis for the species of the data.
+
+    Parameters
+    ----------
+    network : NetworkConfig
+    species : tuple of str
+        Those of the data; used in alphabetical order unless the configuration gives another.
+
+    Returns
+    -------
+    ChebyshevBasis
+    """
+    return ChebyshevBasis(
+        species=tuple(network.species or sorted(species)),
+        radial_cutoff=network.radial_cutoff,
+        radial_order=network.radial_order,
+        angular_cutoff=network.angular_cutoff,
+        angular_order=network.angular_order,
+    )
+
+
+def training_settings(config: TrainAnnConfig) -> TrainingSettings:
+    """Translate the configuration into the settings of the training.
+
+    Parameters
+    ----------
+    config : TrainAnnConfig
+
+    Returns
+    -------
+    TrainingSettings
+    """
+    optimiser: AdamWSettings | LevenbergMarquardtSettings
+    if config.optimiser == "adamw":
+        optimiser = AdamWSettings(**config.adamw.model_dump())
+    else:
+        optimiser = LevenbergMarquardtSettings(**config.levenberg_marquardt.model_dump())
+    loss, forces = config.loss, None
+    if config.mode == "direct":
+        memory = int(config.jacobian_memory_gib * BYTES_PER_GIB)
+        forces = ForceSettings(loss.force_fraction, loss.force_selection, memory)
+    return TrainingSettings(
+        hidden=tuple(config.network.hidden),
+        activation=config.network.activation,
+        members=tuple(range(config.n_members)),
+        optimizer=optimiser,
+        loss=LossSettings(loss.form, loss.per, loss.alpha if forces else 0.0),
+        forces=forces,
+        validation_fraction=config.validation_fraction,
+        atomic_energies=config.atomic_energies,
+        energy_scaling=config.energy_scaling,
+        dtype=config.dtype,
+        device=config.device,
+        block_size=config.block_size,
+    )
+
+
+def _copies(
+    config: TrainAnnConfig, path: Path | None, references: dict[str, StructureSet]
+) -> dict[str, AugmentedSet]:
+    """Read the copies and refuse those whose parents are not trained on (they may be test structures)."""
+    if path is None:
+        return {}
+    copies = {name: copy for name, copy in load_augmented(path).items() if name in references}
+    for name, copy in copies.items():
+        if copy.label != LABEL_OF_MODE[config.mode]:
+            raise ConfigError(
+                f"{path}: expected copies labelled {config.mode}, got {copy.label}; change mode"
+            )
+        strangers = sorted(set(copy.parents) - set(references[name].names))
+        if strangers:
+            raise InputError(
+                f"{path}: {len(strangers)} parents of the copies are not training structures of this split, "
+                f"for example {strangers[0]}; run augment again with this split"
+            )
+    return copies
+
+
+def _row(
+    config: TrainAnnConfig, name: str, data: TrainingSet, result: TrainingResult, seconds: float
+) -> list[str]:
+    best_validation = np.nanmin(result.validation_loss, axis=0) if len(result.validation_index) else None
+    return [
+        name,
+        config.mode,
+        str(result.model.n_members),
+        str(len(data)),
+        str(result.model.architecture.n_weights),
+        str(int(np.isfinite(result.training_loss).sum(0).max())),
+        f"{np.mean(np.nanmin(result.training_loss, axis=0)):.2e}",
+        "–" if best_validation is None else f"{np.mean(best_validation):.2e}",
+        f"{seconds:.1f}",
+    ]
