@@ -17,7 +17,7 @@ from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
 
 # ænet's convention: two atoms nearer than this are one and the same.
 SAME_ATOM = 1e-12
-# Atoms per structure up to which looking at all pairs beats sorting into bins (measured: between 100 and 400).
+# Atoms per structure up to which all pairs beat sorting into bins (measured: between 100 and 400).
 ALL_PAIRS_LIMIT = 200
 
 
