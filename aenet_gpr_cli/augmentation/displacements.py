@@ -75,7 +75,8 @@ def displace(
     -----
     Copy c of a structure reads block c of a counter-based generator (Philox) keyed by SHA-256 of seed and
     name; uniform numbers become normal ones through the inverse of the distribution function, one each, so a
-    block has a fixed length. About 3 s and 0.5 GB for 10⁶ copies of 20 atoms.
+    block has a fixed length. 10⁶ copies of 20 atoms take 5 s on one core, and twice the 0.5 GB of the result
+    while it is made.
     """
     if not (np.isfinite(displacement) and displacement > 0) or n_copies < 1:
         raise InputError(

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, StructureSet
-
-PAIRS_PER_BLOCK = 2_000_000  # interatomic distances held at once, about 150 MB of temporaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,39 +113,66 @@ def minimum_distances(structures: StructureSet) -> FloatArray:
     -----
     Differences are wrapped into the cell in fractional coordinates; where the lattice vectors are not
     orthogonal the 26 neighbouring images are looked at as well, which is exact for reduced cells.
+    The cells and their inverses are all the memory it needs.
     """
-    n, atoms = len(structures), structures.n_atoms
-    first, second = np.triu_indices(atoms, k=1)
-    shortest = np.full(n, np.inf)
-    if not len(first):
-        return shortest
-    step = max(1, PAIRS_PER_BLOCK // len(first))
-    for start in range(0, n, step):
-        block = slice(start, start + step)
-        pairs = structures.positions[block][:, second] - structures.positions[block][:, first]
-        if structures.cells is not None and structures.is_periodic:
-            squared = _squared_minimum_image(pairs, structures.cells[block], structures.pbc)
-        else:
-            squared = np.einsum("npx,npx->np", pairs, pairs)  # structure, pair, x
-        shortest[block] = np.sqrt(squared.min(axis=1))
+    shortest = np.empty(len(structures))
+    cells = np.zeros((len(structures), 3, 3))
+    if structures.cells is not None and structures.is_periodic:
+        cells = structures.cells
+    images = np.array(list(np.ndindex(3, 3, 3)), float) - 1
+    images = images[np.argsort(np.abs(images).sum(axis=1), kind="stable")]  # no shift comes first
+    images = images[(images * ~np.array(structures.pbc) == 0).all(axis=1)]
+    if _orthogonal(cells):
+        images = images[:1]
+    _shortest(structures.positions, cells, _inverses(cells), np.array(structures.pbc), images, shortest)
     return shortest
 
 
-def _squared_minimum_image(pairs: FloatArray, cells: FloatArray, pbc: tuple[bool, bool, bool]) -> FloatArray:
-    """Return squared minimum-image lengths of ``pairs``, shape (n_structures, n_pairs, 3)."""
-    periodic = np.array(pbc)
-    fractional = np.einsum("npx,nxk->npk", pairs, np.linalg.inv(cells))
-    wrapped = pairs - np.einsum("npk,nkx->npx", np.where(periodic, np.round(fractional), 0.0), cells)
-    squared = np.einsum("npx,npx->np", wrapped, wrapped)
-    metric = cells @ cells.transpose(0, 2, 1)
-    if np.abs(metric - np.einsum("nkk,kl->nkl", metric, np.eye(3))).max() < 1e-9 * np.abs(metric).max():
-        return squared
-    for image in np.ndindex(3, 3, 3):
-        shift = (np.array(image) - 1) * periodic
-        if shift.any():
-            moved = wrapped + np.einsum("k,nkx->nx", shift, cells)[:, None]
-            np.minimum(squared, np.einsum("npx,npx->np", moved, moved), out=squared)
-    return squared
+def _inverses(cells: FloatArray) -> FloatArray:
+    """Return pseudo-inverse cells: a direction that is not periodic may have a zero vector."""
+    if (cells == cells[:1]).all():
+        return np.repeat(np.linalg.pinv(cells[:1]), len(cells), axis=0).astype(np.float64)
+    return np.linalg.pinv(cells).astype(np.float64)
+
+
+def _orthogonal(cells: FloatArray) -> bool:
+    metric = np.einsum("nkx,nlx->nkl", cells, cells)
+    mixed = metric * (1 - np.eye(3))
+    return bool(np.abs(mixed).max(initial=0.0) <= 1e-9 * np.abs(metric).max(initial=0.0))
+
+
+@numba.njit(cache=True)
+def _shortest(
+    positions: FloatArray,
+    cells: FloatArray,
+    inverses: FloatArray,
+    periodic: NDArray[np.bool_],
+    images: FloatArray,
+    shortest: FloatArray,
+) -> None:
+    """Write the shortest distance of each structure into ``shortest``."""
+    for n in range(len(positions)):
+        smallest = np.inf
+        for i in range(positions.shape[1]):
+            for j in range(i):
+                x = positions[n, i, 0] - positions[n, j, 0]
+                y = positions[n, i, 1] - positions[n, j, 1]
+                z = positions[n, i, 2] - positions[n, j, 2]
+                bx, by, bz = x, y, z
+                for k in range(3):
+                    if periodic[k]:
+                        turn = np.rint(
+                            bx * inverses[n, 0, k] + by * inverses[n, 1, k] + bz * inverses[n, 2, k]
+                        )
+                        x -= turn * cells[n, k, 0]
+                        y -= turn * cells[n, k, 1]
+                        z -= turn * cells[n, k, 2]
+                for a, b, c in images:
+                    dx = x + a * cells[n, 0, 0] + b * cells[n, 1, 0] + c * cells[n, 2, 0]
+                    dy = y + a * cells[n, 0, 1] + b * cells[n, 1, 1] + c * cells[n, 2, 1]
+                    dz = z + a * cells[n, 0, 2] + b * cells[n, 1, 2] + c * cells[n, 2, 2]
+                    smallest = min(smallest, dx * dx + dy * dy + dz * dz)
+        shortest[n] = np.sqrt(smallest)
 
 
 def _subset(augmented: AugmentedSet, keep: NDArray[np.bool_]) -> AugmentedSet:

@@ -88,17 +88,23 @@ def test_periodic_distances_equal_those_over_many_images(cell):
 def test_images_count_only_along_periodic_directions():
     positions = np.array([[[0.0, 0, 0], [4.5, 0, 4.0]]])
     cells = 5 * np.eye(3)[None]
-    slab = StructureSet(("H", "H"), positions, cells, (True, True, False))
-    assert minimum_distances(slab)[0] == pytest.approx(np.hypot(0.5, 4.0))
-
-
-def test_blocks_do_not_matter(monkeypatch):
-    positions = np.random.default_rng(0).normal(size=(50, 5, 3))
-    structures = StructureSet(("C",) * 5, positions)
-    whole = minimum_distances(structures)
-    monkeypatch.setattr("aenet_gpr_cli.augmentation.gates.PAIRS_PER_BLOCK", 70)
-    assert np.array_equal(minimum_distances(structures), whole)
+    for height in (5.0, 0.0):  # a slab may come without a third vector
+        cells[0, 2, 2] = height
+        slab = StructureSet(("H", "H"), positions, cells, (True, True, False))
+        assert minimum_distances(slab)[0] == pytest.approx(np.hypot(0.5, 4.0))
 
 
 def test_a_single_atom_is_never_too_close():
     assert np.isinf(minimum_distances(StructureSet(("Li",), np.zeros((2, 1, 3))))).all()
+
+
+def test_cells_may_differ_between_structures():
+    positions = np.zeros((2, 2, 3))
+    positions[:, 1, 0] = 4.0
+    cells = np.array([5.0 * np.eye(3), 10.0 * np.eye(3)])
+    structures = StructureSet(("H", "H"), positions, cells, (True, True, True))
+    np.testing.assert_allclose(minimum_distances(structures), [1.0, 4.0])
+
+
+def test_an_empty_set_has_no_distances():
+    assert len(minimum_distances(StructureSet(("H", "H"), np.zeros((0, 2, 3))))) == 0
