@@ -20,24 +20,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Formats that carry energies and forces in eV and Å after ASE has read them. An explicit list: some
-# of ASE's other formats carry no labels, and one executes Python code.
+# Formats whose energies and forces ASE gives in eV and eV/Å. An explicit list: some of ASE's other formats
+# carry no labels, and one executes Python code.
 FORMATS = (
     *("extxyz", "traj", "vasp-out", "vasp-xml", "aims-output", "espresso-out", "gaussian-out", "gpaw-out"),
-    *(
-        "orca-output",
-        "nwchem-out",
-        "castep-castep",
-        "abinit-out",
-        "octopus-out",
-        "onetep-out",
-        "gamess-us-out",
-    ),
-    *("turbomole", "dmol-arc", "elk", "exciting", "qbox", "crystal", "cp2k-restart", "dftb", "runnerdata"),
+    *("orca-output", "nwchem-out", "castep-castep", "abinit-out", "gamess-us-out", "qbox"),
 )
-SUFFIXES = {".xyz": "extxyz", ".extxyz": "extxyz", ".traj": "traj"}
-OUTPUT_NAMES = {"outcar": "vasp-out", "vasprun.xml": "vasp-xml", "aims.out": "aims-output"}
-MAYBE_SUFFIXES = (".out", ".log", ".castep", ".pwo")  # outputs only if their content says so
+SUFFIXES = {".xyz": "extxyz", ".extxyz": "extxyz", ".traj": "traj", ".castep": "castep-castep"}
+OUTPUT_NAMES = {"outcar": "vasp-out", "vasprun.xml": "vasp-xml"}
+MAYBE_SUFFIXES = (".out", ".log", ".pwo", ".nwo", ".txt")  # outputs if their content says so
 
 
 def ase_format(path: Path) -> str | None:
@@ -54,11 +45,13 @@ def ase_format(path: Path) -> str | None:
     known = SUFFIXES.get(path.suffix.lower()) or OUTPUT_NAMES.get(path.name.lower())
     if known:
         return known
-    from ase.io.formats import UnknownFileTypeError, filetype
+    from ase.io.formats import UnknownFileTypeError, match_magic
 
+    # By content, not as ASE does by name first: for ASE every *.out is an output of Quantum ESPRESSO.
     try:
-        found = filetype(str(path))
-    except (UnknownFileTypeError, OSError, ValueError, UnicodeDecodeError):
+        with path.open("rb") as file:
+            found = match_magic(file.read(100_000)).name
+    except (UnknownFileTypeError, OSError):
         return None
     return found if found in FORMATS else None
 

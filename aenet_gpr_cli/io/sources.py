@@ -24,9 +24,7 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 
-LOOKED_FOR = (
-    "*.xsf, *.xyz, *.extxyz, *.traj, OUTCAR, vasprun.xml, aims.out, outputs that ASE knows, zip and tar"
-)
+LOOKED_FOR = "*.xsf, *.xyz, *.extxyz, *.traj, OUTCAR, vasprun.xml, outputs that ASE recognises, zip and tar"
 _SHOWN_PROBLEMS = 5
 
 

@@ -136,13 +136,15 @@ def _split_at_keywords(rows: list[_Row], where: str) -> list[tuple[int, str, lis
     """Return (line, keyword, rows that follow); what shares a line with a keyword counts as a row."""
     sections: list[tuple[int, str, list[_Row]]] = []
     for line, tokens in rows:
-        while tokens and (keyword := tokens[0].upper()) in _KEYWORDS:
+        start = 0
+        while start < len(tokens) and (keyword := tokens[start].upper()) in _KEYWORDS:
             sections.append((line, keyword, []))
-            tokens = tokens[1:]
-        if tokens and not sections:
-            _fail(where, line, "a keyword (ATOMS, CRYSTAL, PRIMVEC, PRIMCOORD, ...)", _quote(tokens))
-        if tokens:
-            sections[-1][2].append((line, tokens))
+            start += 1
+        if start < len(tokens):
+            if not sections:
+                expected = "a keyword (ATOMS, CRYSTAL, PRIMVEC, PRIMCOORD, ...)"
+                _fail(where, line, expected, _quote(tokens))
+            sections[-1][2].append((line, tokens[start:]))
     return sections
 
 

@@ -114,7 +114,7 @@ def check_forces(structures: StructureSet) -> ForceCheck:
         )
     n = len(structures)
     index = np.unique(np.linspace(0, n - 1, min(n, _MAX_STRUCTURES)).astype(int)) if n else np.array([], int)
-    one, other = _near_pairs(structures.positions[index].reshape(len(index), -1))
+    one, other = _near_pairs(structures.positions[index].reshape(len(index), 3 * structures.n_atoms))
     i, j = index[one], index[other]
     step = structures.positions[j] - structures.positions[i]
     work = -0.5 * np.einsum("nax,nax->n", structures.forces[i] + structures.forces[j], step)

@@ -1,0 +1,26 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aenet_gpr_cli.io.published import ENVIRONMENT_VARIABLE, SHA256, published_root
+
+
+@pytest.fixture(scope="session")
+def published() -> Callable[[str], Path]:
+    """Return the folder that holds the two zip files of a published set, or skip the test."""
+
+    def folder(name: str) -> Path:
+        found = published_root() / name
+        missing = [file for file in SHA256[name] if not (found / file).is_file()]
+        if missing:
+            pytest.skip(
+                f"needs {found / missing[0]}: run 'aenet-gpr fetch {name}' or set {ENVIRONMENT_VARIABLE}"
+            )
+        return found
+
+    return folder

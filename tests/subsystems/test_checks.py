@@ -1,0 +1,97 @@
+"""Missing labels are counted; forces of the wrong sign or unit are noticed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import Structure, StructureSet
+from aenet_gpr_cli.subsystems.checks import check_forces, require_labels
+
+
+def vibrating(n: int = 30, spread: float = 0.2, seed: int = 0) -> StructureSet:
+    """Return structures of an anharmonic model with exact forces: E = Σ k x²/2 + c x³."""
+    rng = np.random.default_rng(seed)
+    k, c = rng.uniform(1, 30, (4, 3)), rng.uniform(-5, 5, (4, 3))
+    x = spread * rng.normal(size=(n, 4, 3))
+    energies = (0.5 * k * x**2 + c * x**3).sum(axis=(1, 2)) - 1000.0
+    return StructureSet(("C",) * 4, x + 3.0, energies=energies, forces=-(k * x + 3 * c * x**2))
+
+
+def scaled(structures: StructureSet, factor: float) -> StructureSet:
+    assert structures.forces is not None
+    return replace(structures, forces=factor * structures.forces)
+
+
+def test_right_forces_are_ok() -> None:
+    found = check_forces(vibrating())
+    assert (found.verdict, found.is_warning) == ("ok", False)
+    assert found.slope == pytest.approx(1.0, abs=0.05)  # the trapezoidal rule is not exact for a cubic term
+    assert found.correlation > 0.99
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict", "words"),
+    [
+        (-1.0, "sign", "the sign is reversed: these are gradients"),
+        (1 / 51.422, "unit", "they look like Hartree/Bohr, expected eV/Å"),
+        (1 / 25.711, "unit", "Ry/Bohr"),
+        (1 / 1.8897, "unit", "eV/Bohr"),
+        (1000.0, "unit", "meV/Å"),
+        (-1 / 51.422, "sign", "sign is reversed.* and they look like Hartree/Bohr"),
+        (7.0, "inconsistent", "unknown factor"),
+    ],
+)
+def test_wrong_sign_or_unit_is_named(factor: float, verdict: str, words: str) -> None:
+    found = check_forces(scaled(vibrating(), factor))
+    assert (found.verdict, found.is_warning) == (verdict, True)
+    assert found.slope == pytest.approx(1.0 / factor, rel=0.05)
+    assert re.search(rf"{words}.*slope .*, correlation -?(0.99|1.00)\d*, \d+ pairs", found.message)
+
+
+def test_structures_too_far_apart_decide_nothing() -> None:
+    structures = vibrating(spread=3.0)
+    assert structures.forces is not None
+    noise = np.random.default_rng(1).normal(size=structures.forces.shape)
+    found = check_forces(replace(structures, forces=noise))
+    assert (found.verdict, found.is_warning) == ("undecided", False)
+    assert "too far apart" in found.message
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_too_few_structures_decide_nothing(n: int) -> None:
+    found = check_forces(vibrating(n))
+    assert found.verdict == "undecided"
+    assert np.isnan(found.slope)
+
+
+def test_copies_of_one_structure_decide_nothing() -> None:
+    assert check_forces(vibrating(1).select([0] * 5)).verdict == "undecided"
+
+
+def test_missing_labels_decide_nothing() -> None:
+    assert check_forces(replace(vibrating(), forces=None)).verdict == "undecided"
+
+
+def test_a_large_set_is_thinned() -> None:
+    found = check_forces(vibrating(5000))
+    assert found.verdict == "ok"
+    assert found.n_pairs < 2000 * 3
+
+
+def test_missing_labels_are_counted() -> None:
+    full = Structure(("H",), np.zeros((1, 3)), energy=1.0, forces=np.zeros((1, 3)), name="full")
+    no_energy = [replace(full, energy=None, name=f"e{i}") for i in range(4)]
+    no_forces = replace(full, forces=None, name="f")
+    everything = [full, *no_energy, no_forces]
+    with pytest.raises(InputError, match=r"^expected energy and forces for every structure, got ") as caught:
+        require_labels(everything, energies=True, forces=True)
+    assert "4 of 6 without energy ('# total energy = ... eV' in XSF): e0, e1, e2, ..." in str(caught.value)
+    assert "1 of 6 without forces (columns fx fy fz in eV/Å in XSF): f" in str(caught.value)
+    assert caught.value.exit_code == 2
+    require_labels([full, no_forces], energies=True, forces=False)
+    require_labels(everything, energies=False, forces=False)

@@ -1,0 +1,103 @@
+"""Grouping: members share atoms, order, periodicity and cell; names are stable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import Structure
+from aenet_gpr_cli.subsystems.grouping import group, hill_formula, natural_key
+
+SLAB, BULK = (True, True, False), (True, True, True)
+
+
+def make(
+    name: str, species: str = "C O O", pbc=(False, False, False), cell: float | None = None
+) -> Structure:
+    atoms = tuple(species.split())
+    box = None if cell is None else cell * np.eye(3)
+    return Structure(atoms, np.zeros((len(atoms), 3)), cell=box, pbc=pbc, name=name)
+
+
+MIXED = [
+    make("f10"),
+    make("f2"),
+    make("a", "O C O"),
+    make("b", "H H"),
+    make("c", pbc=BULK, cell=10.0),
+    make("d", pbc=BULK, cell=10.0001),
+    make("e", pbc=BULK, cell=11.0),
+    make("g", pbc=SLAB, cell=10.0),
+]
+
+
+def summary(structures: list[Structure]) -> dict[str, list[str]]:
+    return {name: [s.name for s in members] for name, members in group(structures).items()}
+
+
+def test_subsets_and_their_names() -> None:
+    assert summary(MIXED) == {
+        "CO2": ["f2", "f10"],
+        "CO2-2": ["a"],
+        "CO2-cell": ["c", "d"],
+        "CO2-cell-2": ["e"],
+        "CO2-slab": ["g"],
+        "H2": ["b"],
+    }
+
+
+@given(st.permutations(MIXED))
+def test_the_order_of_the_files_does_not_matter(shuffled: list[Structure]) -> None:
+    assert list(summary(shuffled).items()) == list(summary(MIXED).items())
+
+
+def test_a_periodic_formula_alone_needs_no_suffix() -> None:
+    assert list(group([make("c", pbc=BULK, cell=10.0)])) == ["CO2"]
+
+
+def test_cells_are_compared_with_a_tolerance_wherever_they_lie() -> None:
+    # Rounding to a grid would separate two of these pairs.
+    for base in (10.0, 10.0005, 10.0009):
+        members = [make("a", pbc=BULK, cell=base), make("b", pbc=BULK, cell=base + 4e-4)]
+        assert len(group(members)) == 1
+    assert len(group([make("a", pbc=BULK, cell=10.0), make("b", pbc=BULK, cell=10.01)])) == 2
+
+
+def test_the_vacuum_of_a_slab_does_not_matter() -> None:
+    thick = Structure(("H",), np.zeros((1, 3)), cell=np.diag([4.0, 4.0, 40.0]), pbc=SLAB, name="thick")
+    thin = Structure(("H",), np.zeros((1, 3)), cell=np.diag([4.0, 4.0, 30.0]), pbc=SLAB, name="thin")
+    assert len(group([thick, thin])) == 1
+
+
+def test_nothing_is_lost() -> None:
+    assert sorted(s.name for members in group(MIXED).values() for s in members) == sorted(
+        s.name for s in MIXED
+    )
+
+
+@pytest.mark.parametrize(
+    ("species", "formula"),
+    [("O C H H", "CH2O"), ("Li Li C O H", "CHLi2O"), ("Na Cl", "ClNa"), ("H H", "H2"), ("O H H", "H2O")],
+)
+def test_hill_formula(species: str, formula: str) -> None:
+    assert hill_formula(species.split()) == formula
+
+
+@given(st.lists(st.text(max_size=8)))
+def test_natural_order_is_defined_for_any_names(names: list[str]) -> None:
+    backwards = names[::-1]
+    assert sorted(names, key=natural_key) == sorted(backwards, key=natural_key)
+
+
+def test_natural_order_counts() -> None:
+    assert sorted(["f10", "f9", "f1"], key=natural_key) == ["f1", "f9", "f10"]
+
+
+def test_names_must_be_unique_and_something_must_be_there() -> None:
+    with pytest.raises(InputError, match=r"unique name .* got 'a' more than once"):
+        group([make("a"), make("a")])
+    with pytest.raises(InputError, match="at least one structure"):
+        group([])
