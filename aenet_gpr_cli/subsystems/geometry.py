@@ -146,7 +146,9 @@ def close_contacts(structures: StructureSet, threshold: float) -> list[tuple[int
     if len(first) == 0:
         return []
     found = []
-    for start, distances in _distance_blocks(structures, first, second):
+    # Below half the smallest height the rounded image is the nearest one, so no other need be tried.
+    short = not structures.is_periodic or 2.0 * threshold < _smallest_height(structures).min(initial=np.inf)
+    for start, distances in _distance_blocks(structures, first, second, rounded=bool(short)):
         closest = distances.argmin(axis=1)
         shortest = distances[np.arange(len(distances)), closest]
         for i in np.flatnonzero(shortest < threshold):
@@ -155,13 +157,15 @@ def close_contacts(structures: StructureSet, threshold: float) -> list[tuple[int
     return found
 
 
-def _nearest_image(displacement: FloatArray, cells: FloatArray, pbc: tuple[bool, ...]) -> FloatArray:
+def _nearest_image(
+    displacement: FloatArray, cells: FloatArray, pbc: tuple[bool, ...], rounded: bool = False
+) -> FloatArray:
     """Return the integer shifts (n, atoms, 3) that make each displacement shortest."""
     periodic = np.array(pbc, float)
     shift = -np.rint(np.einsum("nax,nxi->nai", displacement, np.linalg.inv(cells))) * periodic
     rest = displacement + np.einsum("nai,nix->nax", shift, cells)
-    if _is_orthogonal(cells):
-        return np.asarray(shift + 0.0)  # rounding is exact; no negative zeros
+    if rounded or _is_orthogonal(cells):  # in an orthogonal cell rounding is exact
+        return np.asarray(shift + 0.0)  # no negative zeros
     # Shorter than half the smallest height, no other image can be nearer.
     heights = 1.0 / np.linalg.norm(np.linalg.inv(cells), axis=1)
     n, atom = np.nonzero(np.linalg.norm(rest, axis=2) > 0.5 * heights.min(axis=1)[:, None])
@@ -200,23 +204,24 @@ def _smallest_height(structures: StructureSet) -> FloatArray:
 
 
 def _distance_blocks(
-    structures: StructureSet, first: IntArray, second: IntArray
+    structures: StructureSet, first: IntArray, second: IntArray, rounded: bool = False
 ) -> Iterator[tuple[int, FloatArray]]:
     """Iterate over (start, distances of shape (block, n_pairs))."""
     block = max(1, _BLOCK_BYTES // (8 * 9 * max(1, len(first))))
     for start in range(0, len(structures), block):
         index = np.arange(start, min(start + block, len(structures)))
-        yield start, _distances(structures, index, first, second)
+        yield start, _distances(structures, index, first, second, rounded)
 
 
-def _distances(structures: StructureSet, index: IntArray, first: IntArray, second: IntArray) -> FloatArray:
+def _distances(
+    structures: StructureSet, index: IntArray, first: IntArray, second: IntArray, rounded: bool = False
+) -> FloatArray:
     positions = structures.positions[index]
     difference = positions[:, second] - positions[:, first]
     if structures.is_periodic and structures.cells is not None:
         cells = structures.cells[index]
-        difference += np.einsum(
-            "npi,nix->npx", _nearest_image(difference, cells, structures.pbc), cells, optimize=True
-        )
+        shift = _nearest_image(difference, cells, structures.pbc, rounded)
+        difference += np.einsum("npi,nix->npx", shift, cells, optimize=True)
     return np.asarray(np.linalg.norm(difference, axis=2))
 
 

@@ -158,6 +158,21 @@ def test_close_contacts_are_named_once_per_structure() -> None:
     assert [contact[:3] for contact in wrapped] == [(0, 0, 2), (1, 1, 2)]
 
 
+@pytest.mark.parametrize("threshold", [1.0, 4.0])
+def test_contacts_are_those_of_the_nearest_images(threshold: float) -> None:
+    cell = CELLS["skewed"]
+    structures = periodic(cell, n=30, atoms=4, jitter=5.0)
+    images = np.array(np.meshgrid(*[range(-4, 5)] * 3)).reshape(3, -1).T @ cell
+    one, other = np.triu_indices(4, 1)
+    difference = structures.positions[:, other] - structures.positions[:, one]
+    # Whole lattice vectors first, so that the images around are enough.
+    difference -= np.rint(difference @ np.linalg.inv(cell)) @ cell
+    shortest = np.linalg.norm(difference[:, :, None] + images, axis=3).min(axis=(1, 2))
+    found = {contact[0]: contact[3] for contact in close_contacts(structures, threshold)}
+    assert sorted(found) == np.flatnonzero(shortest < threshold).tolist()
+    np.testing.assert_allclose(list(found.values()), shortest[list(found)], rtol=0, atol=1e-12)
+
+
 def test_an_isolated_atom_is_legal() -> None:
     alone = StructureSet(("H",), np.zeros((3, 1, 3)))
     assert close_contacts(alone, 1.0) == []
