@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtrs
 
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance import PRODUCT_BLOCK, Covariance, n_rows
@@ -120,6 +120,19 @@ class CholeskySolver:
         ndarray of the same shape
         """
         return np.asarray(dtrtrs(self._factor, right, lower=0, trans=1)[0])
+
+    def inverse_upper(self) -> FloatArray:
+        """Return (K + noise)⁻¹ with only its upper triangle set.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_rows)
+
+        Notes
+        -----
+        Needs a second matrix; 2/3 n_rows³ operations.
+        """
+        return np.asarray(dpotri(self._factor, lower=0)[0])
 
 
 def dense_bytes(n_structures: int, n_atoms: int) -> int:
