@@ -30,7 +30,7 @@ from aenet_gpr_cli.io.fields import FIELDS
 from aenet_gpr_cli.io.locks import lock
 
 FORMAT_VERSION = 1
-VERSIONED = ("numpy", "scipy", "torch", "ase", "dscribe", "numba", "h5py", "vesin")
+VERSIONED = ("numpy", "scipy", "torch", "ase", "dscribe", "numba", "h5py")
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,3 +113,16 @@ def test_empty_block():
 def test_bad_input_is_refused(positions, cells, message):
     with pytest.raises(InputError, match=message):
         neighbour_list(positions, cells, PERIODIC, 3.0)
+
+
+@pytest.mark.parametrize("n_atoms", [40, 400], ids=["all pairs", "bins"])
+def test_agrees_with_an_independent_program(rng, n_atoms):
+    """vesin, a library of neighbour lists, finds the same edges in a skewed cell."""
+    vesin = pytest.importorskip("vesin")
+    cell = SKEWED * (n_atoms / 10) ** (1 / 3)
+    positions = rng.uniform(size=(n_atoms, 3)) @ cell
+    found = neighbour_list(positions[None], cell[None], PERIODIC, 4.0)
+    i, j, vectors = vesin.NeighborList(cutoff=4.0, full_list=True).compute(positions, cell, True, "ijD")
+    theirs = sorted((int(a), int(b), *v) for a, b, v in zip(i, j, (np.round(vectors, 8) + 0.0).tolist()))
+    assert len(theirs) > 20 * n_atoms
+    assert edges(found) == theirs

@@ -95,7 +95,9 @@ def test_a_changed_key_reruns_only_what_depends_on_it(tmp_path):
     run_all(small_workflow(), tmp_path)
     config = small_workflow()
     changed = config.model_copy(
-        update={"augment": config.augment | {"taylor": config.augment["taylor"].model_copy(update={"seed": 7})}}
+        update={
+            "augment": config.augment | {"taylor": config.augment["taylor"].model_copy(update={"seed": 7})}
+        }
     )
     again = [table.title for table in run_all(changed, tmp_path) if "up to date" not in table.title]
     assert len(again) == 3  # augment taylor, train-ann taylor, evaluate
