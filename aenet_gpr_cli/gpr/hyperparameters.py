@@ -65,6 +65,12 @@ class GridSearch:
     n_structures: int
     at_edge: bool
 
+    @property
+    def log_marginal_likelihood(self) -> float:
+        """Largest log marginal likelihood of the table."""
+        known = [p.log_marginal_likelihood for p in self.table if p.log_marginal_likelihood is not None]
+        return max(known)
+
 
 def length_scale_by_likelihood(
     structures: StructureSet,
@@ -164,3 +170,27 @@ def _grid_point(
     return GridPoint(
         length_scale, model.log_marginal_likelihood, model.signal_std, model.prior_mean, model.jitter
     )
+
+
+def descriptor_by_likelihood(searches: Sequence[GridSearch]) -> int:
+    """Return which of several descriptors has the largest log marginal likelihood.
+
+    Parameters
+    ----------
+    searches : sequence of GridSearch
+        One per descriptor (for example powers of the distance), all on the same structures: same data,
+        ``max_structures`` and ``seed``.
+
+    Returns
+    -------
+    int
+        Index of the best one.
+
+    Raises
+    ------
+    ConfigError
+        If the searches used different numbers of structures: their likelihoods cannot be compared.
+    """
+    if len({search.n_structures for search in searches}) != 1:
+        raise ConfigError("descriptors by likelihood: expected searches on the same structures")
+    return int(np.argmax([search.log_marginal_likelihood for search in searches]))

@@ -8,7 +8,11 @@ from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
 from aenet_gpr_cli.errors import ConfigError, NumericalError
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.covariance import Covariance
-from aenet_gpr_cli.gpr.hyperparameters import GridSearch, length_scale_by_likelihood
+from aenet_gpr_cli.gpr.hyperparameters import (
+    GridSearch,
+    descriptor_by_likelihood,
+    length_scale_by_likelihood,
+)
 from aenet_gpr_cli.gpr.kernels import SquaredExponential
 from aenet_gpr_cli.gpr.regression import fit, predict_energies
 from aenet_gpr_cli.gpr.solvers import CholeskySolver, Solver
@@ -78,3 +82,22 @@ def test_solver_without_determinant_and_empty_grid_are_refused() -> None:
         search([1.0], make_solver=iterative)
     with pytest.raises(ConfigError, match="at least one value"):
         search([])
+
+
+def test_likelihood_also_chooses_the_power_of_the_distance() -> None:
+    powers, searches, errors = [0.25, 1.0, 6.0], [], []
+    assert TEST.energies is not None
+    for power in powers:
+        descriptor = InverseDistance(4, power=power)
+        searches.append(
+            length_scale_by_likelihood(
+                TRAINING, descriptor, "squared_exponential", GRID, 1e-3, 1e-3, cholesky, 100, 0
+            )
+        )
+        model = fit(TRAINING, descriptor, SquaredExponential(searches[-1].length_scale), 1e-3, 1e-3, cholesky)
+        errors.append(np.abs(predict_energies(model, descriptor, TEST.positions) - TEST.energies).mean())
+    best = descriptor_by_likelihood(searches)
+    assert max(errors) > 2 * min(errors)  # the choice matters
+    assert errors[best] < 1.5 * min(errors)
+    with pytest.raises(ConfigError, match="same structures"):
+        descriptor_by_likelihood([search(GRID, 6), search(GRID, 7)])
