@@ -1,8 +1,8 @@
 """Levenberg-Marquardt for a committee, on energies or on energies and forces.
 
 Minimises sum ρ² + weight_decay |W|² with ρ the weighted residuals of the mean-square loss. JᵀJ and Jᵀρ are
-accumulated in blocks, so memory does not grow with the set; several dampings are tried per
-linearisation. The damping follows Nielsen (IMM-REP-1999-05, DTU). The state is a dictionary of plain arrays.
+accumulated in blocks, so memory does not grow with the set; the dampings tried at one point share them.
+The state is a dictionary of plain arrays.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from aenet_gpr_cli.ann.adamw import Outcome, Progress, State
 from aenet_gpr_cli.ann.normal_equations import normal_equations
 from aenet_gpr_cli.ann.objective import Objective
 from aenet_gpr_cli.structures import FloatArray
+
+SHRINK = 5.0  # of the damping after a step that helped; it doubles, then quadruples, … after one that did not
+PROBE = 0.1  # part of the step over which residuals are differenced
+MAX_CORRECTION = 0.75  # of the step: beyond it the expansion is not trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,14 @@ class LevenbergMarquardtSettings:
     tolerance: float
 
 
-def start(weights: FloatArray) -> State:
+def start(weights: FloatArray, damping: float) -> State:
     """Return the state of a run that has not begun.
 
     Parameters
     ----------
     weights : ndarray of shape (n_members, n_weights)
+    damping : float
+        Initial damping; see `LevenbergMarquardtSettings`.
 
     Returns
     -------
@@ -68,8 +74,7 @@ def start(weights: FloatArray) -> State:
         "weights": weights.copy(),
         "best_weights": weights.copy(),
         "best_loss": np.full(members, np.inf),
-        "damping": np.full(members, np.nan),
-        "growth": np.full(members, 2.0),
+        "damping": np.full(members, damping),
         "wait": np.zeros(members, int),
         "stalled": np.zeros(members, bool),
         "iteration": np.zeros(members, int),
@@ -171,68 +176,102 @@ def _iterate(
         if settings.scaling == "diagonal"
         else torch.ones_like(diagonal)
     )
-    damping = torch.as_tensor(state["damping"][active], device=device)
-    # relative to the largest element; with Marquardt's scaling the damping is relative already
-    largest = diagonal.max(1).values if settings.scaling == "identity" else torch.ones_like(damping)
-    damping = torch.where(damping.isnan(), settings.damping * largest, damping)
-    growth = torch.as_tensor(state["growth"][active], device=device)
-    open_members = torch.ones_like(damping, dtype=torch.bool)
-    new_weights, new_cost, new_loss = weights.clone(), cost.clone(), loss.clone()
+    # relative to the largest element; Marquardt's scaling is relative already
+    unit = diagonal.max(1).values if settings.scaling == "identity" else torch.ones_like(cost)
+    damping = torch.as_tensor(state["damping"][active], device=device) * unit
+    best = Best(weights.clone(), cost.clone(), loss.clone(), damping.clone())
+    growth = torch.full_like(cost, 2.0)
+    start_residuals = objective.residuals(weights, train)
     for _ in range(settings.trials):
-        step = _solve(matrix, damping[:, None] * scale, -gradient)
+        found = best.cost < cost
+        factor = _factorise(matrix, damping[:, None] * scale)
+        step = _solve(factor, -gradient)
+        step = step + _acceleration(objective, train, weights, step, start_residuals, factor)
         trial = weights + step
-        trial_loss = objective.sums(trial, train).loss(objective.loss)
+        trial_loss = objective.residuals(trial, train).square().sum(1)
         trial_cost = trial_loss + decay * trial.square().sum(1)
-        # predicted by the linear model: cost - |ρ + J p|² - decay |W + p|²
-        predicted = (step * (damping[:, None] * scale * step - gradient)).sum(1)
-        ratio = (cost - trial_cost) / predicted
-        good = open_members & (trial_cost < cost)
-        new_weights[good], new_cost[good], new_loss[good] = trial[good], trial_cost[good], trial_loss[good]
-        shrink = (1.0 - (2.0 * ratio - 1.0) ** 3).clamp(1.0 / 3.0, 2.0)
-        bad = open_members & ~good
-        damping = torch.where(good, damping * shrink, torch.where(bad, damping * growth, damping))
-        growth = torch.where(good, torch.full_like(growth, 2.0), torch.where(bad, growth * 2.0, growth))
-        open_members = bad
-        if not bool(open_members.any()):
+        best.take(~found & (trial_cost < cost), trial, trial_cost, trial_loss, damping)
+        found = best.cost < cost
+        if bool(found.all()):
             break
-    check = new_loss
+        damping = torch.where(found, damping, damping * growth)
+        growth = growth * 2.0
+    check = best.loss
     if len(held_out):
-        check = objective.sums(new_weights, held_out).loss(objective.loss)
-    stalled = open_members | (new_cost > cost * (1.0 - settings.tolerance))
-    _record(state, active, settings, new_weights, new_loss, check, bool(len(held_out)))
-    state["damping"][active] = damping.cpu().numpy()
-    state["growth"][active] = growth.cpu().numpy()
+        check = objective.residuals(best.weights, held_out).square().sum(1)
+    stalled = best.cost >= cost * (1.0 - settings.tolerance)
+    _record(state, active, best, check, bool(len(held_out)))
+    next_damping = torch.where(best.cost < cost, best.damping / SHRINK, damping)
+    state["damping"][active] = (next_damping / unit).cpu().numpy()
     state["stalled"][active] = stalled.cpu().numpy()
+
+
+@dataclass(slots=True)
+class Best:
+    """The best trial of one linearisation, per member."""
+
+    weights: Tensor
+    cost: Tensor
+    loss: Tensor
+    damping: Tensor
+
+    def take(self, which: Tensor, weights: Tensor, cost: Tensor, loss: Tensor, damping: Tensor) -> None:
+        """Replace the members ``which``.
+
+        Parameters
+        ----------
+        which : tensor of bool, shape (n_members,)
+        weights, cost, loss, damping : tensors with leading axis n_members
+        """
+        self.weights[which], self.cost[which] = weights[which], cost[which]
+        self.loss[which], self.damping[which] = loss[which], damping[which]
 
 
 def _record(
     state: State,
     active: FloatArray,
-    settings: LevenbergMarquardtSettings,
-    weights: Tensor,
-    loss: Tensor,
+    best: Best,
     check: Tensor,
     validated: bool,
 ) -> None:
-    values, current = check.cpu().numpy(), weights.cpu().numpy()
+    values, current = check.cpu().numpy(), best.weights.cpu().numpy()
     state["weights"][active] = current
     better = values < state["best_loss"][active]
     state["best_weights"][active[better]] = current[better]
     state["best_loss"][active[better]] = values[better]
     state["wait"][active] = np.where(better, 0, state["wait"][active] + 1)
     row = state["iteration"][active]
-    state["training_loss"][row, active] = loss.cpu().numpy()
+    state["training_loss"][row, active] = best.loss.cpu().numpy()
     state["validation_loss"][row, active] = values if validated else np.nan
     state["iteration"][active] += 1
 
 
-def _solve(matrix: Tensor, damping: Tensor, right: Tensor) -> Tensor:
-    """Solve (JᵀJ + damping) p = right; a factorisation that fails gives a null step, so damping grows."""
+def _factorise(matrix: Tensor, damping: Tensor) -> Tensor:
+    """Return the Cholesky factor of JᵀJ + damping; zeros where it fails, so that the damping grows."""
     damped = matrix.clone()
     damped.diagonal(dim1=1, dim2=2).add_(damping)
     factor, info = torch.linalg.cholesky_ex(damped)
-    step = torch.cholesky_solve(right[:, :, None], factor)[:, :, 0]
-    return torch.where((info == 0)[:, None], step, torch.zeros_like(step))
+    return torch.where((info == 0)[:, None, None], factor, torch.full_like(factor, torch.inf))
+
+
+def _solve(factor: Tensor, right: Tensor) -> Tensor:
+    return torch.cholesky_solve(right[:, :, None], factor)[:, :, 0].nan_to_num_(0.0, 0.0, 0.0)
+
+
+def _acceleration(
+    objective: Objective, train: Tensor, weights: Tensor, step: Tensor, residuals: Tensor, factor: Tensor
+) -> Tensor:
+    """Return the second-order correction of a step, -½ (JᵀJ + damping)⁻¹ Jᵀ ρ''.
+
+    Follows the curved valleys of the loss (geodesic acceleration; Transtrum and Sethna, arXiv:1201.5885);
+    ρ'' along the step by central differences. Zero where it is not small against the step.
+    """
+    ahead = objective.residuals(weights + PROBE * step, train)
+    behind = objective.residuals(weights - PROBE * step, train)
+    bend = (ahead - 2.0 * residuals + behind) / PROBE**2
+    correction = _solve(factor, -0.5 * objective.pull(weights, train, bend))
+    small = correction.norm(dim=1) < MAX_CORRECTION * step.norm(dim=1)
+    return torch.where(small[:, None], correction, torch.zeros_like(correction))
 
 
 def _padded(curve: FloatArray, length: int) -> FloatArray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
 from aenet_gpr_cli.ann import network
@@ -40,10 +41,21 @@ def normal_equations(objective: Objective, flat: Tensor, train: Tensor) -> tuple
     matrix, gradient = flat.new_zeros(members, width, width), flat.new_zeros(members, width)
     loss = flat.new_zeros(members)
     for rows, residuals in weighted_rows(objective, flat, train):
-        matrix.baddbmm_(rows.transpose(1, 2), rows)
+        _add_square(matrix, rows)
         gradient += torch.bmm(residuals[:, None, :], rows)[:, 0]
         loss += residuals.square().sum(1)
-    return matrix, gradient, loss
+    return matrix + matrix.tril(-1).transpose(1, 2), gradient, loss
+
+
+def _add_square(matrix: Tensor, rows: Tensor) -> None:
+    """Add the lower triangle of rowsᵀ rows."""
+    if matrix.device.type != "cpu":
+        matrix += torch.bmm(rows.transpose(1, 2), rows).tril()
+        return
+    for square, block in zip(matrix.numpy(), rows.numpy(), strict=True):
+        # half the work of a product; in Fortran's eyes both arrays are transposed, so the upper triangle
+        # of Cᵀ is the lower one of C
+        dsyrk(1.0, block.T, beta=1.0, c=square.T, overwrite_c=1, lower=0)
 
 
 def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -59,9 +71,8 @@ def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator
     ------
     tuple of tensors of shape (n_members, n_rows, n_weights), (n_members, n_rows)
     """
-    alpha, forces = objective.loss.alpha, objective.forces
-    energy_share = (1.0 - alpha) / objective.data.weights[train].sum()
-    force_share = 3.0 * alpha / forces.total_weight(objective.data, train) if forces is not None else 0.0
+    forces = objective.forces
+    energy_share, force_share = objective.shares(train)
     for block in _blocks(objective, train):
         batch = objective.data.batch(block)
         states, sensitivities = _linearise(objective, flat, batch)

@@ -133,21 +133,98 @@ class Objective:
         Sums
         """
         batch = self.data.batch(index)
-        errors = self.errors(flat, batch, 2 if self.forces is not None else 1)
-        layers, targets = self.architecture.split(flat), self.architecture.split(out.zero_())
+        errors = self.errors(flat, batch, self._full_order)
         energy_factor, force_factor = errors.sums.factors(self.loss)
-        cotangent = energy_factor * errors.energy * batch.weights / self.loss.divisor(batch.n_atoms)
+        force = errors.force
+        if errors.forces is not None:
+            force = force_factor * force * errors.forces.weights
+        self._pull(flat, batch, errors, energy_factor * errors.energy * batch.weights, force, out.zero_())
+        return errors.sums
+
+    @property
+    def _full_order(self) -> int:
+        return 1 if self.forces is None else 2
+
+    def _pull(
+        self, flat: Tensor, batch: Batch, errors: Errors, energy: Tensor, force: Tensor, out: Tensor
+    ) -> None:
+        """Add the weight gradient of sum(energy · errors.energy) + sum(force · errors.force) to ``out``."""
+        layers, targets = self.architecture.split(flat), self.architecture.split(out)
+        cotangent = energy / self.loss.divisor(batch.n_atoms)
         directions: list[Tensor] = []
         if self.forces is not None and errors.forces is not None and errors.forces.parts:
-            pull = force_factor * errors.force * errors.forces.weights
-            directions = self.forces.expand(batch, errors.forces, pull, errors.gradients)
+            directions = self.forces.expand(batch, errors.forces, force, errors.gradients)
         for s, (weights, state, target) in enumerate(zip(layers, errors.passes, targets, strict=True)):
             weight = batch.spread(s, cotangent)
             if directions:
                 network.force_gradient(weights, state, errors.sensitivities[s], directions[s], weight, target)
             else:
                 network.weight_gradient(state, network.backward(weights, state, weight), target)
-        return errors.sums
+
+    def shares(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the squared, weighted errors of energies and of force components count in the loss.
+
+        Parameters
+        ----------
+        index : tensor of int
+            Structures of the mean-square loss.
+
+        Returns
+        -------
+        tuple of tensors of shape ()
+        """
+        energy = (1.0 - self.loss.alpha) / self.data.weights[index].sum()
+        if self.forces is None:
+            return energy, torch.zeros_like(energy)
+        return energy, 3.0 * self.loss.alpha / self.forces.total_weight(self.data, index)
+
+    def residuals(self, flat: Tensor, index: Tensor) -> Tensor:
+        """Return the weighted residuals ρ on many structures, such that ρᵀρ is the mean-square loss.
+
+        Parameters
+        ----------
+        flat : tensor of shape (n_members, n_weights)
+        index : tensor of int, ascending
+
+        Returns
+        -------
+        tensor of shape (n_members, n_residuals)
+        """
+        parts, shares = [], self.shares(index)
+        for block in self.blocks(index):
+            batch = self.data.batch(block)
+            errors = self.errors(flat, batch, 0)
+            parts.append(errors.energy * (shares[0] * batch.weights).sqrt())
+            if errors.forces is not None:
+                parts.append(errors.force * (shares[1] * errors.forces.weights).sqrt())
+        return torch.cat(parts, dim=1)
+
+    def pull(self, flat: Tensor, index: Tensor, cotangents: Tensor) -> Tensor:
+        """Return Jᵀ cotangents, J the derivative of `residuals` by the weights.
+
+        Parameters
+        ----------
+        flat : tensor of shape (n_members, n_weights)
+        index : tensor of int, ascending
+        cotangents : tensor of shape (n_members, n_residuals)
+
+        Returns
+        -------
+        tensor of shape (n_members, n_weights)
+        """
+        out, shares, start = torch.zeros_like(flat), self.shares(index), 0
+        for block in self.blocks(index):
+            batch = self.data.batch(block)
+            errors = self.errors(flat, batch, self._full_order)
+            middle = start + len(block)
+            stop = middle + errors.force.shape[1]
+            energy = cotangents[:, start:middle] * (shares[0] * batch.weights).sqrt()
+            force = cotangents[:, middle:stop]
+            if errors.forces is not None:
+                force = force * (shares[1] * errors.forces.weights).sqrt()
+            self._pull(flat, batch, errors, energy, force, out)
+            start = stop
+        return out
 
     def sums(self, flat: Tensor, index: Tensor) -> Sums:
         """Return the squared errors on many structures, in blocks.

@@ -218,7 +218,7 @@ def _objective(
 def _start(settings: TrainingSettings, weights: FloatArray) -> State:
     if isinstance(settings.optimizer, AdamWSettings):
         return adamw.start(weights)
-    return levenberg_marquardt.start(weights)
+    return levenberg_marquardt.start(weights, settings.optimizer.damping)
 
 
 def _optimise(
