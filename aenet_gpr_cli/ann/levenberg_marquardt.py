@@ -40,7 +40,8 @@ class LevenbergMarquardtSettings:
     weight_decay : float
         Relative to the loss in network units.
     trials : int
-        Dampings tried per linearisation; a member stops if none lowers the loss.
+        Dampings tried per linearisation; a member stops if none lowers the loss. The n-th multiplies the
+        first by 2^(n(n-1)/2), so that ten reach any useful one.
     patience : int
         Iterations without a better validation loss before a member stops.
     tolerance : float

@@ -102,7 +102,7 @@ def activate(name: str, z: Tensor, order: int) -> tuple[Tensor, ...]:
     tuple of ``order + 1`` tensors like ``z``
     """
     if name == "tanh":
-        value = torch.tanh(z)
+        value = _tanh(z)
         slope = torch.addcmul(_one(z), value, value, value=-1.0) if order else value
         return (value, slope, (-2.0 * value).mul_(slope) if order > 1 else value)[: order + 1]
     if name == "linear":
@@ -111,7 +111,7 @@ def activate(name: str, z: Tensor, order: int) -> tuple[Tensor, ...]:
         value = torch.sigmoid(z)
         slope = value * (1.0 - value)
         return (value, slope, slope * (1.0 - 2.0 * value))[: order + 1]
-    t = torch.tanh(MTANH_B * z)
+    t = _tanh(MTANH_B * z)
     linear = TWIST_C if name == "twist" else 0.0
     bend = MTANH_A * MTANH_B * (1.0 - t * t)
     return (MTANH_A * t + linear * z, bend + linear, -2.0 * MTANH_B * t * bend)[: order + 1]
@@ -269,6 +269,11 @@ def _pull(layer: Tensor, delta: Tensor) -> Tensor:
     if delta.shape[1] == 1:  # the output layer: an outer product
         return weights.transpose(1, 2) * delta
     return torch.bmm(weights.transpose(1, 2), delta)
+
+
+def _tanh(z: Tensor) -> Tensor:
+    # torch's sigmoid is several times faster than its tanh on a CPU; the absolute error stays at rounding
+    return torch.sigmoid(2.0 * z).mul_(2.0).sub_(1.0)
 
 
 def _one(z: Tensor) -> Tensor:

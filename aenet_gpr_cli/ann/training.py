@@ -146,7 +146,7 @@ def train(
     NumericalError
         If the loss of a member was never finite.
     """
-    _check(settings)
+    _check(settings, basis)
     for subset in data.subsets:
         basis.species_index(subset.species)  # before the work, not after it
     inside, outside = validation_split(data.parents, settings.validation_fraction, seed)
@@ -181,9 +181,12 @@ def train(
     )
 
 
-def _check(settings: TrainingSettings) -> None:
+def _check(settings: TrainingSettings, basis: ChebyshevBasis) -> None:
     if settings.activation not in ACTIVATIONS:
         raise ConfigError(f"activation: expected one of {ACTIVATIONS}, got {settings.activation!r}")
+    missing = [s for s in basis.species if s not in (settings.atomic_energies or basis.species)]
+    if missing:
+        raise ConfigError(f"atomic_energies: expected one for each species, got none for {missing}")
     if isinstance(settings.optimizer, LevenbergMarquardtSettings):
         if settings.dtype != "float64":
             raise ConfigError("dtype: expected float64 with Levenberg-Marquardt, got float32")

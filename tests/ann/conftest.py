@@ -1,11 +1,11 @@
-"""Small synthetic molecules with a smooth pair potential, and settings to train on them."""
+"""Small training sets, and settings to train on them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from ann_helpers import molecules
 
 from aenet_gpr_cli.ann.adamw import AdamWSettings
 from aenet_gpr_cli.ann.dataset import TrainingSet
@@ -14,26 +14,6 @@ from aenet_gpr_cli.ann.levenberg_marquardt import LevenbergMarquardtSettings
 from aenet_gpr_cli.ann.loss import LossSettings
 from aenet_gpr_cli.ann.training import TrainingSettings
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
-from aenet_gpr_cli.structures import StructureSet
-
-
-def labelled(species, positions, prefix="s", cells=None, pbc=(False, False, False)):
-    """Label structures with sum over pairs of (r - 1.5)² / 2 within the molecule, and its forces."""
-    d = positions[:, :, None] - positions[:, None]
-    r = np.linalg.norm(d, axis=-1) + np.eye(len(species))
-    off = 1.0 - np.eye(len(species))
-    energies = 0.25 * (off * (r - 1.5) ** 2).sum((1, 2)) - 10.0 * len(species)
-    forces = -((off * (r - 1.5) / r)[..., None] * d).sum(2)
-    names = tuple(f"{prefix}{i}" for i in range(len(positions)))
-    return StructureSet(species, positions, cells, pbc, energies, forces, names)
-
-
-def molecules(species, n, seed, spread=0.15):
-    rng = np.random.default_rng(seed)
-    grid = np.array([[i, j, k] for i in range(2) for j in range(2) for k in range(2)], float)[: len(species)]
-    return labelled(
-        species, 1.1 * grid + spread * rng.standard_normal((n, len(species), 3)), "x".join(species)
-    )
 
 
 @pytest.fixture
@@ -55,7 +35,7 @@ def adamw_settings():
 
 @pytest.fixture
 def lm_settings():
-    return LevenbergMarquardtSettings(6, 1e-3, "identity", 0.0, 5, 100, 0.0)
+    return LevenbergMarquardtSettings(6, 1e-3, "identity", 0.0, 10, 100, 0.0)
 
 
 @pytest.fixture

@@ -1,0 +1,26 @@
+"""Small synthetic molecules with a smooth pair potential."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aenet_gpr_cli.structures import StructureSet
+
+
+def labelled(species, positions, prefix="s", cells=None, pbc=(False, False, False)):
+    """Label structures with sum over pairs of (r - 1.5)² / 2 within the molecule, and its forces."""
+    d = positions[:, :, None] - positions[:, None]
+    r = np.linalg.norm(d, axis=-1) + np.eye(len(species))
+    off = 1.0 - np.eye(len(species))
+    energies = 0.25 * (off * (r - 1.5) ** 2).sum((1, 2)) - 10.0 * len(species)
+    forces = -((off * (r - 1.5) / r)[..., None] * d).sum(2)
+    names = tuple(f"{prefix}{i}" for i in range(len(positions)))
+    return StructureSet(species, positions, cells, pbc, energies, forces, names)
+
+
+def molecules(species, n, seed, spread=0.15):
+    rng = np.random.default_rng(seed)
+    grid = np.array([[i, j, k] for i in range(2) for j in range(2) for k in range(2)], float)[: len(species)]
+    return labelled(
+        species, 1.1 * grid + spread * rng.standard_normal((n, len(species), 3)), "x".join(species)
+    )

@@ -1,0 +1,110 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ann_helpers import molecules
+
+from aenet_gpr_cli.ann.dataset import TrainingSet
+from aenet_gpr_cli.ann.forces import ForceSettings
+from aenet_gpr_cli.ann.loss import LossSettings
+from aenet_gpr_cli.ann.potential import join, predict
+from aenet_gpr_cli.ann.training import train
+from aenet_gpr_cli.errors import ConfigError, InputError
+
+FORCES = ForceSettings(0.5, "components", 2**30)
+
+
+@pytest.fixture(params=["adamw", "lm"])
+def optimizer(request, adamw_settings, lm_settings):
+    return adamw_settings if request.param == "adamw" else lm_settings
+
+
+@pytest.mark.parametrize("forces", [None, FORCES])
+def test_a_resumed_run_equals_an_uninterrupted_one(data, basis, settings, optimizer, forces):
+    settings = replace(settings, optimizer=optimizer, forces=forces)
+    whole = train(data, basis, settings, 1)
+    state, pieces = None, 0
+    while True:
+        budget = iter([False, False, True])
+        part = train(data, basis, settings, 1, stop=lambda budget=budget: next(budget), state=state)
+        state, pieces = part.state, pieces + 1
+        if part.finished:
+            break
+    assert pieces > 1
+    assert np.array_equal(part.training_loss, whole.training_loss, equal_nan=True)
+    for symbol in basis.species:
+        for ours, theirs in zip(part.model.weights[symbol], whole.model.weights[symbol], strict=True):
+            assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("forces", [None, FORCES])
+def test_a_committee_equals_its_members_trained_alone(data, basis, settings, optimizer, forces):
+    settings = replace(settings, optimizer=optimizer, forces=forces)
+    whole = train(data, basis, settings, 1).model
+    alone = join([train(data, basis, replace(settings, members=(k,)), 1).model for k in settings.members])
+    structures = data.subsets[0]
+    # products of other shapes round differently, which a few steps amplify
+    assert predict(alone, structures, False, 8)[0] == pytest.approx(
+        predict(whole, structures, False, 8)[0], abs=1e-8
+    )
+
+
+def test_energy_only_training_recovers_a_known_network(basis, settings, lm_settings):
+    structures = molecules(("O", "H", "H", "O"), 60, 4)
+    teacher_settings = replace(settings, members=(0,), validation_fraction=0.0)
+    teacher = train(TrainingSet.collect([structures], [], None), basis, teacher_settings, 9).model
+    energies = predict(teacher, structures, False, 64)[0][0]
+    data = TrainingSet.collect([replace(structures, energies=energies, forces=None)], [], None)
+    pupil = replace(teacher_settings, members=(1,), optimizer=replace(lm_settings, iterations=60))
+    found = predict(train(data, basis, pupil, 10).model, structures, False, 64)[0][0]
+    assert np.abs(found - energies).max() < 1e-3 * np.ptp(energies)
+
+
+def test_forces_of_a_directly_trained_potential_are_those_of_the_data(basis, settings, lm_settings):
+    train_set, test_set = molecules(("O", "H", "H"), 40, 5), molecules(("O", "H", "H"), 20, 6)
+    settings = replace(
+        settings,
+        forces=ForceSettings(1.0, "structures", 2**30),
+        optimizer=replace(lm_settings, iterations=40),
+    )
+    model = train(TrainingSet.collect([train_set], [], None), basis, settings, 1).model
+    forces = predict(model, test_set, True, 64)[1].mean(0)
+    assert np.abs(forces - test_set.forces).mean() < 0.05 * np.abs(test_set.forces).mean()
+
+
+def test_float32_training_is_as_good_as_float64(data, basis, settings, adamw_settings):
+    losses = []
+    for dtype in ("float64", "float32"):
+        chosen = replace(settings, dtype=dtype, optimizer=replace(adamw_settings, epochs=40), forces=FORCES)
+        losses.append(train(data, basis, chosen, 1).training_loss[-1])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def test_early_stopping_keeps_the_best_weights(data, basis, settings, adamw_settings):
+    fast = replace(adamw_settings, learning_rate=0.3, epochs=60, patience=5, schedule="constant")
+    result = train(data, basis, replace(settings, optimizer=fast), 1)
+    curve = result.validation_loss
+    for member in range(3):
+        ran = curve[~np.isnan(curve[:, member]), member]
+        assert len(ran) - 1 - ran.argmin() in (5, 60 - 1 - ran.argmin())
+    assert len(curve) < 60
+
+
+def test_atomic_energies_can_be_given(data, basis, settings):
+    given = {"H": -10.0, "O": -10.5}
+    assert train(data, basis, replace(settings, atomic_energies=given), 1).model.atomic_energies == given
+
+
+def test_wrong_settings_are_errors(data, basis, settings, lm_settings):
+    with pytest.raises(ConfigError, match="activation"):
+        train(data, basis, replace(settings, activation="relu"), 1)
+    with pytest.raises(ConfigError, match="float64"):
+        train(data, basis, replace(settings, optimizer=lm_settings, dtype="float32"), 1)
+    rmse = LossSettings("rmse", "atom", 0.3)
+    with pytest.raises(ConfigError, match="mse"):
+        train(data, basis, replace(settings, optimizer=lm_settings, loss=rmse), 1)
+    with pytest.raises(ConfigError, match=r"atomic_energies: .*'O'"):
+        train(data, basis, replace(settings, atomic_energies={"H": -1.0}), 1)
+    bare = TrainingSet.collect([replace(s, forces=None) for s in data.subsets], [], None)
+    with pytest.raises(InputError, match="expected forces"):
+        train(bare, basis, replace(settings, forces=FORCES), 1)
