@@ -1,0 +1,161 @@
+"""Energies and forces of a committee, step after step, for whatever drives the dynamics.
+
+Owns one evaluation and what is kept between two. ASE's and LAMMPS' conventions are `ann`'s and `lammps`'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aenet_gpr_cli.ann.inference import atomic_energies, pack
+from aenet_gpr_cli.ann.potential import ANNModel
+from aenet_gpr_cli.calculators.neighbours import SkinList
+from aenet_gpr_cli.descriptors.chebyshev import values, vjp
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.models import load_ann
+from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
+
+DEFAULT_SKIN = 0.5  # Å; a list costs little compared with the descriptors, so a thin skin is best
+
+
+@dataclass(frozen=True, slots=True)
+class CommitteeResult:
+    """What a committee says about one structure.
+
+    Attributes
+    ----------
+    energies : ndarray of shape (n_members,), eV
+    forces : ndarray of shape (n_atoms, 3), eV/Å
+        F = -dE/dR of the mean energy.
+    member_forces : ndarray of shape (n_members, n_atoms, 3), eV/Å, or None
+        Only where asked for.
+    atomic_energies : ndarray of shape (n_members, n_atoms), eV
+    """
+
+    energies: FloatArray
+    forces: FloatArray
+    member_forces: FloatArray | None
+    atomic_energies: FloatArray
+
+
+class CommitteeEvaluator:
+    """A committee with its neighbour list.
+
+    Parameters
+    ----------
+    model : ANNModel
+    skin : float, Å
+        See `SkinList`.
+    """
+
+    def __init__(self, model: ANNModel, skin: float = DEFAULT_SKIN) -> None:
+        self.model = model
+        self.neighbours = SkinList(model.basis.cutoff, skin)
+        self._packed = pack(model)
+        self._species: tuple[str, ...] = ()
+        self._kinds: IntArray = np.empty(0, np.int64)
+        self._reference: FloatArray = np.empty(0)
+
+    @classmethod
+    def from_file(
+        cls, path: Path | str, members: Sequence[int] | None = None, skin: float = DEFAULT_SKIN
+    ) -> CommitteeEvaluator:
+        """Read a committee, or some of its members.
+
+        Parameters
+        ----------
+        path : Path or str
+            Output of `train-ann` or `import`.
+        members : sequence of int, optional
+            Counted from 0; all if not given.
+        skin : float, Å
+
+        Returns
+        -------
+        CommitteeEvaluator
+
+        Raises
+        ------
+        InputError
+            If the file is something else, or has no such member.
+        """
+        return cls(choose_members(load_ann(Path(path)), members), skin)
+
+    def __call__(
+        self,
+        species: Sequence[str],
+        positions: FloatArray,
+        cell: FloatArray | None,
+        pbc: Pbc,
+        member_forces: bool = False,
+    ) -> CommitteeResult:
+        """Evaluate one structure.
+
+        Parameters
+        ----------
+        species : sequence of str
+        positions : ndarray of shape (n_atoms, 3), Å
+        cell : ndarray of shape (3, 3), Å, or None
+        pbc : tuple of three bool
+        member_forces : bool
+            Forces of each member, too, which cost more than those of their mean.
+
+        Returns
+        -------
+        CommitteeResult
+
+        Raises
+        ------
+        InputError
+            If the potential does not know a species, or a number is not finite.
+        """
+        self._set_species(tuple(species))
+        basis = self.model.basis
+        neighbours = self.neighbours(positions, cell, pbc)
+        raw = values(basis, self._kinds, neighbours)
+        networks, gradients = atomic_energies(self._packed, self._kinds, raw, member_forces)
+        # one product for all: forces are linear in dE/dG
+        forces = -vjp(basis, self._kinds, neighbours, gradients)
+        atomic = networks + self._reference
+        return CommitteeResult(
+            energies=networks.sum(1) + self._reference.sum(),
+            forces=forces.mean(0) if member_forces else forces[0],
+            member_forces=forces if member_forces else None,
+            atomic_energies=atomic,
+        )
+
+    def _set_species(self, species: tuple[str, ...]) -> None:
+        if species != self._species:
+            norm = self.model.normalization
+            self._kinds = self.model.basis.species_index(species)
+            self._reference = np.array([norm.atomic_energies[s] + norm.energy_shift for s in species])
+            self._species = species
+
+
+def choose_members(model: ANNModel, members: Sequence[int] | None) -> ANNModel:
+    """Return a committee of some members only.
+
+    Parameters
+    ----------
+    model : ANNModel
+    members : sequence of int or None
+        Counted from 0; None for all.
+
+    Returns
+    -------
+    ANNModel
+
+    Raises
+    ------
+    InputError
+        If there is no such member, or none is chosen.
+    """
+    if members is None:
+        return model
+    if not len(members) or not all(0 <= member < model.n_members for member in members):
+        raise InputError(f"members: expected numbers from 0 to {model.n_members - 1}, got {list(members)}")
+    return model.select(members)
