@@ -136,11 +136,11 @@ def test_dynamics_conserves_energy(trained, dimer):
 @pytest.mark.slow
 def test_ten_picoseconds_conserve_energy(trained, dimer):
     dimer.calc = ANNCalculator(trained)
-    BFGS(dimer, logfile=None).run(fmax=0.05, steps=300)
-    thermal(dimer, 300)
+    BFGS(dimer, logfile=None).run(fmax=0.02, steps=500)
+    thermal(dimer, 150)  # hotter, this potential leaves what it was trained on
     spread, slope = energy_drift(dimer, 20_000, 0.5)
-    assert spread < 2e-3
-    assert slope < 2e-4
+    assert spread < 5e-4
+    assert slope < 1e-4
 
 
 def test_relaxation_goes_downhill_to_a_minimum(trained, dimer):
