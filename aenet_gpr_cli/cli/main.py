@@ -20,10 +20,14 @@ COMMANDS = {
     "augment": "Displace reference structures and label the copies with energies.",
     "train-ann": "Train a committee of neural-network potentials.",
     "evaluate": "Compare all models with the test structures.",
+    "predict": "Predict energies and forces of any structures.",
+    "export": "Write a potential as files of ænet (.nn, .nn.ascii, .stp).",
+    "import": "Read a potential of ænet.",
     "benchmark": "Measure time per epoch and peak memory of the training modes.",
     "run": "Run a whole workflow; finished stages are skipped.",
     "fetch": "Bring the published data sets.",
 }
+MODULES = {"import": "import_"}  # names that Python keeps for itself
 TRACEBACK_FILE = "aenet-gpr-traceback.log"
 
 
@@ -38,7 +42,8 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"aenet_gpr_cli.cli.{cmd_name.replace('-', '_')}")
+        name = MODULES.get(cmd_name, cmd_name.replace("-", "_"))
+        module = importlib.import_module(f"aenet_gpr_cli.cli.{name}")
         return module.command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

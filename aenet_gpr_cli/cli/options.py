@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 Model = TypeVar("Model")
+WORKFLOW_SECTIONS = ("split", "fit_gpr", "augment", "train_ann", "evaluate", "benchmark")
 EXISTING = click.Path(path_type=Path)
 
 
@@ -77,7 +78,7 @@ def load_stage_config(model: type[Model], section: str, options: dict[str, Any])
     """Return the configuration of one stage and the folder its relative paths start from.
 
     A file with the stage's own keys is taken as it is; from a workflow file (one with a key named like
-    the stage) that section is taken, for `augment` and `train_ann` the variant asked for.
+    a stage) that section is taken, for `augment` and `train_ann` the variant asked for.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def load_stage_config(model: type[Model], section: str, options: dict[str, Any])
 
     path: Path | None = options["config"]
     data: dict[str, Any] = read_mapping(path) if path else {}
-    if section in data and isinstance(data[section], dict):
+    if any(isinstance(data.get(stage), dict) for stage in WORKFLOW_SECTIONS):
         data = _section(data, section, options.get("variant"), path)
     data = apply_overrides(data, options["overrides"])
     if options["seed"] is not None:
@@ -110,7 +111,7 @@ def _section(data: dict[str, Any], section: str, variant: str | None, path: Path
     from aenet_gpr_cli.errors import ConfigError
 
     seed = {"seed": data["seed"]} if "seed" in data else {}
-    content = data[section]
+    content = data.get(section) or {}
     if section in ("augment", "train_ann"):
         variants = expand_variants(content)
         if variant is None and len(variants) == 1:

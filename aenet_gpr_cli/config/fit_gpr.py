@@ -9,11 +9,12 @@ from pydantic import Field, field_validator
 from aenet_gpr_cli.config.base import PositiveFloat, PositiveInt, StageConfig, StrictModel
 
 
-class LengthScaleSearch(StrictModel):
-    """How a length scale is chosen from a grid, with training data only."""
+class SearchConfig(StrictModel):
+    """How length scale and power are chosen from lists, with training data only."""
 
-    n_structures: PositiveInt = Field(
-        60, description="structures (a seeded choice) on which the log marginal likelihood is compared"
+    max_rows: PositiveInt = Field(
+        4000,
+        description="energies and force components (of a seeded choice of structures) that are compared on",
     )
 
 
@@ -24,17 +25,19 @@ class FitGprConfig(StageConfig):
         "inverse_distance",
         description="global descriptor: inverse distances of all pairs, or Cartesian coordinates",
     )
+    power: PositiveFloat | list[PositiveFloat] = Field(
+        default_factory=lambda: [1.0, 1.5, 2.0],
+        description="inverse distances enter as 1/r^power; a list is searched like the length scale",
+    )
     kernel: Literal["squared_exponential", "matern52"] = Field(
         "squared_exponential", description="kernel (covariance function)"
     )
     length_scale: PositiveFloat | list[PositiveFloat] = Field(
-        default_factory=lambda: [0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8],
-        description="length scale in units of the descriptor (1/Å or Å); a list is searched by log marginal "
-        "likelihood",
+        default_factory=lambda: [0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6],
+        description="length scale in units of the descriptor (1/Å^power or Å); a list is searched by log "
+        "marginal likelihood",
     )
-    length_scale_search: LengthScaleSearch = Field(
-        default_factory=LengthScaleSearch, description="settings of that search"
-    )
+    search: SearchConfig = Field(default_factory=SearchConfig, description="settings of these searches")
     noise_std_energy: PositiveFloat = Field(
         1e-4, description="noise of the energies, as a fraction of signal_std"
     )
@@ -47,7 +50,7 @@ class FitGprConfig(StageConfig):
     max_memory_gib: PositiveFloat = Field(16.0, description="memory that a fit may take, in GiB")
     subsets: list[str] | None = Field(None, description="fit only these subsets; default: all")
 
-    @field_validator("length_scale")
+    @field_validator("length_scale", "power")
     @classmethod
     def _not_empty(cls, value: float | list[float]) -> float | list[float]:
         if isinstance(value, list) and not value:

@@ -18,7 +18,7 @@ from aenet_gpr_cli.gpr.solvers import CholeskySolver, Solver
 from aenet_gpr_cli.gpr.uncertainty import energy_sigma, energy_sigma_bound, refactorise
 from aenet_gpr_cli.structures import FloatArray, Pbc, StructureSet
 
-MAX_JITTER = 1e-8  # relative to the diagonal: more would change predictions visibly
+MAX_JITTER = 1e-8  # of a unit signal variance: more would change predictions visibly
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Geometry:
     pbc : tuple of three bool
     reference : ndarray of shape (n_atoms, 3), Å, or None
         Structure that fixes the periodic images of the pairs.
+    power : float
+        Inverse distances enter as 1/r^power; without meaning for other descriptors.
     """
 
     descriptor: str
@@ -41,15 +43,17 @@ class Geometry:
     cell: FloatArray | None
     pbc: Pbc
     reference: FloatArray | None
+    power: float
 
     @classmethod
-    def of(cls, structures: StructureSet, descriptor: str) -> Geometry:
+    def of(cls, structures: StructureSet, descriptor: str, power: float) -> Geometry:
         """Return the geometry of a subset; its first structure is the reference.
 
         Parameters
         ----------
         structures : StructureSet
         descriptor : str
+        power : float
 
         Returns
         -------
@@ -62,6 +66,7 @@ class Geometry:
             cell=structures.cells[0] if periodic and structures.cells is not None else None,
             pbc=structures.pbc,
             reference=structures.positions[0] if periodic else None,
+            power=power,
         )
 
     def make_descriptor(self) -> Descriptor:
@@ -80,7 +85,7 @@ class Geometry:
         if self.descriptor == "cartesian":
             return Cartesian(n_atoms)
         if self.descriptor == "inverse_distance":
-            return InverseDistance(n_atoms, self.cell, self.pbc)
+            return InverseDistance(n_atoms, self.cell, self.pbc, self.reference, power=self.power)
         raise InputError(f"descriptor: expected cartesian or inverse_distance, got {self.descriptor!r}")
 
 

@@ -42,7 +42,10 @@ FIELDS: dict[str, Field] = {
         "eV × descriptor", "(structure, feature) contracted weights of the gradients"
     ),
     "length_scale_grid": Field("of the descriptor", "length scales that were compared"),
-    "log_marginal_likelihood_grid": Field(units.DIMENSIONLESS, "log marginal likelihood at each of them"),
+    "power_grid": Field(units.DIMENSIONLESS, "powers of the inverse distance that were compared"),
+    "log_marginal_likelihood_grid": Field(
+        units.DIMENSIONLESS, "(power, length scale) log marginal likelihood"
+    ),
     # networks
     "feature_mean": Field(units.DIMENSIONLESS, "(feature) mean subtracted from the descriptor"),
     "feature_std": Field(units.DIMENSIONLESS, "(feature) standard deviation dividing the descriptor"),

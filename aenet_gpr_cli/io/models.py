@@ -30,7 +30,7 @@ def write_gp(group: h5py.Group, surrogate: Surrogate) -> None:
     for name, values in (("cell", geometry.cell), ("reference_positions", geometry.reference)):
         if values is not None:
             write_field(group, name, values)
-    group.attrs["descriptor"] = geometry.descriptor
+    as_attributes(group, {"descriptor": geometry.descriptor, "power": geometry.power})
     _write_dataclass(group, surrogate.model)
 
 
@@ -52,6 +52,7 @@ def read_gp(group: h5py.Group) -> Surrogate:
         cell=read_optional(group, "cell"),
         pbc=(a, b, c),
         reference=read_optional(group, "reference_positions"),
+        power=float(group.attrs["power"]),
     )
     return Surrogate(GPModel(**_read_dataclass(group, GPModel)), geometry)
 

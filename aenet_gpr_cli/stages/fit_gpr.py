@@ -11,7 +11,7 @@ import numpy as np
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.errors import ResourceError
 from aenet_gpr_cli.gpr.covariance import n_rows
-from aenet_gpr_cli.gpr.hyperparameters import length_scale_by_likelihood
+from aenet_gpr_cli.gpr.hyperparameters import descriptor_by_likelihood, length_scale_by_likelihood
 from aenet_gpr_cli.gpr.kernels import make_kernel
 from aenet_gpr_cli.gpr.regression import fit
 from aenet_gpr_cli.gpr.solvers import dense_bytes
@@ -24,7 +24,19 @@ from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 KIND = "fit-gpr"
-COLUMNS = ("subset", "structures", "rows", "length scale", "signal std / eV", "log likelihood", "solver", "s")
+MIN_SEARCHED = 10  # structures, below which a likelihood says little
+LARGE_NET_FORCE = 1e-2  # eV/Å: far above what converged calculations leave
+COLUMNS = (
+    "subset",
+    "structures",
+    "rows",
+    "power",
+    "length scale",
+    "signal std / eV",
+    "log likelihood",
+    "solver",
+    "s",
+)
 
 
 def run(config: FitGprConfig, split: Path, output: Path, context: Context) -> Summary:
@@ -84,14 +96,17 @@ def _fit_subset(
     config: FitGprConfig, name: str, subset: StructureSet, group: h5py.Group, context: Context
 ) -> list[str]:
     started = time.perf_counter()
-    geometry = Geometry.of(subset, config.descriptor)
-    length_scale = _length_scale(config, name, subset, geometry, group, context)
+    geometry, length_scale = _choose(config, name, subset, group, context)
     kernel = make_kernel(config.kernel, length_scale)
     noise = config.noise_std_energy, config.noise_std_force
     model = fit(subset, geometry.make_descriptor(), kernel, *noise, exact_solver)
     if model.jitter:
+        log.warning("%s: needed a jitter of %.0e signal_std²; look for duplicates", name, model.jitter)
+    if model.net_force_rms > LARGE_NET_FORCE:
         log.warning(
-            "%s: the matrix needed a jitter of %.0e of its diagonal; look for duplicates", name, model.jitter
+            "%s: forces have a net force or torque of %.1e eV/Å per atom, which no invariant model can learn",
+            name,
+            model.net_force_rms,
         )
     write_gp(group, Surrogate(model, geometry))
     likelihood = model.log_marginal_likelihood
@@ -99,48 +114,52 @@ def _fit_subset(
         name,
         str(len(subset)),
         str(n_rows(len(subset), subset.n_atoms)),
+        f"{geometry.power:g}" if config.descriptor == "inverse_distance" else "–",
         f"{length_scale:g}",
         f"{model.signal_std:.3g}",
         "–" if likelihood is None else f"{likelihood:.1f}",
-        model.solver + (f" (jitter {model.jitter:.0e})" if model.jitter else ""),
+        model.solver,
         f"{time.perf_counter() - started:.1f}",
     ]
 
 
-def _length_scale(
-    config: FitGprConfig,
-    name: str,
-    subset: StructureSet,
-    geometry: Geometry,
-    group: h5py.Group,
-    context: Context,
-) -> float:
-    """Return the length scale, searched where a list is given; the search is stored."""
-    if not isinstance(config.length_scale, list):
-        return config.length_scale
-    if len(config.length_scale) == 1:
-        return config.length_scale[0]
-    search = length_scale_by_likelihood(
-        subset,
-        geometry.make_descriptor(),
-        config.kernel,
-        config.length_scale,
-        config.noise_std_energy,
-        config.noise_std_force,
-        exact_solver,
-        config.length_scale_search.n_structures,
-        config.seed,
-        context.progress,
-    )
-    write_field(group, "length_scale_grid", np.array([point.length_scale for point in search.table]))
-    likelihoods = [point.log_marginal_likelihood for point in search.table]
-    write_field(
-        group,
-        "log_marginal_likelihood_grid",
-        np.array([np.nan if value is None else value for value in likelihoods]),
-    )
-    if search.at_edge:
-        log.warning(
-            "%s: the best length scale, %g, is at the edge of the grid; widen it", name, search.length_scale
+def _choose(
+    config: FitGprConfig, name: str, subset: StructureSet, group: h5py.Group, context: Context
+) -> tuple[Geometry, float]:
+    """Return descriptor and length scale, searched where lists are given; the search is stored."""
+    powers, lengths = _as_list(config.power), _as_list(config.length_scale)
+    if config.descriptor != "inverse_distance":
+        powers = powers[:1]
+    geometries = [Geometry.of(subset, config.descriptor, power) for power in powers]
+    if len(powers) == len(lengths) == 1:
+        return geometries[0], lengths[0]
+    max_structures = max(MIN_SEARCHED, config.search.max_rows // n_rows(1, subset.n_atoms))
+    noise = config.noise_std_energy, config.noise_std_force
+    searches = [
+        length_scale_by_likelihood(
+            subset,
+            geometry.make_descriptor(),
+            config.kernel,
+            lengths,
+            *noise,
+            exact_solver,
+            max_structures,
+            config.seed,
+            context.progress,
         )
-    return search.length_scale
+        for geometry in geometries
+    ]
+    best = descriptor_by_likelihood(searches)
+    write_field(group, "length_scale_grid", np.array(lengths))
+    write_field(group, "power_grid", np.array(powers))
+    table = [[point.log_marginal_likelihood for point in search.table] for search in searches]
+    write_field(group, "log_marginal_likelihood_grid", np.array(table, float))  # None becomes NaN
+    if searches[best].at_edge:
+        log.warning(
+            "%s: length scale %g is at the edge of the grid; widen it", name, searches[best].length_scale
+        )
+    return geometries[best], searches[best].length_scale
+
+
+def _as_list(value: float | list[float]) -> list[float]:
+    return value if isinstance(value, list) else [value]

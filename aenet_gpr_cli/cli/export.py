@@ -1,0 +1,42 @@
+"""`aenet-gpr export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aenet_gpr_cli.cli.options import EXISTING, gather, run_stage, verbosity_options
+
+
+@click.command("export")
+@click.argument("ann", type=EXISTING)
+@click.option(
+    "-o", "--output", type=EXISTING, default=Path("aenet"), show_default=True, help="Folder to write to."
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["nn", "nn.ascii"]),
+    default="nn",
+    show_default=True,
+    help="Binary, which ænet's predict.x reads, or text.",
+)
+@click.option("--member", type=click.IntRange(min=0), help="Write this member only, counted from 0.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@verbosity_options()[0]
+@verbosity_options()[1]
+@gather
+def command(ann: Path, options: dict[str, Any]) -> None:
+    """Write a potential as files of ænet: .nn and .stp per species, and an example predict.in.
+
+    ANN is the output of `train-ann`. Several members go to subfolders member_00, member_01, ...
+
+    \b
+    aenet-gpr export ann.h5 -o aenet --member 0
+    """
+    from aenet_gpr_cli.stages import aenet_files
+
+    output, file_format, member = options["output"], options["file_format"], options["member"]
+    run_stage(options, lambda context: aenet_files.export(ann, output, file_format, member, context))

@@ -1,0 +1,85 @@
+"""Structures with predicted energies and forces, as extended XYZ and as XSF files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aenet_gpr_cli.io.xsf import write_xsf
+from aenet_gpr_cli.structures import FloatArray, Structure
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedStructure:
+    """One structure with what a model says about it.
+
+    Attributes
+    ----------
+    structure : Structure
+        With predicted energy (eV) and forces (eV/Å).
+    energy_std : float or None, eV
+    forces_std : ndarray of shape (n_atoms, 3), eV/Å, or None
+    reference_energy : float or None, eV
+        What the file said.
+    """
+
+    structure: Structure
+    energy_std: float | None
+    forces_std: FloatArray | None
+    reference_energy: float | None
+
+
+def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
+    """Write all structures to one extended XYZ file, which appears complete or not at all.
+
+    The comment line carries ``energy``, ``energy_std``, ``reference_energy`` (eV) and ``name``, the columns
+    ``forces`` and ``forces_std`` (eV/Å).
+
+    Parameters
+    ----------
+    path : Path
+    predicted : sequence of PredictedStructure
+    """
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write
+
+    frames = []
+    for item in predicted:
+        s = item.structure
+        atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
+        atoms.info["name"] = s.name
+        for key in ("energy_std", "reference_energy"):
+            value = getattr(item, key)
+            if value is not None:
+                atoms.info[key] = value
+        if item.forces_std is not None:
+            atoms.arrays["forces_std"] = item.forces_std
+        atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces)
+        frames.append(atoms)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary, frames, format="extxyz")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_xsf_files(folder: Path, predicted: Sequence[PredictedStructure]) -> None:
+    """Write each structure to an XSF file named by its number and where it came from.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist; XSF files that are already in it are removed.
+    predicted : sequence of PredictedStructure
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("*.xsf"):  # of an earlier, larger run
+        stale.unlink()
+    for number, item in enumerate(predicted):
+        label = re.sub(r"[^A-Za-z0-9_.+-]+", "_", item.structure.name.removesuffix(".xsf"))
+        write_xsf(item.structure, folder / f"{number:05d}_{label[-80:]}.xsf")

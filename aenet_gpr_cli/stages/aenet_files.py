@@ -1,0 +1,108 @@
+"""`export` and `import`: ann.h5 → ænet's `.nn` files, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aenet_gpr_cli.ann.potential import ANNModel
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.aenet_nn import read_nn, write_nn
+from aenet_gpr_cli.io.artefact import Job, publish, sha256_of
+from aenet_gpr_cli.io.models import load_ann, write_ann
+from aenet_gpr_cli.stages.base import Context, Summary, log, nothing_to_do, planned
+
+COLUMNS = ("potential", "members", "species", "cutoffs / Å", "features", "hidden", "weights")
+# Everything that uses a potential asks for the output of this stage.
+POTENTIAL = "train-ann"
+
+
+def export(ann: Path, folder: Path, file_format: str, member: int | None, context: Context) -> Summary:
+    """Write a committee as files of ænet, several members into subfolders.
+
+    Parameters
+    ----------
+    ann : Path
+        Output of `train-ann` or `import`.
+    folder : Path
+    file_format : str
+        ``nn`` or ``nn.ascii``.
+    member : int or None
+        This one only, counted from 0.
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If there is no such member, or ænet has no such potential.
+    """
+    model = load_ann(ann)
+    if member is not None or model.n_members == 1:
+        folders = {member or 0: folder}
+    else:
+        folders = {k: folder / f"member_{k:02d}" for k in range(model.n_members)}
+        stale = sorted({path for path in folder.glob("member_*")} - set(folders.values()))
+        if stale:
+            log.warning("%s: left as it is, of an earlier export of more members", stale[0])
+    lines = [f"{len(folders)} members of {ann}, format {file_format}"]
+    if context.dry_run:
+        return planned("export", folder, lines)
+    for number, target in folders.items():
+        write_nn(model, number, target, file_format)
+    notes = [f"wrote {target}" for target in folders.values()]
+    return Summary("Potential for ænet", COLUMNS, [_row(ann.name, model)], notes)
+
+
+def import_potential(paths: list[Path], output: Path, context: Context) -> Summary:
+    """Read a potential of ænet and store it like a trained one.
+
+    Parameters
+    ----------
+    paths : list of Path
+        One `.nn` or `.nn.ascii` file per species.
+    output : Path
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If a file is damaged or the files do not belong together.
+    """
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise InputError(f"{missing[0]}: expected a .nn file of ænet, but it does not exist")
+    hashes = {f"{number}_{path.name}": sha256_of(path) for number, path in enumerate(paths)}
+    job = Job(kind=POTENTIAL, config={"imported_from": "aenet"}, inputs=hashes)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    model = read_nn(paths)
+    if context.dry_run:
+        return planned("import", output, [f"potential of {', '.join(model.basis.species)}"])
+    with publish(output, job) as file:
+        write_ann(file.create_group("model"), model)
+        file.attrs["mode"] = "imported"
+        summary = Summary("Potential of ænet", COLUMNS, [_row(output.name, model)], [f"wrote {output}"])
+        file.attrs["summary"] = summary.to_json()
+    return summary
+
+
+def _row(name: str, model: ANNModel) -> list[str]:
+    basis = model.basis
+    return [
+        name,
+        str(model.n_members),
+        " ".join(basis.species),
+        f"{basis.radial_cutoff:g}/{basis.angular_cutoff:g}"
+        if basis.n_angular
+        else f"{basis.radial_cutoff:g}",
+        str(basis.n_features),
+        "-".join(map(str, model.hidden)) or "–",
+        str(model.architecture.n_weights),
+    ]
