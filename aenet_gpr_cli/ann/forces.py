@@ -1,26 +1,25 @@
-"""Reference forces for direct force training, and their descriptor Jacobians: stored, or recomputed.
+"""Reference forces for direct force training, and what connects them to the networks.
 
-The force on the selected components of a structure is linear in the gradients of its atomic energies,
-F = -Jᵀ g with J = ∂G̃/∂R. Owns the seeded choice of components and the products with J.
-Energies are in units of energy_scale here, features are scaled.
+Owns the seeded choice of force components and their places in a batch; the products with the descriptor
+Jacobian are in `force_operators`. Energies are in units of energy_scale here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann.dataset import Batch, TensorData, TrainingSet
+from aenet_gpr_cli.ann.force_operators import ForceOperator, RecomputedJacobian, StoredJacobian
 from aenet_gpr_cli.ann.normalization import Normalization
-from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, jacobian, jvp, vjp
-from aenet_gpr_cli.descriptors.neighbors import NeighbourList, neighbour_list
+from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
+from aenet_gpr_cli.structures import IntArray, StructureSet
 
 BLOCK = 32  # structures whose Jacobian is made at a time
 
@@ -42,104 +41,6 @@ class ForceSettings:
     fraction: float
     select: Literal["structures", "components"]
     jacobian_memory: int
-
-
-class ForceOperator(Protocol):
-    """Products with -J of the selected components of the structures of one subset.
-
-    Atoms are in the order of species of the basis, then of site.
-    """
-
-    def contract(self, rows: Tensor, gradients: Tensor) -> Tensor:
-        """Return forces (n_batch, n_members, n_components) of gradients (n_batch, n_members, n_atoms · F)."""
-        ...
-
-    def expand(self, rows: Tensor, cotangents: Tensor) -> Tensor:
-        """Return the transposed product, (n_batch, n_members, n_atoms · F)."""
-        ...
-
-    def matrices(self, rows: Tensor) -> Tensor:
-        """Return -J itself, (n_batch, n_atoms · F, n_components)."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class StoredJacobian:
-    """Dense -J, shape (n_structures, n_atoms · n_features, n_components)."""
-
-    matrix: Tensor
-
-    def contract(self, rows: Tensor, gradients: Tensor) -> Tensor:
-        """Multiply by -Jᵀ; see `ForceOperator`."""
-        # one small product per structure: gathering the matrices first would double the traffic
-        pairs = zip(gradients, rows.tolist(), strict=True)
-        return torch.stack([torch.mm(g, self.matrix[i]) for g, i in pairs])
-
-    def expand(self, rows: Tensor, cotangents: Tensor) -> Tensor:
-        """Multiply by -J; see `ForceOperator`."""
-        pairs = zip(cotangents, rows.tolist(), strict=True)
-        return torch.stack([torch.mm(c, self.matrix[i].T) for c, i in pairs])
-
-    def matrices(self, rows: Tensor) -> Tensor:
-        """Return -J; see `ForceOperator`."""
-        return self.matrix[rows]
-
-
-@dataclass(frozen=True, slots=True)
-class RecomputedJacobian:
-    """Products with -J made from the positions each time, without storing it."""
-
-    basis: ChebyshevBasis
-    structures: StructureSet
-    components: IntArray
-    order: IntArray
-    scale: FloatArray
-    dtype: torch.dtype
-    device: str
-
-    def contract(self, rows: Tensor, gradients: Tensor) -> Tensor:
-        """Multiply by -Jᵀ; see `ForceOperator`."""
-        local = rows.cpu().numpy()
-        n, members = gradients.shape[:2]
-        atoms, width = self.scale.shape
-        sorted_atoms = gradients.cpu().double().numpy().reshape(n, members, atoms, width) * self.scale
-        cotangents = np.empty_like(sorted_atoms)
-        cotangents[:, :, self.order] = sorted_atoms
-        flat = np.ascontiguousarray(cotangents.transpose(1, 0, 2, 3)).reshape(members, n * atoms, width)
-        grad = vjp(self.basis, self._species(n), self._neighbours(local), flat)
-        grad = grad.reshape(members, n, 3 * atoms).transpose(1, 0, 2)
-        picked = np.take_along_axis(grad, self.components[local][:, None, :], axis=2)
-        return torch.as_tensor(-picked, dtype=self.dtype, device=self.device)
-
-    def expand(self, rows: Tensor, cotangents: Tensor) -> Tensor:
-        """Multiply by -J; see `ForceOperator`."""
-        local = rows.cpu().numpy()
-        n, members = cotangents.shape[:2]
-        atoms, width = self.scale.shape
-        tangents = np.zeros((n, members, 3 * atoms))
-        index = np.broadcast_to(self.components[local][:, None, :], cotangents.shape)
-        np.put_along_axis(tangents, index, -cotangents.cpu().double().numpy(), axis=2)
-        flat = np.ascontiguousarray(tangents.transpose(1, 0, 2)).reshape(members, n * atoms, 3)
-        rate = jvp(self.basis, self._species(n), self._neighbours(local), flat)
-        rate = rate.reshape(members, n, atoms, width)[:, :, self.order] * self.scale
-        result = np.ascontiguousarray(rate.transpose(1, 0, 2, 3)).reshape(n, members, -1)
-        return torch.as_tensor(result, dtype=self.dtype, device=self.device)
-
-    def matrices(self, rows: Tensor) -> Tensor:
-        """Return -J; see `ForceOperator`."""
-        local = rows.cpu().numpy()
-        n, atoms = len(local), self.structures.n_atoms
-        dense = jacobian(self.basis, self._species(n), self._neighbours(local))[:, self.order]
-        dense = dense.reshape(n, -1, 3 * atoms) * -self.scale.reshape(1, -1, 1)
-        picked = np.take_along_axis(dense, self.components[local][:, None, :], axis=2)
-        return torch.as_tensor(picked, dtype=self.dtype, device=self.device)
-
-    def _species(self, n: int) -> IntArray:
-        return np.tile(self.basis.species_index(self.structures.species), n)
-
-    def _neighbours(self, local: IntArray) -> NeighbourList:
-        part = self.structures.select(local)
-        return neighbour_list(part.positions, part.cells, part.pbc, self.basis.cutoff)
 
 
 @dataclass(frozen=True, slots=True)
