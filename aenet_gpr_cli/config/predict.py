@@ -8,12 +8,14 @@ from pydantic import Field
 
 from aenet_gpr_cli.config.base import PositiveInt, StageConfig
 
+StructureFormat = Literal["extxyz", "xsf"]
+
 
 class PredictConfig(StageConfig):
     """Predict energies, forces and their uncertainty with a Gaussian process or a committee."""
 
-    write: list[Literal["extxyz", "xsf"]] = Field(
-        default_factory=lambda: ["extxyz"],
+    write: list[StructureFormat] = Field(
+        default=["extxyz"],
         description="formats of the structures with predicted energies and forces, beside the HDF5 file",
     )
     members: list[int] | None = Field(

@@ -7,6 +7,7 @@ Owns what the numbers mean, and the `.stp` and `predict.in` files that go with t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def write_nn(
     file_format : str
         ``nn`` (binary, what predict.x reads) or ``nn.ascii``.
     ranges : mapping of str to (lowest, highest), optional
-        Range of each feature in training, per species; ænet only prints it. Without it: mean ± 3 std.
+        Range of each feature in training, per species; ænet only stores it. Without it: mean ± 3 std.
 
     Returns
     -------
@@ -107,14 +108,19 @@ def write_nn(
     Raises
     ------
     InputError
-        If there is no such member, or ænet has no such potential.
+        If there is no such member or format.
+
+    Notes
+    -----
+    A radial-only basis gets the one angular function that ænet asks for at least, switched off. Where ænet
+    would lose digits of a standard deviation, the weights of the first layer make up for it.
     """
     if not 0 <= member < model.n_members:
         raise InputError(f"export: expected a member from 0 to {model.n_members - 1}, got {member}")
-    if not model.basis.n_angular:
-        raise InputError("export: expected a basis with angular functions, which ænet needs, got radial only")
     if file_format not in FORMATS:
         raise InputError(f"export: expected the format {' or '.join(FORMATS)}, got {file_format!r}")
+    if not model.basis.n_angular:
+        model = _with_angular_part(model)
     folder.mkdir(parents=True, exist_ok=True)
     texts: dict[str, str | bytes] = {}
     for symbol in model.basis.species:
@@ -218,6 +224,24 @@ def _layers(file: NetworkFile) -> tuple[FloatArray, ...]:
 def _std(file: NetworkFile) -> FloatArray:
     std = np.sqrt(np.maximum(file.second_moment - file.mean**2, 0.0))
     return np.where(std > MIN_FEATURE_STD, std, 0.0)
+
+
+def _with_angular_part(model: ANNModel) -> ANNModel:
+    """Add to a radial-only potential the one angular function that ænet asks for at least, switched off."""
+    basis = model.basis
+    cutoff = min(basis.angular_cutoff or basis.radial_cutoff, basis.radial_cutoff)
+    places = [basis.n_radial * (half + 1) for half in range(basis.n_features // basis.n_radial)]
+
+    def widened(array: FloatArray) -> FloatArray:
+        return np.insert(array, places, 0.0, axis=-1)
+
+    return replace(
+        model,
+        basis=replace(basis, angular_cutoff=cutoff, angular_order=0),
+        weights={s: (widened(first), *rest) for s, (first, *rest) in model.weights.items()},
+        feature_mean={s: widened(mean) for s, mean in model.feature_mean.items()},
+        feature_std={s: widened(std) for s, std in model.feature_std.items()},
+    )
 
 
 def _network_file(

@@ -37,14 +37,14 @@ def export(ann: Path, folder: Path, file_format: str, member: int | None, contex
     Raises
     ------
     InputError
-        If there is no such member, or ænet has no such potential.
+        If there is no such member.
     """
     model = load_ann(ann)
     if member is not None or model.n_members == 1:
         folders = {member or 0: folder}
     else:
         folders = {k: folder / f"member_{k:02d}" for k in range(model.n_members)}
-        stale = sorted({path for path in folder.glob("member_*")} - set(folders.values()))
+        stale = sorted(set(folder.glob("member_*")) - set(folders.values()))
         if stale:
             log.warning("%s: left as it is, of an earlier export of more members", stale[0])
     lines = [f"{len(folders)} members of {ann}, format {file_format}"]

@@ -21,7 +21,7 @@ from aenet_gpr_cli.io.sources import read_sources, source_hashes
 from aenet_gpr_cli.io.structures import write_structures
 from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.predictors import Prediction
-from aenet_gpr_cli.structures import FloatArray, StructureSet
+from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.geometry import unwrap
 from aenet_gpr_cli.subsystems.grouping import group
 from aenet_gpr_cli.units import MEV_PER_EV
@@ -71,7 +71,7 @@ def run(
             subset = StructureSet.from_structures(members)
             prediction = _predict(predictor, subset, config.block_size, name, context)
             _write(file.create_group(f"subsets/{name}"), subset, prediction)
-            found |= {item.structure.name: item for item in _each(subset, prediction)}
+            found |= {item.structure.name: item for item in _each(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
         notes = [f"wrote {path}" for path in (output, *_write_files(config, output, ordered))]
         if len(ordered) > ROWS_SHOWN:
@@ -159,11 +159,10 @@ def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> N
             write_field(group, name, values)
 
 
-def _each(subset: StructureSet, prediction: Prediction) -> Iterator[PredictedStructure]:
+def _each(members: Sequence[Structure], prediction: Prediction) -> Iterator[PredictedStructure]:
     energies, forces = prediction.energies.mean(axis=0), prediction.forces.mean(axis=0)
     spread = _std(prediction.forces)
-    for i in range(len(subset)):
-        given = subset.structure(i)
+    for i, given in enumerate(members):
         yield PredictedStructure(
             structure=replace(given, energy=float(energies[i]), forces=forces[i]),
             energy_std=None if prediction.sigma is None else float(prediction.sigma[i]),

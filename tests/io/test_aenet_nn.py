@@ -174,12 +174,29 @@ def test_all_species_are_needed_once():
         read_nn([DATA / "N.nn"])
 
 
-def test_what_aenet_cannot_hold_is_refused(tmp_path):
+@pytest.mark.parametrize("species", [("C", "H", "O"), ("H",)])
+@pytest.mark.parametrize("angular", [(None, None), (4.0, -1)])
+def test_a_radial_basis_gets_an_angular_part_that_does_nothing(tmp_path, reference, species, angular):
+    model = random_model(species=species)
+    n = 7 * (2 if len(species) > 1 else 1)
+    columns = np.r_[:n, -1]
+    radial = replace(
+        model,
+        basis=ChebyshevBasis(species, 6.5, 6, *angular),
+        weights={s: (first[..., columns], *rest) for s, (first, *rest) in model.weights.items()},
+        feature_mean={s: mean[:n] for s, mean in model.feature_mean.items()},
+        feature_std={s: std[:n] + 0.1 for s, std in model.feature_std.items()},
+    )
+    write_nn(radial, 0, tmp_path, "nn")
+    again = read_nn([tmp_path / f"{s}.nn" for s in species])
+    data = reference if len(species) > 1 else StructureSet(("H",) * 3, reference.positions[:, :3])
+    expected, found = predict(radial, data, False, 9)[0], predict(again, data, False, 9)[0]
+    np.testing.assert_allclose(found[0], expected[0], rtol=0, atol=1e-9)
+
+
+def test_what_does_not_exist_is_refused(tmp_path):
     model = random_model()
     with pytest.raises(InputError, match="member from 0 to 2, got 3"):
         write_nn(model, 3, tmp_path, "nn")
     with pytest.raises(InputError, match=r"format nn or nn\.ascii, got 'pt'"):
         write_nn(model, 0, tmp_path, "pt")
-    radial = replace(model, basis=ChebyshevBasis(("H", "C", "O"), 6.5, 6, None, None))
-    with pytest.raises(InputError, match="angular"):
-        write_nn(radial, 0, tmp_path, "nn")
