@@ -55,15 +55,15 @@ class AdamWConfig(StrictModel):
 class LevenbergMarquardtConfig(StrictModel):
     """Levenberg-Marquardt: few iterations, each a linear least-squares problem in all weights."""
 
-    iterations: PositiveInt = Field(150, description="at most this many linearisations")
+    iterations: PositiveInt = Field(60, description="at most this many linearisations")
     damping: PositiveFloat = Field(1e-3, description="first damping, relative to the largest diagonal of JᵀJ")
     scaling: Literal["identity", "diagonal"] = Field(
         "identity", description="what the damping multiplies: 1, or the diagonal of JᵀJ (Marquardt)"
     )
-    weight_decay: float = Field(1e-8, ge=0, description="quadratic penalty on the weights")
-    trials: PositiveInt = Field(8, description="dampings tried per linearisation before a member stops")
+    weight_decay: float = Field(0.0, ge=0, description="quadratic penalty on the weights")
+    trials: PositiveInt = Field(10, description="dampings tried per linearisation before a member stops")
     patience: PositiveInt = Field(
-        20, description="stop after this many iterations without a better validation error"
+        10, description="stop after this many iterations without a better validation error"
     )
     tolerance: float = Field(
         1e-5, ge=0, description="stop when the training error falls by less than this fraction"
@@ -75,12 +75,12 @@ class LossConfig(StrictModel):
 
     form: Literal["mse", "rmse"] = Field("mse", description="mean squares, or their roots (as ænet-PyTorch)")
     per: Literal["atom", "structure"] = Field(
-        "atom", description="energy error per atom, or of the whole structure"
+        "structure", description="energy error per atom, or of the whole structure"
     )
     alpha: float = Field(0.3, ge=0, le=1, description="α, weight of the forces in direct force training")
     force_fraction: float = Field(1.0, gt=0, le=1, description="share of the forces in direct force training")
     force_selection: Literal["structures", "components"] = Field(
-        "structures", description="draw whole structures, or force components of every structure"
+        "components", description="draw whole structures, or force components of every structure"
     )
     sigma_scale: PositiveFloat | None = Field(
         None,
