@@ -20,6 +20,7 @@ from aenet_gpr_cli.structures import FloatArray
 
 State = dict[str, NDArray]
 Progress = Callable[[int, int, str], None]
+Snapshot = Callable[[], State]
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # the usual constants, and those of ænet-PyTorch
 
@@ -109,6 +110,7 @@ def minimise(
     state: State,
     progress: Progress | None,
     stop: Callable[[], bool] | None,
+    keep: Callable[[Snapshot], None] | None = None,
 ) -> Outcome:
     """Train a committee by AdamW.
 
@@ -126,6 +128,8 @@ def minimise(
         Called after each epoch with (done, total, message).
     stop : callable or None
         Polled between epochs; True ends the run with a state to continue from.
+    keep : callable or None
+        Called after each epoch with a function that returns the state to continue from.
 
     Returns
     -------
@@ -137,6 +141,18 @@ def minimise(
     curves = [list(state["training_loss"]), list(state["validation_loss"])]
     epoch, steps = int(state["epoch"]), int(state["steps"])
     finished = True
+
+    def snapshot() -> State:
+        return {k: v.double().cpu().numpy().copy() for k, v in arrays.items()} | {
+            "best_weights": best.copy(),
+            "best_loss": best_loss.copy(),
+            "wait": wait.copy(),
+            "epoch": np.array(epoch),
+            "steps": np.array(steps),
+            "training_loss": np.array(curves[0]).reshape(epoch, len(best)),
+            "validation_loss": np.array(curves[1]).reshape(epoch, len(best)),
+        }
+
     while epoch < settings.epochs and (wait < settings.patience).any():
         if stop is not None and stop():
             finished = False
@@ -154,19 +170,11 @@ def minimise(
         curves[0].append(np.where(active, loss, np.nan))
         curves[1].append(np.where(active & bool(len(held_out)), check, np.nan))
         epoch += 1
+        if keep is not None:
+            keep(snapshot)
         if progress is not None:
             progress(epoch, settings.epochs, f"loss {loss.mean():.3e}, best {best_loss.mean():.3e}")
-    shape = (epoch, len(best))
-    result: State = {k: v.double().cpu().numpy() for k, v in arrays.items()}
-    result |= {
-        "best_weights": best,
-        "best_loss": best_loss,
-        "wait": wait,
-        "epoch": np.array(epoch),
-        "steps": np.array(steps),
-        "training_loss": np.array(curves[0]).reshape(shape),
-        "validation_loss": np.array(curves[1]).reshape(shape),
-    }
+    result = snapshot()
     return Outcome(best, result["training_loss"], result["validation_loss"], result, finished)
 
 

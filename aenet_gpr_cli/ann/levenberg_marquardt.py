@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann.adamw import Outcome, Progress, State
+from aenet_gpr_cli.ann.adamw import Outcome, Progress, Snapshot, State
 from aenet_gpr_cli.ann.normal_equations import normal_equations
 from aenet_gpr_cli.ann.objective import Objective
 from aenet_gpr_cli.structures import FloatArray
@@ -93,6 +93,7 @@ def minimise(
     state: State,
     progress: Progress | None,
     stop: Callable[[], bool] | None,
+    keep: Callable[[Snapshot], None] | None = None,
 ) -> Outcome:
     """Train a committee by Levenberg-Marquardt.
 
@@ -111,6 +112,8 @@ def minimise(
         Called after each iteration with (done, total, message).
     stop : callable or None
         Polled between iterations; True ends the run with a state to continue from.
+    keep : callable or None
+        Called after each iteration with a function that returns the state to continue from.
 
     Returns
     -------
@@ -133,6 +136,8 @@ def minimise(
                 finished = False
                 break
             _iterate(objective, train, held_out, settings, state, active)
+            if keep is not None:
+                keep(lambda: _snapshot(state))
             if progress is not None:
                 done = int(np.where(_active(state, settings), state["iteration"], settings.iterations).sum())
                 best = state["best_loss"][chunk].mean()
@@ -141,10 +146,15 @@ def minimise(
                 )
         if not finished:
             break
-    longest = int(state["iteration"].max(initial=0))
-    for key in ("training_loss", "validation_loss"):
-        state[key] = state[key][:longest]
+    state = _snapshot(state)
     return Outcome(state["best_weights"], state["training_loss"], state["validation_loss"], state, finished)
+
+
+def _snapshot(state: State) -> State:
+    """Return a copy without the rows of iterations that have not been."""
+    longest = int(state["iteration"].max(initial=0))
+    curves = {key: state[key][:longest].copy() for key in ("training_loss", "validation_loss")}
+    return {key: values.copy() for key, values in state.items()} | curves
 
 
 def _active(state: State, settings: LevenbergMarquardtSettings) -> FloatArray:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from aenet_gpr_cli.ann import adamw, levenberg_marquardt
-from aenet_gpr_cli.ann.adamw import AdamWSettings, Outcome, Progress, State
+from aenet_gpr_cli.ann.adamw import AdamWSettings, Outcome, Progress, Snapshot, State
 from aenet_gpr_cli.ann.committee import initial_weights, to_layers
 from aenet_gpr_cli.ann.dataset import (
     TrainingSet,
@@ -107,6 +107,23 @@ class TrainingResult:
     finished: bool
 
 
+class FailedMembers(NumericalError):
+    """Some members never had a finite loss; the others are trained.
+
+    Attributes
+    ----------
+    members : tuple of int
+        Numbers of those that failed.
+    result : TrainingResult
+        Of all; the weights of the failed ones mean nothing.
+    """
+
+    def __init__(self, members: tuple[int, ...], result: TrainingResult) -> None:
+        numbers = ", ".join(map(str, members))
+        super().__init__(f"training: the loss of member {numbers} was never finite; lower learning_rate")
+        self.members, self.result = members, result
+
+
 def train(
     data: TrainingSet,
     basis: ChebyshevBasis,
@@ -115,6 +132,7 @@ def train(
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
     state: State | None = None,
+    keep: Callable[[Snapshot], None] | None = None,
 ) -> TrainingResult:
     """Train a committee of neural-network potentials.
 
@@ -132,6 +150,8 @@ def train(
         Polled between epochs or iterations; True ends the run early, resumable.
     state : dict of str to ndarray or None
         Of an earlier, stopped run with the same data, settings and seed.
+    keep : callable or None
+        Called between epochs or iterations with a function that returns the present state.
 
     Returns
     -------
@@ -143,8 +163,8 @@ def train(
         If settings contradict each other.
     InputError
         If energies, or wanted forces, are missing, or the basis does not know a species.
-    NumericalError
-        If the loss of a member was never finite.
+    FailedMembers
+        If the loss of a member was never finite; carries the result of all.
     """
     _check(settings, basis)
     for subset in data.subsets:
@@ -153,12 +173,7 @@ def train(
     architecture = Architecture(basis.species, basis.n_features, settings.hidden, settings.activation)
     objective, norm = _objective(data, basis, architecture, settings, inside, outside, seed)
     state = state or _start(settings, initial_weights(architecture, seed, settings.members))
-    outcome = _optimise(objective, settings, inside, outside, seed, state, progress, stop)
-    if outcome.finished and not np.isfinite(outcome.state["best_loss"]).all():
-        failed = np.flatnonzero(~np.isfinite(outcome.state["best_loss"])).tolist()
-        raise NumericalError(
-            f"training: the loss of the members {failed} was never finite; lower learning_rate"
-        )
+    outcome = _optimise(objective, settings, inside, outside, seed, state, progress, stop, keep)
     model = ANNModel(
         basis=basis,
         hidden=settings.hidden,
@@ -170,7 +185,7 @@ def train(
         energy_shift=norm.energy_shift,
         atomic_energies=norm.atomic_energies,
     )
-    return TrainingResult(
+    result = TrainingResult(
         model,
         outcome.training_loss,
         outcome.validation_loss,
@@ -179,6 +194,10 @@ def train(
         outcome.state,
         outcome.finished,
     )
+    failed = np.flatnonzero(~np.isfinite(outcome.state["best_loss"]))
+    if outcome.finished and len(failed):
+        raise FailedMembers(tuple(settings.members[position] for position in failed), result)
+    return result
 
 
 def _check(settings: TrainingSettings, basis: ChebyshevBasis) -> None:
@@ -233,12 +252,15 @@ def _optimise(
     state: State,
     progress: Progress | None,
     stop: Callable[[], bool] | None,
+    keep: Callable[[Snapshot], None] | None,
 ) -> Outcome:
     index, held_out = (torch.as_tensor(i, device=settings.device) for i in (inside, outside))
     if isinstance(settings.optimizer, AdamWSettings):
-        return adamw.minimise(objective, index, held_out, settings.optimizer, seed, state, progress, stop)
+        return adamw.minimise(
+            objective, index, held_out, settings.optimizer, seed, state, progress, stop, keep
+        )
     size = 8 * objective.architecture.n_weights**2
     together = max(1, min(len(settings.members), LM_MATRIX_MEMORY // (4 * size)))
     return levenberg_marquardt.minimise(
-        objective, index, held_out, settings.optimizer, together, state, progress, stop
+        objective, index, held_out, settings.optimizer, together, state, progress, stop, keep
     )
