@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -45,16 +46,26 @@ class Job:
         Resolved configuration, as plain JSON values.
     inputs : dict of str to str
         SHA-256 of each input, by a name that does not depend on the folder.
+    part : tuple of str
+        Names of the parts (members, subsets) that the artefact holds; empty for all of them.
+    whole : tuple of str
+        Names of all parts, where ``part`` is given.
+    neutral : frozenset of str
+        Keys of the configuration that do not change the result.
     """
 
     kind: str
     config: dict[str, Any]
     inputs: dict[str, str]
+    part: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+    neutral: frozenset[str] = frozenset()
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over kind, format version, configuration and inputs."""
-        content = [self.kind, FORMAT_VERSION, self.config, self.inputs]
+        """SHA-256 over kind, format version, configuration (without neutral keys), inputs and part."""
+        config = {key: value for key, value in self.config.items() if key not in self.neutral}
+        content = [self.kind, FORMAT_VERSION, config, self.inputs, *([self.part] if self.part else [])]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -106,7 +117,8 @@ def publish(path: Path, job: Job) -> Iterator[h5py.File]:
     Yields
     ------
     h5py.File
-        Open for writing. Set ``file.attrs["summary"]`` to JSON for a table that is shown again later.
+        Open for writing. Set ``file.attrs["summary"]`` to JSON for a table that is shown again later, and
+        ``file.attrs["wall_time_s"]`` to the seconds of earlier, interrupted runs.
 
     Raises
     ------
@@ -115,26 +127,34 @@ def publish(path: Path, job: Job) -> Iterator[h5py.File]:
         stays as it was.
     """
     started = time.perf_counter()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with lock(path):
-        try:
-            with h5py.File(temporary, "w", libver="v110") as file:
-                _write_provenance(file, job)
-                yield file
-                file.attrs["wall_time_s"] = time.perf_counter() - started
-                file.attrs["peak_rss_bytes"] = peak_memory()
-                file.attrs["complete"] = True
-            _to_disk(temporary, path)
-        except (OSError, RuntimeError) as error:
-            if _is_disk_error(error):
-                raise ResourceError(
-                    f"{path}: cannot write ({error}); free some space or choose another --output. "
-                    "Nothing that was there before has changed"
-                ) from error
-            raise
-        finally:
-            temporary.unlink(missing_ok=True)
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # of a killed process
+            stale.unlink(missing_ok=True)
+        with _whole_or_not(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+            _write_provenance(file, job)
+            yield file
+            earlier = float(file.attrs.get("wall_time_s", 0.0))
+            file.attrs["wall_time_s"] = earlier + time.perf_counter() - started
+            file.attrs["peak_rss_bytes"] = peak_memory()
+            file.attrs["complete"] = True
+
+
+@contextlib.contextmanager
+def _whole_or_not(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside ``path`` that takes its name when the block succeeds."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _to_disk(temporary, path)
+    except (OSError, RuntimeError) as error:
+        if _is_disk_error(error):
+            raise ResourceError(
+                f"{path}: cannot write ({error}); free some space or choose another --output. "
+                "Nothing that was there before has changed"
+            ) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -259,6 +279,9 @@ def _write_provenance(file: h5py.File, job: Job) -> None:
     file.attrs["fingerprint"] = job.fingerprint
     file.attrs["config"] = json.dumps(job.config, sort_keys=True)
     file.attrs["inputs"] = json.dumps(job.inputs, sort_keys=True)
+    if job.part:
+        file.attrs["part"] = json.dumps(job.part)
+        file.attrs["whole"] = json.dumps(job.whole)
     file.attrs["seed"] = int(job.config.get("seed", 0))
     file.attrs["versions"] = json.dumps(versions())
     file.attrs["created"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
