@@ -21,6 +21,7 @@ from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, Pbc
 
 AVERAGES = ("off", "inner", "outer")
+KEEP_BYTES = 2**30  # ∂c/∂R is kept between products up to this size: making it takes longer than using it
 
 
 class Soap(DescriptorProducts):
@@ -125,7 +126,10 @@ class Soap(DescriptorProducts):
         """
         coefficients = np.stack([self.coefficients(r) for r in self._checked(positions)])
         values = np.stack([self._spectrum(c) for c in coefficients])
-        return SoapLinearization(self, positions, values, coefficients)
+        kept = None
+        if len(positions) * self._slope_bytes <= KEEP_BYTES:
+            kept = np.stack([self.slopes(r) for r in positions])
+        return SoapLinearization(self, positions, values, coefficients, kept)
 
     def coefficients(self, positions: FloatArray) -> FloatArray:
         """Return the expansion coefficients c of the density of one structure.
@@ -260,6 +264,10 @@ class Soap(DescriptorProducts):
         mean = np.broadcast_to(coefficients.mean(axis=0), (3 * n, *coefficients.shape[1:]))
         return self._differential(mean, change.reshape(mean.shape) / self.n_local)
 
+    @property
+    def _slope_bytes(self) -> int:
+        return 24 * self.n_local * self.n_atoms * self.parameters.n_max * (self.parameters.l_max + 1) ** 2
+
     def _expand(self, positions: FloatArray, with_slopes: bool) -> tuple[FloatArray, FloatArray]:
         p, n = self.parameters, self.n_local
         size = (p.l_max + 1) ** 2
@@ -321,9 +329,7 @@ class Soap(DescriptorProducts):
 
 @dataclass(frozen=True, slots=True)
 class SoapLinearization:
-    """Power spectra and coefficients; derivatives are made anew for each product.
-
-    Keeping them would take 24 n_local n_atoms n_max (l_max + 1)² bytes per structure and save little.
+    """Power spectra, expansion coefficients, and their slopes where they fit into memory.
 
     Attributes
     ----------
@@ -331,40 +337,47 @@ class SoapLinearization:
     positions : ndarray of shape (n_structures, n_atoms, 3), Å
     values : ndarray of shape (n_structures, n_features)
     coefficients : ndarray of shape (n_structures, n_local, n_species * n_max, (l_max + 1)²)
+    kept : ndarray of shape (n_structures, n_local, n_atoms, 3, n_max, (l_max + 1)²), or None
+        `Soap.slopes`; None where they are made anew for each product.
     """
 
     descriptor: Soap
     positions: FloatArray
     values: FloatArray
     coefficients: FloatArray
+    kept: FloatArray | None
 
     def jacobian(self, index: Index) -> FloatArray:
         """Return J = ∂x/∂R of the structures ``index``, shape (n, n_features, 3 n_atoms)."""
-        soap, positions = self.descriptor, self.positions[index]
-        out = np.empty((len(positions), 3 * soap.n_atoms, soap.n_features))
-        for i, (r, c) in enumerate(zip(positions, self.coefficients[index], strict=True)):
-            out[i] = soap.jacobian_one(c, soap.slopes(r))
+        soap, chosen = self.descriptor, np.arange(len(self.values))[index]
+        out = np.empty((len(chosen), 3 * soap.n_atoms, soap.n_features))
+        for row, i in enumerate(chosen):
+            out[row] = soap.jacobian_one(self.coefficients[i], self._slopes(i))
         return out.transpose(0, 2, 1)
 
     def jvp(self, tangents: FloatArray) -> FloatArray:
         """Return J t for ``tangents`` (n, n_atoms, 3), shape (n, n_features)."""
-        soap, out = self.descriptor, np.empty(self.values.shape)
-        for i, (r, c, t) in enumerate(zip(self.positions, self.coefficients, tangents, strict=True)):
-            out[i] = soap.jvp_one(c, soap.slopes(r), t)
+        out = np.empty(self.values.shape)
+        for i, tangent in enumerate(tangents):
+            out[i] = self.descriptor.jvp_one(self.coefficients[i], self._slopes(i), tangent)
         return out
 
     def vjp(self, cotangents: FloatArray) -> FloatArray:
         """Return Jᵀ w for ``cotangents`` (n, n_features), shape (n, n_atoms, 3)."""
-        soap, out = self.descriptor, np.empty(self.positions.shape)
-        for i, (r, c, w) in enumerate(zip(self.positions, self.coefficients, cotangents, strict=True)):
-            out[i] = soap.vjp_one(c, soap.slopes(r), w)
+        out = np.empty(self.positions.shape)
+        for i, cotangent in enumerate(cotangents):
+            out[i] = self.descriptor.vjp_one(self.coefficients[i], self._slopes(i), cotangent)
         return out
 
     def select(self, index: Index) -> SoapLinearization:
         """Return the same for the structures ``index``."""
+        kept = None if self.kept is None else self.kept[index]
         return SoapLinearization(
-            self.descriptor, self.positions[index], self.values[index], self.coefficients[index]
+            self.descriptor, self.positions[index], self.values[index], self.coefficients[index], kept
         )
+
+    def _slopes(self, i: int) -> FloatArray:
+        return self.descriptor.slopes(self.positions[i]) if self.kept is None else self.kept[i]
 
 
 def _lattice(cell: FloatArray | None, pbc: Pbc, reach: float) -> tuple[FloatArray, FloatArray, FloatArray]:
