@@ -108,7 +108,7 @@ def write_nn(
     Raises
     ------
     InputError
-        If there is no such member or format.
+        If there is no such member or format, or the angular cutoff is larger than the radial one.
 
     Notes
     -----
@@ -121,6 +121,10 @@ def write_nn(
         raise InputError(f"export: expected the format {' or '.join(FORMATS)}, got {file_format!r}")
     if not model.basis.n_angular:
         model = _with_angular_part(model)
+    elif model.basis.cutoff > model.basis.radial_cutoff:
+        raise InputError(
+            "export: expected an angular cutoff within the radial one, as ænet computes nothing else"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     texts: dict[str, str | bytes] = {}
     for symbol in model.basis.species:
@@ -178,6 +182,11 @@ def _check_supported(path: str, file: NetworkFile) -> None:
     codes = [int(code) for code in file.activations]
     if file.basis_type.lower() != "chebyshev" or len(file.parameters) < 4:
         raise InputError(f"{path}: expected a Chebyshev descriptor, got {file.basis_type!r}")
+    if file.parameters[2] > file.parameters[0]:
+        # beyond its radial cutoff ænet takes the type spin of whichever neighbour came before
+        raise InputError(
+            f"{path}: expected an angular cutoff within the radial one, got {file.parameters[:4]}"
+        )
     halves = 1 if len(file.environment) == 1 else 2
     expected = halves * (round(file.parameters[1]) + round(file.parameters[3]) + 2)
     if not len(file.function_kinds) == len(file.mean) == file.n_nodes[0] == expected:

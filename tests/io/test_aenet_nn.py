@@ -200,3 +200,6 @@ def test_what_does_not_exist_is_refused(tmp_path):
         write_nn(model, 3, tmp_path, "nn")
     with pytest.raises(InputError, match=r"format nn or nn\.ascii, got 'pt'"):
         write_nn(model, 0, tmp_path, "pt")
+    far = replace(model, basis=replace(model.basis, angular_cutoff=7.0))
+    with pytest.raises(InputError, match="angular cutoff within the radial one"):
+        write_nn(far, 0, tmp_path, "nn")
