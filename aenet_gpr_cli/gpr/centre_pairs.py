@@ -1,0 +1,286 @@
+"""Covariance of energies and gradients as a mean over all pairs of centres, k = C⁻² Σ_cd k(x_c - x'_d).
+
+The kernel of the authors' package for SOAP about C centres (theirs is the sum: the same with signal_std / C).
+A structure is C points that share one energy weight and one gradient, so with P repeating the rows of a
+structure for its centres K = C⁻² Pᵀ K_points P. Compare the one long vector, k(x - x') with
+|x - x'|² = Σ_c |x_c - x'_c|²: for the squared exponential the *product* of the kernels of equal centres. The
+product is near zero once one centre differs much; the mean still compares the others, unlike centres, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.base import Descriptor, Index, Linearization
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.covariance import expand, n_rows, split_rows, squared_distances, stack_rows
+from aenet_gpr_cli.gpr.kernels import Kernel, KernelValues
+from aenet_gpr_cli.structures import FloatArray
+
+BLOCK = 64  # structures per row block of a matrix-free product
+
+
+@dataclass(frozen=True, slots=True)
+class CentrePairCovariance:
+    """Covariance of a set of structures of C centres each; rows and methods are those of `Covariance`.
+
+    Attributes
+    ----------
+    kernel : Kernel
+        Between two centres; the covariance of a structure with itself is at most 1.
+    points : Linearization
+        Descriptor at the structures: the features of one centre after another.
+    origin : ndarray of shape (n_features,)
+        Of one centre; subtracted from all.
+    n_atoms : int
+    n_centres : int
+        C.
+    """
+
+    kernel: Kernel
+    points: Linearization
+    origin: FloatArray
+    n_atoms: int
+    n_centres: int
+
+    @classmethod
+    def of(
+        cls, kernel: Kernel, descriptor: Descriptor, positions: FloatArray, n_centres: int
+    ) -> CentrePairCovariance:
+        """Return the covariance of the structures at ``positions``.
+
+        Parameters
+        ----------
+        kernel : Kernel
+        descriptor : Descriptor
+            Features of one centre after another.
+        positions : ndarray of shape (n_structures, n_atoms, 3), Å
+        n_centres : int
+
+        Returns
+        -------
+        CentrePairCovariance
+
+        Raises
+        ------
+        InputError
+            If the descriptor does not divide into so many centres.
+        """
+        if n_centres < 1 or descriptor.n_features % n_centres:
+            raise InputError(
+                f"centre pairs: expected features for {n_centres} centres, got {descriptor.n_features}"
+            )
+        points = descriptor.linearize(positions)
+        origin = points.values.reshape(-1, descriptor.n_features // n_centres).mean(axis=0)
+        return cls(kernel, points, origin, positions.shape[1], n_centres)
+
+    @property
+    def x(self) -> FloatArray:
+        """Centred descriptors of all points, shape (n_structures * n_centres, n_features)."""
+        return self.points.values.reshape(-1, len(self.origin)) - self.origin
+
+    @property
+    def n_structures(self) -> int:
+        """Number of structures."""
+        return len(self.points.values)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, n(1+3N)."""
+        return n_rows(self.n_structures, self.n_atoms)
+
+    def select(self, index: Index) -> CentrePairCovariance:
+        """Return the covariance of the structures ``index`` alone, with the same origin.
+
+        Parameters
+        ----------
+        index : slice or ndarray of int
+
+        Returns
+        -------
+        CentrePairCovariance
+        """
+        points = self.points.select(index)
+        return CentrePairCovariance(self.kernel, points, self.origin, self.n_atoms, self.n_centres)
+
+    def noise_variances(self, noise_energy: float, noise_force: float) -> FloatArray:
+        """Return the diagonal of the noise covariance, see `Covariance.noise_variances`.
+
+        Parameters
+        ----------
+        noise_energy : float, dimensionless
+        noise_force : float, 1/Å
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+        """
+        n = self.n_structures
+        return np.concatenate([np.full(n, noise_energy**2), np.full(self.n_rows - n, noise_force**2)])
+
+    def energy_variances(self, values: FloatArray) -> FloatArray:
+        """Return the prior variance of the energy of new structures, for unit signal variance.
+
+        Parameters
+        ----------
+        values : ndarray of shape (m, n_centres * n_features)
+            Descriptors of the structures.
+
+        Returns
+        -------
+        ndarray of shape (m,), between 1 / n_centres and 1
+        """
+        x = values.reshape(len(values), self.n_centres, -1) - self.origin
+        return np.array([self.kernel.value(squared_distances(own, own)).mean() for own in x])
+
+    def dense(self) -> FloatArray:
+        """Return K in full storage with only its lower triangle (of blocks of structures) set.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_rows), C order
+
+        Notes
+        -----
+        9 N² C p operations per pair of structures, besides n_rows² numbers the Jacobians of all centres.
+        """
+        matrix = np.zeros((self.n_rows, self.n_rows))
+        self._fill(matrix, self, lower=True)
+        return matrix
+
+    def columns(self, index: Index) -> FloatArray:
+        """Return the columns of K that belong to the structures ``index``.
+
+        Parameters
+        ----------
+        index : slice or ndarray of int
+
+        Returns
+        -------
+        ndarray of shape (n_rows, m * (1 + 3 * n_atoms))
+        """
+        other = self.select(index)
+        matrix = np.empty((self.n_rows, other.n_rows))
+        self._fill(matrix, other, lower=False)
+        return matrix
+
+    def energy_columns(self, values: FloatArray) -> FloatArray:
+        """Return the covariance of all rows with the energies of new structures, without their Jacobians.
+
+        Parameters
+        ----------
+        values : ndarray of shape (m, n_centres * n_features)
+            Descriptors of the new structures, not centred.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, m)
+        """
+        n, size, own = self.n_structures, self.n_centres, self.x
+        out = np.empty((self.n_rows, len(values)))
+        for column, one in enumerate(values):
+            y = one.reshape(size, -1) - self.origin
+            k, k1, _ = self.kernel(squared_distances(own, y))
+            pull = (k1 @ y - k1.sum(axis=1)[:, None] * own) / size**2
+            out[:n, column] = k.reshape(n, -1).mean(axis=1)
+            out[n:, column] = self.points.vjp(pull.reshape(n, -1)).ravel()
+        return out
+
+    def tables(self, max_bytes: int) -> list[KernelValues] | None:
+        """Return the kernel values of all pairs of centres for many products, see `Covariance.tables`.
+
+        Parameters
+        ----------
+        max_bytes : int
+
+        Returns
+        -------
+        list of (k, k1, k2) per block of structures, or None
+        """
+        if 24 * (self.n_structures * self.n_centres) ** 2 > max_bytes:
+            return None
+        return [self._table(rows) for rows in self._row_blocks()]
+
+    def product(self, vectors: FloatArray, tables: list[KernelValues] | None = None) -> FloatArray:
+        """Return K V without ever forming K.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (n_rows, n_vectors)
+        tables : list or None
+            Kernel values from `tables`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_vectors)
+
+        Notes
+        -----
+        Four products of size nC × nC × p per vector, and one J t and one Jᵀ w per structure.
+        """
+        n, size, x, out = self.n_structures, self.n_centres, self.x, np.empty_like(vectors)
+        for v, vector in enumerate(vectors.T):
+            energies, gradients = split_rows(vector, n)
+            repeated = np.repeat(energies, size)
+            contracted = self.points.jvp(gradients).reshape(x.shape)
+            values, slopes = np.empty(n * size), np.empty_like(x)
+            for number, rows in enumerate(self._row_blocks()):
+                table = self._table(rows) if tables is None else tables[number]
+                values[rows], slopes[rows] = expand(table, x[rows], x, repeated, contracted)
+            gathered = self.points.vjp(slopes.reshape(n, -1))
+            out[:, v] = stack_rows(values.reshape(n, size).sum(axis=1), gathered) / size**2
+        return out
+
+    def _row_blocks(self) -> list[slice]:
+        total, step = self.n_structures * self.n_centres, BLOCK * self.n_centres
+        return [slice(start, min(start + step, total)) for start in range(0, total, step)]
+
+    def _table(self, rows: slice) -> KernelValues:
+        d2 = squared_distances(self.x[rows], self.x)
+        local = np.arange(len(d2))
+        d2[local, local + rows.start] = 0.0  # no rounding on the diagonal
+        return self.kernel(d2)
+
+    def _fill(self, out: FloatArray, other: CentrePairCovariance, lower: bool) -> None:
+        n, m, width, size = self.n_structures, other.n_structures, 3 * self.n_atoms, self.n_centres
+        x, y, scale = self.x.reshape(n, size, -1), other.x, 1.0 / size**2
+        theirs = _by_centre(other.points, slice(None), size)  # (m, C, 3N, p)
+        flat = theirs.reshape(m * size, width, -1)
+        along = np.einsum("dp,dap->da", y, flat, optimize=True)
+        for i in range(n):
+            stop = i + 1 if lower else m
+            until = stop * size
+            own = _by_centre(self.points, slice(i, i + 1), size)[0]
+            d2 = squared_distances(x[i], y)
+            if lower:
+                d2[np.arange(size), i * size + np.arange(size)] = 0.0
+            k, k1, k2 = self.kernel(d2)
+            out[i, :m] = scale * k.reshape(size, m, size).sum(axis=(0, 2))
+            # (x_ic - y_jd)ᵀ J_ic for all j; what the energies of the others have with these gradients
+            left = np.einsum("cp,cap->ca", x[i], own)[:, None] - (own @ y.T).transpose(0, 2, 1)
+            rows = slice(n + i * width, n + (i + 1) * width)
+            pull = (k1[..., None] * left).reshape(size, m, size, width).sum(axis=(0, 2))
+            out[rows, :m] = -scale * pull.T
+            # (x_ic - y_jd)ᵀ J_jd
+            right = (flat[:until].reshape(until * width, -1) @ x[i].T).T.reshape(size, until, width)
+            right -= along[:until]
+            if not lower:
+                out[i, m:] = (
+                    scale * (k1[..., None] * right).reshape(size, m, size, width).sum(axis=(0, 2)).ravel()
+                )
+            right *= k2[:, :until, None]
+            for j in range(stop):
+                part = slice(j * size, (j + 1) * size)
+                mixed = (k1[:, part] @ theirs[j].reshape(size, -1)).reshape(size, width, -1)
+                block = np.tensordot(own, mixed, ([0, 2], [0, 2]))
+                block -= np.tensordot(left[:, part], right[:, part], ([0, 1], [0, 1]))
+                out[rows, m + j * width : m + (j + 1) * width] = scale * block
+
+
+def _by_centre(points: Linearization, index: slice, n_centres: int) -> FloatArray:
+    """Jacobians per centre, shape (n, n_centres, 3 n_atoms, n_features)."""
+    transposed = points.jacobian(index).transpose(0, 2, 1)
+    n, width, _ = transposed.shape
+    return np.ascontiguousarray(transposed.reshape(n, width, n_centres, -1).transpose(0, 2, 1, 3))
