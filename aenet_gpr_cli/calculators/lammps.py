@@ -129,6 +129,7 @@ class LammpsSimulation:
                 raise InputError(f"LAMMPS: {text}: {error}") from error
         if self._error is not None:
             failed, self._error = self._error, None
+            self.lammps.command("timer timeout off")  # or the next run would stop at once, too
             raise failed
 
     def run(self, steps: int) -> None:

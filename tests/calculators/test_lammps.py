@@ -105,8 +105,11 @@ class TestWithLammps:
 
     def test_what_goes_wrong_inside_is_raised(self, committee, dimer):
         def observe(step, result):
-            if step == 3:
+            if step == 3 and not seen:
+                seen.append(step)
                 raise ValueError("enough")
+
+        seen = []
 
         with LammpsSimulation(dimer, CommitteeEvaluator(committee), observe) as md:
             with pytest.raises(InputError, match="no_such_command"):
@@ -114,6 +117,10 @@ class TestWithLammps:
             md.command("fix integrate all nve")
             with pytest.raises(ValueError, match="enough"):
                 md.run(10)
+            stopped = md.lammps.extract_global("ntimestep")
+            assert stopped < 10
+            md.run(10)
+            assert md.lammps.extract_global("ntimestep") == stopped + 10
 
     def test_an_unknown_element_is_refused(self, committee):
         with pytest.raises(InputError, match=r"\['He'\]"):
