@@ -258,30 +258,44 @@ def raw_features(basis: ChebyshevBasis, data: TrainingSet, block_size: int) -> l
     return [features(basis, subset, block_size) for subset in data.subsets]
 
 
+@dataclass(frozen=True, slots=True)
+class FeatureStatistics:
+    """Mean, standard deviation and range of the features per species, over all atoms of a training set.
+
+    Each maps a species to an ndarray of shape (n_features,), dimensionless; zeros for a species without atoms.
+    """
+
+    mean: dict[str, FloatArray]
+    std: dict[str, FloatArray]
+    lowest: dict[str, FloatArray]
+    highest: dict[str, FloatArray]
+
+
 def feature_statistics(
     raw: Sequence[FloatArray], data: TrainingSet, species: Sequence[str]
-) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Return mean and standard deviation of the features per species, over all atoms of the set.
+) -> FeatureStatistics:
+    """Return the statistics of the features.
 
     Parameters
     ----------
     raw : sequence of ndarray of shape (n_structures, n_atoms, n_features)
     data : TrainingSet
     species : sequence of str
-        A species without atoms gets mean 0 and standard deviation 0.
 
     Returns
     -------
-    tuple of dict of str to ndarray of shape (n_features,)
+    FeatureStatistics
     """
-    mean, std = {}, {}
+    result = FeatureStatistics({}, {}, {}, {})
     width = raw[0].shape[-1]
     for symbol in species:
         parts = [x[:, _sites(s, symbol)].reshape(-1, width) for x, s in zip(raw, data.subsets, strict=True)]
         atoms = np.concatenate(parts)
-        mean[symbol] = atoms.mean(0) if len(atoms) else np.zeros(width)
-        std[symbol] = atoms.std(0) if len(atoms) else np.zeros(width)
-    return mean, std
+        if not len(atoms):
+            atoms = np.zeros((1, width))
+        result.mean[symbol], result.std[symbol] = atoms.mean(0), atoms.std(0)
+        result.lowest[symbol], result.highest[symbol] = atoms.min(0), atoms.max(0)
+    return result
 
 
 def tensor_data(

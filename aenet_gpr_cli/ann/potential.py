@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -39,6 +39,9 @@ class ANNModel:
     energy_scale : float, eV
     energy_shift : float, eV per atom
     atomic_energies : mapping of str to float, eV
+    feature_min, feature_max : mapping of str to ndarray of shape (n_features,), dimensionless
+        Per species, the range of the descriptors (not scaled) in training; see `extrapolation`. Without limits
+        where it is not known, and empty, 0 to 0, for a species without atoms.
     """
 
     basis: ChebyshevBasis
@@ -50,6 +53,14 @@ class ANNModel:
     energy_scale: float
     energy_shift: float
     atomic_energies: Mapping[str, float]
+    feature_min: Mapping[str, FloatArray] = field(default_factory=dict)
+    feature_max: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, limit in (("feature_min", -np.inf), ("feature_max", np.inf)):
+            known = getattr(self, name)
+            unlimited = np.full(self.basis.n_features, limit)
+            object.__setattr__(self, name, {s: known.get(s, unlimited) for s in self.basis.species})
 
     @property
     def architecture(self) -> Architecture:
@@ -108,6 +119,8 @@ def join(models: Sequence[ANNModel]) -> ANNModel:
         for ours, theirs in (
             (first.feature_mean, model.feature_mean),
             (first.feature_std, model.feature_std),
+            (first.feature_min, model.feature_min),
+            (first.feature_max, model.feature_max),
         ):
             same = same and all(np.array_equal(ours[s], theirs[s]) for s in first.basis.species)
         if not same:

@@ -16,6 +16,7 @@ from aenet_gpr_cli.ann import adamw, levenberg_marquardt
 from aenet_gpr_cli.ann.adamw import AdamWSettings, Outcome, Progress, Snapshot, State
 from aenet_gpr_cli.ann.committee import initial_weights, to_layers
 from aenet_gpr_cli.ann.dataset import (
+    FeatureStatistics,
     TrainingSet,
     feature_statistics,
     raw_features,
@@ -171,7 +172,7 @@ def train(
         basis.species_index(subset.species)  # before the work, not after it
     inside, outside = validation_split(data.parents, settings.validation_fraction, seed)
     architecture = Architecture(basis.species, basis.n_features, settings.hidden, settings.activation)
-    objective, norm = _objective(data, basis, architecture, settings, inside, outside, seed)
+    objective, norm, found = _objective(data, basis, architecture, settings, inside, outside, seed)
     state = state or _start(settings, initial_weights(architecture, seed, settings.members))
     outcome = _optimise(objective, settings, inside, outside, seed, state, progress, stop, keep)
     model = ANNModel(
@@ -184,6 +185,8 @@ def train(
         energy_scale=norm.energy_scale,
         energy_shift=norm.energy_shift,
         atomic_energies=norm.atomic_energies,
+        feature_min=found.lowest,
+        feature_max=found.highest,
     )
     result = TrainingResult(
         model,
@@ -221,12 +224,12 @@ def _objective(
     inside: IntArray,
     outside: IntArray,
     seed: int,
-) -> tuple[Objective, Normalization]:
+) -> tuple[Objective, Normalization, FeatureStatistics]:
     raw = raw_features(basis, data, settings.block_size)
-    mean, std = feature_statistics(raw, data, basis.species)
+    found = feature_statistics(raw, data, basis.species)
     reference = settings.atomic_energies or atomic_energies(data.subsets, basis.species)
     scale, shift = energy_scaling(data.subsets, reference, settings.energy_scaling)
-    norm = Normalization(mean, std, scale, shift, {s: float(reference[s]) for s in basis.species})
+    norm = Normalization(found.mean, found.std, scale, shift, {s: float(reference[s]) for s in basis.species})
     dtype = torch.float64 if settings.dtype == "float64" else torch.float32
     tensors = tensor_data(data, raw, basis.species, norm, dtype, settings.device)
     loss, forces = LossSettings(settings.loss.form, settings.loss.per, 0.0), None
@@ -234,7 +237,7 @@ def _objective(
         loss = settings.loss
         chosen = select_components(data, np.concatenate([inside, outside]), settings.forces, seed)
         forces = ForceData(data, chosen, basis, norm, settings.forces.jacobian_memory, dtype, settings.device)
-    return Objective(architecture, tensors, forces, loss, settings.block_size), norm
+    return Objective(architecture, tensors, forces, loss, settings.block_size), norm, found
 
 
 def _start(settings: TrainingSettings, weights: FloatArray) -> State:

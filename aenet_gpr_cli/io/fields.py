@@ -49,6 +49,8 @@ FIELDS: dict[str, Field] = {
     # networks
     "feature_mean": Field(units.DIMENSIONLESS, "(feature) mean subtracted from the descriptor"),
     "feature_std": Field(units.DIMENSIONLESS, "(feature) standard deviation dividing the descriptor"),
+    "feature_min": Field(units.DIMENSIONLESS, "(feature) smallest value of the descriptor in training"),
+    "feature_max": Field(units.DIMENSIONLESS, "(feature) largest value of the descriptor in training"),
     "layer": Field(units.DIMENSIONLESS, "(member, output, input + 1) weights; the last column is the bias"),
     # learning curves
     "training_loss": Field(units.DIMENSIONLESS, "(step, member) loss on the training structures"),

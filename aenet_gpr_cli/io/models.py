@@ -15,6 +15,8 @@ from aenet_gpr_cli.gpr.regression import GPModel
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefact import as_attributes, open_artefact, read_optional, read_strings, write_field
 
+_PER_FEATURE = ("feature_mean", "feature_std", "feature_min", "feature_max")
+
 
 def write_gp(group: h5py.Group, surrogate: Surrogate) -> None:
     """Store a Gaussian process.
@@ -86,8 +88,8 @@ def write_ann(group: h5py.Group, model: ANNModel) -> None:
     for symbol in model.basis.species:
         part = group.create_group(f"networks/{symbol}")
         part.attrs["atomic_energy"] = model.atomic_energies[symbol]
-        write_field(part, "feature_mean", model.feature_mean[symbol])
-        write_field(part, "feature_std", model.feature_std[symbol])
+        for name in _PER_FEATURE:
+            write_field(part, name, getattr(model, name)[symbol])
         for number, layer in enumerate(model.weights[symbol]):
             write_field(part.create_group(f"layer_{number}"), "layer", layer)
 
@@ -121,11 +123,10 @@ def read_ann(group: h5py.Group) -> ANNModel:
             s: tuple(part[f"layer_{number}/layer"][()] for number in range(n_layers))
             for s, part in parts.items()
         },
-        feature_mean={s: part["feature_mean"][()] for s, part in parts.items()},
-        feature_std={s: part["feature_std"][()] for s, part in parts.items()},
         energy_scale=float(group.attrs["energy_scale"]),
         energy_shift=float(group.attrs["energy_shift"]),
         atomic_energies={s: float(part.attrs["atomic_energy"]) for s, part in parts.items()},
+        **{name: {s: part[name][()] for s, part in parts.items()} for name in _PER_FEATURE},
     )
 
 

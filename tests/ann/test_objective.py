@@ -15,7 +15,7 @@ from aenet_gpr_cli.ann.normal_equations import normal_equations, weighted_rows
 def build(data, basis, settings):
     architecture = Architecture(basis.species, basis.n_features, settings.hidden, settings.activation)
     indices = np.arange(len(data))
-    objective, _ = training._objective(data, basis, architecture, settings, indices, indices[:0], seed=3)
+    objective, *_ = training._objective(data, basis, architecture, settings, indices, indices[:0], seed=3)
     weights = torch.as_tensor(initial_weights(architecture, 5, settings.members))
     return objective, weights, torch.as_tensor(indices)
 

@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from aenet_gpr_cli.ann.committee import initial_weights, to_layers
 from aenet_gpr_cli.ann.network import Architecture
+from aenet_gpr_cli.ann.extrapolation import beyond_range
 from aenet_gpr_cli.ann.potential import ANNModel, join, predict
 from aenet_gpr_cli.errors import InputError
 
@@ -98,3 +99,10 @@ def test_members_can_be_taken_apart_and_joined(model):
 def test_an_unknown_species_is_an_error(model):
     with pytest.raises(InputError, match="species"):
         predict(model, labelled(("C",), np.zeros((1, 1, 3))), False, 8)
+
+
+def test_a_model_without_a_known_range_never_warns(model):
+    raw = np.random.default_rng(0).normal(size=(5, model.basis.n_features)) * 1e6
+    kinds = np.array([0, 1, 0, 1, 1])
+    beyond = beyond_range(model.basis.species, kinds, raw, model.feature_min, model.feature_max)
+    assert not beyond.any()

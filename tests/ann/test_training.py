@@ -5,10 +5,12 @@ import pytest
 from ann_helpers import molecules
 
 from aenet_gpr_cli.ann.dataset import TrainingSet
+from aenet_gpr_cli.ann.extrapolation import beyond_range
 from aenet_gpr_cli.ann.forces import ForceSettings
 from aenet_gpr_cli.ann.loss import LossSettings
 from aenet_gpr_cli.ann.potential import join, predict
 from aenet_gpr_cli.ann.training import train
+from aenet_gpr_cli.descriptors.chebyshev import features
 from aenet_gpr_cli.errors import ConfigError, InputError
 
 FORCES = ForceSettings(0.5, "components", 2**30)
@@ -108,3 +110,16 @@ def test_wrong_settings_are_errors(data, basis, settings, lm_settings):
     bare = TrainingSet.collect([replace(s, forces=None) for s in data.subsets], [], None)
     with pytest.raises(InputError, match="expected forces"):
         train(bare, basis, replace(settings, forces=FORCES), 1)
+
+
+def test_the_model_knows_the_range_of_the_training_data(data, basis, settings):
+    model = train(data, basis, settings, 1).model
+
+    def beyond(structures):
+        kinds = np.tile(basis.species_index(structures.species), len(structures))
+        raw = features(basis, structures, 8).reshape(len(kinds), -1)
+        return beyond_range(basis.species, kinds, raw, model.feature_min, model.feature_max)
+
+    assert all(not beyond(subset).any() for subset in data.subsets)
+    squeezed = replace(data.subsets[0], positions=0.8 * data.subsets[0].positions)
+    assert (beyond(squeezed) > 0).any()
