@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from ase.data import atomic_numbers
 
 from aenet_gpr_cli.descriptors.base import DescriptorProducts, Index
-from aenet_gpr_cli.descriptors.soap_basis import SoapParameters, make_basis
+from aenet_gpr_cli.descriptors.soap_basis import SoapParameters, make_basis, periodic_images
 from aenet_gpr_cli.descriptors.soap_kernels import expand_density
+from aenet_gpr_cli.descriptors.soap_spectrum import adjoint, differential, local_jacobian
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, Pbc
 
@@ -73,7 +73,7 @@ class Soap(DescriptorProducts):
         self._kinds = np.array([elements.index(symbol) for symbol in species], dtype=np.int64)
         self._basis = make_basis(parameters, len(elements))
         self._n_channels = len(elements) * parameters.n_max
-        self._rows, self._inverse, self._shifts = _lattice(cell, pbc, parameters.reach)
+        self._rows, self._inverse, self._shifts = periodic_images(cell, pbc, parameters.reach)
 
     @property
     def name(self) -> str:
@@ -182,7 +182,7 @@ class Soap(DescriptorProducts):
         change = by_kind.reshape(coefficients.shape)
         if self.average == "inner":
             coefficients, change = coefficients.mean(axis=0)[None], change.mean(axis=0)[None]
-        return self._gather(self._differential(coefficients, change))
+        return self._gather(differential(self._basis, coefficients, change))
 
     def vjp_one(self, coefficients: FloatArray, slopes: FloatArray, cotangent: FloatArray) -> FloatArray:
         """Return Jᵀ w of one structure.
@@ -201,7 +201,7 @@ class Soap(DescriptorProducts):
         if self.average == "outer":
             spectra = np.broadcast_to(spectra / self.n_local, (self.n_local, spectra.shape[1]))
         own = coefficients.mean(axis=0)[None] if self.average == "inner" else coefficients
-        pull = self._adjoint(own, spectra).reshape(len(own), -1, slopes[0, 0, 0].size)
+        pull = adjoint(self._basis, own, spectra).reshape(len(own), -1, slopes[0, 0, 0].size)
         if self.average == "inner":
             pull = np.broadcast_to(pull / self.n_local, (self.n_local, *pull.shape[1:]))
         per_pair = slopes.reshape(*slopes.shape[:3], -1)
@@ -227,31 +227,12 @@ class Soap(DescriptorProducts):
         local = np.empty((*slopes.shape[:3], self._basis.n_features))
         for kind in range(self._n_channels // self.parameters.n_max):
             own = np.flatnonzero(self._kinds == kind)
-            local[:, own] = self._local_jacobian(coefficients, slopes[:, own], kind)
+            local[:, own] = local_jacobian(self._basis, coefficients, slopes[:, own], kind)
         if self.centres is None:  # an atom that is a centre moves against all others
             local[np.arange(self.n_atoms), np.arange(self.n_atoms)] = -local.sum(axis=1)
         if self.average == "outer":
             return local.mean(axis=0).reshape(3 * self.n_atoms, -1)
         return local.transpose(1, 2, 0, 3).reshape(3 * self.n_atoms, -1)
-
-    def _local_jacobian(self, coefficients: FloatArray, slopes: FloatArray, kind: int) -> FloatArray:
-        """∂p/∂R of the atoms of one species, the centres held in place: only their channels change."""
-        basis, n_max = self._basis, self.parameters.n_max
-        out = np.zeros((*slopes.shape[:3], basis.n_features))
-        left, right = (
-            np.flatnonzero(basis.first // n_max == kind),
-            np.flatnonzero(basis.second // n_max == kind),
-        )
-        at_left = basis.first[left] % n_max * self._n_channels + basis.second[left]
-        at_right = basis.second[right] % n_max * self._n_channels + basis.first[right]
-        for degree, scale in enumerate(basis.scales):
-            part = slice(degree**2, (degree + 1) ** 2)
-            flat = slopes[..., part].reshape(len(slopes), -1, part.stop - part.start)
-            half = flat @ (scale * coefficients[..., part]).swapaxes(1, 2)
-            half = half.reshape(*slopes.shape[:3], n_max * self._n_channels)
-            out[..., basis.places[degree, left]] = half[..., at_left]
-            out[..., basis.places[degree, right]] += half[..., at_right]
-        return out
 
     def _inner_jacobian(self, coefficients: FloatArray, slopes: FloatArray) -> FloatArray:
         n, size = self.n_atoms, slopes[0, 0, 0].size
@@ -262,7 +243,7 @@ class Soap(DescriptorProducts):
             for kind in range(change.shape[2]):
                 change[:, :, kind] -= flat[:, self._kinds == kind].sum(axis=1)
         mean = np.broadcast_to(coefficients.mean(axis=0), (3 * n, *coefficients.shape[1:]))
-        return self._differential(mean, change.reshape(mean.shape) / self.n_local)
+        return differential(self._basis, mean, change.reshape(mean.shape) / self.n_local)
 
     @property
     def _slope_bytes(self) -> int:
@@ -293,31 +274,10 @@ class Soap(DescriptorProducts):
     def _spectrum(self, coefficients: FloatArray) -> FloatArray:
         if self.average == "inner":
             coefficients = coefficients.mean(axis=0)[None]
-        return self._gather(0.5 * self._differential(coefficients, coefficients))
+        return self._gather(0.5 * differential(self._basis, coefficients, coefficients))
 
     def _gather(self, spectra: FloatArray) -> FloatArray:
         return spectra.mean(axis=0) if self.average == "outer" else spectra.ravel()
-
-    def _differential(self, coefficients: FloatArray, change: FloatArray) -> FloatArray:
-        """Change of the spectra, shape (n, n_features), with that of the coefficients, (n, channels, lm)."""
-        basis = self._basis
-        out = np.empty((len(coefficients), basis.n_features))
-        for degree, scale in enumerate(basis.scales):
-            part = slice(degree**2, (degree + 1) ** 2)
-            half = change[..., part] @ coefficients[..., part].swapaxes(1, 2)
-            both = half[:, basis.first, basis.second] + half[:, basis.second, basis.first]
-            out[:, basis.places[degree]] = scale * both
-        return out
-
-    def _adjoint(self, coefficients: FloatArray, spectra: FloatArray) -> FloatArray:
-        """Transpose of `_differential`, from (n, n_features) to (n, channels, lm)."""
-        basis, out = self._basis, np.empty_like(coefficients)
-        weights = np.zeros((len(spectra), self._n_channels, self._n_channels))
-        for degree, scale in enumerate(basis.scales):
-            part = slice(degree**2, (degree + 1) ** 2)
-            weights[:, basis.first, basis.second] = scale * spectra[:, basis.places[degree]]
-            out[..., part] = (weights + weights.swapaxes(1, 2)) @ coefficients[..., part]
-        return out
 
     def _checked(self, positions: FloatArray) -> FloatArray:
         if positions.ndim != 3 or positions.shape[1:] != (self.n_atoms, 3):
@@ -378,21 +338,3 @@ class SoapLinearization:
 
     def _slopes(self, i: int) -> FloatArray:
         return self.descriptor.slopes(self.positions[i]) if self.kept is None else self.kept[i]
-
-
-def _lattice(cell: FloatArray | None, pbc: Pbc, reach: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Lattice rows, their pseudo-inverse, and the translations that bring a wrapped atom within reach."""
-    rank = sum(bool(p) for p in pbc)
-    if not rank:
-        return np.zeros((0, 3)), np.zeros((3, 0)), np.zeros((1, 3))
-    rows = np.zeros((0, 3)) if cell is None else np.asarray(cell, float)[np.asarray(pbc, bool)]
-    if len(rows) != rank or np.linalg.matrix_rank(rows) < rank:
-        raise InputError(f"periodic structures: expected {rank} independent lattice vectors, got {cell}")
-    inverse = np.linalg.pinv(rows)
-    # a wrapped vector has fractional coordinates up to 1/2, one within reach up to reach |dual vector|
-    limit = np.floor(reach * np.linalg.norm(inverse, axis=0) + 0.5).astype(int)
-    turns = np.array(list(product(*(range(-m, m + 1) for m in limit))))
-    corners = np.array(list(product((-0.5, 0.5), repeat=rank))) @ rows
-    shifts = turns @ rows
-    near = np.linalg.norm(shifts, axis=1) <= reach + np.linalg.norm(corners, axis=1).max()
-    return np.ascontiguousarray(rows), np.ascontiguousarray(inverse), np.ascontiguousarray(shifts[near])

@@ -1,0 +1,87 @@
+"""From expansion coefficients to SOAP power spectra, p = scale_l Σ_m c_first c_second; change and adjoint.
+
+Linear algebra on arrays of centres only; coefficients and their slopes come from `soap_kernels`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.soap_basis import SoapBasis
+from aenet_gpr_cli.structures import FloatArray
+
+
+def differential(basis: SoapBasis, coefficients: FloatArray, change: FloatArray) -> FloatArray:
+    """Return the change of power spectra with that of the coefficients, dp = scale_l Σ_m (dc c + c dc).
+
+    Parameters
+    ----------
+    basis : SoapBasis
+    coefficients, change : ndarray of shape (n, n_channels, (l_max + 1)²)
+        The spectra themselves are half the change along the coefficients.
+
+    Returns
+    -------
+    ndarray of shape (n, n_features)
+    """
+    out = np.empty((len(coefficients), basis.n_features))
+    for degree, scale in enumerate(basis.scales):
+        part = slice(degree**2, (degree + 1) ** 2)
+        half = change[..., part] @ coefficients[..., part].swapaxes(1, 2)
+        both = half[:, basis.first, basis.second] + half[:, basis.second, basis.first]
+        out[:, basis.places[degree]] = scale * both
+    return out
+
+
+def adjoint(basis: SoapBasis, coefficients: FloatArray, spectra: FloatArray) -> FloatArray:
+    """Return the transpose of `differential`: weights of spectra to weights of coefficients.
+
+    Parameters
+    ----------
+    basis : SoapBasis
+    coefficients : ndarray of shape (n, n_channels, (l_max + 1)²)
+    spectra : ndarray of shape (n, n_features)
+
+    Returns
+    -------
+    ndarray of shape (n, n_channels, (l_max + 1)²)
+    """
+    n_channels, out = coefficients.shape[1], np.empty_like(coefficients)
+    weights = np.zeros((len(spectra), n_channels, n_channels))
+    for degree, scale in enumerate(basis.scales):
+        part = slice(degree**2, (degree + 1) ** 2)
+        weights[:, basis.first, basis.second] = scale * spectra[:, basis.places[degree]]
+        out[..., part] = (weights + weights.swapaxes(1, 2)) @ coefficients[..., part]
+    return out
+
+
+def local_jacobian(basis: SoapBasis, coefficients: FloatArray, slopes: FloatArray, kind: int) -> FloatArray:
+    """Return ∂p/∂R of the atoms of one species, the centres held in place: only their channels change.
+
+    Parameters
+    ----------
+    basis : SoapBasis
+    coefficients : ndarray of shape (n_centres, n_channels, (l_max + 1)²)
+    slopes : ndarray of shape (n_centres, n, 3, n_max, (l_max + 1)²)
+        Of the coefficients of that species with the n atoms.
+    kind : int
+        Number of the species.
+
+    Returns
+    -------
+    ndarray of shape (n_centres, n, 3, n_features)
+    """
+    n_channels, n_max = coefficients.shape[1], slopes.shape[3]
+    out = np.zeros((*slopes.shape[:3], basis.n_features))
+    left = np.flatnonzero(basis.first // n_max == kind)
+    right = np.flatnonzero(basis.second // n_max == kind)
+    at_left = basis.first[left] % n_max * n_channels + basis.second[left]
+    at_right = basis.second[right] % n_max * n_channels + basis.first[right]
+    for degree, scale in enumerate(basis.scales):
+        part = slice(degree**2, (degree + 1) ** 2)
+        flat = slopes[..., part].reshape(len(slopes), -1, part.stop - part.start)
+        half = flat @ (scale * coefficients[..., part]).swapaxes(1, 2)
+        half = half.reshape(*slopes.shape[:3], n_max * n_channels)
+        out[..., basis.places[degree, left]] = half[..., at_left]
+        out[..., basis.places[degree, right]] += half[..., at_right]
+    return out
