@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from aenet_gpr_cli import __version__
-from aenet_gpr_cli.errors import AenetGprError
+from aenet_gpr_cli.errors import AenetGprError, InterruptedRun
 
 # command: (module, one line of help); the module is imported only when the command runs
 COMMANDS = {
@@ -99,7 +99,8 @@ def main() -> None:
 def _say(error: AenetGprError) -> None:
     if os.environ.get("AENET_GPR_DEBUG"):
         traceback.print_exc()
-    print(f"error: {error}", file=sys.stderr)
+    word = "stopped" if isinstance(error, InterruptedRun) else "error"
+    print(f"{word}: {error}", file=sys.stderr)
 
 
 def _say_bug() -> None:

@@ -61,6 +61,23 @@ def stage_options(default_output: str) -> Callable[[Callable[..., Any]], Callabl
     return decorate
 
 
+def resume_options() -> list[Callable[..., Any]]:
+    """Return the options --resume and --restart of long stages.
+
+    Returns
+    -------
+    list of callable
+    """
+    return [
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Go on from the checkpoint (also the default); a damaged one is an error.",
+        ),
+        click.option("--restart", is_flag=True, help="Drop the checkpoint of an unfinished run."),
+    ]
+
+
 def verbosity_options() -> list[Callable[..., Any]]:
     """Return the options -v and -q.
 
@@ -131,16 +148,19 @@ def run_stage(options: dict[str, Any], stage: Callable[..., Any]) -> None:
     Parameters
     ----------
     options : dict
-        Values of the command line: dry_run, force, verbose, quiet.
+        Values of the command line: verbose, quiet, and where the command has them dry_run, force, resume,
+        restart.
     stage : callable
         Called with the `Context`; returns a `Summary`.
     """
     from aenet_gpr_cli.cli.console import ProgressReport, set_up_logging, show
     from aenet_gpr_cli.stages.base import Context
+    from aenet_gpr_cli.stages.signals import stop_on_signals
 
     set_up_logging(-1 if options["quiet"] else int(options["verbose"]))
-    with ProgressReport(options["quiet"]) as progress:
-        summary = stage(Context(progress, dry_run=options["dry_run"], force=options.get("force", False)))
+    given = {key: options.get(key, False) for key in ("dry_run", "force", "resume", "restart")}
+    with stop_on_signals() as stop, ProgressReport(options["quiet"]) as progress:
+        summary = stage(Context(progress, stop=stop, **given))
     show(summary, options["quiet"])
 
 

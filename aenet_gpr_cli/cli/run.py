@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from aenet_gpr_cli.cli.options import EXISTING, gather, verbosity_options
+from aenet_gpr_cli.cli.options import EXISTING, gather, resume_options, verbosity_options
 
 
 @click.command("run")
@@ -28,6 +28,8 @@ from aenet_gpr_cli.cli.options import EXISTING, gather, verbosity_options
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of every stage that has none of its own.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--force", is_flag=True, help="Run every stage, up to date or not.")
+@resume_options()[0]
+@resume_options()[1]
 @verbosity_options()[0]
 @verbosity_options()[1]
 @gather
@@ -40,8 +42,10 @@ def command(workflow: Path, workdir: Path | None, until: str | None, options: di
     from aenet_gpr_cli.cli.console import ProgressReport, set_up_logging, show
     from aenet_gpr_cli.config.load import apply_overrides, build, read_mapping
     from aenet_gpr_cli.config.workflow import WorkflowConfig
+    from aenet_gpr_cli.errors import InterruptedRun
     from aenet_gpr_cli.stages import workflow as stages
-    from aenet_gpr_cli.stages.base import Context
+    from aenet_gpr_cli.stages.base import GO_ON, Context
+    from aenet_gpr_cli.stages.signals import stop_on_signals
 
     data = apply_overrides(read_mapping(workflow), options["overrides"])
     if options["seed"] is not None:
@@ -49,7 +53,11 @@ def command(workflow: Path, workdir: Path | None, until: str | None, options: di
     config = build(WorkflowConfig, data, str(workflow))
     set_up_logging(-1 if options["quiet"] else int(options["verbose"]))
     folder = workdir or Path("runs") / config.name
-    for step in stages.steps(config, workflow.parent, folder, until):
-        with ProgressReport(options["quiet"]) as progress:
-            summary = step(Context(progress, dry_run=options["dry_run"], force=options["force"]))
-        show(summary, options["quiet"])
+    given = {key: options[key] for key in ("dry_run", "force", "resume", "restart")}
+    with stop_on_signals() as stop:
+        for step in stages.steps(config, workflow.parent, folder, until):
+            with ProgressReport(options["quiet"]) as progress:
+                summary = step(Context(progress, stop=stop, **given))
+            show(summary, options["quiet"])
+            if stop():
+                raise InterruptedRun(f"stopped after a stage. {GO_ON}")

@@ -7,13 +7,23 @@ from typing import Any
 
 import click
 
-from aenet_gpr_cli.cli.options import EXISTING, gather, load_stage_config, run_stage, stage_options
+from aenet_gpr_cli.cli.options import (
+    EXISTING,
+    gather,
+    load_stage_config,
+    resume_options,
+    run_stage,
+    stage_options,
+)
 
 
 @click.command("train-ann")
 @click.argument("split", type=EXISTING)
 @click.argument("augmented", type=EXISTING, required=False)
 @stage_options("ann.h5")
+@click.option("--member", type=click.IntRange(min=0), help="Train this member only, counted from 0.")
+@resume_options()[0]
+@resume_options()[1]
 @gather
 def command(split: Path, augmented: Path | None, options: dict[str, Any]) -> None:
     """Train a committee of neural-network potentials.
@@ -24,9 +34,14 @@ def command(split: Path, augmented: Path | None, options: dict[str, Any]) -> Non
     \b
     aenet-gpr train-ann split.h5 augmented.h5 --set mode=gpr -o ann_gpr.h5
     aenet-gpr train-ann split.h5 --set mode=direct -o ann_direct.h5
+    aenet-gpr train-ann split.h5 augmented.h5 -c ann.yaml --member 3 -o ann.member_3.h5   (then: collect)
+
+    Stopped by SIGTERM, SIGUSR1 or Ctrl-C it keeps its state and ends with exit code 75; the same command goes
+    on with it, to the same result.
     """
     from aenet_gpr_cli.config.train_ann import TrainAnnConfig
     from aenet_gpr_cli.stages import train_ann
 
     config, _ = load_stage_config(TrainAnnConfig, "train_ann", options)
-    run_stage(options, lambda context: train_ann.run(config, split, augmented, options["output"], context))
+    output, member = options["output"], options["member"]
+    run_stage(options, lambda context: train_ann.run(config, split, augmented, output, context, member))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,7 @@ class StrictModel(BaseModel):
 
 
 class StageConfig(StrictModel):
-    """Keys that every stage has."""
+    """Keys that every stage has; ``neutral`` ones do not change its result."""
 
+    neutral: ClassVar[frozenset[str]] = frozenset()
     seed: int = Field(0, ge=0, description="seed of all random choices of this stage")

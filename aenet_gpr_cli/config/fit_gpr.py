@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -21,6 +21,7 @@ class SearchConfig(StrictModel):
 class FitGprConfig(StageConfig):
     """Fit a full GP on energies and forces for each subset."""
 
+    neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
     descriptor: Literal["inverse_distance", "cartesian"] = Field(
         "inverse_distance",
         description="global descriptor: inverse distances of all pairs, or Cartesian coordinates",
@@ -49,6 +50,9 @@ class FitGprConfig(StageConfig):
     )
     max_memory_gib: PositiveFloat = Field(16.0, description="memory that a fit may take, in GiB")
     subsets: list[str] | None = Field(None, description="fit only these subsets; default: all")
+    workers: PositiveInt = Field(
+        1, description="subsets fitted at the same time, in processes that share cores and max_memory_gib"
+    )
 
     @field_validator("length_scale", "power")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -91,6 +91,7 @@ class LossConfig(StrictModel):
 class TrainAnnConfig(StageConfig):
     """Train a committee of neural-network potentials in one of four modes."""
 
+    neutral: ClassVar[frozenset[str]] = frozenset({"checkpoint_seconds"})
     mode: Mode = Field(
         "gpr",
         description="energy_only: reference energies; gpr, taylor: augmented energies; direct: forces",
@@ -125,3 +126,6 @@ class TrainAnnConfig(StageConfig):
         description="store the descriptor derivatives of direct force training up to this size, in GiB",
     )
     subsets: list[str] | None = Field(None, description="train on these subsets only; default: all")
+    checkpoint_seconds: float = Field(
+        60.0, ge=0, description="keep the state of the training every so often, to go on after a kill"
+    )

@@ -71,7 +71,8 @@ def run(config: AugmentConfig, split: Path, gpr: Path | None, output: Path, cont
         return planned(KIND, output, [f"{total} copies, δ = {config.displacement} Å, label {config.method}"])
     rows = []
     with publish(output, job) as file:
-        for name, subset in subsets.items():
+        for number, (name, subset) in enumerate(subsets.items()):
+            context.report(number, len(subsets), f"copies of {name}")
             labelled = _label(config, name, subset, models, context)
             write_augmented(file.create_group(f"subsets/{name}"), labelled.copies)
             rows.append(_row(name, subset, labelled))
@@ -98,7 +99,7 @@ def _label(
         surrogate.check(subset, name)
         sigma = surrogate.sigma(config.sigma, config.sigma_n_nearest)
         candidates = label_with_gp(
-            subset, positions, parents, copies, surrogate.energies, sigma, progress=context.progress
+            subset, positions, parents, copies, surrogate.energies, sigma, progress=context.report
         )
     assert subset.energies is not None  # every labelling needs them and has checked
     gates = Gates(config.max_sigma, config.minimum_distance or None, config.energy_window)

@@ -11,16 +11,22 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.errors import InputError, InterruptedRun
 from aenet_gpr_cli.io.artefact import Job, is_current, read_summary, sha256_of
 
 Progress = Callable[[int, int, str], None]
 log = logging.getLogger("aenet_gpr_cli")
 MISSING = "missing:"
+GO_ON = "What was finished before is kept; run the same command again to go on"
 
 
 def no_progress(done: int, total: int, message: str) -> None:
     """Show nothing."""
+
+
+def never() -> bool:
+    """Ask for no stop."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,37 @@ class Context:
         Say what would be done and write nothing.
     force : bool
         Run even if the output is up to date.
+    stop : callable
+        True once the stage has been asked to stop.
+    resume : bool
+        Insist on going on from a checkpoint if there is one; a damaged one is an error. (Without it a good
+        one is used all the same, and a damaged one is dropped.)
+    restart : bool
+        Drop the checkpoint of an unfinished run and start over.
     """
 
     progress: Progress = no_progress
     dry_run: bool = False
     force: bool = False
+    stop: Callable[[], bool] = never
+    resume: bool = False
+    restart: bool = False
+
+    def report(self, done: int, total: int, message: str) -> None:
+        """Show progress between two units of work; end the stage here if it was asked to stop.
+
+        Parameters
+        ----------
+        done, total : int
+        message : str
+
+        Raises
+        ------
+        InterruptedRun
+        """
+        self.progress(done, total, message)
+        if self.stop():
+            raise InterruptedRun(f"stopped during: {message} ({done} of {total}). {GO_ON}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +105,8 @@ def make_job(
     inputs: Mapping[str, Path],
     context: Context,
     hashes: Mapping[str, str] | None = None,
+    part: tuple[str, ...] = (),
+    whole: tuple[str, ...] = (),
 ) -> Job:
     """Return the job of a stage.
 
@@ -88,6 +122,8 @@ def make_job(
         In a dry run an input may be missing: an earlier stage would write it.
     hashes : mapping of str to str, optional
         Hashes of other inputs.
+    part, whole : tuple of str
+        Names of the parts that are asked for, and of all parts; empty for the whole job.
 
     Returns
     -------
@@ -106,7 +142,10 @@ def make_job(
             found[name] = f"{MISSING} {path}"
         else:
             raise InputError(f"{path}: no such file; it is the {name} that {kind} needs")
-    return Job(kind=kind, config=config.model_dump(mode="json"), inputs=found)
+    neutral: frozenset[str] = getattr(config, "neutral", frozenset())
+    if not part or set(part) == set(whole):
+        part = whole = ()
+    return Job(kind, config.model_dump(mode="json"), found, part, whole, neutral)
 
 
 def nothing_to_do(output: Path, job: Job, context: Context) -> Summary | None:

@@ -64,7 +64,7 @@ def run(config: BenchmarkConfig, split: Path, output: Path, context: Context) ->
     table = []
     with publish(output, job) as file:
         for number, point in enumerate(points):
-            context.progress(number, len(points), "measuring")
+            context.report(number, len(points), "measuring")
             table.append({**point, **_measure(point, config, split)})
         write_csv(output.with_suffix(".csv"), table)
         save(figure.plot(table), output.with_suffix(".png"))
@@ -105,7 +105,14 @@ def _measure(point: dict[str, Any], config: BenchmarkConfig, split: Path) -> dic
         "split": str(split),
     }
     command = [sys.executable, "-m", "aenet_gpr_cli.stages.benchmark_point"]
-    result = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command,
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # Ctrl-C in a terminal reaches this process only, which stops after the point
+    )
     if result.returncode:
         last = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
         raise NumericalError(f"benchmark: the point {point} failed: {last}")

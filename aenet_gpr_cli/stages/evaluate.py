@@ -116,7 +116,7 @@ def _evaluate(
     for subset_name, subset in subsets.items():
         sums, energies, forces, sigma = ErrorSums(), [], [], []
         for start, block in _blocks(subset, config.block_size):
-            context.progress(start, len(subset), f"{name} on {subset_name}")
+            context.report(start, len(subset), f"{name} on {subset_name}")
             prediction = predictor(subset_name, block)
             compared = prediction.forces if block.forces is not None else None
             sums = sums + error_sums(block, prediction.energies, compared)

@@ -61,7 +61,7 @@ def run(
     job = make_job(KIND, config, {"model": model}, context, source_hashes(inputs))
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
-    structures = read_sources(inputs, context.progress)
+    structures = read_sources(inputs, context.report)
     if context.dry_run:
         return planned(KIND, output, [f"{len(structures)} structures with {model}"])
     predictor = load(model, config)
@@ -138,7 +138,7 @@ def _predict(
 ) -> Prediction:
     parts = []
     for start in range(0, len(subset), block_size):
-        context.progress(start, len(subset), f"predicting {name}")
+        context.report(start, len(subset), f"predicting {name}")
         parts.append(predictor(subset.select(slice(start, start + block_size))))
     sigma = [part.sigma for part in parts if part.sigma is not None]
     return Prediction(

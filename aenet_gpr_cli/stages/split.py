@@ -77,7 +77,7 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     job = make_job(KIND, _without_folders(config), lists, context, hashes)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
-    structures = read_sources([*train_paths, *test_paths], context.progress)
+    structures = read_sources([*train_paths, *test_paths], context.report)
     require_labels(structures, energies=True, forces=config.require_forces)
     subsets = [
         _prepare(config, name, members, _chosen_names(config, structures, train_paths, test_paths, lists))

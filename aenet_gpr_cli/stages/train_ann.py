@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet_gpr_cli.ann.adamw import AdamWSettings
+from aenet_gpr_cli.ann.adamw import AdamWSettings, State
 from aenet_gpr_cli.ann.dataset import TrainingSet
 from aenet_gpr_cli.ann.forces import ForceSettings
 from aenet_gpr_cli.ann.levenberg_marquardt import LevenbergMarquardtSettings
@@ -19,14 +19,16 @@ from aenet_gpr_cli.ann.training import TrainingResult, TrainingSettings, train
 from aenet_gpr_cli.config.train_ann import NetworkConfig, TrainAnnConfig
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.io.artefact import publish, write_field
-from aenet_gpr_cli.io.models import write_ann
+from aenet_gpr_cli.io.artefact import publish
+from aenet_gpr_cli.io.checkpoint import Checkpoint
 from aenet_gpr_cli.io.structures import choose_subsets, load_augmented, load_split
 from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.members import Committee, Keep, train_members, write_committee
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 KIND = "train-ann"
+TITLE = "Neural-network potential"
 COLUMNS = (
     "potential",
     "mode",
@@ -42,9 +44,14 @@ LABEL_OF_MODE = {"gpr": "gpr", "taylor": "taylor"}
 
 
 def run(
-    config: TrainAnnConfig, split: Path, augmented: Path | None, output: Path, context: Context
+    config: TrainAnnConfig,
+    split: Path,
+    augmented: Path | None,
+    output: Path,
+    context: Context,
+    member: int | None = None,
 ) -> Summary:
-    """Train a committee.
+    """Train a committee, or one member of it.
 
     Parameters
     ----------
@@ -55,6 +62,8 @@ def run(
         Output of `augment`; needed for the modes gpr and taylor.
     output : Path
     context : Context
+    member : int, optional
+        Train this one only, counted from 0, to be collected with the others later.
 
     Returns
     -------
@@ -63,9 +72,14 @@ def run(
     Raises
     ------
     ConfigError
-        If the mode and the augmented structures do not fit together.
+        If the mode and the augmented structures do not fit together, there is no such member, or an
+        unfinished run of another configuration is there.
     InputError
         If a copy descends from a structure that is not in the training set.
+    InterruptedRun
+        If the context asked to stop; the state is in the checkpoint.
+    NumericalError
+        If members fail; the others are in the checkpoint.
     """
     inputs = {"split": split}
     if config.mode in LABEL_OF_MODE:
@@ -78,27 +92,40 @@ def run(
         raise ConfigError(
             f"train-ann: mode {config.mode} takes no augmented structures; use mode gpr or taylor"
         )
-    job = make_job(KIND, config, inputs, context)
+    if member is not None and not 0 <= member < config.n_members:
+        raise ConfigError(
+            f"--member: expected a number from 0 to {config.n_members - 1} (n_members), got {member}"
+        )
+    members = tuple(range(config.n_members)) if member is None else (member,)
+    everyone = tuple(map(str, range(config.n_members)))
+    job = make_job(KIND, config, inputs, context, part=tuple(map(str, members)), whole=everyone)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     references = choose_subsets(load_split(split, "train"), config.subsets, split)
     copies = _copies(config, inputs.get("augmented"), references)
     data = TrainingSet.collect(list(references.values()), list(copies.values()), config.loss.sigma_scale)
     basis = make_basis(config.network, data.species)
-    plan = f"{config.n_members} networks on {len(data)} structures, {basis.n_features} features per atom"
+    plan = f"{len(members)} networks on {len(data)} structures, {basis.n_features} features per atom"
     if context.dry_run:
         return planned(KIND, output, [plan])
-    started = time.perf_counter()
+    checkpoint = Checkpoint(output, job)
+
+    def trainer(members: tuple[int, ...], state: State | None, keep: Keep) -> TrainingResult:
+        settings = training_settings(config, members)
+        return train(data, basis, settings, config.seed, context.progress, context.stop, state, keep)
+
     with publish(output, job) as file:
-        result = train(data, basis, training_settings(config), config.seed, context.progress)
-        write_ann(file.create_group("model"), result.model)
-        file.attrs["mode"] = config.mode
-        history = file.create_group("history")
-        write_field(history, "training_loss", result.training_loss)
-        write_field(history, "validation_loss", result.validation_loss)
-        row = _row(config, output.stem, data, result, time.perf_counter() - started)
-        summary = Summary("Neural-network potential", COLUMNS, [row], [f"wrote {output}"])
+        started = time.perf_counter()
+        checkpoint.prepare(context.resume, context.restart)
+        committee, earlier = train_members(
+            trainer, members, checkpoint, config.checkpoint_seconds, config.mode, context
+        )
+        write_committee(file, committee, config.mode)
+        file.attrs["wall_time_s"] = earlier
+        row = _row(config.mode, output.stem, len(data), committee, earlier + time.perf_counter() - started)
+        summary = Summary(TITLE, COLUMNS, [row], [f"wrote {output}"])
         file.attrs["summary"] = summary.to_json()
+    checkpoint.discard()
     return summary
 
 
@@ -124,12 +151,14 @@ def make_basis(network: NetworkConfig, species: tuple[str, ...]) -> ChebyshevBas
     )
 
 
-def training_settings(config: TrainAnnConfig) -> TrainingSettings:
+def training_settings(config: TrainAnnConfig, members: tuple[int, ...] | None = None) -> TrainingSettings:
     """Translate the configuration into the settings of the training.
 
     Parameters
     ----------
     config : TrainAnnConfig
+    members : tuple of int, optional
+        Which members; without it, all.
 
     Returns
     -------
@@ -147,7 +176,7 @@ def training_settings(config: TrainAnnConfig) -> TrainingSettings:
     return TrainingSettings(
         hidden=tuple(config.network.hidden),
         activation=config.network.activation,
-        members=tuple(range(config.n_members)),
+        members=tuple(range(config.n_members)) if members is None else members,
         optimizer=optimiser,
         loss=LossSettings(loss.form, loss.per, loss.alpha if forces else 0.0),
         forces=forces,
@@ -181,18 +210,16 @@ def _copies(
     return copies
 
 
-def _row(
-    config: TrainAnnConfig, name: str, data: TrainingSet, result: TrainingResult, seconds: float
-) -> list[str]:
-    best_validation = np.nanmin(result.validation_loss, axis=0) if len(result.validation_index) else None
+def _row(mode: str, name: str, n_structures: int, committee: Committee, seconds: float) -> list[str]:
+    validated = np.isfinite(committee.validation_loss).any()
     return [
         name,
-        config.mode,
-        str(result.model.n_members),
-        str(len(data)),
-        str(result.model.architecture.n_weights),
-        str(int(np.isfinite(result.training_loss).sum(0).max())),
-        f"{np.mean(np.nanmin(result.training_loss, axis=0)):.2e}",
-        "–" if best_validation is None else f"{np.mean(best_validation):.2e}",
+        mode,
+        str(committee.model.n_members),
+        str(n_structures),
+        str(committee.model.architecture.n_weights),
+        str(int(np.isfinite(committee.training_loss).sum(0).max())),
+        f"{np.mean(np.nanmin(committee.training_loss, axis=0)):.2e}",
+        f"{np.mean(np.nanmin(committee.validation_loss, axis=0)):.2e}" if validated else "–",
         f"{seconds:.1f}",
     ]

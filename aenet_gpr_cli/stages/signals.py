@@ -1,0 +1,72 @@
+"""Signals that ask a run to stop: noted at once, obeyed between units of work.
+
+SIGTERM and SIGUSR1 are what schedulers send before the time is up, SIGINT is Ctrl-C. The stages poll the
+request (see `base.Context`); a second signal stops at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, name)
+)  # fmt: skip
+
+
+class StopRequest:
+    """Whether a signal has asked this process to stop; calling it tells.
+
+    Attributes
+    ----------
+    name : str or None
+        Name of the signal.
+    """
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+
+    def __call__(self) -> bool:
+        """Return True once a signal has come."""
+        return self.name is not None
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Note a signal; the second one raises KeyboardInterrupt.
+
+        Parameters
+        ----------
+        number : int
+        frame : frame or None
+        """
+        if self.name is not None:
+            raise KeyboardInterrupt
+        self.name = signal.Signals(number).name
+        print(f"{self.name}: stopping after the current step; once more to stop at once", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Turn signals into a request to stop while the block runs; afterwards they act as before.
+
+    Yields
+    ------
+    StopRequest
+
+    Notes
+    -----
+    Outside the main thread, where Python allows no handlers, signals act as always.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, request.receive) for number in SIGNALS}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
