@@ -20,8 +20,8 @@ from aenet_gpr_cli.descriptors.soap_spectrum import adjoint, differential, local
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, Pbc
 
-AVERAGES = ("off", "inner", "outer")
-KEEP_BYTES = 2**30  # ∂c/∂R is kept between products up to this size: making it takes longer than using it
+AVERAGES = ("off", "inner", "outer", "species")
+KEEP_BYTES = 2**28  # ∂c/∂R is kept between products up to this size: making it takes longer than using it
 
 
 class Soap(DescriptorProducts):
@@ -34,7 +34,8 @@ class Soap(DescriptorProducts):
     parameters : SoapParameters
     average : str
         ``off``: the spectra of all centres one after another. ``inner``: the spectrum of the mean
-        coefficients. ``outer``: the mean spectrum.
+        coefficients. ``outer``: the mean spectrum. ``species``: the mean spectrum of the atoms of each
+        species, one after another (centres on atoms only).
     centres : ndarray of shape (n_centres, 3), Å, or None
         Points fixed in space; None puts a centre on every atom, which moves with it.
     cell : ndarray of shape (3, 3), Å, or None
@@ -72,6 +73,7 @@ class Soap(DescriptorProducts):
         elements = sorted(set(species), key=lambda symbol: atomic_numbers[symbol])
         self._kinds = np.array([elements.index(symbol) for symbol in species], dtype=np.int64)
         self._basis = make_basis(parameters, len(elements))
+        self._groups = self._mean_over(len(elements))
         self._n_channels = len(elements) * parameters.n_max
         self._rows, self._inverse, self._shifts = periodic_images(cell, pbc, parameters.reach)
 
@@ -92,8 +94,8 @@ class Soap(DescriptorProducts):
 
     @property
     def n_centres(self) -> int:
-        """Number of spectra in the descriptor: 1 where they are averaged."""
-        return self.n_local if self.average == "off" else 1
+        """Number of spectra in the descriptor: 1 where they are averaged over all centres."""
+        return 1 if self.average == "inner" else len(self._groups)
 
     @property
     def n_features(self) -> int:
@@ -198,9 +200,9 @@ class Soap(DescriptorProducts):
         ndarray of shape (n_atoms, 3)
         """
         spectra = cotangent.reshape(self.n_centres, -1)
-        if self.average == "outer":
-            spectra = np.broadcast_to(spectra / self.n_local, (self.n_local, spectra.shape[1]))
         own = coefficients.mean(axis=0)[None] if self.average == "inner" else coefficients
+        if self.average != "inner":
+            spectra = self._groups.T @ spectra
         pull = adjoint(self._basis, own, spectra).reshape(len(own), -1, slopes[0, 0, 0].size)
         if self.average == "inner":
             pull = np.broadcast_to(pull / self.n_local, (self.n_local, *pull.shape[1:]))
@@ -230,8 +232,8 @@ class Soap(DescriptorProducts):
             local[:, own] = local_jacobian(self._basis, coefficients, slopes[:, own], kind)
         if self.centres is None:  # an atom that is a centre moves against all others
             local[np.arange(self.n_atoms), np.arange(self.n_atoms)] = -local.sum(axis=1)
-        if self.average == "outer":
-            return local.mean(axis=0).reshape(3 * self.n_atoms, -1)
+        if self.average != "off":
+            local = np.tensordot(self._groups, local, (1, 0))
         return local.transpose(1, 2, 0, 3).reshape(3 * self.n_atoms, -1)
 
     def _inner_jacobian(self, coefficients: FloatArray, slopes: FloatArray) -> FloatArray:
@@ -277,7 +279,18 @@ class Soap(DescriptorProducts):
         return self._gather(0.5 * differential(self._basis, coefficients, coefficients))
 
     def _gather(self, spectra: FloatArray) -> FloatArray:
-        return spectra.mean(axis=0) if self.average == "outer" else spectra.ravel()
+        return spectra.ravel() if self.average in ("off", "inner") else (self._groups @ spectra).ravel()
+
+    def _mean_over(self, n_species: int) -> FloatArray:
+        """Weights of the spectra of all centres in each spectrum of the descriptor."""
+        if self.average == "off":
+            return np.eye(self.n_local)
+        if self.average != "species":
+            return np.full((1, self.n_local), 1.0 / self.n_local)
+        if self.centres is not None:
+            raise ConfigError("soap average: species needs centres on atoms, got fixed centres")
+        members = (self._kinds == np.arange(n_species)[:, None]).astype(float)
+        return members / members.sum(axis=1, keepdims=True)
 
     def _checked(self, positions: FloatArray) -> FloatArray:
         if positions.ndim != 3 or positions.shape[1:] != (self.n_atoms, 3):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 
 from aenet_gpr_cli.descriptors.soap import Soap
 from aenet_gpr_cli.errors import NumericalError
@@ -98,7 +99,7 @@ def dscribe_values(soap: Soap, positions: FloatArray) -> FloatArray:
         n_max=p.n_max,
         l_max=p.l_max,
         sigma=p.sigma,
-        average=soap.average,
+        average="off" if soap.average == "species" else soap.average,
         periodic=periodic,
     )
     atoms = Atoms(soap.species, positions, cell=soap.cell, pbc=soap.pbc)
@@ -108,7 +109,11 @@ def dscribe_values(soap: Soap, positions: FloatArray) -> FloatArray:
         centres = centres - turns @ np.asarray(atoms.cell)
         if soap.centres is None:
             atoms.positions = centres
-    return np.asarray(reference.create(atoms, centers=centres.tolist())).ravel()
+    spectra = np.asarray(reference.create(atoms, centers=centres.tolist()))
+    if soap.average == "species":  # not among dscribe's averages
+        kinds = sorted(set(soap.species), key=lambda symbol: atomic_numbers[symbol])
+        spectra = np.stack([spectra[np.array(soap.species) == kind].mean(axis=0) for kind in kinds])
+    return spectra.ravel()
 
 
 def _difference(soap: Soap, positions: FloatArray, tangent: FloatArray, step: float) -> FloatArray:

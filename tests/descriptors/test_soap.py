@@ -18,6 +18,7 @@ CELL = np.array([[4.5, 0.0, 0.0], [1.5, 5.0, 0.0], [-0.8, 1.0, 6.0]])
 POINTS = np.array([[0.3, 0.2, 0.1], [1.0, 2.0, 1.5], [7.0, -3.0, 0.5]])
 PBCS = [(False, False, False), (True, True, True), (True, False, True)]
 FORMS = [(average, centred) for average in ("off", "inner", "outer") for centred in ("atoms", "points")]
+FORMS.append(("species", "atoms"))
 CASES = [(*form, pbc) for form in FORMS for pbc in PBCS]
 
 
@@ -186,7 +187,7 @@ def test_harmonics_are_orthonormal_and_their_gradients_exact() -> None:
 
 
 def test_wrong_settings_are_refused() -> None:
-    with pytest.raises(ConfigError, match="soap average: expected one of off, inner, outer, got 'mean'"):
+    with pytest.raises(ConfigError, match="soap average: expected one of off, inner, outer, species, got"):
         Soap(SPECIES, PARAMETERS, "mean")
     with pytest.raises(ConfigError, match="soap cutoff"):
         SoapParameters(0.5, 3, 3, 0.5)
@@ -200,6 +201,15 @@ def test_wrong_settings_are_refused() -> None:
         Soap(SPECIES, PARAMETERS, "off", np.zeros(3))
     with pytest.raises(InputError, match=r"expected shape \(n, 4, 3\)"):
         make("off", "atoms").values(np.zeros((1, 5, 3)))
+    with pytest.raises(ConfigError, match="species needs centres on atoms"):
+        make("species", "points")
+
+
+def test_mean_over_species_splits_the_mean_over_all_atoms(positions: FloatArray) -> None:
+    apart = make("species", "atoms").values(positions).reshape(2, 3, -1)
+    together = make("outer", "atoms").values(positions)
+    # H twice, C, O
+    np.testing.assert_allclose(np.einsum("k,nkp->np", [0.5, 0.25, 0.25], apart), together, atol=1e-13)
 
 
 @pytest.mark.filterwarnings("ignore:An ill-conditioned matrix")  # scipy finds it, too

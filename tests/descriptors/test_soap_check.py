@@ -18,8 +18,11 @@ def make(average: str, centres: FloatArray | None, periodic: bool) -> Soap:
     return Soap(("O", "H", "C", "H"), SoapParameters(3.0, 3, 2, 0.4), average, centres, CELL, pbc)
 
 
-@pytest.mark.parametrize("average", ["off", "inner", "outer"])
-@pytest.mark.parametrize("centres", [None, np.array([[0.5, 0.5, 0.5], [9.0, -1.0, 0.0]])])
+OUTSIDE = np.array([[0.5, 0.5, 0.5], [9.0, -1.0, 0.0]])
+FORMS = [(average, centres) for average in ("off", "inner", "outer") for centres in (None, OUTSIDE)]
+
+
+@pytest.mark.parametrize(("average", "centres"), [*FORMS, ("species", None)])
 @pytest.mark.parametrize("periodic", [False, True])
 def test_every_form_passes(average: str, centres: FloatArray | None, periodic: bool) -> None:
     result = check_soap(make(average, centres, periodic), POSITIONS, seed=0)
