@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.cartesian import Cartesian
@@ -89,7 +90,7 @@ class Geometry:
         raise InputError(f"descriptor: expected cartesian or inverse_distance, got {self.descriptor!r}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Surrogate:
     """A Gaussian process of one subset, ready to predict.
 
@@ -102,24 +103,10 @@ class Surrogate:
     model: GPModel
     geometry: Geometry
 
-    def check(self, structures: StructureSet, name: str) -> None:
-        """Refuse structures with other atoms or periodicity than the model's.
-
-        Parameters
-        ----------
-        structures : StructureSet
-        name : str
-            Of the subset, for the message.
-
-        Raises
-        ------
-        InputError
-        """
-        if structures.species != self.geometry.species or structures.pbc != self.geometry.pbc:
-            raise InputError(
-                f"subset {name}: the Gaussian process was fitted to other atoms "
-                f"({len(self.geometry.species)} atoms, periodicity {self.geometry.pbc}); fit it to this split"
-            )
+    @cached_property
+    def descriptor(self) -> Descriptor:
+        """Descriptor of the geometry, made once: its tables cost more than a prediction."""
+        return self.geometry.make_descriptor()
 
     def energies(self, positions: FloatArray) -> FloatArray:
         """Return the posterior mean of the energies, without any Jacobian of the new structures.
@@ -132,7 +119,7 @@ class Surrogate:
         -------
         ndarray of shape (n_structures,), eV
         """
-        return predict_energies(self.model, self.geometry.make_descriptor(), positions)
+        return predict_energies(self.model, self.descriptor, positions)
 
     def energies_and_forces(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the posterior mean of energies and forces.
@@ -146,7 +133,7 @@ class Surrogate:
         energies : ndarray of shape (n_structures,), eV
         forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å
         """
-        return predict(self.model, self.geometry.make_descriptor(), positions)
+        return predict(self.model, self.descriptor, positions)
 
     def sigma(self, method: str, n_nearest: int) -> Callable[[FloatArray], FloatArray] | None:
         """Return the function that gives the standard deviation of predicted energies.
@@ -164,7 +151,7 @@ class Surrogate:
         """
         if method == "none":
             return None
-        descriptor = self.geometry.make_descriptor()
+        descriptor = self.descriptor
         if method == "bound":
             return lambda positions: energy_sigma_bound(self.model, descriptor, positions, n_nearest)
         solver = refactorise(self.model, descriptor, MAX_JITTER)

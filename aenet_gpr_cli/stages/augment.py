@@ -12,7 +12,8 @@ from aenet_gpr_cli.augmentation.gates import Gates, apply_gates
 from aenet_gpr_cli.augmentation.surrogate import label_with_gp
 from aenet_gpr_cli.augmentation.taylor import label_with_taylor
 from aenet_gpr_cli.config.augment import AugmentConfig
-from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.gpr.matching import find_surrogate
 from aenet_gpr_cli.gpr.surrogate import Surrogate
 from aenet_gpr_cli.io.artefact import publish
 from aenet_gpr_cli.io.models import load_gps
@@ -93,10 +94,7 @@ def _label(
     if config.method == "taylor":
         candidates = label_with_taylor(subset, positions, parents, copies)
     else:
-        if name not in models:
-            raise InputError(f"subset {name}: expected a Gaussian process, got those of {', '.join(models)}")
-        surrogate = models[name]
-        surrogate.check(subset, name)
+        surrogate = models[find_surrogate(models, subset.structure(0), name)]
         sigma = surrogate.sigma(config.sigma, config.sigma_n_nearest)
         candidates = label_with_gp(
             subset, positions, parents, copies, surrogate.energies, sigma, progress=context.report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from aenet_gpr_cli.io.artefact import publish, write_field
 from aenet_gpr_cli.io.structures import load_split
 from aenet_gpr_cli.io.tables import write_csv, write_json
 from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
-from aenet_gpr_cli.stages.predictors import Predictor, load_predictor
+from aenet_gpr_cli.stages.predictors import Predictor, blocks, join_predictions, load_predictor
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import MEV_PER_EV
 
@@ -85,7 +85,7 @@ def run(
     with publish(output, job) as file:
         results = {}
         for name, path in models.items():
-            predictor = load_predictor(path, config)
+            predictor = load_predictor(path, config.sigma, config.sigma_n_nearest)
             results[name] = _evaluate(
                 name, predictor, subsets, config, file.create_group(f"models/{name}"), context
             )
@@ -112,37 +112,29 @@ def _evaluate(
     group: h5py.Group,
     context: Context,
 ) -> dict[str, Any]:
-    total, by_subset, sigmas = ErrorSums(), {}, []
+    sums, sigmas, by_subset = ErrorSums(), [], {}
     for subset_name, subset in subsets.items():
-        sums, energies, forces, sigma = ErrorSums(), [], [], []
-        for start, block in _blocks(subset, config.block_size):
+        parts = []
+        for start, block in blocks(subset, config.block_size):
             context.report(start, len(subset), f"{name} on {subset_name}")
-            prediction = predictor(subset_name, block)
-            compared = prediction.forces if block.forces is not None else None
-            sums = sums + error_sums(block, prediction.energies, compared)
-            energies.append(prediction.energies)
-            forces.append(prediction.forces)
-            sigma.append(prediction.sigma)
-        part = group.create_group(subset_name)
-        write_field(part, "predicted_energies", np.concatenate(energies, axis=1))
-        write_field(part, "predicted_forces", np.concatenate(forces, axis=1))
-        known = [s for s in sigma if s is not None]
-        if known:
-            write_field(part, "sigma", np.concatenate(known))
-        sigmas += known
-        by_subset[subset_name] = _with_sigma(metrics_from_sums(sums), known)
-        total = total + sums
-    return {"total": _with_sigma(metrics_from_sums(total), sigmas), "subsets": by_subset}
+            parts.append(predictor(block, subset_name))
+        prediction = join_predictions(parts)
+        stored = group.create_group(subset_name)
+        write_field(stored, "predicted_energies", prediction.energies)
+        write_field(stored, "predicted_forces", prediction.forces)
+        if prediction.sigma is not None:
+            write_field(stored, "sigma", prediction.sigma)
+            sigmas.append(prediction.sigma)
+        compared = prediction.forces if subset.forces is not None else None
+        part = error_sums(subset, prediction.energies, compared)
+        by_subset[subset_name] = _with_sigma(metrics_from_sums(part), sigmas[-1:])
+        sums = sums + part
+    return {"total": _with_sigma(metrics_from_sums(sums), sigmas), "subsets": by_subset}
 
 
 def _with_sigma(metrics: dict[str, float | int | None], sigma: Sequence[np.ndarray]) -> dict[str, Any]:
-    """For a Gaussian process the mean of its own σ takes the place of the committee's standard deviation."""
+    """The mean standard deviation of a Gaussian process is that of its own σ."""
     return {**metrics, "energy_msd": float(np.concatenate(sigma).mean())} if sigma else metrics
-
-
-def _blocks(subset: StructureSet, size: int) -> Iterator[tuple[int, StructureSet]]:
-    for start in range(0, len(subset), size):
-        yield start, subset.select(slice(start, start + size))
 
 
 def _write_reference(file: h5py.File, subsets: Mapping[str, StructureSet]) -> None:

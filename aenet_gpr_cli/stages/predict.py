@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.ann.potential import predict
-from aenet_gpr_cli.calculators.committee import choose_members
 from aenet_gpr_cli.config.predict import PredictConfig
-from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.gpr.matching import find_surrogate
-from aenet_gpr_cli.io.artefact import open_artefact, publish, write_field
-from aenet_gpr_cli.io.models import load_ann, load_gps
+from aenet_gpr_cli.io.artefact import publish, write_field
 from aenet_gpr_cli.io.predictions import PredictedStructure, write_extxyz, write_xsf_files
 from aenet_gpr_cli.io.sources import read_sources, source_hashes
 from aenet_gpr_cli.io.structures import write_structures
 from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
-from aenet_gpr_cli.stages.predictors import Prediction
-from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
-from aenet_gpr_cli.subsystems.geometry import unwrap
+from aenet_gpr_cli.stages.predictors import (
+    Prediction,
+    blocks,
+    join_predictions,
+    load_predictor,
+    std_over_members,
+)
+from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.grouping import group
 from aenet_gpr_cli.units import MEV_PER_EV
 
 KIND = "predict"
 COLUMNS = ("structure", "atoms", "E / eV", "σ(E) / meV", "largest ‖F‖ / eV/Å", "E − reference / meV")
 ROWS_SHOWN = 20
-
-Predictor = Callable[[StructureSet], Prediction]
 
 
 def run(
@@ -64,12 +62,16 @@ def run(
     structures = read_sources(inputs, context.report)
     if context.dry_run:
         return planned(KIND, output, [f"{len(structures)} structures with {model}"])
-    predictor = load(model, config)
+    predictor = load_predictor(model, config.sigma, config.sigma_n_nearest, config.members)
     found: dict[str, PredictedStructure] = {}
     with publish(output, job) as file:
         for name, members in group(structures).items():
             subset = StructureSet.from_structures(members)
-            prediction = _predict(predictor, subset, config.block_size, name, context)
+            parts = []
+            for start, block in blocks(subset, config.block_size):
+                context.report(start, len(subset), f"predicting {name}")
+                parts.append(predictor(block, config.subset))
+            prediction = join_predictions(parts)
             _write(file.create_group(f"subsets/{name}"), subset, prediction)
             found |= {item.structure.name: item for item in _each(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
@@ -80,72 +82,6 @@ def run(
         summary = Summary(f"Predictions of {model.name}", COLUMNS, rows, notes)
         file.attrs["summary"] = summary.to_json()
     return summary
-
-
-def load(path: Path, config: PredictConfig) -> Predictor:
-    """Return a model of either kind as a function of structures with the same atoms.
-
-    Parameters
-    ----------
-    path : Path
-    config : PredictConfig
-
-    Returns
-    -------
-    callable
-
-    Raises
-    ------
-    InputError
-        If the file is something else.
-    """
-    with open_artefact(path) as file:
-        kind = str(file.attrs["kind"])
-    if kind == "fit-gpr":
-        return _gp(path, config)
-    if kind == "train-ann":
-        return _committee(path, config)
-    raise InputError(f"{path}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
-
-
-def _gp(path: Path, config: PredictConfig) -> Predictor:
-    surrogates = load_gps(path)
-
-    def predict_block(structures: StructureSet) -> Prediction:
-        surrogate = surrogates[find_surrogate(surrogates, structures.structure(0), config.subset)]
-        # the images of the training structures: a Cartesian descriptor depends on them
-        positions = unwrap(structures, surrogate.geometry.reference).structures.positions
-        energies, forces = surrogate.energies_and_forces(positions)
-        sigma = surrogate.sigma(config.sigma, config.sigma_n_nearest)
-        return Prediction(energies[None], forces[None], sigma(positions) if sigma else None)
-
-    return predict_block
-
-
-def _committee(path: Path, config: PredictConfig) -> Predictor:
-    model = choose_members(load_ann(path), config.members)
-
-    def predict_block(structures: StructureSet) -> Prediction:
-        energies, forces = predict(model, structures, True, len(structures))
-        assert forces is not None  # asked for
-        return Prediction(energies, forces, _std(energies))
-
-    return predict_block
-
-
-def _predict(
-    predictor: Predictor, subset: StructureSet, block_size: int, name: str, context: Context
-) -> Prediction:
-    parts = []
-    for start in range(0, len(subset), block_size):
-        context.report(start, len(subset), f"predicting {name}")
-        parts.append(predictor(subset.select(slice(start, start + block_size))))
-    sigma = [part.sigma for part in parts if part.sigma is not None]
-    return Prediction(
-        energies=np.concatenate([part.energies for part in parts], axis=1),
-        forces=np.concatenate([part.forces for part in parts], axis=1),
-        sigma=np.concatenate(sigma) if sigma else None,
-    )
 
 
 def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> None:
@@ -161,7 +97,7 @@ def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> N
 
 def _each(members: Sequence[Structure], prediction: Prediction) -> Iterator[PredictedStructure]:
     energies, forces = prediction.energies.mean(axis=0), prediction.forces.mean(axis=0)
-    spread = _std(prediction.forces)
+    spread = std_over_members(prediction.forces)
     for i, given in enumerate(members):
         yield PredictedStructure(
             structure=replace(given, energy=float(energies[i]), forces=forces[i]),
@@ -169,11 +105,6 @@ def _each(members: Sequence[Structure], prediction: Prediction) -> Iterator[Pred
             forces_std=None if spread is None else spread[i],
             reference_energy=given.energy,
         )
-
-
-def _std(values: FloatArray) -> FloatArray | None:
-    """Return the standard deviation over the members; a single one has none."""
-    return values.std(axis=0, ddof=1) if len(values) > 1 else None
 
 
 def _write_files(config: PredictConfig, output: Path, predicted: list[PredictedStructure]) -> list[Path]:

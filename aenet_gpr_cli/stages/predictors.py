@@ -1,17 +1,21 @@
-"""Any fitted model as one function: subset name and structures in, energies, forces and σ out."""
+"""Any fitted model as one function: structures with the same atoms in, energies, forces and σ out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from aenet_gpr_cli.ann.potential import predict
-from aenet_gpr_cli.config.evaluate import EvaluateConfig
+from aenet_gpr_cli.calculators.committee import choose_members
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.matching import find_surrogate
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.models import load_ann, load_gps
 from aenet_gpr_cli.structures import FloatArray, StructureSet
+from aenet_gpr_cli.subsystems.geometry import unwrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class Prediction:
     energies : ndarray of shape (n_members, n_structures), eV
     forces : ndarray of shape (n_members, n_structures, n_atoms, 3), eV/Å
     sigma : ndarray of shape (n_structures,), eV, or None
-        Standard deviation of the energies, where the model has its own.
+        Standard deviation of the energies: the GP's own, or that over the members of a committee; a single
+        network has none.
     """
 
     energies: FloatArray
@@ -31,21 +36,27 @@ class Prediction:
     sigma: FloatArray | None
 
 
-Predictor = Callable[[str, StructureSet], Prediction]
+Predictor = Callable[[StructureSet, str | None], Prediction]
 
 
-def load_predictor(path: Path, config: EvaluateConfig) -> Predictor:
+def load_predictor(path: Path, sigma: str, n_nearest: int, members: Sequence[int] | None = None) -> Predictor:
     """Read a model of either kind.
 
     Parameters
     ----------
     path : Path
-        Output of `fit-gpr` or `train-ann`.
-    config : EvaluateConfig
+        Output of `fit-gpr`, `train-ann` or `import`.
+    sigma : str
+        For Gaussian processes: ``bound``, ``exact`` or ``none``.
+    n_nearest : int
+        Training structures behind each bound.
+    members : sequence of int, optional
+        Members of a committee to use; default: all.
 
     Returns
     -------
     callable
+        Takes structures and the name of their subset (None: the process that fits the atoms).
 
     Raises
     ------
@@ -55,33 +66,86 @@ def load_predictor(path: Path, config: EvaluateConfig) -> Predictor:
     with open_artefact(path) as file:
         kind = str(file.attrs["kind"])
     if kind == "fit-gpr":
-        return _gp_predictor(path, config)
+        return _gp(path, sigma, n_nearest)
     if kind == "train-ann":
-        return _ann_predictor(path)
-    raise InputError(f"{path}: expected the output of fit-gpr or train-ann, got that of {kind}")
+        return _committee(path, members)
+    raise InputError(f"{path}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
 
 
-def _gp_predictor(path: Path, config: EvaluateConfig) -> Predictor:
+def std_over_members(values: FloatArray) -> FloatArray | None:
+    """Return the sample standard deviation over the members.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_members, ...)
+
+    Returns
+    -------
+    ndarray of shape (...), or None
+        None for a single member, whose spread is unknown.
+    """
+    return values.std(axis=0, ddof=1) if len(values) > 1 else None
+
+
+def blocks(subset: StructureSet, size: int) -> Iterator[tuple[int, StructureSet]]:
+    """Yield the structures in blocks, each with the number of structures before it.
+
+    Parameters
+    ----------
+    subset : StructureSet
+    size : int
+
+    Yields
+    ------
+    tuple of int and StructureSet
+    """
+    for start in range(0, len(subset), size):
+        yield start, subset.select(slice(start, start + size))
+
+
+def join_predictions(parts: Sequence[Prediction]) -> Prediction:
+    """Put the predictions of blocks together.
+
+    Parameters
+    ----------
+    parts : sequence of Prediction
+
+    Returns
+    -------
+    Prediction
+    """
+    sigma = [part.sigma for part in parts if part.sigma is not None]
+    return Prediction(
+        energies=np.concatenate([part.energies for part in parts], axis=1),
+        forces=np.concatenate([part.forces for part in parts], axis=1),
+        sigma=np.concatenate(sigma) if sigma else None,
+    )
+
+
+def _gp(path: Path, sigma: str, n_nearest: int) -> Predictor:
     surrogates = load_gps(path)
+    deviations: dict[str, Callable[[FloatArray], FloatArray] | None] = {}
 
-    def predict_block(name: str, structures: StructureSet) -> Prediction:
-        if name not in surrogates:
-            raise InputError(f"{path}: no Gaussian process for subset {name}; it has {', '.join(surrogates)}")
+    def predict_block(structures: StructureSet, subset: str | None) -> Prediction:
+        name = find_surrogate(surrogates, structures.structure(0), subset)
         surrogate = surrogates[name]
-        surrogate.check(structures, name)
-        energies, forces = surrogate.energies_and_forces(structures.positions)
-        sigma = surrogate.sigma(config.sigma, config.sigma_n_nearest)
-        return Prediction(energies[None], forces[None], sigma(structures.positions) if sigma else None)
+        if name not in deviations:
+            deviations[name] = surrogate.sigma(sigma, n_nearest)
+        # the images of the training structures: a Cartesian descriptor depends on them
+        positions = unwrap(structures, surrogate.geometry.reference).structures.positions
+        energies, forces = surrogate.energies_and_forces(positions)
+        deviation = deviations[name]
+        return Prediction(energies[None], forces[None], deviation(positions) if deviation else None)
 
     return predict_block
 
 
-def _ann_predictor(path: Path) -> Predictor:
-    model = load_ann(path)
+def _committee(path: Path, members: Sequence[int] | None) -> Predictor:
+    model = choose_members(load_ann(path), members)
 
-    def predict_block(name: str, structures: StructureSet) -> Prediction:
+    def predict_block(structures: StructureSet, subset: str | None) -> Prediction:
         energies, forces = predict(model, structures, True, len(structures))
         assert forces is not None  # asked for
-        return Prediction(energies, forces, None)
+        return Prediction(energies, forces, std_over_members(energies))
 
     return predict_block

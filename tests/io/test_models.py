@@ -51,19 +51,6 @@ def test_a_gaussian_process_survives(tmp_path, structures, descriptor):
     assert read.model.log_marginal_likelihood == model.log_marginal_likelihood
 
 
-def test_a_gaussian_process_refuses_other_atoms(structures):
-    from aenet_gpr_cli.errors import InputError
-
-    geometry = Geometry.of(structures, "cartesian", 1.0)
-    kernel = make_kernel("squared_exponential", 1.0)
-    surrogate = Surrogate(
-        fit(structures, geometry.make_descriptor(), kernel, 1e-3, 1e-3, exact_solver), geometry
-    )
-    other = StructureSet(species=("H", "O", "H", "C"), positions=structures.positions, pbc=structures.pbc)
-    with pytest.raises(InputError, match="fitted to other atoms"):
-        surrogate.check(other, "HOHC")
-
-
 @pytest.mark.parametrize("angular", [(4.0, 3), (4.0, -1)], ids=["angular", "radial only"])
 def test_a_committee_survives(tmp_path, structures, angular):
     basis = ChebyshevBasis(("C", "H", "O"), 5.0, 6, *angular)
