@@ -16,7 +16,7 @@ from ase.data import atomic_numbers
 from aenet_gpr_cli.descriptors.base import DescriptorProducts, Index
 from aenet_gpr_cli.descriptors.soap_basis import SoapParameters, make_basis, periodic_images
 from aenet_gpr_cli.descriptors.soap_kernels import expand_density
-from aenet_gpr_cli.descriptors.soap_spectrum import adjoint, differential, local_jacobian
+from aenet_gpr_cli.descriptors.soap_spectrum import adjoint, differential, local_jacobian, summed_jacobian
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, Pbc
 
@@ -226,15 +226,37 @@ class Soap(DescriptorProducts):
         """
         if self.average == "inner":
             return self._inner_jacobian(coefficients, slopes)
+        if self.average == "off":
+            return self._separate_jacobian(coefficients, slopes)
+        parts = [self._mean_jacobian(coefficients, slopes, weights) for weights in self._groups]
+        return np.stack(parts, axis=1).reshape(3 * self.n_atoms, -1)
+
+    def _separate_jacobian(self, coefficients: FloatArray, slopes: FloatArray) -> FloatArray:
         local = np.empty((*slopes.shape[:3], self._basis.n_features))
         for kind in range(self._n_channels // self.parameters.n_max):
             own = np.flatnonzero(self._kinds == kind)
             local[:, own] = local_jacobian(self._basis, coefficients, slopes[:, own], kind)
         if self.centres is None:  # an atom that is a centre moves against all others
             local[np.arange(self.n_atoms), np.arange(self.n_atoms)] = -local.sum(axis=1)
-        if self.average != "off":
-            local = np.tensordot(self._groups, local, (1, 0))
         return local.transpose(1, 2, 0, 3).reshape(3 * self.n_atoms, -1)
+
+    def _mean_jacobian(self, coefficients: FloatArray, slopes: FloatArray, weights: FloatArray) -> FloatArray:
+        """Jᵀ of the weighted mean of the spectra, shape (3 n_atoms, n_features of one spectrum)."""
+        members = np.flatnonzero(weights)
+        weighted = weights[members, None, None] * coefficients[members]
+        local = slopes if len(members) == len(slopes) else slopes[members]
+        out = np.empty((self.n_atoms, 3, self._basis.n_features))
+        back = np.empty((len(members), 3, self._n_channels // slopes.shape[3], slopes[0, 0, 0].size))
+        for kind in range(back.shape[2]):
+            own = np.flatnonzero(self._kinds == kind)
+            out[own] = summed_jacobian(self._basis, weighted, local[:, own], kind)
+            back[:, :, kind] = local[:, own].sum(axis=1).reshape(*back.shape[:2], -1)
+        if self.centres is None:  # an atom that is a centre moves against all others
+            change = back.reshape(3 * len(members), *coefficients.shape[1:])
+            out[members] -= differential(self._basis, np.repeat(weighted, 3, axis=0), change).reshape(
+                len(members), 3, -1
+            )
+        return out.reshape(3 * self.n_atoms, -1)
 
     def _inner_jacobian(self, coefficients: FloatArray, slopes: FloatArray) -> FloatArray:
         n, size = self.n_atoms, slopes[0, 0, 0].size

@@ -71,17 +71,45 @@ def local_jacobian(basis: SoapBasis, coefficients: FloatArray, slopes: FloatArra
     -------
     ndarray of shape (n_centres, n, 3, n_features)
     """
-    n_channels, n_max = coefficients.shape[1], slopes.shape[3]
     out = np.zeros((*slopes.shape[:3], basis.n_features))
+    for degree in range(basis.n_degrees):
+        part = slice(degree**2, (degree + 1) ** 2)
+        flat = slopes[..., part].reshape(len(slopes), -1, part.stop - part.start)
+        half = flat @ coefficients[..., part].swapaxes(1, 2)
+        _place(basis, degree, kind, half.reshape(*slopes.shape[:4], -1), out)
+    return out
+
+
+def summed_jacobian(basis: SoapBasis, coefficients: FloatArray, slopes: FloatArray, kind: int) -> FloatArray:
+    """Return the sum of `local_jacobian` over the centres, without ever holding the terms.
+
+    Parameters
+    ----------
+    basis, coefficients, slopes, kind
+        See `local_jacobian`; the coefficients may carry a weight for each centre.
+
+    Returns
+    -------
+    ndarray of shape (n, 3, n_features)
+    """
+    n_atoms, n_max = slopes.shape[1], slopes.shape[3]
+    out = np.zeros((n_atoms, 3, basis.n_features))
+    for degree in range(basis.n_degrees):
+        part = slice(degree**2, (degree + 1) ** 2)
+        flat = slopes[..., part].transpose(1, 2, 3, 0, 4).reshape(n_atoms * 3 * n_max, -1)
+        half = flat @ coefficients[..., part].transpose(0, 2, 1).reshape(flat.shape[1], -1)
+        _place(basis, degree, kind, half.reshape(n_atoms, 3, n_max, -1), out)
+    return out
+
+
+def _place(basis: SoapBasis, degree: int, kind: int, half: FloatArray, out: FloatArray) -> None:
+    """Add Σ_m (∂c_n) c_channel, shape (..., n_max, n_channels), to the features that it changes."""
+    n_max, n_channels = half.shape[-2:]
+    half = basis.scales[degree] * half.reshape(*half.shape[:-2], -1)
     left = np.flatnonzero(basis.first // n_max == kind)
     right = np.flatnonzero(basis.second // n_max == kind)
     at_left = basis.first[left] % n_max * n_channels + basis.second[left]
     at_right = basis.second[right] % n_max * n_channels + basis.first[right]
-    for degree, scale in enumerate(basis.scales):
-        part = slice(degree**2, (degree + 1) ** 2)
-        flat = slopes[..., part].reshape(len(slopes), -1, part.stop - part.start)
-        half = flat @ (scale * coefficients[..., part]).swapaxes(1, 2)
-        half = half.reshape(*slopes.shape[:3], n_max * n_channels)
-        out[..., basis.places[degree, left]] = half[..., at_left]
-        out[..., basis.places[degree, right]] += half[..., at_right]
-    return out
+    # the features of one degree and species are written once from each side
+    out[..., basis.places[degree, left]] = half[..., at_left]
+    out[..., basis.places[degree, right]] += half[..., at_right]
