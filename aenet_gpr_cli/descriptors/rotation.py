@@ -18,6 +18,7 @@ from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray
 
 OVERSAMPLING = 2.0  # random directions per feature: the range is found almost surely from one on
+KEEP_BYTES = 2**30  # a dense rotated Jacobian is kept up to this size
 ROUNDING = 1e-7  # a part outside the span below this, relative to the rest, is rounding
 
 
@@ -43,7 +44,8 @@ class Rotation:
 def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: int) -> Rotation:
     """Return the rotation onto the span of the centred descriptors and of the columns of their Jacobians.
 
-    The span is found from J t for random t: E[J t tᵀ Jᵀ] = J Jᵀ.
+    Where there are many more columns than features, random combinations J t of the columns of each structure
+    stand for all of them: E[J t tᵀ Jᵀ] = J Jᵀ.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: 
 
     Notes
     -----
-    2 n_long / n_blocks products J t in all and one eigenproblem of size n_long.
+    One dense Jacobian per structure, one at a time, and one eigenproblem of size n_long.
     """
     n, width = points.values.shape
     if not 0.0 <= tolerance < 1.0:
@@ -79,10 +81,13 @@ def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: 
     origin = points.values.mean(axis=0)
     spread = (points.values - origin).reshape(-1, n_long)
     gram = _normalised(spread.T @ spread)
-    rng, shape = np.random.default_rng(seed), points.vjp(np.zeros((n, width))).shape
-    slopes = np.zeros_like(gram)
-    for _ in range(int(np.ceil(OVERSAMPLING * n_long / (n * n_blocks)))):
-        moves = points.jvp(rng.normal(size=shape)).reshape(-1, n_long)
+    slopes, rng = np.zeros_like(gram), np.random.default_rng(seed)
+    n_directions = int(np.ceil(OVERSAMPLING * n_long / (n * n_blocks)))
+    for i in range(n):
+        columns = points.jacobian(slice(i, i + 1))[0].T
+        if n_directions < len(columns):
+            columns = rng.normal(size=(n_directions, len(columns))) @ columns
+        moves = np.ascontiguousarray(columns).reshape(-1, n_long)
         slopes += moves.T @ moves
     energies, vectors = np.linalg.eigh(gram + _normalised(slopes))
     lost = np.cumsum(np.maximum(energies, 0.0))
@@ -137,8 +142,8 @@ class Rotated(DescriptorProducts):
         """
         return self._rotate(self.descriptor.values(positions))[0]
 
-    def linearize(self, positions: FloatArray) -> Linearization:
-        """Return rotated values and Jacobian products, with the short Jacobian kept.
+    def linearize(self, positions: FloatArray) -> RotatedLinearization:
+        """Return rotated values and Jacobian products.
 
         Parameters
         ----------
@@ -146,19 +151,11 @@ class Rotated(DescriptorProducts):
 
         Returns
         -------
-        Linearization
-
-        Notes
-        -----
-        24 n_atoms n_features bytes per structure.
+        RotatedLinearization
         """
         points = self.descriptor.linearize(positions)
         values, outside = self._rotate(points.values)
-        n = len(values)
-        slopes = np.empty((n, 3 * positions.shape[1], self.n_features))
-        for i in range(n):
-            slopes[i] = self._rotate_slopes(points.jacobian(slice(i, i + 1))[0].T, outside[i])
-        return _Dense(values, slopes)
+        return RotatedLinearization(self.rotation, points, values, outside)
 
     def _rotate(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Rotated values, and the unit vectors along what lies outside, zero where it is rounding."""
@@ -171,33 +168,76 @@ class Rotated(DescriptorProducts):
         outside *= (1.0 / np.where(length > 0.0, length, np.inf))[..., None]
         return np.concatenate([inside, length[..., None]], axis=2).reshape(len(x), -1), outside
 
-    def _rotate_slopes(self, jacobian: FloatArray, outside: FloatArray) -> FloatArray:
-        """Rotated Jᵀ of one structure, shape (3 n_atoms, n_features); ∂|x_out| = J · x_out/|x_out|."""
-        blocks = np.ascontiguousarray(jacobian).reshape(len(jacobian), *self.rotation.origin.shape)
-        along = np.einsum("abp,bp->ab", blocks, outside)
-        return np.concatenate([blocks @ self.rotation.basis, along[..., None]], axis=2).reshape(
-            len(jacobian), -1
-        )
 
+class RotatedLinearization:
+    """Rotated values; products go through the long descriptor until the dense Jacobian has been asked for.
 
-@dataclass(frozen=True, slots=True)
-class _Dense:
-    """Values with the whole Jacobian, transposed: shape (n_structures, 3 n_atoms, n_features)."""
+    A prediction needs one product per structure, which is cheapest through the long descriptor. A fit asks
+    for the Jacobian and then for many products: its short form is kept from then on, if memory allows.
 
-    values: FloatArray
-    slopes: FloatArray
+    Parameters
+    ----------
+    rotation : Rotation
+    points : Linearization
+        Of the long descriptor.
+    values : ndarray of shape (n_structures, n_features)
+        Rotated.
+    outside : ndarray of shape (n_structures, n_blocks, n_long)
+        Unit vectors along what lies outside the span, or zero.
+    """
+
+    def __init__(
+        self, rotation: Rotation, points: Linearization, values: FloatArray, outside: FloatArray
+    ) -> None:
+        self.values = values
+        self._rotation, self._points, self._outside = rotation, points, outside
+        self._slopes: FloatArray | None = None  # (n_structures, 3 n_atoms, n_features)
 
     def jacobian(self, index: Index) -> FloatArray:
-        return self.slopes[index].transpose(0, 2, 1)
+        """Return J = ∂x/∂R of the structures ``index``, shape (n, n_features, 3 n_atoms)."""
+        if self._slopes is None:
+            chosen = np.arange(len(self.values))
+            first = self._short(0)
+            if len(chosen) * first.nbytes > KEEP_BYTES:
+                return np.stack([self._short(int(i)) for i in chosen[index]]).transpose(0, 2, 1)
+            self._slopes = np.empty((len(chosen), *first.shape))
+            for i in range(len(chosen)):
+                self._slopes[i] = first if i == 0 else self._short(i)
+        return self._slopes[index].transpose(0, 2, 1)
 
     def jvp(self, tangents: FloatArray) -> FloatArray:
-        return (tangents.reshape(len(tangents), 1, -1) @ self.slopes)[:, 0]
+        """Return J t for ``tangents`` (n, n_atoms, 3), shape (n, n_features)."""
+        if self._slopes is not None:
+            return (tangents.reshape(len(tangents), 1, -1) @ self._slopes)[:, 0]
+        moves = self._points.jvp(tangents).reshape(self._outside.shape)
+        along = np.einsum("nbp,nbp->nb", moves, self._outside)
+        inside = moves @ self._rotation.basis
+        return np.concatenate([inside, along[..., None]], axis=2).reshape(len(tangents), -1)
 
     def vjp(self, cotangents: FloatArray) -> FloatArray:
-        return (self.slopes @ cotangents[..., None]).reshape(len(cotangents), -1, 3)
+        """Return Jᵀ w for ``cotangents`` (n, n_features), shape (n, n_atoms, 3)."""
+        n = len(cotangents)
+        if self._slopes is not None:
+            return (self._slopes @ cotangents[..., None]).reshape(n, -1, 3)
+        weights = cotangents.reshape(n, self._outside.shape[1], -1)
+        long = weights[..., :-1] @ self._rotation.basis.T + weights[..., -1:] * self._outside
+        return self._points.vjp(long.reshape(n, -1))
 
-    def select(self, index: Index) -> _Dense:
-        return _Dense(self.values[index], self.slopes[index])
+    def select(self, index: Index) -> RotatedLinearization:
+        """Return the same for the structures ``index``."""
+        out = RotatedLinearization(
+            self._rotation, self._points.select(index), self.values[index], self._outside[index]
+        )
+        out._slopes = None if self._slopes is None else self._slopes[index]
+        return out
+
+    def _short(self, i: int) -> FloatArray:
+        """Rotated Jᵀ of one structure, shape (3 n_atoms, n_features); ∂|x_out| = J · x_out/|x_out|."""
+        jacobian = self._points.jacobian(slice(i, i + 1))[0].T
+        blocks = np.ascontiguousarray(jacobian).reshape(len(jacobian), *self._outside.shape[1:])
+        along = np.einsum("abp,bp->ab", blocks, self._outside[i])
+        inside = blocks @ self._rotation.basis
+        return np.concatenate([inside, along[..., None]], axis=2).reshape(len(jacobian), -1)
 
 
 def _normalised(gram: FloatArray) -> FloatArray:
