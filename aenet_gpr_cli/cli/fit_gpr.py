@@ -7,12 +7,22 @@ from typing import Any
 
 import click
 
-from aenet_gpr_cli.cli.options import EXISTING, gather, load_stage_config, run_stage, stage_options
+from aenet_gpr_cli.cli.options import (
+    EXISTING,
+    gather,
+    load_stage_config,
+    resume_options,
+    run_stage,
+    stage_options,
+)
 
 
 @click.command("fit-gpr")
 @click.argument("split", type=EXISTING)
 @stage_options("gpr.h5")
+@click.option("--subset", "subsets", multiple=True, help="Fit this subset only. Repeatable.")
+@resume_options()[0]
+@resume_options()[1]
 @gather
 def command(split: Path, options: dict[str, Any]) -> None:
     """Fit a full Gaussian process to energies and forces of each subset.
@@ -21,9 +31,14 @@ def command(split: Path, options: dict[str, Any]) -> None:
 
     \b
     aenet-gpr fit-gpr split.h5 -o gpr.h5
+    aenet-gpr fit-gpr split.h5 --set workers=4 -o gpr.h5
+    aenet-gpr fit-gpr split.h5 --subset H2O -o gpr.H2O.h5   (then: collect)
+
+    Stopped or failed, it keeps the subsets that are finished; the same command does the others.
     """
     from aenet_gpr_cli.config.fit_gpr import FitGprConfig
     from aenet_gpr_cli.stages import fit_gpr
 
     config, _ = load_stage_config(FitGprConfig, "fit_gpr", options)
-    run_stage(options, lambda context: fit_gpr.run(config, split, options["output"], context))
+    output, only = options["output"], options["subsets"]
+    run_stage(options, lambda context: fit_gpr.run(config, split, output, context, only))

@@ -19,6 +19,7 @@ COMMANDS = {
     "fit-gpr": "Fit a Gaussian process to energies and forces of each subset.",
     "augment": "Displace reference structures and label the copies with energies.",
     "train-ann": "Train a committee of neural-network potentials.",
+    "collect": "Put members or subsets together that were made by jobs of their own.",
     "evaluate": "Compare all models with the test structures.",
     "predict": "Predict energies and forces of any structures.",
     "export": "Write a potential as files of ænet (.nn, .nn.ascii, .stp).",

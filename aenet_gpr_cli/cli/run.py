@@ -60,4 +60,4 @@ def command(workflow: Path, workdir: Path | None, until: str | None, options: di
                 summary = step(Context(progress, stop=stop, **given))
             show(summary, options["quiet"])
             if stop():
-                raise InterruptedRun(f"stopped after a stage. {GO_ON}")
+                raise InterruptedRun(f"between stages. {GO_ON}")

@@ -196,6 +196,7 @@ def describe_differences(
     ours: tuple[Mapping[str, Any], Mapping[str, str]],
     theirs: tuple[Mapping[str, Any], Mapping[str, str]],
     neutral: frozenset[str],
+    where: tuple[str, str] = ("there", "here"),
 ) -> list[str]:
     """Say in what two jobs differ.
 
@@ -204,23 +205,25 @@ def describe_differences(
     ours, theirs : tuples of configuration and input hashes
     neutral : frozenset of str
         Keys that do not matter.
+    where : tuple of two str
+        What to call theirs and ours.
 
     Returns
     -------
     list of str
-        ``key: theirs, here ours``; empty if they are the same.
+        Empty if they are the same.
     """
     (config, inputs), (other_config, other_inputs) = ours, theirs
     new, old = _flat(config), _flat(other_config)
     lines = [
-        f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} here"
+        f"{key}: {old.get(key, 'absent')} {where[0]}, {new.get(key, 'absent')} {where[1]}"
         for key in sorted(new.keys() | old.keys())
         if new.get(key) != old.get(key) and key not in neutral
     ]
     changed = [
         name for name in sorted({**inputs, **other_inputs}) if inputs.get(name) != other_inputs.get(name)
     ]
-    return lines + [f"{name} has changed" for name in changed]
+    return lines + [f"{name}: not the same file" for name in changed]
 
 
 def read_job(file: h5py.File) -> tuple[dict[str, Any], dict[str, str]]:

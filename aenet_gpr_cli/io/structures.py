@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -11,6 +12,7 @@ from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefact import open_artefact, read_optional, read_strings, write_field
 from aenet_gpr_cli.structures import AugmentedSet, Pbc, StructureSet
 
+Subset = TypeVar("Subset")
 PARTS = ("train", "test")
 
 
@@ -118,6 +120,23 @@ def load_split(path: Path, part: str) -> dict[str, StructureSet]:
     return sets
 
 
+def subset_names(path: Path, part: str) -> tuple[str, ...]:
+    """Return the names of the subsets of a split.
+
+    Parameters
+    ----------
+    path : Path
+    part : str
+        ``train`` or ``test``.
+
+    Returns
+    -------
+    tuple of str
+    """
+    with open_artefact(path, "split") as file:
+        return tuple(file[part])
+
+
 def load_augmented(path: Path) -> dict[str, AugmentedSet]:
     """Read the augmented sets of an artefact, by subset.
 
@@ -133,14 +152,12 @@ def load_augmented(path: Path) -> dict[str, AugmentedSet]:
         return {name: read_augmented(group) for name, group in file["subsets"].items()}
 
 
-def choose_subsets(
-    sets: dict[str, StructureSet], names: list[str] | None, source: Path
-) -> dict[str, StructureSet]:
+def choose_subsets(sets: dict[str, Subset], names: list[str] | None, source: Path) -> dict[str, Subset]:
     """Return the subsets that are asked for.
 
     Parameters
     ----------
-    sets : dict of str to StructureSet
+    sets : dict of str to anything
     names : list of str or None
         None for all.
     source : Path
@@ -148,7 +165,7 @@ def choose_subsets(
 
     Returns
     -------
-    dict of str to StructureSet
+    dict of the same, in the order of ``sets``
 
     Raises
     ------
@@ -160,4 +177,4 @@ def choose_subsets(
     unknown = [name for name in names if name not in sets]
     if unknown:
         raise ConfigError(f"subsets: {', '.join(unknown)} not in {source}; it has {', '.join(sets)}")
-    return {name: sets[name] for name in names}
+    return {name: value for name, value in sets.items() if name in names}

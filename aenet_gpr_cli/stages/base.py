@@ -71,7 +71,7 @@ class Context:
         """
         self.progress(done, total, message)
         if self.stop():
-            raise InterruptedRun(f"stopped during: {message} ({done} of {total}). {GO_ON}")
+            raise InterruptedRun(f"{message} ({done} of {total}). {GO_ON}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,45 +1,38 @@
-"""`fit-gpr`: split.h5 → gpr.h5, one Gaussian process on energies and forces per subset."""
+"""`fit-gpr`: split.h5 → gpr.h5, one Gaussian process on energies and forces per subset.
+
+Subsets are fitted one after another or side by side; each finished one is kept beside the output until all
+are there, so that a stopped or failed run is finished by running it again.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
-import numpy as np
 
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
-from aenet_gpr_cli.errors import ResourceError
-from aenet_gpr_cli.gpr.covariance import n_rows
-from aenet_gpr_cli.gpr.hyperparameters import descriptor_by_likelihood, length_scale_by_likelihood
-from aenet_gpr_cli.gpr.kernels import make_kernel
-from aenet_gpr_cli.gpr.regression import fit
+from aenet_gpr_cli.errors import AenetGprError, ResourceError
 from aenet_gpr_cli.gpr.solvers import dense_bytes
-from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate, exact_solver
-from aenet_gpr_cli.io.artefact import publish, write_field
-from aenet_gpr_cli.io.models import write_gp
-from aenet_gpr_cli.io.structures import choose_subsets, load_split
+from aenet_gpr_cli.io.artefact import open_artefact, publish
+from aenet_gpr_cli.io.checkpoint import Checkpoint
+from aenet_gpr_cli.io.structures import choose_subsets, load_split, subset_names
 from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.fit_subset import COLUMNS, FittedSubset, fit_subset
+from aenet_gpr_cli.stages.processes import run_tasks
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 KIND = "fit-gpr"
-MIN_SEARCHED = 10  # structures, below which a likelihood says little
-LARGE_NET_FORCE = 1e-2  # eV/Å: far above what converged calculations leave
-COLUMNS = (
-    "subset",
-    "structures",
-    "rows",
-    "power",
-    "length scale",
-    "signal std / eV",
-    "log likelihood",
-    "solver",
-    "s",
-)
+TITLE = "Gaussian processes"
 
 
-def run(config: FitGprConfig, split: Path, output: Path, context: Context) -> Summary:
+def run(
+    config: FitGprConfig, split: Path, output: Path, context: Context, only: Sequence[str] = ()
+) -> Summary:
     """Fit one Gaussian process per subset.
 
     Parameters
@@ -49,6 +42,8 @@ def run(config: FitGprConfig, split: Path, output: Path, context: Context) -> Su
         Output of `split`.
     output : Path
     context : Context
+    only : sequence of str
+        Fit these of the subsets, to be collected with the others later; empty for all.
 
     Returns
     -------
@@ -57,32 +52,132 @@ def run(config: FitGprConfig, split: Path, output: Path, context: Context) -> Su
     Raises
     ------
     ConfigError
-        If a subset is asked for that the split does not have.
+        If a subset is asked for that the split does not have, or an unfinished run of another configuration
+        is there.
     ResourceError
         If a matrix would not fit into the memory allowed; said before anything is computed.
+    InterruptedRun
+        If the context asked to stop; finished subsets are kept.
     """
-    job = make_job(KIND, config, {"split": split}, context)
+    everyone = tuple(config.subsets or subset_names(split, "train")) if split.is_file() else ()
+    part = tuple(choose_subsets(dict.fromkeys(everyone), list(only) or None, split)) if everyone else ()
+    job = make_job(KIND, config, {"split": split}, context, part=part, whole=everyone)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
-    subsets = choose_subsets(load_split(split, "train"), config.subsets, split)
-    plan = [_forecast(config, name, subset) for name, subset in subsets.items()]
+    subsets = choose_subsets(load_split(split, "train"), list(part), split)
+    workers = _workers(config, subsets)
     if context.dry_run:
-        return planned(KIND, output, plan)
-    for line in plan:
-        log.info(line)
-    rows = []
+        return planned(KIND, output, [_forecast(config, name, subset) for name, subset in subsets.items()])
+    for name, subset in subsets.items():
+        log.info(_forecast(config, name, subset))
+    checkpoint = Checkpoint(output, job)
     with publish(output, job) as file:
-        for number, (name, subset) in enumerate(subsets.items()):
-            context.progress(number, len(subsets), f"fitting {name}")
-            rows.append(_fit_subset(config, name, subset, file.create_group(f"subsets/{name}"), context))
-        summary = Summary("Gaussian processes", COLUMNS, rows, [f"wrote {output}"])
+        checkpoint.prepare(context.resume, context.restart)
+        file.attrs["wall_time_s"] = checkpoint.seconds_of_finished()
+        _fit_missing(config, subsets, workers, checkpoint, context)
+        rows = copy_subsets(list(checkpoint.finished()), list(subsets), file)
+        summary = Summary(TITLE, COLUMNS, rows, [f"wrote {output}"])
         file.attrs["summary"] = summary.to_json()
+    checkpoint.discard()
     return summary
+
+
+def copy_subsets(paths: Sequence[Path], names: Sequence[str], file: h5py.File) -> list[list[str]]:
+    """Copy fitted subsets out of other artefacts.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Outputs of `fit-gpr`, each subset in one of them.
+    names : sequence of str
+        Subsets, in the order wanted.
+    file : h5py.File
+        Written to.
+
+    Returns
+    -------
+    list of list of str
+        Their rows of the table.
+    """
+    target = file.create_group("subsets")
+    rows: dict[str, list[str]] = {}
+    for path in paths:
+        with open_artefact(path, KIND) as source:
+            for name in source["subsets"]:
+                source.copy(source[f"subsets/{name}"], target, name)
+            rows |= {row[0]: row for row in json.loads(source.attrs["summary"])["rows"]}
+    return [rows[name] for name in names]
+
+
+def _fit_missing(
+    config: FitGprConfig,
+    subsets: Mapping[str, StructureSet],
+    workers: int,
+    checkpoint: Checkpoint,
+    context: Context,
+) -> None:
+    """Fit what the checkpoint does not hold, and put it there."""
+    have = {name for part in checkpoint.finished().values() for name in part}
+    if have:
+        log.info("%d of %d subsets are finished already", len(have), len(subsets))
+    tasks = {name: (config, name, subset) for name, subset in subsets.items() if name not in have}
+    earlier, started = checkpoint.seconds_of_finished(), time.perf_counter()
+    failures: dict[str, Exception] = {}
+    with contextlib.closing(run_tasks(fit_subset, tasks, workers, context)) as results:
+        for name, result in results:
+            if isinstance(result, FittedSubset):
+                _keep(checkpoint, name, result, earlier + time.perf_counter() - started)
+            else:
+                failures[name] = result
+    if failures:
+        raise _together(failures, len(subsets), checkpoint.folder)
+
+
+def _keep(checkpoint: Checkpoint, name: str, fitted: FittedSubset, wall_time: float) -> None:
+    with publish(checkpoint.path_of((name,)), checkpoint.job_of((name,))) as file:
+        fitted.write(file.create_group(f"subsets/{name}"))
+        file.attrs["summary"] = Summary(TITLE, COLUMNS, [fitted.row]).to_json()
+        file.attrs["wall_time_s"] = wall_time
+
+
+def _together(failures: Mapping[str, Exception], n_subsets: int, folder: Path) -> Exception:
+    """Return one exception for all failures: a bug as it is, else what the first is, with all messages."""
+    kept = n_subsets - len(failures)
+    note = f". {kept} other subsets are kept in {folder}: run again for the rest" if kept else ""
+    note += " (after a change of the configuration: with --restart)" if kept else ""
+    for name, error in failures.items():
+        if not isinstance(error, AenetGprError | MemoryError):
+            error.add_note(f"subset {name}{note}")
+            return error
+    first = next(iter(failures.values()))
+    text = "; ".join(f"subset {name}: {error}" for name, error in failures.items())
+    return type(first)(text + note)
+
+
+def _gib(subset: StructureSet) -> float:
+    return dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB
+
+
+def _workers(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> int:
+    """Return how many fits run at a time: as many as asked for, if the largest ones fit into the memory."""
+    sizes = sorted((_gib(subset) for subset in subsets.values()), reverse=True)
+    workers = wanted = min(config.workers, len(sizes))
+    while workers > 1 and sum(sizes[:workers]) > config.max_memory_gib:
+        workers -= 1
+    if workers < wanted:
+        log.warning(
+            "%d fits at a time need %.1f GiB, allowed are %g: %d at a time; raise max_memory_gib for more",
+            wanted,
+            sum(sizes[:wanted]),
+            config.max_memory_gib,
+            workers,
+        )
+    return workers
 
 
 def _forecast(config: FitGprConfig, name: str, subset: StructureSet) -> str:
     """Say what memory a fit takes; refuse what does not fit."""
-    gib = dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB
+    gib = _gib(subset)
     if gib > config.max_memory_gib:
         raise ResourceError(
             f"subset {name}: {len(subset)} structures of {subset.n_atoms} atoms need {gib:.1f} GiB for the "
@@ -90,76 +185,3 @@ def _forecast(config: FitGprConfig, name: str, subset: StructureSet) -> str:
             "max_memory_gib"
         )
     return f"{name}: {len(subset)} structures, dense matrix of {gib:.2f} GiB"
-
-
-def _fit_subset(
-    config: FitGprConfig, name: str, subset: StructureSet, group: h5py.Group, context: Context
-) -> list[str]:
-    started = time.perf_counter()
-    geometry, length_scale = _choose(config, name, subset, group, context)
-    kernel = make_kernel(config.kernel, length_scale)
-    noise = config.noise_std_energy, config.noise_std_force
-    model = fit(subset, geometry.make_descriptor(), kernel, *noise, exact_solver)
-    if model.jitter:
-        log.warning("%s: needed a jitter of %.0e signal_std²; look for duplicates", name, model.jitter)
-    if model.net_force_rms > LARGE_NET_FORCE:
-        log.warning(
-            "%s: forces have a net force or torque of %.1e eV/Å per atom, which no invariant model can learn",
-            name,
-            model.net_force_rms,
-        )
-    write_gp(group, Surrogate(model, geometry))
-    likelihood = model.log_marginal_likelihood
-    return [
-        name,
-        str(len(subset)),
-        str(n_rows(len(subset), subset.n_atoms)),
-        f"{geometry.power:g}" if config.descriptor == "inverse_distance" else "–",
-        f"{length_scale:g}",
-        f"{model.signal_std:.3g}",
-        "–" if likelihood is None else f"{likelihood:.1f}",
-        model.solver,
-        f"{time.perf_counter() - started:.1f}",
-    ]
-
-
-def _choose(
-    config: FitGprConfig, name: str, subset: StructureSet, group: h5py.Group, context: Context
-) -> tuple[Geometry, float]:
-    """Return descriptor and length scale, searched where lists are given; the search is stored."""
-    powers, lengths = _as_list(config.power), _as_list(config.length_scale)
-    if config.descriptor != "inverse_distance":
-        powers = powers[:1]
-    geometries = [Geometry.of(subset, config.descriptor, power) for power in powers]
-    if len(powers) == len(lengths) == 1:
-        return geometries[0], lengths[0]
-    max_structures = max(MIN_SEARCHED, config.search.max_rows // n_rows(1, subset.n_atoms))
-    noise = config.noise_std_energy, config.noise_std_force
-    searches = [
-        length_scale_by_likelihood(
-            subset,
-            geometry.make_descriptor(),
-            config.kernel,
-            lengths,
-            *noise,
-            exact_solver,
-            max_structures,
-            config.seed,
-            context.progress,
-        )
-        for geometry in geometries
-    ]
-    best = descriptor_by_likelihood(searches)
-    write_field(group, "length_scale_grid", np.array(lengths))
-    write_field(group, "power_grid", np.array(powers))
-    table = [[point.log_marginal_likelihood for point in search.table] for search in searches]
-    write_field(group, "log_marginal_likelihood_grid", np.array(table, float))  # None becomes NaN
-    if searches[best].at_edge:
-        log.warning(
-            "%s: length scale %g is at the edge of the grid; widen it", name, searches[best].length_scale
-        )
-    return geometries[best], searches[best].length_scale
-
-
-def _as_list(value: float | list[float]) -> list[float]:
-    return value if isinstance(value, list) else [value]

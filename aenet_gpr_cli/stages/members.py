@@ -178,7 +178,7 @@ def train_members(
         raise NumericalError(f"{failure}. The other members are kept in {checkpoint.folder}") from failure
     if not result.finished:
         keeper.save(result.state)
-        raise InterruptedRun(f"stopped after {keeper.wall_time:.0f} s of training. {GO_ON}")
+        raise InterruptedRun(f"after {keeper.wall_time:.0f} s of training. {GO_ON}")
     committee = Committee(missing, result.model, result.training_loss, result.validation_loss)
     return join_committees([*parts, committee]), keeper.earlier
 

@@ -122,7 +122,9 @@ def run(
         )
         write_committee(file, committee, config.mode)
         file.attrs["wall_time_s"] = earlier
-        row = _row(config.mode, output.stem, len(data), committee, earlier + time.perf_counter() - started)
+        row = table_row(
+            config.mode, output.stem, len(data), committee, earlier + time.perf_counter() - started
+        )
         summary = Summary(TITLE, COLUMNS, [row], [f"wrote {output}"])
         file.attrs["summary"] = summary.to_json()
     checkpoint.discard()
@@ -210,7 +212,20 @@ def _copies(
     return copies
 
 
-def _row(mode: str, name: str, n_structures: int, committee: Committee, seconds: float) -> list[str]:
+def table_row(mode: str, name: str, n_structures: int, committee: Committee, seconds: float) -> list[str]:
+    """Return the row of a committee, as in `COLUMNS`.
+
+    Parameters
+    ----------
+    mode, name : str
+    n_structures : int
+    committee : Committee
+    seconds : float
+
+    Returns
+    -------
+    list of str
+    """
     validated = np.isfinite(committee.validation_loss).any()
     return [
         name,

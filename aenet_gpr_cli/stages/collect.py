@@ -1,0 +1,127 @@
+"""`collect`: artefacts of single members or subsets → the one that a job for all would have written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aenet_gpr_cli.config.base import StageConfig
+from aenet_gpr_cli.config.fit_gpr import FitGprConfig
+from aenet_gpr_cli.config.train_ann import TrainAnnConfig
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.artefact import Job, open_artefact, publish
+from aenet_gpr_cli.io.checkpoint import describe_differences, read_job
+from aenet_gpr_cli.stages import fit_gpr, train_ann
+from aenet_gpr_cli.stages.base import Context, Summary, nothing_to_do, planned
+from aenet_gpr_cli.stages.fit_subset import COLUMNS
+from aenet_gpr_cli.stages.members import join_committees, read_committee, write_committee
+
+CONFIGS: dict[str, type[StageConfig]] = {train_ann.KIND: TrainAnnConfig, fit_gpr.KIND: FitGprConfig}
+NOUNS = {train_ann.KIND: "member", fit_gpr.KIND: "subset"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one artefact says about itself."""
+
+    path: Path
+    kind: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    part: tuple[str, ...]
+    whole: tuple[str, ...]
+    wall_time: float
+    row: list[str]
+
+
+def run(paths: Sequence[Path], output: Path, context: Context) -> Summary:
+    """Put parts together that were made by jobs of their own.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Outputs of `train-ann --member`, or of `fit-gpr --subset`; all parts, in any order.
+    output : Path
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If they differ in configuration or inputs, are no parts, or one is missing or there twice.
+    """
+    parts = [_read(path) for path in paths]
+    first = parts[0]
+    neutral = CONFIGS[first.kind].neutral
+    for other in parts[1:]:
+        _check_same(first, other, neutral)
+    _check_complete(parts)
+    job = Job(first.kind, first.config, first.inputs, neutral=neutral)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    if context.dry_run:
+        return planned("collect", output, [f"{len(first.whole)} {NOUNS[first.kind]}s of {first.kind}"])
+    with publish(output, job) as file:
+        file.attrs["wall_time_s"] = sum(part.wall_time for part in parts)
+        if first.kind == fit_gpr.KIND:
+            rows = fit_gpr.copy_subsets(paths, first.whole, file)
+            summary = Summary(fit_gpr.TITLE, COLUMNS, rows, [f"wrote {output}"])
+        else:
+            committee = join_committees([read_committee(path) for path in paths])
+            write_committee(file, committee, str(first.config["mode"]))
+            n_structures = int(first.row[train_ann.COLUMNS.index("structures")])
+            seconds = float(file.attrs["wall_time_s"])
+            row = train_ann.table_row(
+                str(first.config["mode"]), output.stem, n_structures, committee, seconds
+            )
+            summary = Summary(train_ann.TITLE, train_ann.COLUMNS, [row], [f"wrote {output}"])
+        file.attrs["summary"] = summary.to_json()
+    return summary
+
+
+def _read(path: Path) -> _Part:
+    with open_artefact(path) as file:
+        kind = str(file.attrs["kind"])
+        if kind not in CONFIGS:
+            raise InputError(f"{path}: expected the output of train-ann or fit-gpr, got that of {kind}")
+        if "part" not in file.attrs:
+            raise InputError(f"{path}: expected a single {NOUNS[kind]}, got a complete output of {kind}")
+        config, inputs = read_job(file)
+        part, whole = (tuple(json.loads(file.attrs[name])) for name in ("part", "whole"))
+        row = json.loads(file.attrs["summary"])["rows"][0]
+        return _Part(path, kind, config, inputs, part, whole, float(file.attrs["wall_time_s"]), row)
+
+
+def _check_same(first: _Part, other: _Part, neutral: frozenset[str]) -> None:
+    if other.kind != first.kind:
+        raise InputError(f"{first.path} is of {first.kind}, {other.path} of {other.kind}; collect one kind")
+    differences = describe_differences(
+        (other.config, other.inputs),
+        (first.config, first.inputs),
+        neutral,
+        (f"in {first.path.name}", f"in {other.path.name}"),
+    )
+    if differences:
+        raise InputError(
+            "expected parts of one configuration and the same data, got different ones: "
+            + "; ".join(differences)
+        )
+
+
+def _check_complete(parts: Sequence[_Part]) -> None:
+    noun, where = NOUNS[parts[0].kind], dict[str, Path]()
+    for part in parts:
+        for name in part.part:
+            if name in where:
+                raise InputError(f"{noun} {name} is in {where[name]} and in {part.path}; give it once")
+            where[name] = part.path
+    if missing := [name for name in parts[0].whole if name not in where]:
+        raise InputError(
+            f"{noun} {', '.join(missing)} missing: expected all {len(parts[0].whole)}, got {len(where)}"
+        )
