@@ -1,0 +1,193 @@
+"""What a checkpoint refuses, drops and survives; signals as requests; stages that stop between units."""
+
+import logging
+import os
+import signal
+
+import h5py
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, ResourceError
+from aenet_gpr_cli.io.artefact import Job, publish
+from aenet_gpr_cli.io.checkpoint import Checkpoint
+from aenet_gpr_cli.stages.base import Context
+from aenet_gpr_cli.stages.signals import SIGNALS, stop_on_signals
+from aenet_gpr_cli.stages.workflow import steps
+
+from .conftest import CASE, small_workflow
+from .unfinished import left_behind
+
+JOB = Job(
+    "train-ann",
+    {"lr": 1.0, "net": {"hidden": [3]}, "every": 9},
+    {"split": "abc"},
+    neutral=frozenset({"every"}),
+)
+STATE = {"weights": np.arange(3.0), "wait": np.array([1, 2]), "stalled": np.array([True])}
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    kept = Checkpoint(tmp_path / "ann.h5", JOB)
+    kept.save_state(("0", "1"), STATE, 12.5)
+    return kept
+
+
+def changed(checkpoint, **config):
+    job = Job(JOB.kind, JOB.config | config, JOB.inputs, neutral=JOB.neutral)
+    return Checkpoint(checkpoint.output, job)
+
+
+def test_the_state_comes_back_as_it_was(checkpoint):
+    saved = checkpoint.load_state()
+    assert (saved.part, saved.wall_time) == (("0", "1"), 12.5)
+    assert saved.arrays.keys() == STATE.keys()
+    for name, values in STATE.items():
+        assert saved.arrays[name].dtype == values.dtype
+        np.testing.assert_array_equal(saved.arrays[name], values)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_the_same_job_goes_on(checkpoint, resume):
+    checkpoint.prepare(resume=resume, restart=False)
+    changed(checkpoint, every=1).prepare(resume=resume, restart=False)  # a key without effect on the result
+    assert checkpoint.load_state() is not None
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_work_of_another_configuration_is_refused_by_name(checkpoint, resume):
+    other = changed(checkpoint, lr=0.5, net={"hidden": [3, 3]})
+    message = r"lr: 1.0 there, 0.5 here; net.hidden: \[3\] there, \[3, 3\] here.*--restart"
+    with pytest.raises(ConfigError, match=message):
+        other.prepare(resume=resume, restart=False)
+    assert checkpoint.load_state() is not None  # not touched
+
+
+def test_work_on_other_data_is_refused(checkpoint):
+    other = Checkpoint(checkpoint.output, Job(JOB.kind, JOB.config, {"split": "xyz"}))
+    with pytest.raises(ConfigError, match="split: not the same file"):
+        other.prepare(resume=False, restart=False)
+
+
+def test_restart_drops_it(checkpoint):
+    changed(checkpoint, lr=0.5).prepare(resume=False, restart=True)
+    assert not checkpoint.folder.exists()
+
+
+def test_resume_and_restart_exclude_each_other(checkpoint):
+    with pytest.raises(ConfigError, match="expected one of them"):
+        checkpoint.prepare(resume=True, restart=True)
+
+
+def test_resuming_without_a_checkpoint_starts(tmp_path):
+    nothing = Checkpoint(tmp_path / "ann.h5", JOB)
+    nothing.prepare(resume=True, restart=False)
+    assert nothing.load_state() is None
+
+
+@pytest.mark.parametrize("damage", ["truncated", "not HDF5", "foreign", "not complete"])
+def test_a_damaged_one_is_dropped_with_a_line_or_refused(checkpoint, damage, caplog, monkeypatch):
+    path = checkpoint.folder / "state.h5"
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:1500])
+    elif damage == "not HDF5":
+        path.write_text("nonsense")
+    elif damage == "foreign":
+        path.unlink()
+        with h5py.File(path, "w") as file:
+            file["x"] = 1
+    else:
+        with h5py.File(path, "r+") as file:
+            file.attrs["complete"] = False
+    with pytest.raises(InputError, match="--restart starts over"):
+        checkpoint.prepare(resume=True, restart=False)
+    monkeypatch.setattr(logging.getLogger("aenet_gpr_cli"), "propagate", True)
+    checkpoint.prepare(resume=False, restart=False)
+    assert "damaged, not used" in caplog.text
+    assert checkpoint.load_state() is None
+
+
+def test_what_a_finished_run_left_is_dropped(checkpoint):
+    """Killed between the output and the removal of the checkpoint."""
+    with publish(checkpoint.output, JOB):
+        pass
+    changed(checkpoint, lr=0.5).prepare(resume=False, restart=False)  # no longer in the way
+    assert not checkpoint.folder.exists()
+
+
+def test_a_forced_run_that_was_stopped_goes_on(tmp_path):
+    """The output of the same job is older than the checkpoint: it says nothing about it."""
+    kept = Checkpoint(tmp_path / "ann.h5", JOB)
+    with publish(kept.output, JOB):
+        pass
+    os.utime(kept.output, ns=(0, 0))
+    kept.save_state(("0",), STATE, 1.0)
+    kept.prepare(resume=False, restart=False)
+    assert kept.load_state() is not None
+
+
+def test_a_kill_while_a_state_is_written_leaves_the_one_before(checkpoint, monkeypatch):
+    from aenet_gpr_cli.io import artefact
+
+    class KilledError(BaseException):
+        pass
+
+    def die(temporary, path):
+        raise KilledError
+
+    monkeypatch.setattr(artefact, "_to_disk", die)
+    with pytest.raises(KilledError):
+        checkpoint.save_state(("0", "1"), {"weights": np.zeros(3)}, 99.0)
+    assert checkpoint.load_state().wall_time == 12.5
+
+
+def test_temporary_files_of_killed_processes_go(tmp_path):
+    (tmp_path / ".ann.h5.4242.tmp").write_bytes(b"half")
+    with publish(tmp_path / "ann.h5", JOB):
+        pass
+    assert left_behind(tmp_path) == set()
+
+
+def test_no_space_for_a_checkpoint_does_not_end_the_training(checkpoint, monkeypatch, caplog):
+    from aenet_gpr_cli.stages.members import _Keeper
+
+    def full(*_):
+        raise ResourceError("no space left")
+
+    monkeypatch.setattr(Checkpoint, "save_state", full)
+    keeper = _Keeper(checkpoint, (0, 1), 0.0, 0.0)
+    monkeypatch.setattr(logging.getLogger("aenet_gpr_cli"), "propagate", True)
+    keeper(lambda: STATE)
+    assert "no checkpoint: no space left" in caplog.text
+    with pytest.raises(ResourceError):  # but a run that is asked to stop must not pretend
+        keeper.save(STATE)
+
+
+# signals --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_a_request_and_the_second_one_an_order(number, capsys):
+    before = signal.getsignal(number)
+    with stop_on_signals() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+        assert f"{number.name}: stopping after the current step" in capsys.readouterr().err
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    assert signal.getsignal(number) is before
+
+
+def test_every_stage_stops_between_units_of_work_and_leaves_nothing_half_written(finished, tmp_path):
+    """Asked to stop from the beginning, each stage ends at its first unit."""
+    for path in finished.glob("*.h5"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    stages = list(steps(small_workflow(), CASE, tmp_path))
+    assert len(stages) == 9
+    for step in stages:
+        with pytest.raises(InterruptedRun, match="run the same command again"):
+            step(Context(force=True, stop=lambda: True))
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
