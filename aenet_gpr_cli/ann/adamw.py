@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aenet_gpr_cli.ann import parallel
 from aenet_gpr_cli.ann.objective import Objective
 from aenet_gpr_cli.structures import FloatArray
 
@@ -154,7 +155,7 @@ def minimise(
         }
 
     while epoch < settings.epochs and (wait < settings.patience).any():
-        if stop is not None and stop():
+        if stop is not None and parallel.anywhere(stop(), str(device)):
             finished = False
             break
         rate = _learning_rate(settings, epoch)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aenet_gpr_cli.ann import parallel
 from aenet_gpr_cli.ann.normalization import Normalization, energies_of
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
@@ -38,6 +39,24 @@ class TrainingSet:
 
     def __len__(self) -> int:
         return sum(len(s) for s in self.subsets)
+
+    def select(self, index: IntArray) -> TrainingSet:
+        """Return some of the structures; the subsets stay, even if nothing is left of one.
+
+        Parameters
+        ----------
+        index : ndarray of int, ascending
+
+        Returns
+        -------
+        TrainingSet
+        """
+        ends = np.cumsum([len(s) for s in self.subsets])
+        subsets = tuple(
+            s.select(index[(index >= end - len(s)) & (index < end)] - (end - len(s)))
+            for s, end in zip(self.subsets, ends, strict=True)
+        )
+        return TrainingSet(subsets, tuple(self.parents[i] for i in index), self.weights[index])
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -112,6 +131,33 @@ def validation_split(parents: Sequence[str], fraction: float, seed: int) -> tupl
     return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
+def bootstrap_weights(data: TrainingSet, inside: IntArray, seed: int, members: Sequence[int]) -> FloatArray:
+    """Return the weight of every structure for every member, with the parents drawn with replacement.
+
+    Copies are drawn with their parent. Each member has its own random stream, keyed by (seed, member).
+
+    Parameters
+    ----------
+    data : TrainingSet
+    inside : ndarray of int
+        Structures trained on; the weights of the others stay as they are.
+    seed : int
+    members : sequence of int
+        Numbers of the members.
+
+    Returns
+    -------
+    ndarray of shape (n_members, n_structures), dimensionless
+    """
+    weights = np.tile(data.weights, (len(members), 1))
+    names, group = np.unique([data.parents[i] for i in inside], return_inverse=True)
+    for row, member in zip(weights, members, strict=True):
+        stream = np.random.default_rng([seed, 3, member])
+        drawn = np.bincount(stream.integers(len(names), size=len(names)), minlength=len(names))
+        row[inside] *= drawn[group]
+    return weights
+
+
 @dataclass(frozen=True, slots=True)
 class AtomTable:
     """Atoms of one species: scaled features with a last column of ones, sorted by structure."""
@@ -132,15 +178,17 @@ class AtomTable:
         tuple of tensors of int
         """
         count = self.count[index]
-        ends = count.cumsum(0)
-        total = int(ends[-1])
+        ends, total = count.cumsum(0), int(count.sum())
         shift = torch.repeat_interleave(self.start[index] - ends + count, count, output_size=total)
         return shift + torch.arange(total, device=index.device), count
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Structures drawn from a `TensorData`: per species the features and the atoms per structure."""
+    """Structures drawn from a `TensorData`: per species the features and the atoms per structure.
+
+    ``weights`` of shape (n_members or 1, n_batch).
+    """
 
     index: Tensor
     features: list[Tensor]
@@ -200,11 +248,15 @@ class TensorData:
         One per species of the basis.
     energies : tensor of shape (n_structures,)
         (E - reference) / energy_scale, dimensionless.
-    n_atoms, weights : tensors of shape (n_structures,)
+    n_atoms : tensor of shape (n_structures,)
+    weights : tensor of shape (n_members or 1, n_structures)
     groups : list of (int, int)
         Ranges of structures with the same atoms.
     uniform : list of int
         Per species, the atoms per structure where all structures have the same number, else -1.
+    position : tensor of int, shape (n,), or None
+        Where each structure of the whole training set is among these, -1 where another process holds it;
+        None if all are here.
     """
 
     tables: list[AtomTable]
@@ -213,6 +265,24 @@ class TensorData:
     weights: Tensor
     groups: list[tuple[int, int]]
     uniform: list[int]
+    position: Tensor | None
+
+    def here(self, index: Tensor) -> Tensor:
+        """Return the places of those structures that this process holds.
+
+        Parameters
+        ----------
+        index : tensor of int
+            Structures of the whole training set.
+
+        Returns
+        -------
+        tensor of int
+        """
+        if self.position is None:
+            return index
+        places = self.position[index]
+        return places[places >= 0]
 
     def batch(self, index: Tensor) -> Batch:
         """Gather structures.
@@ -226,10 +296,15 @@ class TensorData:
         Batch
         """
         tables, counts = [], []
-        for table in self.tables:
-            rows, count = table.rows(index)
-            tables.append(table.features[rows])
-            counts.append(count)
+        for table, each in zip(self.tables, self.uniform, strict=True):
+            if each > 0:  # whole structures at a time
+                by_structure = table.features.view(len(table.count), -1)
+                tables.append(by_structure.index_select(0, index).view(len(index) * each, -1))
+                counts.append(table.count[index])
+            else:
+                rows, count = table.rows(index)
+                tables.append(table.features[rows])
+                counts.append(count)
         return Batch(
             index,
             tables,
@@ -237,7 +312,7 @@ class TensorData:
             self.uniform,
             self.energies[index],
             self.n_atoms[index],
-            self.weights[index],
+            self.weights[:, index],
         )
 
 
@@ -262,7 +337,7 @@ def raw_features(basis: ChebyshevBasis, data: TrainingSet, block_size: int) -> l
 class FeatureStatistics:
     """Mean, standard deviation and range of the features per species, over all atoms of a training set.
 
-    Each maps a species to an ndarray of shape (n_features,), dimensionless; zeros for a species without atoms.
+    Each maps a species to an ndarray of shape (n_features,), dimensionless; zeros for one without atoms.
     """
 
     mean: dict[str, FloatArray]
@@ -272,15 +347,18 @@ class FeatureStatistics:
 
 
 def feature_statistics(
-    raw: Sequence[FloatArray], data: TrainingSet, species: Sequence[str]
+    raw: Sequence[FloatArray], data: TrainingSet, species: Sequence[str], device: str
 ) -> FeatureStatistics:
-    """Return the statistics of the features.
+    """Return the statistics of the features, over the structures of all processes.
 
     Parameters
     ----------
     raw : sequence of ndarray of shape (n_structures, n_atoms, n_features)
     data : TrainingSet
+        The structures that this process holds.
     species : sequence of str
+    device : str
+        Of the training.
 
     Returns
     -------
@@ -291,10 +369,16 @@ def feature_statistics(
     for symbol in species:
         parts = [x[:, _sites(s, symbol)].reshape(-1, width) for x, s in zip(raw, data.subsets, strict=True)]
         atoms = np.concatenate(parts)
-        if not len(atoms):
-            atoms = np.zeros((1, width))
-        result.mean[symbol], result.std[symbol] = atoms.mean(0), atoms.std(0)
-        result.lowest[symbol], result.highest[symbol] = atoms.min(0), atoms.max(0)
+        count = parallel.add_array(np.array([float(len(atoms))]), device)[0]
+        if count == 0.0:
+            for values in (result.mean, result.std, result.lowest, result.highest):
+                values[symbol] = np.zeros(width)
+            continue
+        mean = parallel.add_array(atoms.sum(0), device) / count
+        square = parallel.add_array(np.square(atoms - mean).sum(0), device) / count
+        result.mean[symbol], result.std[symbol] = mean, np.sqrt(square)
+        result.lowest[symbol] = -parallel.largest((-atoms).max(0, initial=-np.inf), device)
+        result.highest[symbol] = parallel.largest(atoms.max(0, initial=-np.inf), device)
     return result
 
 
@@ -305,18 +389,25 @@ def tensor_data(
     norm: Normalization,
     dtype: torch.dtype,
     device: str,
+    weights: FloatArray,
+    position: IntArray | None,
 ) -> TensorData:
     """Scale features and energies and put them on the device.
 
     Parameters
     ----------
     data : TrainingSet
+        The structures that this process holds.
     raw : sequence of ndarray of shape (n_structures, n_atoms, n_features)
     species : sequence of str
         Of the basis.
     norm : Normalization
     dtype : torch.dtype
     device : str
+    weights : ndarray of shape (n_members or 1, n_structures)
+        In the loss.
+    position : ndarray of int or None
+        See `TensorData`.
 
     Returns
     -------
@@ -336,9 +427,10 @@ def tensor_data(
         ],
         energies=torch.as_tensor(energies, dtype=dtype, device=device),
         n_atoms=torch.as_tensor(n_atoms, dtype=dtype, device=device),
-        weights=torch.as_tensor(data.weights, dtype=dtype, device=device),
+        weights=torch.as_tensor(weights, dtype=dtype, device=device),
         groups=[(int(end - size), int(end)) for end, size in zip(ends, sizes, strict=True)],
         uniform=[counts[symbol][0] if len(set(counts[symbol])) == 1 else -1 for symbol in species],
+        position=None if position is None else torch.as_tensor(position, device=device),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, jacobian, jvp, vjp
+from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, jvp, vjp
 from aenet_gpr_cli.descriptors.neighbors import NeighbourList, neighbour_list
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
@@ -33,30 +33,40 @@ class ForceOperator(Protocol):
         ...
 
     def matrices(self, rows: Tensor) -> Tensor:
-        """Return -J itself, (n_batch, n_atoms · F, n_components)."""
+        """Return -Jᵀ itself, (n_batch, n_components, n_atoms · F)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StoredJacobian:
-    """Dense -J, shape (n_structures, n_atoms · n_features, n_components)."""
+    """Dense -Jᵀ, shape (n_structures, n_components, n_atoms · n_features)."""
 
     matrix: Tensor
 
     def contract(self, rows: Tensor, gradients: Tensor) -> Tensor:
         """Multiply by -Jᵀ; see `ForceOperator`."""
-        # one small product per structure: gathering the matrices first would double the traffic
-        pairs = zip(gradients, rows.tolist(), strict=True)
-        return torch.stack([torch.mm(g, self.matrix[i]) for g, i in pairs])
+        return self._products(rows, gradients, True)
 
     def expand(self, rows: Tensor, cotangents: Tensor) -> Tensor:
         """Multiply by -J; see `ForceOperator`."""
-        pairs = zip(cotangents, rows.tolist(), strict=True)
-        return torch.stack([torch.mm(c, self.matrix[i].T) for c, i in pairs])
+        return self._products(rows, cotangents, False)
 
     def matrices(self, rows: Tensor) -> Tensor:
-        """Return -J; see `ForceOperator`."""
+        """Return -Jᵀ; see `ForceOperator`."""
         return self.matrix[rows]
+
+    def _products(self, rows: Tensor, left: Tensor, transposed: bool) -> Tensor:
+        """Return left[i] matrix[rows[i]], or with the matrix transposed."""
+        if left.device.type != "cpu":
+            matrices = self.matrix[rows]
+            return torch.bmm(left, matrices.transpose(1, 2) if transposed else matrices)
+        # One small product per structure: gathering the matrices first would double the traffic; numpy's BLAS
+        # is up to twice as fast as torch's where one side of the result is short.
+        result = left.new_empty(*left.shape[:2], self.matrix.shape[1 if transposed else 2])
+        matrix = self.matrix.numpy()
+        for a, i, out in zip(left.numpy(), rows.tolist(), result.numpy(), strict=True):
+            np.dot(a, matrix[i].T if transposed else matrix[i], out=out)
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +110,10 @@ class RecomputedJacobian:
         return torch.as_tensor(result, dtype=self.dtype, device=self.device)
 
     def matrices(self, rows: Tensor) -> Tensor:
-        """Return -J; see `ForceOperator`."""
-        local = rows.cpu().numpy()
-        n, atoms = len(local), self.structures.n_atoms
-        dense = jacobian(self.basis, self._species(n), self._neighbours(local))[:, self.order]
-        dense = dense.reshape(n, -1, 3 * atoms) * -self.scale.reshape(1, -1, 1)
-        picked = np.take_along_axis(dense, self.components[local][:, None, :], axis=2)
-        return torch.as_tensor(picked, dtype=self.dtype, device=self.device)
+        """Return -Jᵀ; see `ForceOperator`."""
+        n, width = len(rows), self.components.shape[1]
+        unit = torch.eye(width, dtype=torch.float64).expand(n, width, width)
+        return self.expand(rows, unit)
 
     def _species(self, n: int) -> IntArray:
         return np.tile(self.basis.species_index(self.structures.species), n)

@@ -21,7 +21,7 @@ from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import IntArray, StructureSet
 
-BLOCK = 32  # structures whose Jacobian is made at a time
+BLOCK_MEMORY = 8 * 2**20  # bytes of the Jacobians that are made at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,10 @@ class ForceSubset:
 
 @dataclass(frozen=True, slots=True)
 class BatchForces:
-    """Which structures of a batch have selected forces: (subset, positions in the batch, rows)."""
+    """Which structures of a batch have selected forces: (subset, positions in the batch, rows).
+
+    ``weights`` of shape (n_members or 1, n_components).
+    """
 
     parts: list[tuple[ForceSubset, Tensor, Tensor]]
     targets: Tensor
@@ -114,6 +117,34 @@ def select_components(
         take = max(1, round(settings.fraction * width)) if settings.select == "components" else width
         keys = stream.random((len(structures), width))
         result.append((structures, np.sort(np.argsort(keys, axis=1)[:, :take], axis=1)))
+    return result
+
+
+def held_here(
+    data: TrainingSet, chosen: Sequence[tuple[IntArray, IntArray]], own: IntArray
+) -> list[tuple[IntArray, IntArray]]:
+    """Return the part of a choice of forces that belongs to the structures of this process.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        Of all processes.
+    chosen : list of (structures, components)
+        Of `select_components`.
+    own : ndarray of int, ascending
+        Structures held here.
+
+    Returns
+    -------
+    list of (structures, components)
+        Numbered as in ``data.select(own)``.
+    """
+    result, start = [], 0
+    for subset, (structures, components) in zip(data.subsets, chosen, strict=True):
+        local = own[(own >= start) & (own < start + len(subset))] - start
+        mask = np.isin(structures, local)
+        result.append((np.searchsorted(local, structures[mask]), components[mask]))
+        start += len(subset)
     return result
 
 
@@ -177,10 +208,11 @@ class ForceData:
         assert part.forces is not None  # select_components passes over structures without
         operator: ForceOperator = RecomputedJacobian(basis, part, components, order, scale, dtype, device)
         if self.stored:
-            shape = (len(part), subset.n_atoms * basis.n_features, components.shape[1])
+            shape = (len(part), components.shape[1], subset.n_atoms * basis.n_features)
             matrix = torch.empty(shape, dtype=dtype, device=device)
-            for start in range(0, len(part), BLOCK):
-                rows = torch.arange(start, min(start + BLOCK, len(part)))
+            block = max(1, BLOCK_MEMORY // (8 * shape[1] * shape[2]))
+            for start in range(0, len(part), block):
+                rows = torch.arange(start, min(start + block, len(part)), device=device)
                 matrix[rows] = operator.matrices(rows)
             operator = StoredJacobian(matrix)
         targets = np.take_along_axis(part.forces.reshape(len(part), -1), components, axis=1)
@@ -205,13 +237,13 @@ class ForceData:
 
         Returns
         -------
-        tensor of shape ()
+        tensor of shape (n_members or 1,)
         """
-        total = data.weights.new_zeros(())
+        total = data.weights.new_zeros(len(data.weights))
         for subset in self.subsets:
             inside = index[(index >= subset.first) & (index < subset.last)]
             chosen = inside[subset.slot[inside - subset.first] >= 0]
-            total = total + data.weights[chosen].sum() * subset.targets.shape[1]
+            total = total + data.weights[:, chosen].sum(1) * subset.targets.shape[1]
         return total
 
     def batch(self, batch: Batch) -> BatchForces:
@@ -235,9 +267,9 @@ class ForceData:
                 target = subset.targets[slots]
                 parts.append((subset, inside, slots))
                 targets.append(target.reshape(-1))
-                weights.append(batch.weights[inside].repeat_interleave(target.shape[1]))
-        empty = batch.energies.new_zeros(0)
-        return BatchForces(parts, torch.cat([empty, *targets]), torch.cat([empty, *weights]))
+                weights.append(batch.weights[:, inside].repeat_interleave(target.shape[1], dim=1))
+        nothing = batch.weights[:, :0]
+        return BatchForces(parts, torch.cat([nothing[0], *targets]), torch.cat([nothing, *weights], dim=1))
 
     def contract(self, batch: Batch, forces: BatchForces, gradients: list[Tensor]) -> Tensor:
         """Return the selected forces of the members.
@@ -257,11 +289,16 @@ class ForceData:
         members = len(gradients[0])
         result = []
         for subset, inside, slots in forces.parts:
-            pieces = [
-                g[:, atoms].view(members, len(inside), -1)
-                for g, atoms in zip(gradients, self._atoms(batch, subset, inside), strict=True)
-            ]
-            stacked = torch.cat(pieces, dim=2).transpose(0, 1).contiguous()
+            n, width = len(inside), self.n_features
+            stacked = gradients[0].new_empty(n, members, sum(subset.counts) * width)
+            start = 0
+            for g, count, atoms in zip(
+                gradients, subset.counts, self._atoms(batch, subset, inside), strict=True
+            ):
+                own = g if atoms is None else g[:, atoms]
+                part = stacked[:, :, start : start + count * width]
+                part.copy_(own.view(members, n, count * width).transpose(0, 1))
+                start += count * width
             result.append(subset.operator.contract(slots, stacked).transpose(0, 1).reshape(members, -1))
         return torch.cat(result, dim=1)
 
@@ -283,21 +320,28 @@ class ForceData:
         list of tensors of shape (n_members, n_atoms, n_features)
         """
         members, start = len(cotangents), 0
-        result = [torch.zeros_like(g) for g in like]
+        result = [torch.empty(0)] * len(like)
         for subset, inside, slots in forces.parts:
             width = subset.targets.shape[1]
             block = cotangents[:, start : start + len(inside) * width].view(members, len(inside), width)
             start += len(inside) * width
             rates = subset.operator.expand(slots, block.transpose(0, 1).contiguous()).transpose(0, 1)
             pieces = rates.split([c * self.n_features for c in subset.counts], dim=2)
-            for out, piece, atoms in zip(result, pieces, self._atoms(batch, subset, inside), strict=True):
-                out[:, atoms] = piece.reshape(members, -1, self.n_features)
+            for s, (piece, atoms) in enumerate(zip(pieces, self._atoms(batch, subset, inside), strict=True)):
+                own = piece.reshape(members, -1, self.n_features)
+                if atoms is None:
+                    result[s] = own
+                else:
+                    result[s] = result[s] if result[s].ndim > 1 else torch.zeros_like(like[s])
+                    result[s][:, atoms] = own
         return result
 
     @staticmethod
-    def _atoms(batch: Batch, subset: ForceSubset, inside: Tensor) -> list[Tensor]:
-        """Return, per species, the rows of the batch's atoms that belong to the structures ``inside``."""
-        result = []
+    def _atoms(batch: Batch, subset: ForceSubset, inside: Tensor) -> list[Tensor | None]:
+        """Return, per species, the rows of the batch's atoms that belong to ``inside``; None for all."""
+        if len(inside) == len(batch.index):
+            return [None] * len(subset.counts)
+        result: list[Tensor | None] = []
         for count, counts in zip(subset.counts, batch.counts, strict=True):
             starts = (counts.cumsum(0) - counts)[inside]
             result.append((starts[:, None] + torch.arange(count, device=starts.device)[None, :]).reshape(-1))

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aenet_gpr_cli.ann import parallel
 from aenet_gpr_cli.ann.adamw import Outcome, Progress, Snapshot, State
 from aenet_gpr_cli.ann.normal_equations import normal_equations
 from aenet_gpr_cli.ann.objective import Objective
-from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.structures import FloatArray, IntArray
 
 SHRINK = 5.0  # of the damping after a step that helped; it doubles, then quadruples, … after one that did not
 PROBE = 0.1  # part of the step over which residuals are differenced
@@ -132,7 +133,7 @@ def minimise(
     for first in range(0, members, members_at_once):
         chunk = np.arange(first, min(first + members_at_once, members))
         while (active := chunk[_active(state, settings)[chunk]]).size:
-            if stop is not None and stop():
+            if stop is not None and parallel.anywhere(stop(), str(objective.data.energies.device)):
                 finished = False
                 break
             _iterate(objective, train, held_out, settings, state, active)
@@ -171,12 +172,15 @@ def _iterate(
     held_out: Tensor,
     settings: LevenbergMarquardtSettings,
     state: State,
-    active: FloatArray,
+    active: IntArray,
 ) -> None:
     """Do one linearisation for the members ``active``, and up to ``trials`` steps from it."""
     device = objective.data.energies.device
+    objective = objective.for_members(active)
     weights = torch.as_tensor(state["weights"][active], device=device)
-    matrix, gradient, loss = normal_equations(objective, weights, train)
+    matrix, gradient, _ = normal_equations(objective, weights, train)
+    start_residuals = objective.residuals(weights, train)
+    loss = objective.mean_square(start_residuals)  # rounded as that of the trials
     decay = settings.weight_decay
     matrix.diagonal(dim1=1, dim2=2).add_(decay)
     gradient = gradient + decay * weights
@@ -192,14 +196,13 @@ def _iterate(
     damping = torch.as_tensor(state["damping"][active], device=device) * unit
     best = Best(weights.clone(), cost.clone(), loss.clone(), damping.clone())
     growth = torch.full_like(cost, 2.0)
-    start_residuals = objective.residuals(weights, train)
     for _ in range(settings.trials):
         found = best.cost < cost
         factor = _factorise(matrix, damping[:, None] * scale)
         step = _solve(factor, -gradient)
         step = step + _acceleration(objective, train, weights, step, start_residuals, factor)
         trial = weights + step
-        trial_loss = objective.residuals(trial, train).square().sum(1)
+        trial_loss = objective.mean_square(objective.residuals(trial, train))
         trial_cost = trial_loss + decay * trial.square().sum(1)
         best.take(~found & (trial_cost < cost), trial, trial_cost, trial_loss, damping)
         found = best.cost < cost
@@ -209,7 +212,7 @@ def _iterate(
         growth = growth * 2.0
     check = best.loss
     if len(held_out):
-        check = objective.residuals(best.weights, held_out).square().sum(1)
+        check = objective.mean_square(objective.residuals(best.weights, held_out))
     stalled = best.cost >= cost * (1.0 - settings.tolerance)
     _record(state, active, best, check, bool(len(held_out)))
     next_damping = torch.where(best.cost < cost, best.damping / SHRINK, damping)
@@ -240,7 +243,7 @@ class Best:
 
 def _record(
     state: State,
-    active: FloatArray,
+    active: IntArray,
     best: Best,
     check: Tensor,
     validated: bool,

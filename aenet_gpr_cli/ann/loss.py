@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from aenet_gpr_cli.ann import parallel
+
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
@@ -49,7 +51,8 @@ class LossSettings:
 class Sums:
     """Weighted sums of squared errors and of their weights.
 
-    ``energy`` and ``force`` have shape (n_members,); a force weight of 1 is one atom, three components.
+    ``energy`` and ``force`` have shape (n_members,), the weights (n_members,) or (1,); a force weight of 1 is
+    one atom, three components.
     """
 
     energy: Tensor
@@ -64,6 +67,13 @@ class Sums:
             self.force + other.force,
             self.force_weight + other.force_weight,
         )
+
+    def over_processes(self) -> Sums:
+        """Return the sums over all processes of a data-parallel training."""
+        if parallel.size() == 1:
+            return self
+        parts = (self.energy, self.energy_weight, self.force, self.force_weight)
+        return Sums(*parallel.add(torch.stack(torch.broadcast_tensors(*parts))))
 
     def means(self) -> tuple[Tensor, Tensor]:
         """Return the mean squared errors of energies and forces.

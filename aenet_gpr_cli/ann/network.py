@@ -8,6 +8,8 @@ backpropagation. Arrays run (member, unit, atom). Atoms are summed into structur
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -49,6 +51,34 @@ class Architecture:
         """Number of weights of one member, all species together."""
         return len(self.species) * sum(rows * columns for rows, columns in self.layer_shapes)
 
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Position of the first weight of each species in a flat array."""
+        return tuple(range(0, self.n_weights, self.n_weights // len(self.species)))
+
+    def layers(self, flat: Tensor, species: int) -> list[Tensor]:
+        """Return views of a flat array as the layers of one species.
+
+        Parameters
+        ----------
+        flat : tensor of shape (..., n_weights)
+        species : int
+            Position of the species.
+
+        Returns
+        -------
+        list of tensors of shape (..., n_out, n_in + 1)
+        """
+        return [
+            flat[..., first:last].unflatten(-1, shape)
+            for (first, last), shape in zip(_ranges(self)[species], self.layer_shapes, strict=True)
+        ]
+
+    def first_layer(self, flat: Tensor, species: int) -> Tensor:
+        """Return a view of the first of `layers` alone."""
+        first, last = _ranges(self)[species][0]
+        return flat[..., first:last].unflatten(-1, self.layer_shapes[0])
+
     def split(self, flat: Tensor) -> list[list[Tensor]]:
         """Return views of a flat array as layers.
 
@@ -60,15 +90,15 @@ class Architecture:
         -------
         list (species) of list (layers) of tensors of shape (..., n_out, n_in + 1)
         """
-        start, species = 0, []
-        for _ in self.species:
-            layers = []
-            for rows, columns in self.layer_shapes:
-                part = flat[..., start : start + rows * columns]
-                layers.append(part.unflatten(-1, (rows, columns)))
-                start += rows * columns
-            species.append(layers)
-        return species
+        return [self.layers(flat, species) for species in range(len(self.species))]
+
+
+@lru_cache(maxsize=8)
+def _ranges(architecture: Architecture) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Return where the layers of each species begin and end in a flat array."""
+    lengths = [rows * columns for rows, columns in architecture.layer_shapes]
+    inner = list(pairwise(accumulate(lengths, initial=0)))
+    return tuple(tuple((s + a, s + b) for a, b in inner) for s in architecture.starts)
 
 
 @dataclass(slots=True)

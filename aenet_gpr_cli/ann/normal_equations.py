@@ -13,7 +13,7 @@ import torch
 from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
-from aenet_gpr_cli.ann import network
+from aenet_gpr_cli.ann import network, parallel
 from aenet_gpr_cli.ann.dataset import Batch
 from aenet_gpr_cli.ann.forces import BatchForces, ForceSubset
 from aenet_gpr_cli.ann.network import Pass
@@ -44,6 +44,8 @@ def normal_equations(objective: Objective, flat: Tensor, train: Tensor) -> tuple
         _add_square(matrix, rows)
         gradient += torch.bmm(residuals[:, None, :], rows)[:, 0]
         loss += residuals.square().sum(1)
+    for total in (matrix, gradient, loss):
+        parallel.add(total)
     return matrix + matrix.tril(-1).transpose(1, 2), gradient, loss
 
 
@@ -59,7 +61,7 @@ def _add_square(matrix: Tensor, rows: Tensor) -> None:
 
 
 def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield blocks of J and ρ, such that ρᵀρ over all blocks is the loss.
+    """Yield blocks of J and ρ of the structures held here; ρᵀρ over all blocks and processes is the loss.
 
     Parameters
     ----------
@@ -73,20 +75,20 @@ def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator
     """
     forces = objective.forces
     energy_share, force_share = objective.shares(train)
-    for block in _blocks(objective, train):
+    for block in _blocks(objective, objective.data.here(train)):
         batch = objective.data.batch(block)
         states, sensitivities = _linearise(objective, flat, batch)
         root = (energy_share * batch.weights).sqrt() / objective.loss.divisor(batch.n_atoms)
         residuals = (sum_species(batch, [s.output for s in states]) - batch.energies) * root
         rows = flat.new_zeros(len(flat), len(block), flat.shape[1])
         energy_rows(objective, batch, states, sensitivities, rows)
-        yield rows.mul_(root[:, None]), residuals
+        yield rows.mul_(root[..., None]), residuals
         found = forces.batch(batch) if forces is not None else BatchForces([], residuals, residuals)
         for subset, inside, slots in found.parts:
             rows, residuals = _force_rows(
                 objective, flat, batch, states, sensitivities, subset, inside, slots
             )
-            root = (force_share * batch.weights[inside]).sqrt()[:, None]
+            root = (force_share * batch.weights[:, inside]).sqrt()[..., None]
             yield (
                 rows.mul_(root[..., None]).flatten(1, 2),
                 (residuals * root).flatten(1, 2),
@@ -172,7 +174,7 @@ def _force_rows(
         if not atoms:
             continue
         stop = start + atoms * objective.forces.n_features  # type: ignore[union-attr]
-        direction = matrices[:, start:stop].unflatten(1, (atoms, -1))
+        direction = matrices[:, :, start:stop].unflatten(2, (atoms, -1))
         start = stop
         shape = (size, atoms)
         first, second, values = (
@@ -196,12 +198,12 @@ def _add_force_rows(
     targets: list[Tensor],
 ) -> Tensor:
     """Write the rows of one species; return its part of the force, (m, b, r)."""
-    rates = [torch.einsum("mhf,bcfr->mhbcr", layers[0][:, :, :-1], direction)]
+    rates = [torch.einsum("mhf,brcf->mhbcr", layers[0][:, :, :-1], direction)]
     inputs = []
     for layer, slope in zip(layers[1:], first, strict=True):
         inputs.append(slope[..., None] * rates[-1])
         rates.append(torch.einsum("mhk,mkbcr->mhbcr", layer[:, :, :-1], inputs[-1]))
-    targets[0][..., :-1] = torch.einsum("mhbc,bcfr->mbrhf", sensitivity[0], direction)
+    targets[0][..., :-1] = torch.einsum("mhbc,brcf->mbrhf", sensitivity[0], direction)
     delta: Tensor | None = None
     for index in range(len(layers) - 1, 0, -1):
         targets[index][..., :-1] = torch.einsum("mhbc,mkbcr->mbrhk", sensitivity[index], inputs[index - 1])

@@ -1,21 +1,25 @@
 """The loss of a committee on a training set, and its exact gradient, batch by batch.
 
-Joins networks, data, forces and loss; the optimisers only see this. Members share the batch.
+Joins networks, data, forces and loss; the optimisers only see this. Members share the batch. Structures are
+numbered as in the whole training set; each process works on those that it holds, and sums and gradients are
+over all processes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann import network
+from aenet_gpr_cli.ann import parallel
 from aenet_gpr_cli.ann.dataset import Batch, TensorData
 from aenet_gpr_cli.ann.forces import BatchForces, ForceData
 from aenet_gpr_cli.ann.loss import LossSettings, Sums
 from aenet_gpr_cli.ann.network import Architecture, Pass
+from aenet_gpr_cli.ann.passes import Passes
+from aenet_gpr_cli.structures import IntArray
 
 
 @dataclass(slots=True)
@@ -48,6 +52,7 @@ class Objective:
     loss : LossSettings
     block_size : int
         Structures evaluated at a time where the batch is the whole set.
+    passes : Passes
     """
 
     architecture: Architecture
@@ -55,9 +60,27 @@ class Objective:
     forces: ForceData | None
     loss: LossSettings
     block_size: int
+    passes: Passes
 
-    def blocks(self, index: Tensor) -> Iterator[Tensor]:
-        """Yield the structures in blocks.
+    def for_members(self, members: IntArray) -> Objective:
+        """Return the objective of some of the members only, where they have weights of their own.
+
+        Parameters
+        ----------
+        members : ndarray of int
+
+        Returns
+        -------
+        Objective
+        """
+        weights = self.data.weights
+        if len(weights) == 1:
+            return self
+        rows = torch.as_tensor(members, device=weights.device)
+        return replace(self, data=replace(self.data, weights=weights[rows]))
+
+    def blocks(self, index: Tensor) -> Iterator[Batch]:
+        """Yield the structures that this process holds in blocks.
 
         Parameters
         ----------
@@ -65,9 +88,11 @@ class Objective:
 
         Yields
         ------
-        tensor of int
+        Batch
         """
-        yield from index.split(self.block_size)
+        for block in self.data.here(index).split(self.block_size):
+            if len(block):
+                yield self.data.batch(block)
 
     def errors(self, flat: Tensor, batch: Batch, order: int) -> Errors:
         """Evaluate the members on a batch.
@@ -83,39 +108,35 @@ class Objective:
         -------
         Errors
         """
-        layers = self.architecture.split(flat)
         if self.forces is not None:
             order = max(order, 1)
-        passes = [
-            network.forward(weights, x, self.architecture.activation, order)
-            for weights, x in zip(layers, batch.features, strict=True)
-        ]
+        passes = [self.passes.forward(flat, s, x, order) for s, x in enumerate(batch.features)]
         energy = sum_species(batch, [p.output for p in passes])
         energy = (energy - batch.energies) / self.loss.divisor(batch.n_atoms)
         sums = Sums(
             (energy.square() * batch.weights).sum(1),
-            batch.weights.sum(),
+            batch.weights.sum(1),
             flat.new_zeros(len(flat)),
-            flat.new_zeros(()),
+            flat.new_zeros(len(batch.weights)),
         )
         result = Errors(sums, energy, flat.new_zeros(len(flat), 0), passes, [], [], None)
         if self.forces is not None:
-            self._force_errors(layers, batch, result)
+            self._force_errors(flat, batch, result)
         return result
 
-    def _force_errors(self, layers: list[list[Tensor]], batch: Batch, result: Errors) -> None:
+    def _force_errors(self, flat: Tensor, batch: Batch, result: Errors) -> None:
         assert self.forces is not None
         result.forces = self.forces.batch(batch)
         if not result.forces.parts:
             return
-        for weights, state in zip(layers, result.passes, strict=True):
-            deltas = network.backward(weights, state, torch.ones_like(state.output))
+        for s, state in enumerate(result.passes):
+            deltas = self.passes.sensitivities(flat, s, state)
             result.sensitivities.append(deltas)
-            result.gradients.append(network.input_gradient(weights, deltas))
+            result.gradients.append(self.passes.input_gradient(flat, s, deltas))
         predicted = self.forces.contract(batch, result.forces, result.gradients)
         result.force = predicted - result.forces.targets
         result.sums.force = (result.force.square() * result.forces.weights).sum(1)
-        result.sums.force_weight = result.forces.weights.sum() / 3.0
+        result.sums.force_weight = result.forces.weights.sum(1) / 3.0
 
     def gradient(self, flat: Tensor, index: Tensor, out: Tensor) -> Sums:
         """Return the errors on a batch and write the gradient of its loss to ``out``.
@@ -132,14 +153,16 @@ class Objective:
         -------
         Sums
         """
-        batch = self.data.batch(index)
+        batch = self.data.batch(self.data.here(index))
         errors = self.errors(flat, batch, self._full_order)
-        energy_factor, force_factor = errors.sums.factors(self.loss)
+        sums = errors.sums.over_processes()
+        energy_factor, force_factor = sums.factors(self.loss)
         force = errors.force
         if errors.forces is not None:
             force = force_factor * force * errors.forces.weights
         self._pull(flat, batch, errors, energy_factor * errors.energy * batch.weights, force, out.zero_())
-        return errors.sums
+        parallel.add(out)
+        return sums
 
     @property
     def _full_order(self) -> int:
@@ -149,17 +172,18 @@ class Objective:
         self, flat: Tensor, batch: Batch, errors: Errors, energy: Tensor, force: Tensor, out: Tensor
     ) -> None:
         """Add the weight gradient of sum(energy · errors.energy) + sum(force · errors.force) to ``out``."""
-        layers, targets = self.architecture.split(flat), self.architecture.split(out)
         cotangent = energy / self.loss.divisor(batch.n_atoms)
         directions: list[Tensor] = []
         if self.forces is not None and errors.forces is not None and errors.forces.parts:
             directions = self.forces.expand(batch, errors.forces, force, errors.gradients)
-        for s, (weights, state, target) in enumerate(zip(layers, errors.passes, targets, strict=True)):
+        for s, state in enumerate(errors.passes):
             weight = batch.spread(s, cotangent)
             if directions:
-                network.force_gradient(weights, state, errors.sensitivities[s], directions[s], weight, target)
+                self.passes.force_gradient(
+                    flat, s, state, errors.sensitivities[s], directions[s], weight, out
+                )
             else:
-                network.weight_gradient(state, network.backward(weights, state, weight), target)
+                self.passes.energy_gradient(flat, s, state, weight, out)
 
     def shares(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the squared, weighted errors of energies and of force components count in the loss.
@@ -171,15 +195,17 @@ class Objective:
 
         Returns
         -------
-        tuple of tensors of shape ()
+        tuple of tensors of shape (n_members or 1, 1)
         """
-        energy = (1.0 - self.loss.alpha) / self.data.weights[index].sum()
+        here = self.data.here(index)
+        energy = parallel.add(self.data.weights[:, here].sum(1, keepdim=True))
         if self.forces is None:
-            return energy, torch.zeros_like(energy)
-        return energy, 3.0 * self.loss.alpha / self.forces.total_weight(self.data, index)
+            return (1.0 - self.loss.alpha) / energy, torch.zeros_like(energy)
+        force = parallel.add(self.forces.total_weight(self.data, here)[:, None])
+        return (1.0 - self.loss.alpha) / energy, 3.0 * self.loss.alpha / force
 
     def residuals(self, flat: Tensor, index: Tensor) -> Tensor:
-        """Return the weighted residuals ρ on many structures, such that ρᵀρ is the mean-square loss.
+        """Return the weighted residuals ρ on the structures held here; ρᵀρ over all is the mean-square loss.
 
         Parameters
         ----------
@@ -190,14 +216,27 @@ class Objective:
         -------
         tensor of shape (n_members, n_residuals)
         """
-        parts, shares = [], self.shares(index)
-        for block in self.blocks(index):
-            batch = self.data.batch(block)
+        parts, shares = [flat.new_zeros(len(flat), 0)], self.shares(index)
+        for batch in self.blocks(index):
             errors = self.errors(flat, batch, 0)
             parts.append(errors.energy * (shares[0] * batch.weights).sqrt())
             if errors.forces is not None:
                 parts.append(errors.force * (shares[1] * errors.forces.weights).sqrt())
         return torch.cat(parts, dim=1)
+
+    def mean_square(self, residuals: Tensor) -> Tensor:
+        """Return the mean-square loss ρᵀρ over all processes.
+
+        Parameters
+        ----------
+        residuals : tensor of shape (n_members, n_residuals)
+            Of `residuals`.
+
+        Returns
+        -------
+        tensor of shape (n_members,)
+        """
+        return parallel.add(residuals.square().sum(1))
 
     def pull(self, flat: Tensor, index: Tensor, cotangents: Tensor) -> Tensor:
         """Return Jᵀ cotangents, J the derivative of `residuals` by the weights.
@@ -213,10 +252,9 @@ class Objective:
         tensor of shape (n_members, n_weights)
         """
         out, shares, start = torch.zeros_like(flat), self.shares(index), 0
-        for block in self.blocks(index):
-            batch = self.data.batch(block)
+        for batch in self.blocks(index):
             errors = self.errors(flat, batch, self._full_order)
-            middle = start + len(block)
+            middle = start + len(batch.index)
             stop = middle + errors.force.shape[1]
             energy = cotangents[:, start:middle] * (shares[0] * batch.weights).sqrt()
             force = cotangents[:, middle:stop]
@@ -224,7 +262,7 @@ class Objective:
                 force = force * (shares[1] * errors.forces.weights).sqrt()
             self._pull(flat, batch, errors, energy, force, out)
             start = stop
-        return out
+        return parallel.add(out)
 
     def sums(self, flat: Tensor, index: Tensor) -> Sums:
         """Return the squared errors on many structures, in blocks.
@@ -238,11 +276,11 @@ class Objective:
         -------
         Sums
         """
-        zero = flat.new_zeros(())
-        total = Sums(flat.new_zeros(len(flat)), zero, flat.new_zeros(len(flat)), zero)
-        for block in self.blocks(index):
-            total = total + self.errors(flat, self.data.batch(block), 0).sums
-        return total
+        zero = flat.new_zeros(len(flat))
+        total = Sums(zero, zero, zero, zero)
+        for batch in self.blocks(index):
+            total = total + self.errors(flat, batch, 0).sums
+        return total.over_processes()
 
 
 def sum_species(batch: Batch, outputs: list[Tensor]) -> Tensor:

@@ -40,8 +40,8 @@ class ANNModel:
     energy_shift : float, eV per atom
     atomic_energies : mapping of str to float, eV
     feature_min, feature_max : mapping of str to ndarray of shape (n_features,), dimensionless
-        Per species, the range of the descriptors (not scaled) in training; see `extrapolation`. Without limits
-        where it is not known, and empty, 0 to 0, for a species without atoms.
+        Per species, the range of the descriptors (not scaled) in training, see `extrapolation`; without
+        limits where it is not known, and 0 to 0 for a species without atoms.
     """
 
     basis: ChebyshevBasis

@@ -12,23 +12,25 @@ from typing import Literal
 import numpy as np
 import torch
 
-from aenet_gpr_cli.ann import adamw, levenberg_marquardt
+from aenet_gpr_cli.ann import adamw, levenberg_marquardt, parallel
 from aenet_gpr_cli.ann.adamw import AdamWSettings, Outcome, Progress, Snapshot, State
 from aenet_gpr_cli.ann.committee import initial_weights, to_layers
 from aenet_gpr_cli.ann.dataset import (
     FeatureStatistics,
     TrainingSet,
+    bootstrap_weights,
     feature_statistics,
     raw_features,
     tensor_data,
     validation_split,
 )
-from aenet_gpr_cli.ann.forces import ForceData, ForceSettings, select_components
+from aenet_gpr_cli.ann.forces import ForceData, ForceSettings, held_here, select_components
 from aenet_gpr_cli.ann.levenberg_marquardt import LevenbergMarquardtSettings
 from aenet_gpr_cli.ann.loss import LossSettings
 from aenet_gpr_cli.ann.network import ACTIVATIONS, Architecture
 from aenet_gpr_cli.ann.normalization import EnergyScaling, Normalization, atomic_energies, energy_scaling
 from aenet_gpr_cli.ann.objective import Objective
+from aenet_gpr_cli.ann.passes import choose
 from aenet_gpr_cli.ann.potential import ANNModel
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, NumericalError
@@ -65,6 +67,8 @@ class TrainingSettings:
         For torch, such as ``cpu`` or ``cuda``.
     block_size : int
         Structures evaluated at a time.
+    bootstrap : bool
+        Each member draws the parents it trains on with replacement; else all train on the same.
     """
 
     hidden: tuple[int, ...]
@@ -79,6 +83,7 @@ class TrainingSettings:
     dtype: Literal["float64", "float32"]
     device: str
     block_size: int
+    bootstrap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,19 +230,30 @@ def _objective(
     outside: IntArray,
     seed: int,
 ) -> tuple[Objective, Normalization, FeatureStatistics]:
-    raw = raw_features(basis, data, settings.block_size)
-    found = feature_statistics(raw, data, basis.species)
+    own = parallel.share(len(data))
+    here = data.select(own) if parallel.size() > 1 else data
+    raw = raw_features(basis, here, settings.block_size)
+    found = feature_statistics(raw, here, basis.species, settings.device)
     reference = settings.atomic_energies or atomic_energies(data.subsets, basis.species)
     scale, shift = energy_scaling(data.subsets, reference, settings.energy_scaling)
     norm = Normalization(found.mean, found.std, scale, shift, {s: float(reference[s]) for s in basis.species})
     dtype = torch.float64 if settings.dtype == "float64" else torch.float32
-    tensors = tensor_data(data, raw, basis.species, norm, dtype, settings.device)
+    weights, position = data.weights[None], None
+    if settings.bootstrap:
+        weights = bootstrap_weights(data, inside, seed, settings.members)
+    if here is not data:
+        position = np.full(len(data), -1)
+        position[own] = np.arange(len(own))
+    tensors = tensor_data(here, raw, basis.species, norm, dtype, settings.device, weights[:, own], position)
     loss, forces = LossSettings(settings.loss.form, settings.loss.per, 0.0), None
     if settings.forces is not None and settings.forces.fraction > 0.0 and settings.loss.alpha > 0.0:
         loss = settings.loss
         chosen = select_components(data, np.concatenate([inside, outside]), settings.forces, seed)
-        forces = ForceData(data, chosen, basis, norm, settings.forces.jacobian_memory, dtype, settings.device)
-    return Objective(architecture, tensors, forces, loss, settings.block_size), norm, found
+        if here is not data:
+            chosen = held_here(data, chosen, own)
+        forces = ForceData(here, chosen, basis, norm, settings.forces.jacobian_memory, dtype, settings.device)
+    passes = choose(architecture, torch.device(settings.device))
+    return Objective(architecture, tensors, forces, loss, settings.block_size, passes), norm, found
 
 
 def _start(settings: TrainingSettings, weights: FloatArray) -> State:

@@ -29,7 +29,8 @@ def test_the_loss_never_rises(data, basis, settings, lm_settings, forces):
     long = replace(lm_settings, iterations=25)
     result = train(data, basis, replace(settings, optimizer=long, forces=forces), 1)
     curve = result.training_loss
-    assert (np.diff(curve, axis=0)[~np.isnan(np.diff(curve, axis=0))] <= 0).all()
+    rise = np.diff(curve, axis=0)
+    assert (rise[~np.isnan(rise)] <= 1e-20).all()  # energies can be met to rounding, where losses scatter
     assert (np.nanmin(curve, axis=0) < 0.05 * curve[0]).all()
 
 

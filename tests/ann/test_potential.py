@@ -6,8 +6,8 @@ from ann_helpers import labelled, molecules
 from scipy.spatial.transform import Rotation
 
 from aenet_gpr_cli.ann.committee import initial_weights, to_layers
-from aenet_gpr_cli.ann.network import Architecture
 from aenet_gpr_cli.ann.extrapolation import beyond_range
+from aenet_gpr_cli.ann.network import Architecture
 from aenet_gpr_cli.ann.potential import ANNModel, join, predict
 from aenet_gpr_cli.errors import InputError
 
