@@ -18,7 +18,8 @@ from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray
 
 OVERSAMPLING = 2.0  # random directions per feature: the range is found almost surely from one on
-KEEP_BYTES = 2**30  # a dense rotated Jacobian is kept up to this size
+KEEP_BYTES = 2**30  # short Jacobians are kept up to this size
+FEW_PRODUCTS = 2  # so many products are cheaper through the long descriptor than by its dense Jacobian
 ROUNDING = 1e-7  # a part outside the span below this, relative to the rest, is rounding
 
 
@@ -170,10 +171,10 @@ class Rotated(DescriptorProducts):
 
 
 class RotatedLinearization:
-    """Rotated values; products go through the long descriptor until the dense Jacobian has been asked for.
+    """Rotated values; products go through the long descriptor or, where they are many, the short Jacobian.
 
-    A prediction needs one product per structure, which is cheapest through the long descriptor. A fit asks
-    for the Jacobian and then for many products: its short form is kept from then on, if memory allows.
+    A prediction needs one product per structure, cheapest through the long descriptor. A fit or a σ needs
+    many: the short Jacobian of a structure is kept once asked for, also between selections, if memory allows.
 
     Parameters
     ----------
@@ -191,24 +192,19 @@ class RotatedLinearization:
     ) -> None:
         self.values = values
         self._rotation, self._points, self._outside = rotation, points, outside
-        self._slopes: FloatArray | None = None  # (n_structures, 3 n_atoms, n_features)
+        self._kept: dict[int, FloatArray] = {}  # (3 n_atoms, n_features) each, shared with selections
+        self._labels = np.arange(len(values))
+        self._products = 0
 
     def jacobian(self, index: Index) -> FloatArray:
         """Return J = ∂x/∂R of the structures ``index``, shape (n, n_features, 3 n_atoms)."""
-        if self._slopes is None:
-            chosen = np.arange(len(self.values))
-            first = self._short(0)
-            if len(chosen) * first.nbytes > KEEP_BYTES:
-                return np.stack([self._short(int(i)) for i in chosen[index]]).transpose(0, 2, 1)
-            self._slopes = np.empty((len(chosen), *first.shape))
-            for i in range(len(chosen)):
-                self._slopes[i] = first if i == 0 else self._short(i)
-        return self._slopes[index].transpose(0, 2, 1)
+        chosen = np.arange(len(self.values))[index]
+        return np.stack([self._short(int(i)) for i in chosen]).transpose(0, 2, 1)
 
     def jvp(self, tangents: FloatArray) -> FloatArray:
         """Return J t for ``tangents`` (n, n_atoms, 3), shape (n, n_features)."""
-        if self._slopes is not None:
-            return (tangents.reshape(len(tangents), 1, -1) @ self._slopes)[:, 0]
+        if self._use_short():
+            return np.stack([t.ravel() @ self._short(i) for i, t in enumerate(tangents)])
         moves = self._points.jvp(tangents).reshape(self._outside.shape)
         along = np.einsum("nbp,nbp->nb", moves, self._outside)
         inside = moves @ self._rotation.basis
@@ -217,8 +213,8 @@ class RotatedLinearization:
     def vjp(self, cotangents: FloatArray) -> FloatArray:
         """Return Jᵀ w for ``cotangents`` (n, n_features), shape (n, n_atoms, 3)."""
         n = len(cotangents)
-        if self._slopes is not None:
-            return (self._slopes @ cotangents[..., None]).reshape(n, -1, 3)
+        if self._use_short():
+            return np.stack([self._short(i) @ w for i, w in enumerate(cotangents)]).reshape(n, -1, 3)
         weights = cotangents.reshape(n, self._outside.shape[1], -1)
         long = weights[..., :-1] @ self._rotation.basis.T + weights[..., -1:] * self._outside
         return self._points.vjp(long.reshape(n, -1))
@@ -228,16 +224,28 @@ class RotatedLinearization:
         out = RotatedLinearization(
             self._rotation, self._points.select(index), self.values[index], self._outside[index]
         )
-        out._slopes = None if self._slopes is None else self._slopes[index]
+        out._kept, out._labels, out._products = self._kept, self._labels[index], self._products
         return out
+
+    def _use_short(self) -> bool:
+        self._products += 1
+        if self._products <= FEW_PRODUCTS:
+            return all(int(label) in self._kept for label in self._labels)
+        return len(self._labels) * self._short(0).nbytes <= KEEP_BYTES
 
     def _short(self, i: int) -> FloatArray:
         """Rotated Jᵀ of one structure, shape (3 n_atoms, n_features); ∂|x_out| = J · x_out/|x_out|."""
+        label = int(self._labels[i])
+        if label in self._kept:
+            return self._kept[label]
         jacobian = self._points.jacobian(slice(i, i + 1))[0].T
         blocks = np.ascontiguousarray(jacobian).reshape(len(jacobian), *self._outside.shape[1:])
         along = np.einsum("abp,bp->ab", blocks, self._outside[i])
         inside = blocks @ self._rotation.basis
-        return np.concatenate([inside, along[..., None]], axis=2).reshape(len(jacobian), -1)
+        short = np.concatenate([inside, along[..., None]], axis=2).reshape(len(jacobian), -1)
+        if (len(self._kept) + 1) * short.nbytes <= KEEP_BYTES:
+            self._kept[label] = short
+        return short
 
 
 def _normalised(gram: FloatArray) -> FloatArray:

@@ -246,41 +246,34 @@ class CentrePairCovariance:
     def _fill(self, out: FloatArray, other: CentrePairCovariance, lower: bool) -> None:
         n, m, width, size = self.n_structures, other.n_structures, 3 * self.n_atoms, self.n_centres
         x, y, scale = self.x.reshape(n, size, -1), other.x, 1.0 / size**2
-        theirs = _by_centre(other.points, slice(None), size)  # (m, C, 3N, p)
-        flat = theirs.reshape(m * size, width, -1)
-        along = np.einsum("dp,dap->da", y, flat, optimize=True)
+        theirs = _by_centre(other.points, slice(None), size)  # (m, 3N, C, p)
+        along = np.einsum("jdp,jadp->jad", y.reshape(m, size, -1), theirs)
         for i in range(n):
             stop = i + 1 if lower else m
-            until = stop * size
             own = _by_centre(self.points, slice(i, i + 1), size)[0]
             d2 = squared_distances(x[i], y)
             if lower:
                 d2[np.arange(size), i * size + np.arange(size)] = 0.0
-            k, k1, k2 = self.kernel(d2)
-            out[i, :m] = scale * k.reshape(size, m, size).sum(axis=(0, 2))
-            # (x_ic - y_jd)ᵀ J_ic for all j; what the energies of the others have with these gradients
-            left = np.einsum("cp,cap->ca", x[i], own)[:, None] - (own @ y.T).transpose(0, 2, 1)
+            k, k1, k2 = (values.reshape(size, m, size) for values in self.kernel(d2))
+            out[i, :m] = scale * k.sum(axis=(0, 2))
+            # (x_ic - y_jd)ᵀ J_ic, what the energies of all others have with these gradients
+            left = -(own.transpose(1, 0, 2) @ y.T).reshape(size, width, m, size)
+            left += np.einsum("cp,acp->ca", x[i], own)[:, :, None, None]
             rows = slice(n + i * width, n + (i + 1) * width)
-            pull = (k1[..., None] * left).reshape(size, m, size, width).sum(axis=(0, 2))
-            out[rows, :m] = -scale * pull.T
+            out[rows, :m] = -scale * np.einsum("cjd,cajd->aj", k1, left)
             # (x_ic - y_jd)ᵀ J_jd
-            right = (flat[:until].reshape(until * width, -1) @ x[i].T).T.reshape(size, until, width)
-            right -= along[:until]
+            right = theirs[:stop] @ x[i].T - along[:stop, ..., None]  # (j, b, d, c)
             if not lower:
-                out[i, m:] = (
-                    scale * (k1[..., None] * right).reshape(size, m, size, width).sum(axis=(0, 2)).ravel()
-                )
-            right *= k2[:, :until, None]
+                out[i, m:] = scale * np.einsum("cjd,jbdc->jb", k1, right).ravel()
+            flat = own.reshape(width, -1)
             for j in range(stop):
-                part = slice(j * size, (j + 1) * size)
-                mixed = (k1[:, part] @ theirs[j].reshape(size, -1)).reshape(size, width, -1)
-                block = np.tensordot(own, mixed, ([0, 2], [0, 2]))
-                block -= np.tensordot(left[:, part], right[:, part], ([0, 1], [0, 1]))
+                block = flat @ (k1[:, j] @ theirs[j]).reshape(width, -1).T
+                pull = (left[:, :, j] * k2[:, None, j]).transpose(1, 2, 0).reshape(width, -1)  # (a, dc)
+                block -= pull @ right[j].reshape(width, -1).T
                 out[rows, m + j * width : m + (j + 1) * width] = scale * block
 
 
 def _by_centre(points: Linearization, index: slice, n_centres: int) -> FloatArray:
-    """Jacobians per centre, shape (n, n_centres, 3 n_atoms, n_features)."""
-    transposed = points.jacobian(index).transpose(0, 2, 1)
-    n, width, _ = transposed.shape
-    return np.ascontiguousarray(transposed.reshape(n, width, n_centres, -1).transpose(0, 2, 1, 3))
+    """Jacobians per centre, shape (n, 3 n_atoms, n_centres, n_features)."""
+    transposed = np.ascontiguousarray(points.jacobian(index).transpose(0, 2, 1))
+    return transposed.reshape(*transposed.shape[:2], n_centres, -1)

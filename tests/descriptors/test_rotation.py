@@ -97,8 +97,8 @@ def test_jacobian_and_products_agree_with_central_differences(descriptor: Descri
     np.testing.assert_allclose(jacobian, numeric, atol=1e-5 * np.abs(numeric).max())
     tangents, cotangents = RNG.normal(size=OTHERS.shape), RNG.normal(size=jacobian.shape[:2])
     lazy, kept = short.linearize(OTHERS), short.linearize(OTHERS)
-    kept.jacobian(slice(0, 1))  # from here on products use the dense form
-    for points in (lazy, kept, kept.select(slice(None)), lazy.select(np.arange(5))):
+    kept.jacobian(slice(None))  # from here on products use the dense form
+    for points in (lazy, kept, kept.select(slice(None)), lazy.select(np.arange(5)), lazy):
         np.testing.assert_allclose(
             points.jvp(tangents), np.einsum("npa,na->np", jacobian, tangents.reshape(5, -1)), atol=1e-10
         )
@@ -110,10 +110,16 @@ def test_jacobian_and_products_agree_with_central_differences(descriptor: Descri
 
 
 def test_jacobian_is_the_same_where_it_is_too_large_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = rotated(*CASES[0]).linearize(OTHERS)
-    expected = points.select(slice(None)).jacobian(np.array([3, 1]))
+    short, chosen = rotated(*CASES[0]), np.array([3, 1])
+    kept, lazy = short.linearize(OTHERS), short.linearize(OTHERS)
+    expected, weights = kept.jacobian(chosen), np.ones((2, short.n_features))
+    np.testing.assert_array_equal(kept.select(chosen).jacobian(slice(None)), expected)
     monkeypatch.setattr(module, "KEEP_BYTES", 10)
-    np.testing.assert_array_equal(points.jacobian(np.array([3, 1])), expected)
+    np.testing.assert_array_equal(lazy.jacobian(chosen), expected)
+    for _ in range(module.FEW_PRODUCTS + 1):
+        np.testing.assert_allclose(
+            lazy.select(chosen).vjp(weights), kept.select(chosen).vjp(weights), atol=1e-11
+        )
 
 
 def test_tolerance_is_what_is_dropped() -> None:
