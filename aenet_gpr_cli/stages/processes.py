@@ -68,7 +68,7 @@ def run_tasks(
         yield from _Pool(work, tasks, workers, context).results()
         return
     for number, (name, arguments) in enumerate(tasks.items()):
-        context.report(number, len(tasks), name)
+        context.report(number, len(tasks), f"working on {name}")
         try:
             result = work(*arguments, context.report)
         except InterruptedRun:
@@ -143,7 +143,7 @@ class _Pool:
             return
         if kind == "progress":
             done, total, message = content
-            text = f"{worker.task}: {message} {done}/{total}"
+            text = f"working on {worker.task}: {message} {done}/{total}"
             self.context.progress(self.n_done, len(self.tasks), text)
         elif kind == "log":
             log.log(*content)

@@ -60,7 +60,7 @@ def test_any_number_of_workers_gives_the_same_numbers(data, whole, tmp_path):
         table = fit_gpr.run(config, data, output, Context(lambda *a: seen.append(a)))
     assert_same(output, whole, "subsets")
     assert [row[0] for row in table.rows] == SUBSETS
-    assert {message.partition(":")[0] for _, _, message in seen} == set(SUBSETS)
+    assert {message.partition(":")[0] for _, _, message in seen} == {f"working on {name}" for name in SUBSETS}
     assert left_behind(tmp_path) == set()
 
 
@@ -167,7 +167,7 @@ def test_processes_return_results_progress_and_log_lines(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("aenet_gpr_cli"), "propagate", True)
     found = dict(run_tasks(work.square, tasks, 2, Context(lambda *a: seen.append(a))))
     assert found == {str(n): n**2 for n in range(5)}
-    assert {"0: squaring 0/1", "4: squaring 0/1"} <= {message for _, _, message in seen}
+    assert {"working on 0: squaring 0/1", "working on 4: squaring 0/1"} <= {message for _, _, message in seen}
     assert "got 3" in caplog.text
 
 
