@@ -77,7 +77,33 @@ def closed_form(
         If the quadratic form is not positive: K was not positive definite to working precision.
     """
     mean = float(unit @ solved_targets) / float(unit @ solved_unit)
-    weights = solved_targets - mean * solved_unit
+    return from_weights(targets, unit, solved_targets - mean * solved_unit, mean, n_null)
+
+
+def from_weights(
+    targets: FloatArray, unit: FloatArray, weights: FloatArray, mean: float, n_null: int
+) -> ClosedForm:
+    """Return the signal standard deviation that belongs to prior mean and weights.
+
+    Parameters
+    ----------
+    targets, unit : ndarray of shape (n_rows,)
+        y and u.
+    weights : ndarray of shape (n_rows,)
+        K⁻¹(y - mu).
+    mean : float, eV
+    n_null : int
+        See `closed_form`.
+
+    Returns
+    -------
+    ClosedForm
+
+    Raises
+    ------
+    NumericalError
+        If the quadratic form is not positive: K was not positive definite to working precision.
+    """
     variance = float((targets - mean * unit) @ weights) / (len(targets) - n_null)
     if not variance >= 0.0 or not np.isfinite(variance):
         raise NumericalError(

@@ -15,7 +15,7 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.covariance import Covariance, expand, split_rows, squared_distances, stack_rows
 from aenet_gpr_cli.gpr.invariance import expressible
 from aenet_gpr_cli.gpr.kernels import Kernel, make_kernel
-from aenet_gpr_cli.gpr.prior import closed_form, energy_rows, log_marginal_likelihood
+from aenet_gpr_cli.gpr.prior import energy_rows, from_weights, log_marginal_likelihood
 from aenet_gpr_cli.gpr.solvers import Solver
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
@@ -210,8 +210,8 @@ def fit_with_solver(
     rows = stack_rows(energies, expressed)
     solver = make_solver(covariance, noise_energy, noise_force)
     unit = energy_rows(len(structures), len(rows))
-    solved = solver.solve(np.column_stack([rows, unit]))
-    result = closed_form(rows, unit, solved[:, 0], solved[:, 1], n_null)
+    weights, mean = solver.solve_centred(rows, unit)
+    result = from_weights(rows, unit, weights, mean, n_null)
     energy_weights, gradient_weights = split_rows(result.weights, len(structures))
     likelihood = _likelihood(solver, result.signal_std, len(rows), n_null, noise_force)
     model = GPModel(

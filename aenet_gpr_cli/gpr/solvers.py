@@ -40,6 +40,10 @@ class Solver(Protocol):
         """Return A for ``right`` of shape (n_rows, n_vectors)."""
         ...
 
+    def solve_centred(self, targets: FloatArray, unit: FloatArray) -> tuple[FloatArray, float]:
+        """Return the weights (K + noise)⁻¹(y - mu) and the prior mean m in closed form."""
+        ...
+
 
 class CholeskySolver:
     """Exact solver: Cholesky factorisation in place, K + noise = L Lᵀ.
@@ -108,6 +112,25 @@ class CholeskySolver:
         """
         return np.asarray(dpotrs(self._factor, right, lower=0)[0])
 
+    def solve_centred(self, targets: FloatArray, unit: FloatArray) -> tuple[FloatArray, float]:
+        """Return (K + noise)⁻¹(y - mu) and the prior mean m = uᵀK⁻¹y / uᵀK⁻¹u.
+
+        Parameters
+        ----------
+        targets : ndarray of shape (n_rows,)
+            y.
+        unit : ndarray of shape (n_rows,)
+            u.
+
+        Returns
+        -------
+        weights : ndarray of shape (n_rows,)
+        mean : float
+        """
+        solved = self.solve(np.column_stack([targets, unit]))
+        mean = float(unit @ solved[:, 0]) / float(unit @ solved[:, 1])
+        return solved[:, 0] - mean * solved[:, 1], mean
+
     def half_solve(self, right: FloatArray) -> FloatArray:
         """Return L⁻¹ B, whose squared column norms are BᵀK⁻¹B on the diagonal.
 
@@ -149,23 +172,24 @@ def dense_bytes(n_structures: int, n_atoms: int) -> int:
     return 8 * n_rows(n_structures, n_atoms) ** 2
 
 
-def iterative_bytes(n_structures: int, n_atoms: int, n_features: int, n_selected: int) -> int:
+def iterative_bytes(n_structures: int, n_atoms: int, n_features: int, rank: int) -> int:
     """Return the memory of the matrix-free solver.
 
     Parameters
     ----------
     n_structures, n_atoms, n_features : int
-    n_selected : int
-        Structures of the preconditioner.
+    rank : int
+        Of the preconditioner.
 
     Returns
     -------
     int, bytes
-        Preconditioner with its square inner matrices, kernel values, descriptors, and vectors.
+        Preconditioner with its blocks and rows in work, kernel values, descriptors, and vectors.
     """
-    rows, inner = n_rows(n_structures, n_atoms), n_rows(n_selected, n_atoms)
+    rows = n_rows(n_structures, n_atoms)
+    preconditioner = 2 * rank**2 + rows * (1 + 3 * n_atoms) + 2**23
     kernel_values = 6 * PRODUCT_BLOCK * n_structures + 3 * n_structures**2
-    return 8 * (rows * inner + 2 * inner**2 + kernel_values + 12 * n_structures * n_features + 16 * rows)
+    return 8 * (preconditioner + kernel_values + 12 * n_structures * n_features + 16 * rows)
 
 
 def choose_solver(n_structures: int, n_atoms: int, max_bytes: float) -> str:

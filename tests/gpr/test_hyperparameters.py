@@ -76,7 +76,7 @@ def test_a_failed_length_scale_is_in_the_table_and_others_go_on() -> None:
 
 def test_solver_without_determinant_and_empty_grid_are_refused() -> None:
     def iterative(covariance: Covariance, noise_energy: float, noise_force: float) -> Solver:
-        return ConjugateGradientSolver(covariance, noise_energy, noise_force, 14, 1e-6, 500)
+        return ConjugateGradientSolver(covariance, noise_energy, noise_force, 182, 1e-4, 2000)
 
     with pytest.raises(ConfigError, match="determinant"):
         search([1.0], make_solver=iterative)

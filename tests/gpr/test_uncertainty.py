@@ -64,7 +64,7 @@ def test_bound_is_never_below_sigma_and_tightens(descriptor: Descriptor) -> None
 def test_iterative_solver_gives_the_same_sigma() -> None:
     descriptor = Cartesian(4)
     model, solver = fitted(descriptor)
-    iterative = ConjugateGradientSolver(model.covariance(descriptor), NOISE, NOISE, 12, 1e-12, 500)
+    iterative = ConjugateGradientSolver(model.covariance(descriptor), NOISE, NOISE, 156, 1e-10, 2000)
     np.testing.assert_allclose(
         energy_sigma(model, descriptor, TEST.positions, iterative),
         energy_sigma(model, descriptor, TEST.positions, solver),
