@@ -189,10 +189,10 @@ def backward(
 
     ``deltas[l]`` belongs to ``values[l]``; the last, of one row, is given: the derivative by the output. With
     ``gradient`` the weight gradient of all layers but the first is added to ``out``, see
-    `network.weight_gradient`.
+    `network.weight_gradient`, and ``deltas`` are the arrays of ``values``, which are replaced.
     """
     one = c[11]
-    zero = one - one
+    zero, room = one - one, np.empty_like(values[0][0, 0])
     for i in range(len(flat)):
         w = flat[i]
         for l in range(len(values) - 1, -1, -1):
@@ -204,9 +204,13 @@ def backward(
                     out[i, place + h * columns + columns - 1] += _total(behind[h], zero)
             for k in range(len(rows)):
                 d, v = front[k], rows[k]
-                _combine(w, place + k, columns, behind, zero, d)
-                for a in range(len(d)):
-                    d[a] *= one - v[a] * v[a]
+                _combine(w, place + k, columns, behind, zero, room)
+                if gradient:  # d is v: written like this, or SIMD is lost
+                    for a in range(len(v)):
+                        v[a] = (one - v[a] * v[a]) * room[a]
+                else:
+                    for a in range(len(v)):
+                        d[a] = (one - v[a] * v[a]) * room[a]
 
 
 @_loop

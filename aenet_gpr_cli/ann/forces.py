@@ -21,7 +21,7 @@ from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import IntArray, StructureSet
 
-BLOCK_MEMORY = 8 * 2**20  # bytes of the Jacobians that are made at a time
+BLOCK_MEMORY = 2**20  # bytes of the Jacobians that are made at a time, at least one structure
 
 
 @dataclass(frozen=True, slots=True)

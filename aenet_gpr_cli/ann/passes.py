@@ -35,7 +35,7 @@ class Passes(Protocol):
         ...
 
     def energy_gradient(self, flat: Tensor, species: int, state: Pass, weight: Tensor, out: Tensor) -> None:
-        """Add the weight gradient of Σ weight_i y_i to ``out``, flat."""
+        """Add the weight gradient of Σ weight_i y_i to ``out``, flat; ``state`` may be used up."""
         ...
 
     def force_gradient(
@@ -144,11 +144,10 @@ class CompiledPasses:
 
     def energy_gradient(self, flat: Tensor, species: int, state: Pass, weight: Tensor, out: Tensor) -> None:
         """See `Passes`."""
-        deltas = self._room(state, weight)
-        compiled.backward(
-            *self._weights(flat, species), _numpy(state.inputs[1:]), _numpy(deltas), True, out.numpy()
-        )
-        self._first_layer(species, state, deltas[0], out)
+        values = _numpy(state.inputs[1:])
+        deltas = (*values, weight.contiguous().numpy()[:, None, :])
+        compiled.backward(*self._weights(flat, species), values, deltas, True, out.numpy())
+        self._first_layer(species, state, state.inputs[1], out)  # now the derivatives by the inputs
 
     def force_gradient(
         self,
