@@ -19,7 +19,7 @@ from aenet_gpr_cli.structures import FloatArray, IntArray
 
 F = TypeVar("F", bound=Callable[..., object])
 MAX_DEGREE = 4  # higher terms are below the noise wherever few monomials suffice
-MAX_CANDIDATES = 2**21  # monomials weighed per degree: bounds the memory of the choice at 0.2 GB
+MAX_CANDIDATES = 2**19  # monomials weighed per degree: bounds the memory of the choice at 50 MB
 AXES_BLOCK = 64  # structures whose dense Jacobian is held at a time
 _OPTIONS: dict[str, Any] = {
     "cache": True,

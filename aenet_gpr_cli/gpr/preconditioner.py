@@ -20,9 +20,8 @@ from aenet_gpr_cli.gpr.monomials import Monomials
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 JITTER = 1e-12  # relative; the preconditioner only has to be close to K, not equal to it
-GRAM_BLOCK_BYTES = 2**26  # rows of Φ held at a time while their products are summed
+GRAM_BLOCK_BYTES = 2**24  # rows of Φ held at a time while their products are summed
 NULL_MODE = 1e-11  # eigenvalue of a block, relative to its largest, that counts as zero
-MANY_ITERATIONS = 1000.0  # the forecast is a bound that says little beyond
 CANDIDATE_RANKS = (0, 50, 100, 200, 400, 700, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000, 16000)
 
 Progress = Callable[[int, int, str], None]
@@ -193,7 +192,7 @@ def make_low_rank(covariance: Covariance, noise: FloatArray, max_rank: int, tole
     if not plain or max_rank == 0:
         n_selected = min(max_rank // (1 + 3 * covariance.n_atoms), covariance.n_structures)
         return SelectedStructures(covariance, farthest_points(covariance.x, n_selected))
-    monomials = Monomials.of(covariance, max_rank)
+    monomials = Monomials.of(covariance, min(max_rank, covariance.n_rows))
     return monomials.first(_cheapest_rank(covariance, noise, monomials, tolerance))
 
 
@@ -201,20 +200,21 @@ def _cheapest_rank(covariance: Covariance, noise: FloatArray, monomials: Monomia
     """Weigh n_rows M² operations against the iterations that remain.
 
     About √(λ/ν) log(2/tolerance) iterations remain (within a factor of two, EC dimer), λ the first eigenvalue
-    left out and ν the smallest one within a structure.
+    left out and ν the smallest one within a structure once all monomials are taken off.
     """
-    shell = covariance.x.shape[1] + 1  # constant and linear terms: in few dimensions nothing less helps
-    ranks = sorted({r for r in (*CANDIDATE_RANKS, shell) if r < len(monomials)} | {len(monomials)})
+    linear = covariance.x.shape[1] + 1
+    shells = linear, linear * (linear + 1) // 2  # where coordinates are alike, whole degrees count
+    ranks = sorted({r for r in (*CANDIDATE_RANKS, *shells) if r < len(monomials)} | {len(monomials)})
     middle = int(farthest_points(covariance.x, 1)[0])
     block, own = own_block(covariance, middle), monomials.rows_of(middle)
     whole = np.linalg.eigvalsh(block)
     n_null = int((whole <= NULL_MODE * whole[-1]).sum())
+    left = np.linalg.eigvalsh(block - own.T @ own)
+    floor = float(noise.min()) + max(float(left[n_null]), 0.0)
     costs = []
     for rank in ranks:
-        left = np.linalg.eigvalsh(block - own[:rank].T @ own[:rank])
-        floor = float(noise.min()) + max(float(left[n_null]), 0.0)
         rest = monomials.importance[min(rank, len(monomials) - 1)]
-        iterations = min(10.0 + np.sqrt(rest / floor) * np.log(2.0 / tolerance), MANY_ITERATIONS)
+        iterations = 10.0 + np.sqrt(rest / floor) * np.log(2.0 / tolerance)
         costs.append(_setup_cost(covariance, rank) + iterations * _iteration_cost(covariance, rank))
     return ranks[int(np.argmin(costs))]
 

@@ -8,10 +8,11 @@ from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
 from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.gpr import uncertainty as module
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.kernels import SquaredExponential
+from aenet_gpr_cli.gpr.kernels import Kernel, Matern52, SquaredExponential
 from aenet_gpr_cli.gpr.regression import fit_with_solver
-from aenet_gpr_cli.gpr.uncertainty import energy_sigma, energy_sigma_bound, refactorise
+from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, energy_sigma_bound, refactorise
 
 NOISE = 1e-3
 TRAINING, TEST = make_set(12, seed=0), make_set(20, seed=1)
@@ -59,6 +60,34 @@ def test_bound_is_never_below_sigma_and_tightens(descriptor: Descriptor) -> None
     np.testing.assert_allclose(bounds[-1], sigma, rtol=1e-6)  # all structures: nothing left out
     with pytest.raises(ConfigError, match="n_nearest"):
         energy_sigma_bound(model, descriptor, TEST.positions, 0)
+
+
+@pytest.mark.parametrize("kernel", [SquaredExponential(0.8), Matern52(1.5)])
+@pytest.mark.parametrize("descriptor", DESCRIPTORS)
+def test_bound_on_part_of_the_data_tightens_to_exact(descriptor: Descriptor, kernel: Kernel) -> None:
+    model, solver = fit_with_solver(TRAINING, descriptor, kernel, NOISE, NOISE, cholesky)
+    sigma = energy_sigma(model, descriptor, TEST.positions, solver)
+    bounds = [EnergySigmaBound(model, descriptor, rows) for rows in (20, 60, 100, 12 * 13)]
+    values = [bound(TEST.positions) for bound in bounds]
+    for bound, rows in zip(bounds, (20, 60, 100, 12 * 13), strict=True):
+        assert bound.n_rows <= rows
+    for value in values:
+        assert (value >= sigma * (1 - 1e-6)).all()
+    means = [value.mean() for value in values]
+    assert means[0] > 1.5 * means[3]
+    assert means == sorted(means, reverse=True)
+    # all that the descriptor sees: leaving out net force and torque changes nothing
+    np.testing.assert_allclose(values[3], sigma, rtol=1e-5)
+    with pytest.raises(ConfigError, match="max_rows"):
+        EnergySigmaBound(model, descriptor, 0)
+
+
+def test_bound_does_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = fitted(InverseDistance(4))
+    bound = EnergySigmaBound(model, InverseDistance(4), 60)
+    whole = bound(TEST.positions)
+    monkeypatch.setattr(module, "SIGMA_BLOCK", 7)
+    np.testing.assert_allclose(bound(TEST.positions), whole, rtol=1e-8)
 
 
 def test_iterative_solver_gives_the_same_sigma() -> None:
