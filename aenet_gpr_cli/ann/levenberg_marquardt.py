@@ -177,7 +177,8 @@ def _iterate(
     """Do one linearisation for the members ``active``, and up to ``trials`` steps from it."""
     device = objective.data.energies.device
     objective = objective.for_members(active)
-    weights = torch.as_tensor(state["weights"][active], device=device)
+    # a copy in torch's aligned memory: MKL rounds differently for other alignments, and a resumed run must not
+    weights = torch.tensor(state["weights"][active], device=device)
     matrix, gradient, _ = normal_equations(objective, weights, train)
     start_residuals = objective.residuals(weights, train)
     loss = objective.mean_square(start_residuals)  # rounded as that of the trials
