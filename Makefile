@@ -33,8 +33,9 @@ demo: $(STAMP)
 	@echo "picture of the comparison: $(RUNS)/ec_dimer/metrics_summary.png"
 	@echo "parity plots:              $(RUNS)/ec_dimer/metrics_parity.png"
 
+# one process per core, one thread each: two processes of two threads get in each other's way
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
