@@ -38,6 +38,10 @@ class Kernel(Protocol):
         """Return (k, k1, k2)."""
         ...
 
+    def length_scale_derivative(self, squared_distance: FloatArray) -> KernelValues:
+        """Return the derivatives of (k, k1, k2) with respect to log ℓ."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SquaredExponential:
@@ -82,6 +86,21 @@ class SquaredExponential:
         """
         k = self.value(squared_distance)
         return k, k / self.length_scale**2, k / self.length_scale**4
+
+    def length_scale_derivative(self, squared_distance: FloatArray) -> KernelValues:
+        """Return d²k1, d²k2 - 2k1 and d²k2/ℓ² - 4k2.
+
+        Parameters
+        ----------
+        squared_distance : ndarray, squared unit of the descriptor
+
+        Returns
+        -------
+        tuple of three ndarrays of the same shape
+        """
+        _, k1, k2 = self(squared_distance)
+        scaled = squared_distance / self.length_scale**2
+        return squared_distance * k1, (scaled - 2.0) * k1, (scaled - 4.0) * k2
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +150,55 @@ class Matern52:
         decay = np.exp(-a)
         k1 = (5.0 / (3.0 * self.length_scale**2)) * (1.0 + a) * decay
         return (1.0 + a + a2 / 3.0) * decay, k1, (25.0 / (3.0 * self.length_scale**4)) * decay
+
+    def length_scale_derivative(self, squared_distance: FloatArray) -> KernelValues:
+        """Return d²k1, d²k2 - 2k1 and (a - 4) k2.
+
+        Parameters
+        ----------
+        squared_distance : ndarray, squared unit of the descriptor
+
+        Returns
+        -------
+        tuple of three ndarrays of the same shape
+        """
+        _, k1, k2 = self(squared_distance)
+        a = np.sqrt(squared_distance) * (5.0**0.5 / self.length_scale)
+        return squared_distance * k1, squared_distance * k2 - 2.0 * k1, (a - 4.0) * k2
+
+
+@dataclass(frozen=True, slots=True)
+class LengthScaleDerivative:
+    """Derivative of a kernel with respect to log ℓ in the place of the kernel: gives ∂K/∂log ℓ.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    """
+
+    kernel: Kernel
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel with a mark."""
+        return f"{self.kernel.name}_length_scale_derivative"
+
+    @property
+    def length_scale(self) -> float:
+        """Length scale ℓ of the kernel."""
+        return self.kernel.length_scale
+
+    def value(self, squared_distance: FloatArray) -> FloatArray:
+        """Return ∂k/∂log ℓ."""
+        return self(squared_distance)[0]
+
+    def __call__(self, squared_distance: FloatArray) -> KernelValues:
+        """Return ∂(k, k1, k2)/∂log ℓ."""
+        return self.kernel.length_scale_derivative(squared_distance)
+
+    def length_scale_derivative(self, squared_distance: FloatArray) -> KernelValues:
+        """Second derivatives are not needed."""
+        raise NotImplementedError
 
 
 KERNELS: dict[str, type[SquaredExponential] | type[Matern52]] = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import ConfigError
-from aenet_gpr_cli.gpr.kernels import KERNELS, make_kernel
+from aenet_gpr_cli.gpr.kernels import KERNELS, LengthScaleDerivative, make_kernel
 
 
 @pytest.mark.parametrize("name", sorted(KERNELS))
@@ -16,6 +16,16 @@ def test_k1_and_k2_are_derivatives_with_respect_to_the_squared_distance(name: st
     np.testing.assert_allclose(k1, -(upper[0] - lower[0]) / h, rtol=1e-7)  # -2 dk/d(d²)
     np.testing.assert_allclose(k2, -(upper[1] - lower[1]) / h, rtol=1e-7)  # -2 dk1/d(d²)
     np.testing.assert_array_equal(kernel.value(d2), k)
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_derivatives_with_respect_to_the_length_scale(name: str) -> None:
+    d2, h = np.linspace(0.0, 4.0, 30), 1e-5
+    derivative = LengthScaleDerivative(make_kernel(name, 0.7))
+    upper, lower = (make_kernel(name, 0.7 * np.exp(step))(d2) for step in (h, -h))
+    for own, plus, minus in zip(derivative(d2), upper, lower, strict=True):
+        assert np.abs(own).max() > 0.1
+        np.testing.assert_allclose(own, (plus - minus) / (2 * h), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", sorted(KERNELS))

@@ -1,0 +1,224 @@
+"""Log marginal likelihood and leave-one-out predictive probability of one set of hyperparameters.
+
+Owns one evaluation (with its gradient) on few structures; the search is `optimisation`'s. Prior mean and
+signal variance are in closed form, so they never appear as parameters. Directions that the descriptor cannot
+see are left out from the start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.base import Descriptor
+from aenet_gpr_cli.gpr.covariance import Covariance, squared_distances, stack_rows
+from aenet_gpr_cli.gpr.directions import DirectionalPoints, Directions
+from aenet_gpr_cli.gpr.kernels import LengthScaleDerivative, make_kernel
+from aenet_gpr_cli.gpr.prior import energy_rows, from_weights, log_marginal_likelihood
+from aenet_gpr_cli.gpr.regression import centred_targets
+from aenet_gpr_cli.gpr.solvers import CholeskySolver
+from aenet_gpr_cli.structures import FloatArray, StructureSet
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """What the likelihood is maximised over.
+
+    Attributes
+    ----------
+    length_scale : float, unit of the descriptor
+    noise_energy : float, dimensionless
+        Noise standard deviation of energies relative to the signal standard deviation.
+    noise_force : float, 1/Å
+        The same for force components.
+    """
+
+    length_scale: float
+    noise_energy: float
+    noise_force: float
+
+    @property
+    def logs(self) -> FloatArray:
+        """Logarithms, in the order of the attributes."""
+        return np.log([self.length_scale, self.noise_energy, self.noise_force])
+
+    @classmethod
+    def from_logs(cls, logs: FloatArray) -> Hyperparameters:
+        """Undo ``logs``.
+
+        Parameters
+        ----------
+        logs : ndarray of shape (3,)
+
+        Returns
+        -------
+        Hyperparameters
+        """
+        return cls(*(float(v) for v in np.exp(logs)))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one set of hyperparameters gives.
+
+    Attributes
+    ----------
+    value : float, dimensionless
+        Log marginal likelihood or log leave-one-out probability; larger is better.
+    gradient : ndarray of shape (3,) or None
+        With respect to the logarithms of the hyperparameters.
+    signal_std : float, eV
+    """
+
+    value: float
+    gradient: FloatArray | None
+    signal_std: float
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Data of few structures, prepared for many evaluations.
+
+    Attributes
+    ----------
+    points : DirectionalPoints
+    origin : ndarray of shape (n_features,)
+    targets : ndarray of shape (n_rows,)
+        Energies, and gradients along the directions.
+    kernel : str
+    max_jitter : float
+        See `CholeskySolver`.
+    """
+
+    points: DirectionalPoints
+    origin: FloatArray
+    targets: FloatArray
+    kernel: str
+    max_jitter: float
+
+    @classmethod
+    def of(cls, structures: StructureSet, descriptor: Descriptor, kernel: str, max_jitter: float) -> Problem:
+        """Return the problem of ``structures``.
+
+        Parameters
+        ----------
+        structures : StructureSet
+            With energies and forces.
+        descriptor : Descriptor
+        kernel : str
+        max_jitter : float
+
+        Returns
+        -------
+        Problem
+        """
+        energies, gradients, _ = centred_targets(structures)
+        points = descriptor.linearize(structures.positions)
+        directions = Directions.of(points)
+        seen = directions.n_seen
+        along = np.einsum("nar,na->nr", directions.q[:, :, :seen], gradients.reshape(len(energies), -1))
+        reduced = directions.restrict(points, slice(None), seen)
+        return cls(reduced, points.values.mean(axis=0), stack_rows(energies, along), kernel, max_jitter)
+
+    @property
+    def n_structures(self) -> int:
+        """Number of structures."""
+        return len(self.points.values)
+
+    def typical_distance(self) -> float:
+        """Return the median distance of two structures, unit of the descriptor.
+
+        Returns
+        -------
+        float
+        """
+        x = self.points.values - self.origin
+        distances = np.sqrt(squared_distances(x, x)[np.triu_indices(len(x), 1)])
+        return float(np.median(distances)) if len(distances) else float(np.linalg.norm(self.origin))
+
+    def likelihood(self, parameters: Hyperparameters, with_gradient: bool) -> Evidence:
+        """Return the log marginal likelihood at the best prior mean and signal variance.
+
+        ∂/∂θ = αᵀ(∂K/∂θ)α / 2w² - ½ tr(K⁻¹ ∂K/∂θ), α = K⁻¹(y - mu) (Rasmussen and Williams, eq. 5.9; the
+        maximum over m and w adds nothing).
+
+        Parameters
+        ----------
+        parameters : Hyperparameters
+        with_gradient : bool
+
+        Returns
+        -------
+        Evidence
+
+        Raises
+        ------
+        NumericalError
+            If the covariance cannot be factorised.
+
+        Notes
+        -----
+        n_rows³/3 operations, with the gradient n_rows³ and a second matrix.
+        """
+        covariance, solver, weights, signal_std = self._solve(parameters)
+        value = log_marginal_likelihood(signal_std, solver.log_determinant, len(self.targets))
+        if not with_gradient:
+            return Evidence(value, None, signal_std)
+        n, inverse = self.n_structures, solver.inverse_upper()
+        slopes = Covariance(
+            LengthScaleDerivative(covariance.kernel), covariance.points, self.origin, covariance.n_atoms
+        )
+        change = slopes.dense()
+        # the transpose of what is stored is a lower triangle: both are read in the same order
+        upper = np.triu(inverse).T
+        trace = 2.0 * np.vdot(upper, change) - float(np.einsum("ii,ii->", inverse, change))
+        fits = float(weights @ slopes.product(weights[:, None])[:, 0])
+        gradient = [float(0.5 * (fits / signal_std**2 - trace))]
+        own, squares = np.einsum("ii->i", inverse), weights**2 / signal_std**2
+        for rows, noise in ((slice(0, n), parameters.noise_energy), (slice(n, None), parameters.noise_force)):
+            gradient.append(float(noise**2 * (squares[rows] - own[rows]).sum()))
+        return Evidence(value, np.array(gradient), signal_std)
+
+    def leave_one_out(self, parameters: Hyperparameters) -> Evidence:
+        """Return the log probability of each structure's data given all others, summed.
+
+        With B_i the block of K⁻¹ of structure i: Σ_i ½ log|B_i| - ½ αᵢᵀB_i⁻¹αᵢ/w² - ½ n_i log 2πw², and w²
+        where this is largest (Rasmussen and Williams, section 5.4.2, for blocks).
+
+        Parameters
+        ----------
+        parameters : Hyperparameters
+
+        Returns
+        -------
+        Evidence
+            ``signal_std`` is the one of leave-one-out.
+
+        Raises
+        ------
+        NumericalError
+            If the covariance cannot be factorised.
+        """
+        covariance, solver, weights, _ = self._solve(parameters)
+        n, width, inverse = self.n_structures, 3 * covariance.n_atoms, solver.inverse_upper()
+        determinant, quadratic = 0.0, 0.0
+        for i in range(n):
+            own = np.concatenate([[i], n + i * width + np.arange(width)])
+            block = inverse[np.ix_(own, own)]
+            root = np.linalg.cholesky(np.triu(block).T + np.triu(block, 1))
+            half = np.linalg.solve(root, weights[own])
+            determinant += float(np.log(np.einsum("ii->i", root)).sum())
+            quadratic += float(half @ half)
+        rows = len(self.targets)
+        variance = quadratic / rows
+        value = determinant - 0.5 * rows * (1.0 + np.log(2.0 * np.pi * variance))
+        return Evidence(float(value), None, float(np.sqrt(variance)))
+
+    def _solve(self, parameters: Hyperparameters) -> tuple[Covariance, CholeskySolver, FloatArray, float]:
+        kernel = make_kernel(self.kernel, parameters.length_scale)
+        covariance = Covariance(kernel, self.points, self.origin, self.points.transposed.shape[1] // 3)
+        solver = CholeskySolver(covariance, parameters.noise_energy, parameters.noise_force, self.max_jitter)
+        unit = energy_rows(self.n_structures, len(self.targets))
+        weights, mean = solver.solve_centred(self.targets, unit)
+        return covariance, solver, weights, from_weights(self.targets, unit, weights, mean, 0).signal_std

@@ -1,0 +1,275 @@
+"""Choice of length scale, noise and descriptor from training data alone.
+
+Likelihoods are climbed along their gradient on a seeded choice of structures: first all descriptors on few,
+then the best of them on more. Leave-one-out probabilities are searched without gradient. The paper's search
+on a validation set, which costs data, is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from aenet_gpr_cli.descriptors.base import Descriptor
+from aenet_gpr_cli.errors import ConfigError, NumericalError
+from aenet_gpr_cli.gpr.evidence import Evidence, Hyperparameters, Problem
+from aenet_gpr_cli.structures import FloatArray, StructureSet
+
+Progress = Callable[[int, int, str], None]
+OBJECTIVES = ("likelihood", "leave_one_out")
+ROUGH_SHARE = 4  # descriptors are first compared on this many times fewer rows
+START_LENGTH = 8.0  # in median distances: smooth surfaces want long scales (EC dimer: 11, Li-EC slab: 6)
+FAILED = 1e4  # worse by so much per observation: larger than any likelihood, but finite for the line search
+TOLERANCE = 3e-4  # per observation: differences in the objective that mean nothing
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How to search.
+
+    Attributes
+    ----------
+    objective : str
+        One of ``OBJECTIVES``.
+    max_rows : int
+        Observations (of a seeded choice of structures) to take the objective on.
+    max_evaluations : int
+        Per descriptor and stage.
+    noise_energy, noise_force : float
+        Noise relative to the signal standard deviation, to start from or to keep.
+    fit_noise : bool
+        Whether to search the noises too.
+    noise_bounds : tuple of two float
+    length_bounds : tuple of two float
+        In median distances between structures.
+    max_jitter : float
+        See `CholeskySolver`.
+    seed : int
+    """
+
+    objective: str
+    max_rows: int
+    max_evaluations: int
+    noise_energy: float
+    noise_force: float
+    fit_noise: bool
+    noise_bounds: tuple[float, float]
+    length_bounds: tuple[float, float]
+    max_jitter: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One evaluation of the objective.
+
+    Attributes
+    ----------
+    descriptor : int
+        Index of the descriptor.
+    n_structures : int
+        Structures the objective was taken on.
+    parameters : Hyperparameters
+    value : float or None, dimensionless
+        Objective per observation; None where the factorisation failed.
+    signal_std : float or None, eV
+    failure : str
+        Why it failed; empty where it did not.
+    """
+
+    descriptor: int
+    n_structures: int
+    parameters: Hyperparameters
+    value: float | None
+    signal_std: float | None
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """Result of `optimise`.
+
+    Attributes
+    ----------
+    descriptor : int
+        Index of the best descriptor.
+    parameters : Hyperparameters
+    value : float, dimensionless
+        Objective per observation.
+    n_structures : int
+        Structures the final comparison was made on.
+    at_bound : bool
+        Whether the length scale ended at a bound.
+    table : tuple of Trial
+        All evaluations in their order.
+    """
+
+    descriptor: int
+    parameters: Hyperparameters
+    value: float
+    n_structures: int
+    at_bound: bool
+    table: tuple[Trial, ...]
+
+
+def optimise(
+    structures: StructureSet,
+    descriptors: Sequence[Descriptor],
+    kernel: str,
+    settings: SearchSettings,
+    progress: Progress | None = None,
+) -> Optimum:
+    """Choose length scale, noises (where asked) and descriptor by the training data alone.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Training data with energies and forces.
+    descriptors : sequence of Descriptor
+        Candidates that see the same motions (for example powers of the distance): only then can their
+        likelihoods be compared.
+    kernel : str
+        Name of the kernel.
+    settings : SearchSettings
+    progress : callable or None
+        Called with (done, total, message); the total is an upper bound.
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    ConfigError
+        If there is no descriptor, the objective is unknown, or the descriptors see different motions.
+    NumericalError
+        If the covariance could not be factorised anywhere.
+
+    Notes
+    -----
+    About ten factorisations (likelihood) of max_rows rows, each with its inverse, and ten of a quarter of
+    that per descriptor.
+    """
+    if not descriptors:
+        raise ConfigError("descriptors: expected at least one, got none")
+    if settings.objective not in OBJECTIVES:
+        raise ConfigError(f"objective: expected one of {', '.join(OBJECTIVES)}, got {settings.objective!r}")
+    search = _Search(structures, descriptors, kernel, settings, progress)
+    candidates = range(len(descriptors))
+    rough = settings.max_rows // ROUGH_SHARE
+    starts = [search.climb(i, rough, None) for i in candidates] if len(descriptors) > 1 else [None]
+    best = int(np.argmax([-np.inf if s is None or s.value is None else s.value for s in starts]))
+    final = search.climb(best, settings.max_rows, starts[best])
+    assert final.value is not None
+    return Optimum(
+        best,
+        final.parameters,
+        final.value,
+        final.n_structures,
+        search.at_bound(final),
+        tuple(search.table),
+    )
+
+
+class _Search:
+    """The evaluations of one call of `optimise`."""
+
+    def __init__(
+        self,
+        structures: StructureSet,
+        descriptors: Sequence[Descriptor],
+        kernel: str,
+        settings: SearchSettings,
+        progress: Progress | None,
+    ) -> None:
+        self._structures, self._descriptors, self._kernel = structures, descriptors, kernel
+        self._settings, self._progress = settings, progress
+        self._order = np.random.default_rng(settings.seed).permutation(len(structures))
+        self._total = settings.max_evaluations * (len(descriptors) + (len(descriptors) > 1))
+        self._rows: dict[int, int] = {}
+        self._length_bounds = (0.0, np.inf)
+        self.table: list[Trial] = []
+
+    def climb(self, descriptor: int, max_rows: int, start: Trial | None) -> Trial:
+        """Return the best trial for one descriptor on about ``max_rows`` observations."""
+        problem = self._problem(descriptor, max_rows)
+        typical = problem.typical_distance()
+        settings, first = self._settings, len(self.table)
+        self._length_bounds = (settings.length_bounds[0] * typical, settings.length_bounds[1] * typical)
+        at = start.parameters if start is not None else self._start(START_LENGTH * typical)
+        free = np.array([True, settings.fit_noise, settings.fit_noise])
+        bounds = np.log([self._length_bounds, settings.noise_bounds, settings.noise_bounds])
+        logs = np.clip(at.logs, bounds[:, 0], bounds[:, 1]) if settings.fit_noise else at.logs
+        gradient = settings.objective == "likelihood"
+
+        def negative(free_logs: FloatArray) -> tuple[float, FloatArray] | float:
+            parameters = logs.copy()
+            parameters[free] = free_logs
+            evidence = self._evaluate(problem, descriptor, Hyperparameters.from_logs(parameters))
+            rows = len(problem.targets)
+            if evidence is None:
+                return (FAILED, np.zeros(int(free.sum()))) if gradient else FAILED
+            if evidence.gradient is None:
+                return -evidence.value / rows
+            return -evidence.value / rows, -evidence.gradient[free] / rows
+
+        minimize(
+            negative,
+            logs[free],
+            jac=gradient,
+            method="L-BFGS-B" if gradient else "Nelder-Mead",
+            bounds=bounds[free],
+            options=self._options(gradient, int(free.sum())),
+        )
+        return self._best(first)
+
+    def at_bound(self, trial: Trial) -> bool:
+        """Whether the length scale of the last climb ended at a bound."""
+        return bool(np.isclose(trial.parameters.length_scale, self._length_bounds, rtol=1e-3).any())
+
+    def _start(self, length_scale: float) -> Hyperparameters:
+        return Hyperparameters(length_scale, self._settings.noise_energy, self._settings.noise_force)
+
+    def _options(self, gradient: bool, n_free: int) -> dict[str, float]:
+        count = self._settings.max_evaluations
+        if gradient:
+            return {"maxfun": count, "ftol": TOLERANCE, "gtol": TOLERANCE, "maxls": 8}
+        return {"maxfev": count * n_free, "xatol": 0.02, "fatol": TOLERANCE}
+
+    def _problem(self, descriptor: int, max_rows: int) -> Problem:
+        """The structures are the same for all descriptors, and the first ones of the larger choice."""
+        per_structure = 1 + 3 * self._structures.n_atoms
+        count = int(np.clip(max_rows // per_structure, min(2, len(self._order)), len(self._order)))
+        chosen = self._structures.select(self._order[:count])
+        problem = Problem.of(chosen, self._descriptors[descriptor], self._kernel, self._settings.max_jitter)
+        if self._rows.setdefault(count, len(problem.targets)) != len(problem.targets):
+            raise ConfigError("descriptors: expected candidates that see the same motions of the atoms")
+        return problem
+
+    def _evaluate(self, problem: Problem, descriptor: int, parameters: Hyperparameters) -> Evidence | None:
+        evidence, failure = None, ""
+        try:
+            if self._settings.objective == "likelihood":
+                evidence = problem.likelihood(parameters, with_gradient=True)
+            else:
+                evidence = problem.leave_one_out(parameters)
+        except NumericalError as error:
+            failure = str(error)
+        value = None if evidence is None else evidence.value / len(problem.targets)
+        signal = None if evidence is None else evidence.signal_std
+        self.table.append(Trial(descriptor, problem.n_structures, parameters, value, signal, failure))
+        if self._progress is not None:
+            message = f"length_scale {parameters.length_scale:.3g}"
+            self._progress(min(len(self.table), self._total), self._total, message)
+        return evidence
+
+    def _best(self, first: int) -> Trial:
+        known = [trial for trial in self.table[first:] if trial.value is not None]
+        if not known:
+            raise NumericalError(
+                f"hyperparameters: the covariance could not be factorised anywhere; {self.table[-1].failure}"
+            )
+        return max(known, key=lambda trial: trial.value or -np.inf)
