@@ -1,0 +1,106 @@
+"""Calibration of σ: z-scores, coverage of intervals, and the factor that makes σ honest on training data.
+
+Pure functions of errors and standard deviations; they come from a test set or from `leave_one_out`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.leave_one_out import LeaveOneOut
+from aenet_gpr_cli.structures import FloatArray
+
+LEVELS = (0.50, 0.68, 0.90, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How predicted standard deviations compare with errors.
+
+    Attributes
+    ----------
+    n : int
+        Number of errors.
+    z_mean, z_std : float, dimensionless
+        Of the z-scores; 0 and 1 where σ is right.
+    coverage : tuple of float
+        Share of errors within the central interval of each of ``LEVELS`` of a normal distribution.
+    """
+
+    n: int
+    z_mean: float
+    z_std: float
+    coverage: tuple[float, ...]
+
+
+def z_scores(reference: FloatArray, predicted: FloatArray, sigma: FloatArray, noise_std: float) -> FloatArray:
+    """Return z = (E_ref - E_pred) / √(σ² + noise²).
+
+    Parameters
+    ----------
+    reference, predicted : ndarray of shape (n,), eV
+    sigma : ndarray of shape (n,), eV
+        Standard deviation of the predicted energy, noise not included.
+    noise_std : float, eV
+        Noise of the reference energies.
+
+    Returns
+    -------
+    ndarray of shape (n,), dimensionless
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or a standard deviation is not positive.
+    """
+    if not reference.shape == predicted.shape == sigma.shape:
+        raise InputError(
+            f"z-scores: expected equal shapes, got {reference.shape}, {predicted.shape}, {sigma.shape}"
+        )
+    total = np.sqrt(sigma**2 + noise_std**2)
+    if not (total > 0.0).all():
+        raise InputError("z-scores: expected positive standard deviations; give the noise of the reference")
+    return np.asarray((reference - predicted) / total)
+
+
+def calibrate(z: FloatArray) -> Calibration:
+    """Return mean, spread and coverage of z-scores.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n,), dimensionless
+        At least one.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    InputError
+        If there is no z-score.
+    """
+    if len(z) == 0:
+        raise InputError("calibration: expected at least one error, got none")
+    half_widths = ndtri(0.5 + 0.5 * np.array(LEVELS))
+    coverage = tuple(float((np.abs(z) <= width).mean()) for width in half_widths)
+    return Calibration(len(z), float(z.mean()), float(z.std()), coverage)
+
+
+def sigma_factor(left_out: LeaveOneOut) -> float:
+    """Return the factor on σ that is most likely, from leaving structures out: √⟨z²⟩.
+
+    Parameters
+    ----------
+    left_out : LeaveOneOut
+
+    Returns
+    -------
+    float, dimensionless
+        Above 1: σ was too small.
+    """
+    return float(np.sqrt(np.mean((left_out.energy_errors / left_out.energy_sigma) ** 2)))
