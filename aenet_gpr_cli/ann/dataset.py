@@ -45,7 +45,8 @@ class TrainingSet:
 
         Parameters
         ----------
-        index : ndarray of int, ascending
+        index : ndarray of int
+            Subset by subset.
 
         Returns
         -------
@@ -166,21 +167,32 @@ class AtomTable:
     start: Tensor
     count: Tensor
 
-    def rows(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rows of the structures ``index``, and how many each structure has.
+    def structures(self, index: Tensor, run: slice | None, each: int) -> Tensor:
+        """Return the atoms of some structures.
 
         Parameters
         ----------
         index : tensor of int, shape (n_batch,)
+        run : slice or None
+            The same, where nothing is left out.
+        each : int
+            Atoms per structure, -1 if that varies.
 
         Returns
         -------
-        tuple of tensors of int
+        tensor of shape (n_atoms, n_features + 1)
         """
+        if run is not None:
+            if run.stop == len(self.start):
+                return self.features[int(self.start[run.start]) :]
+            return self.features[int(self.start[run.start]) : int(self.start[run.stop])]
+        if each > 0:  # whole structures at a time
+            by_structure = self.features.view(len(self.count), -1)
+            return by_structure.index_select(0, index).view(len(index) * each, -1)
         count = self.count[index]
         ends, total = count.cumsum(0), int(count.sum())
         shift = torch.repeat_interleave(self.start[index] - ends + count, count, output_size=total)
-        return shift + torch.arange(total, device=index.device), count
+        return self.features[shift + torch.arange(total, device=index.device)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,43 +289,46 @@ class TensorData:
 
         Returns
         -------
-        tensor of int
+        tensor of int, ascending
         """
         if self.position is None:
             return index
         places = self.position[index]
-        return places[places >= 0]
+        return places[places >= 0].sort().values
 
     def batch(self, index: Tensor) -> Batch:
         """Gather structures.
 
         Parameters
         ----------
-        index : tensor of int, shape (n_batch,)
+        index : tensor of int, shape (n_batch,), ascending
 
         Returns
         -------
         Batch
         """
-        tables, counts = [], []
-        for table, each in zip(self.tables, self.uniform, strict=True):
-            if each > 0:  # whole structures at a time
-                by_structure = table.features.view(len(table.count), -1)
-                tables.append(by_structure.index_select(0, index).view(len(index) * each, -1))
-                counts.append(table.count[index])
-            else:
-                rows, count = table.rows(index)
-                tables.append(table.features[rows])
-                counts.append(count)
+        run = _run(index)
+        tables = [
+            table.structures(index, run, each) for table, each in zip(self.tables, self.uniform, strict=True)
+        ]
+        chosen = index if run is None else run
         return Batch(
             index,
             tables,
-            counts,
+            [table.count[chosen] for table in self.tables],
             self.uniform,
-            self.energies[index],
-            self.n_atoms[index],
-            self.weights[:, index],
+            self.energies[chosen],
+            self.n_atoms[chosen],
+            self.weights[:, chosen],
         )
+
+
+def _run(index: Tensor) -> slice | None:
+    """Return an ascending index as a slice if nothing is left out: a view is faster than a copy."""
+    if index.device.type != "cpu" or not len(index):  # elsewhere to look costs more than to copy
+        return None
+    first, last = int(index[0]), int(index[-1])
+    return slice(first, last + 1) if last - first + 1 == len(index) else None
 
 
 def raw_features(basis: ChebyshevBasis, data: TrainingSet, block_size: int) -> list[FloatArray]:

@@ -32,8 +32,8 @@ class ForceOperator(Protocol):
         """Return the transposed product, (n_batch, n_members, n_atoms · F)."""
         ...
 
-    def matrices(self, rows: Tensor) -> Tensor:
-        """Return -Jᵀ itself, (n_batch, n_components, n_atoms · F)."""
+    def dense(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return -Jᵀ, (n, n_components, n_atoms · F), and where in it the structures are."""
         ...
 
 
@@ -51,9 +51,9 @@ class StoredJacobian:
         """Multiply by -J; see `ForceOperator`."""
         return self._products(rows, cotangents, False)
 
-    def matrices(self, rows: Tensor) -> Tensor:
+    def dense(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return -Jᵀ; see `ForceOperator`."""
-        return self.matrix[rows]
+        return self.matrix, rows
 
     def _products(self, rows: Tensor, left: Tensor, transposed: bool) -> Tensor:
         """Return left[i] matrix[rows[i]], or with the matrix transposed."""
@@ -109,11 +109,11 @@ class RecomputedJacobian:
         result = np.ascontiguousarray(rate.transpose(1, 0, 2, 3)).reshape(n, members, -1)
         return torch.as_tensor(result, dtype=self.dtype, device=self.device)
 
-    def matrices(self, rows: Tensor) -> Tensor:
+    def dense(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return -Jᵀ; see `ForceOperator`."""
         n, width = len(rows), self.components.shape[1]
         unit = torch.eye(width, dtype=torch.float64).expand(n, width, width)
-        return self.expand(rows, unit)
+        return self.expand(rows, unit), torch.arange(n, device=rows.device)
 
     def _species(self, n: int) -> IntArray:
         return np.tile(self.basis.species_index(self.structures.species), n)

@@ -131,8 +131,8 @@ def held_here(
         Of all processes.
     chosen : list of (structures, components)
         Of `select_components`.
-    own : ndarray of int, ascending
-        Structures held here.
+    own : ndarray of int
+        Structures held here, subset by subset.
 
     Returns
     -------
@@ -142,8 +142,11 @@ def held_here(
     result, start = [], 0
     for subset, (structures, components) in zip(data.subsets, chosen, strict=True):
         local = own[(own >= start) & (own < start + len(subset))] - start
-        mask = np.isin(structures, local)
-        result.append((np.searchsorted(local, structures[mask]), components[mask]))
+        place = np.full(len(subset), -1)
+        place[local] = np.arange(len(local))
+        order = np.argsort(place[structures], kind="stable")
+        order = order[place[structures][order] >= 0]
+        result.append((place[structures][order], components[order]))
         start += len(subset)
     return result
 
@@ -213,7 +216,7 @@ class ForceData:
             block = max(1, BLOCK_MEMORY // (8 * shape[1] * shape[2]))
             for start in range(0, len(part), block):
                 rows = torch.arange(start, min(start + block, len(part)), device=device)
-                matrix[rows] = operator.matrices(rows)
+                matrix[rows] = operator.dense(rows)[0]
             operator = StoredJacobian(matrix)
         targets = np.take_along_axis(part.forces.reshape(len(part), -1), components, axis=1)
         slot = np.full(len(subset), -1)

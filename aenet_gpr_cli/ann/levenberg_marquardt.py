@@ -17,6 +17,7 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann import parallel
 from aenet_gpr_cli.ann.adamw import Outcome, Progress, Snapshot, State
+from aenet_gpr_cli.ann.damped_solver import Factor, factorise
 from aenet_gpr_cli.ann.normal_equations import normal_equations
 from aenet_gpr_cli.ann.objective import Objective
 from aenet_gpr_cli.structures import FloatArray, IntArray
@@ -177,7 +178,7 @@ def _iterate(
     """Do one linearisation for the members ``active``, and up to ``trials`` steps from it."""
     device = objective.data.energies.device
     objective = objective.for_members(active)
-    # a copy in torch's aligned memory: MKL rounds differently for other alignments, and a resumed run must not
+    # a copy in torch's aligned memory: BLAS may round differently for others, and a resumed run must not
     weights = torch.tensor(state["weights"][active], device=device)
     matrix, gradient, _ = normal_equations(objective, weights, train)
     start_residuals = objective.residuals(weights, train)
@@ -199,8 +200,8 @@ def _iterate(
     growth = torch.full_like(cost, 2.0)
     for _ in range(settings.trials):
         found = best.cost < cost
-        factor = _factorise(matrix, damping[:, None] * scale)
-        step = _solve(factor, -gradient)
+        factor = factorise(matrix, damping[:, None] * scale)
+        step = factor.solve(-gradient)
         step = step + _acceleration(objective, train, weights, step, start_residuals, factor)
         trial = weights + step
         trial_loss = objective.mean_square(objective.residuals(trial, train))
@@ -261,30 +262,19 @@ def _record(
     state["iteration"][active] += 1
 
 
-def _factorise(matrix: Tensor, damping: Tensor) -> Tensor:
-    """Return the Cholesky factor of JᵀJ + damping; zeros where it fails, so that the damping grows."""
-    damped = matrix.clone()
-    damped.diagonal(dim1=1, dim2=2).add_(damping)
-    factor, info = torch.linalg.cholesky_ex(damped)
-    return torch.where((info == 0)[:, None, None], factor, torch.full_like(factor, torch.inf))
-
-
-def _solve(factor: Tensor, right: Tensor) -> Tensor:
-    return torch.cholesky_solve(right[:, :, None], factor)[:, :, 0].nan_to_num_(0.0, 0.0, 0.0)
-
-
 def _acceleration(
-    objective: Objective, train: Tensor, weights: Tensor, step: Tensor, residuals: Tensor, factor: Tensor
+    objective: Objective, train: Tensor, weights: Tensor, step: Tensor, residuals: Tensor, factor: Factor
 ) -> Tensor:
     """Return the second-order correction of a step, -½ (JᵀJ + damping)⁻¹ Jᵀ ρ''.
 
     Follows the curved valleys of the loss (geodesic acceleration; Transtrum and Sethna, arXiv:1201.5885);
     ρ'' along the step by central differences. Zero where it is not small against the step.
     """
-    ahead = objective.residuals(weights + PROBE * step, train)
-    behind = objective.residuals(weights - PROBE * step, train)
+    both = objective.for_members(np.tile(np.arange(len(weights)), 2))
+    probes = torch.cat([weights + PROBE * step, weights - PROBE * step])
+    ahead, behind = both.residuals(probes, train).chunk(2)
     bend = (ahead - 2.0 * residuals + behind) / PROBE**2
-    correction = _solve(factor, -0.5 * objective.pull(weights, train, bend))
+    correction = factor.solve(-0.5 * objective.pull(weights, train, bend))
     small = correction.norm(dim=1) < MAX_CORRECTION * step.norm(dim=1)
     return torch.where(small[:, None], correction, torch.zeros_like(correction))
 

@@ -182,7 +182,7 @@ class CompiledPasses:
 
     def _weights(self, flat: Tensor, species: int) -> tuple[FloatArray, int, IntArray, FloatArray]:
         weights = flat.numpy()
-        start, sizes = _shape(self.architecture, species)
+        start, sizes = first_weight(self.architecture, species)
         return weights, start, sizes, compiled.constants(weights.dtype)
 
     @staticmethod
@@ -191,7 +191,8 @@ class CompiledPasses:
 
 
 @lru_cache(maxsize=32)
-def _shape(architecture: Architecture, species: int) -> tuple[int, IntArray]:
+def first_weight(architecture: Architecture, species: int) -> tuple[int, IntArray]:
+    """Return where the weights of a species begin, and the lengths of the layers, see `compiled`."""
     return architecture.starts[species], np.array([architecture.n_features, *architecture.hidden, 1])
 
 

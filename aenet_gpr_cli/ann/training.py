@@ -230,30 +230,40 @@ def _objective(
     outside: IntArray,
     seed: int,
 ) -> tuple[Objective, Normalization, FeatureStatistics]:
-    own = parallel.share(len(data))
-    here = data.select(own) if parallel.size() > 1 else data
+    own = _layout(data, inside)
+    here = data.select(own)
     raw = raw_features(basis, here, settings.block_size)
     found = feature_statistics(raw, here, basis.species, settings.device)
     reference = settings.atomic_energies or atomic_energies(data.subsets, basis.species)
     scale, shift = energy_scaling(data.subsets, reference, settings.energy_scaling)
     norm = Normalization(found.mean, found.std, scale, shift, {s: float(reference[s]) for s in basis.species})
     dtype = torch.float64 if settings.dtype == "float64" else torch.float32
-    weights, position = data.weights[None], None
+    weights, position = data.weights[None], np.full(len(data), -1)
+    position[own] = np.arange(len(own))
     if settings.bootstrap:
         weights = bootstrap_weights(data, inside, seed, settings.members)
-    if here is not data:
-        position = np.full(len(data), -1)
-        position[own] = np.arange(len(own))
     tensors = tensor_data(here, raw, basis.species, norm, dtype, settings.device, weights[:, own], position)
     loss, forces = LossSettings(settings.loss.form, settings.loss.per, 0.0), None
     if settings.forces is not None and settings.forces.fraction > 0.0 and settings.loss.alpha > 0.0:
         loss = settings.loss
         chosen = select_components(data, np.concatenate([inside, outside]), settings.forces, seed)
-        if here is not data:
-            chosen = held_here(data, chosen, own)
+        chosen = held_here(data, chosen, own)
         forces = ForceData(here, chosen, basis, norm, settings.forces.jacobian_memory, dtype, settings.device)
     passes = choose(architecture, torch.device(settings.device))
     return Objective(architecture, tensors, forces, loss, settings.block_size, passes), norm, found
+
+
+def _layout(data: TrainingSet, inside: IntArray) -> IntArray:
+    """Return the structures of this process: in each subset those trained on first, as one run."""
+    mine, held_out, start = np.zeros(len(data), bool), np.ones(len(data), bool), 0
+    mine[parallel.share(len(data))] = True
+    held_out[inside] = False
+    parts = []
+    for subset in data.subsets:
+        index = start + np.flatnonzero(mine[start : start + len(subset)])
+        parts.append(index[np.argsort(held_out[index], kind="stable")])
+        start += len(subset)
+    return np.concatenate(parts)
 
 
 def _start(settings: TrainingSettings, weights: FloatArray) -> State:

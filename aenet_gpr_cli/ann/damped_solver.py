@@ -1,0 +1,71 @@
+"""Solutions of (JᵀJ + damping) x = y for several members: LAPACK on a CPU, torch elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg.lapack import dpotrf, dpotrs
+from torch import Tensor
+
+from aenet_gpr_cli.structures import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """Cholesky factors, one per member; None, or infinite, where the matrix was not positive definite."""
+
+    arrays: list[FloatArray | None]
+    tensor: Tensor | None
+
+    def solve(self, right: Tensor) -> Tensor:
+        """Return the solutions; zeros for a member without a factor, so that its damping grows.
+
+        Parameters
+        ----------
+        right : tensor of shape (n_members, n_weights)
+
+        Returns
+        -------
+        tensor of shape (n_members, n_weights)
+        """
+        if self.tensor is not None:
+            return torch.cholesky_solve(right[:, :, None], self.tensor)[:, :, 0].nan_to_num_(0.0, 0.0, 0.0)
+        result = torch.zeros_like(right)
+        for factor, given, out in zip(self.arrays, right, result, strict=True):
+            if factor is not None:
+                out.copy_(torch.from_numpy(dpotrs(factor, given.numpy(), lower=0)[0]))
+        return result
+
+
+def factorise(matrix: Tensor, damping: Tensor) -> Factor:
+    """Factorise JᵀJ + diag(damping).
+
+    Parameters
+    ----------
+    matrix : tensor of shape (n_members, n_weights, n_weights)
+        Only the lower triangles are read.
+    damping : tensor of shape (n_members, n_weights)
+
+    Returns
+    -------
+    Factor
+
+    Notes
+    -----
+    Memory: one more matrix per member. Time: n_weights³/3 multiplications per member.
+    """
+    if matrix.device.type != "cpu":
+        damped = matrix.clone()
+        damped.diagonal(dim1=1, dim2=2).add_(damping)
+        factor, info = torch.linalg.cholesky_ex(damped)
+        return Factor([], torch.where((info == 0)[:, None, None], factor, torch.inf))
+    arrays: list[FloatArray | None] = []
+    for square, diagonal in zip(matrix.numpy(), damping.numpy(), strict=True):
+        damped = square.copy()
+        damped[np.diag_indices_from(damped)] += diagonal
+        # in Fortran's eyes transposed: the upper triangle; LAPACK is faster than torch's Cholesky here
+        factor, info = dpotrf(damped.T, lower=0, clean=0, overwrite_a=1)
+        arrays.append(factor if info == 0 else None)
+    return Factor(arrays, None)
