@@ -41,5 +41,25 @@ def test_wrong_values_and_wrong_derivatives_are_found(monkeypatch: pytest.Monkey
         check_soap(soap, POSITIONS, seed=0)
 
 
+def test_many_atoms_at_the_edge_of_reach_are_no_error() -> None:
+    """In a crystal some pair crosses the distance up to which atoms count, whichever way all atoms move."""
+    rng = np.random.default_rng(1)
+    lattice = 2.2 * np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(-1, 3)
+    positions = lattice + 0.05 * rng.normal(size=lattice.shape)
+    soap = Soap(("Li",) * 27, SoapParameters(4.0, 6, 1, 0.7), "outer", None, 6.6 * np.eye(3), (True,) * 3)
+    assert check_soap(soap, positions, seed=0).slope_error < 1e-6
+
+
+def test_wrong_derivatives_of_one_species_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Soap, "jvp", too_steep_for_carbon)
+    with pytest.raises(NumericalError, match="soap self-check"):
+        check_soap(make("outer", None, True), POSITIONS, seed=0)
+
+
+def too_steep_for_carbon(soap: Soap, positions: FloatArray, tangents: FloatArray) -> FloatArray:
+    factor = np.where(np.array(soap.species) == "C", 1.001, 1.0)
+    return soap.linearize(positions).jvp(factor[:, None] * tangents)
+
+
 def too_steep(soap: Soap, positions: FloatArray, tangents: FloatArray) -> FloatArray:
     return 1.001 * soap.linearize(positions).jvp(tangents)
