@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from aenet_gpr_cli.config.base import PositiveFloat, PositiveInt, StageConfig, StrictModel
 
@@ -18,25 +18,52 @@ class SearchConfig(StrictModel):
     )
 
 
+class SoapConfig(StrictModel):
+    """The SOAP power spectrum, as dscribe's, where the descriptor is soap."""
+
+    cutoff: float = Field(5.0, gt=1, description="reach of the radial functions, in Å")
+    n_max: PositiveInt = Field(6, description="radial functions")
+    l_max: int = Field(4, ge=0, description="largest degree of the spherical harmonics")
+    sigma: PositiveFloat = Field(0.5, description="width of the Gaussian that stands for an atom, in Å")
+    average: Literal["outer", "inner", "species", "off"] = Field(
+        "outer",
+        description="outer: mean spectrum of all centres; inner: spectrum of their mean density; species: "
+        "mean spectrum of the atoms of each species; off: the spectra of all centres one after another",
+    )
+    centres: list[tuple[float, float, float]] | None = Field(
+        None,
+        min_length=1,
+        description="points fixed in space, [[x, y, z], ...] in Å, usually with average: off; default: every "
+        "atom, moving with it",
+    )
+
+    @model_validator(mode="after")
+    def _species_need_atoms(self) -> SoapConfig:
+        if self.average == "species" and self.centres is not None:
+            raise ValueError("average: species needs centres on atoms; leave centres out")
+        return self
+
+
 class FitGprConfig(StageConfig):
     """Fit a full GP on energies and forces for each subset."""
 
     neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
-    descriptor: Literal["inverse_distance", "cartesian"] = Field(
+    descriptor: Literal["inverse_distance", "cartesian", "soap"] = Field(
         "inverse_distance",
-        description="global descriptor: inverse distances of all pairs, or Cartesian coordinates",
+        description="global descriptor: inverse distances of all pairs, Cartesian coordinates, or soap",
     )
     power: PositiveFloat | list[PositiveFloat] = Field(
         default_factory=lambda: [1.0, 1.5, 2.0],
-        description="inverse distances enter as 1/r^power; a list is searched like the length scale",
+        description="inverse distances (only) enter as 1/r^power; a list is searched like the length scale",
     )
+    soap: SoapConfig = Field(default_factory=SoapConfig, description="settings of the descriptor soap")
     kernel: Literal["squared_exponential", "matern52"] = Field(
         "squared_exponential", description="kernel (covariance function)"
     )
     length_scale: PositiveFloat | list[PositiveFloat] = Field(
         default_factory=lambda: [0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6],
-        description="length scale in units of the descriptor (1/Å^power or Å); a list is searched by log "
-        "marginal likelihood",
+        description="length scale in units of the descriptor (1/Å^power, Å, or those of soap, which wants "
+        "more: 1 to 16); a list is searched by log marginal likelihood",
     )
     search: SearchConfig = Field(default_factory=SearchConfig, description="settings of these searches")
     noise_std_energy: PositiveFloat = Field(

@@ -1,6 +1,7 @@
 """A fitted Gaussian process together with its descriptor: the surrogate model of one subset.
 
-Owns building the descriptor from its name and geometry; the numbers come from `regression` and `uncertainty`.
+Owns what a subset tells its descriptor; building that is `descriptors.build`'s, the numbers come from
+`regression` and `uncertainty`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from aenet_gpr_cli.descriptors.base import Descriptor
-from aenet_gpr_cli.descriptors.cartesian import Cartesian
-from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
-from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.descriptors.build import DescriptorSettings, build_descriptor
 from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.regression import GPModel, predict, predict_energies
 from aenet_gpr_cli.gpr.solvers import CholeskySolver, Solver
@@ -24,37 +23,33 @@ MAX_JITTER = 1e-8  # of a unit signal variance: more would change predictions vi
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """What a descriptor needs to know of a subset.
+    """A descriptor and what it needs to know of a subset.
 
     Attributes
     ----------
-    descriptor : str
-        Name of the descriptor.
+    settings : CartesianSettings, InverseDistanceSettings or SoapSettings
+        Of the descriptor.
     species : tuple of str
     cell : ndarray of shape (3, 3), Å, or None
     pbc : tuple of three bool
     reference : ndarray of shape (n_atoms, 3), Å, or None
-        Structure that fixes the periodic images of the pairs.
-    power : float
-        Inverse distances enter as 1/r^power; without meaning for other descriptors.
+        Structure that fixes the periodic images.
     """
 
-    descriptor: str
+    settings: DescriptorSettings
     species: tuple[str, ...]
     cell: FloatArray | None
     pbc: Pbc
     reference: FloatArray | None
-    power: float
 
     @classmethod
-    def of(cls, structures: StructureSet, descriptor: str, power: float) -> Geometry:
+    def of(cls, structures: StructureSet, settings: DescriptorSettings) -> Geometry:
         """Return the geometry of a subset; its first structure is the reference.
 
         Parameters
         ----------
         structures : StructureSet
-        descriptor : str
-        power : float
+        settings : CartesianSettings, InverseDistanceSettings or SoapSettings
 
         Returns
         -------
@@ -62,12 +57,11 @@ class Geometry:
         """
         periodic = structures.is_periodic and structures.cells is not None
         return cls(
-            descriptor=descriptor,
+            settings=settings,
             species=structures.species,
             cell=structures.cells[0] if periodic and structures.cells is not None else None,
             pbc=structures.pbc,
             reference=structures.positions[0] if periodic else None,
-            power=power,
         )
 
     def make_descriptor(self) -> Descriptor:
@@ -76,18 +70,8 @@ class Geometry:
         Returns
         -------
         Descriptor
-
-        Raises
-        ------
-        InputError
-            If the name is unknown.
         """
-        n_atoms = len(self.species)
-        if self.descriptor == "cartesian":
-            return Cartesian(n_atoms)
-        if self.descriptor == "inverse_distance":
-            return InverseDistance(n_atoms, self.cell, self.pbc, self.reference, power=self.power)
-        raise InputError(f"descriptor: expected cartesian or inverse_distance, got {self.descriptor!r}")
+        return build_descriptor(self.settings, self.species, self.cell, self.pbc, self.reference)
 
 
 @dataclass(frozen=True)

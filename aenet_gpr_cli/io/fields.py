@@ -34,6 +34,11 @@ FIELDS: dict[str, Field] = {
     # Gaussian process (K in units of signal_std²)
     "cell": Field(units.LENGTH, "(vector, xyz) lattice vectors of the descriptor as rows"),
     "reference_positions": Field(units.LENGTH, "(atom, xyz) structure that fixes the periodic images"),
+    "centres": Field(units.LENGTH, "(centre, xyz) points that SOAP looks at its surroundings from"),
+    "rotation_origin": Field(units.DIMENSIONLESS, "(block, feature) mean SOAP of the training structures"),
+    "rotation_basis": Field(
+        units.DIMENSIONLESS, "(feature, column) orthonormal basis that SOAP is expressed in"
+    ),
     "training_positions": Field(units.LENGTH, "(structure, atom, xyz) what the process was conditioned on"),
     "origin": Field("of the descriptor", "(feature) mean descriptor, subtracted before products"),
     "training_x": Field("of the descriptor", "(structure, feature) centred descriptors"),

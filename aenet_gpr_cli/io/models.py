@@ -14,6 +14,7 @@ from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.gpr.regression import GPModel
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefact import as_attributes, open_artefact, read_optional, read_strings, write_field
+from aenet_gpr_cli.io.descriptors import read_descriptor, write_descriptor
 
 _PER_FEATURE = ("feature_mean", "feature_std", "feature_min", "feature_max")
 
@@ -32,7 +33,7 @@ def write_gp(group: h5py.Group, surrogate: Surrogate) -> None:
     for name, values in (("cell", geometry.cell), ("reference_positions", geometry.reference)):
         if values is not None:
             write_field(group, name, values)
-    as_attributes(group, {"descriptor": geometry.descriptor, "power": geometry.power})
+    write_descriptor(group, geometry.settings)
     _write_dataclass(group, surrogate.model)
 
 
@@ -49,12 +50,11 @@ def read_gp(group: h5py.Group) -> Surrogate:
     """
     a, b, c = (bool(flag) for flag in group["pbc"][()])
     geometry = Geometry(
-        descriptor=str(group.attrs["descriptor"]),
+        settings=read_descriptor(group),
         species=read_strings(group, "species"),
         cell=read_optional(group, "cell"),
         pbc=(a, b, c),
         reference=read_optional(group, "reference_positions"),
-        power=float(group.attrs["power"]),
     )
     return Surrogate(GPModel(**_read_dataclass(group, GPModel)), geometry)
 

@@ -7,10 +7,19 @@ import pytest
 from aenet_gpr_cli.ann.committee import initial_weights, to_layers
 from aenet_gpr_cli.ann.network import Architecture
 from aenet_gpr_cli.ann.potential import ANNModel, predict
+from aenet_gpr_cli.descriptors.build import (
+    CartesianSettings,
+    InverseDistanceSettings,
+    SoapSettings,
+    build_soap,
+)
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
+from aenet_gpr_cli.descriptors.soap_basis import SoapParameters
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.kernels import make_kernel
 from aenet_gpr_cli.gpr.regression import fit
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate, exact_solver
+from aenet_gpr_cli.io.descriptors import read_descriptor, write_descriptor
 from aenet_gpr_cli.io.models import read_ann, read_gp, write_ann, write_gp
 from aenet_gpr_cli.structures import StructureSet
 
@@ -31,9 +40,27 @@ def structures():
     )
 
 
-@pytest.mark.parametrize("descriptor", ["inverse_distance", "cartesian"])
-def test_a_gaussian_process_survives(tmp_path, structures, descriptor):
-    geometry = Geometry.of(structures, descriptor, 1.5)
+SOAP = SoapParameters(4.0, 3, 2, 0.6)
+POINTS = np.array([[0.5, 0.5, 0.5], [2.0, 1.0, 0.0]])
+SETTINGS = [
+    InverseDistanceSettings(1.5),
+    CartesianSettings(),
+    SoapSettings(SOAP, "outer", None, None),
+    SoapSettings(SOAP, "off", POINTS, None),
+]
+
+
+def rotated(settings, structures):
+    """Settings as after a fit: with the rotation that the structures give."""
+    if not isinstance(settings, SoapSettings):
+        return settings
+    soap = build_soap(settings, structures.species, structures.cells[0], structures.pbc)
+    return settings.rotated(soap, structures.positions, 1e-10, 0)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["inverse", "cartesian", "soap", "soap at points"])
+def test_a_gaussian_process_survives(tmp_path, structures, settings):
+    geometry = Geometry.of(structures, rotated(settings, structures))
     kernel = make_kernel("squared_exponential", 1.0)
     model = fit(structures, geometry.make_descriptor(), kernel, 1e-3, 1e-3, exact_solver)
     written = Surrogate(model, geometry)
@@ -45,10 +72,33 @@ def test_a_gaussian_process_survives(tmp_path, structures, descriptor):
     for ours, theirs in zip(read.energies_and_forces(new), written.energies_and_forces(new), strict=True):
         # the order in memory may differ, and with it the last digits of a sum
         np.testing.assert_allclose(ours, theirs, rtol=1e-14, atol=1e-12)
+    assert np.ptp(written.energies(new)) > 1e-3
     sigma = read.sigma("exact", 1)
     assert sigma is not None
     np.testing.assert_allclose(sigma(new), written.sigma("exact", 1)(new), rtol=1e-9)
     assert read.model.log_marginal_likelihood == model.log_marginal_likelihood
+
+
+def test_soap_is_read_as_it_was_written(tmp_path, structures):
+    written = rotated(SETTINGS[3], structures)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        write_descriptor(file, written)
+        read = read_descriptor(file)
+    assert (read.parameters, read.average) == (SOAP, "off")
+    assert read.rotation.dropped == written.rotation.dropped
+    for ours, theirs in (
+        (read.centres, POINTS),
+        (read.rotation.origin, written.rotation.origin),
+        (read.rotation.basis, written.rotation.basis),
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_unknown_descriptor_is_refused(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["descriptor"] = "acsf"
+        with pytest.raises(InputError, match="expected cartesian, inverse_distance or soap, got 'acsf'"):
+            read_descriptor(file)
 
 
 @pytest.mark.parametrize("angular", [(4.0, 3), (4.0, -1)], ids=["angular", "radial only"])
