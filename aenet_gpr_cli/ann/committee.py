@@ -17,7 +17,9 @@ GAIN = 0.5
 Weights = Mapping[str, tuple[FloatArray, ...]]
 
 
-def initial_weights(architecture: Architecture, seed: int, members: Sequence[int]) -> FloatArray:
+def initial_weights(
+    architecture: Architecture, seed: int, members: Sequence[int], candidates: int = 1
+) -> FloatArray:
     """Draw the initial weights of the given members, uniform within ±0.5/sqrt(n_in), biases too.
 
     Each member has its own random stream, keyed by (seed, member): a member drawn alone is the same
@@ -29,14 +31,18 @@ def initial_weights(architecture: Architecture, seed: int, members: Sequence[int
     seed : int
     members : sequence of int
         Numbers of the members.
+    candidates : int
+        Draws for each member, the first of which does not depend on their number.
 
     Returns
     -------
-    ndarray of shape (n_members, n_weights), dimensionless
+    ndarray of shape (n_members · candidates, n_weights), dimensionless
+        Member by member.
     """
-    flat = np.empty((len(members), architecture.n_weights))
-    for row, member in zip(flat, members, strict=True):
-        stream = np.random.default_rng([seed, member])
+    flat = np.empty((len(members) * candidates, architecture.n_weights))
+    keys = [[seed, m, c] if c else [seed, m] for m in members for c in range(candidates)]
+    for row, key in zip(flat, keys, strict=True):
+        stream = np.random.default_rng(key)
         start = 0
         for _ in architecture.species:
             for rows, columns in architecture.layer_shapes:

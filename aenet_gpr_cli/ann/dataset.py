@@ -188,7 +188,8 @@ class AtomTable:
             return self.features[int(self.start[run.start]) : int(self.start[run.stop])]
         if each > 0:  # whole structures at a time
             by_structure = self.features.view(len(self.count), -1)
-            return by_structure.index_select(0, index).view(len(index) * each, -1)
+            chosen = by_structure.index_select(0, index)
+            return chosen.view(len(index) * each, self.features.shape[1])
         count = self.count[index]
         ends, total = count.cumsum(0), int(count.sum())
         shift = torch.repeat_interleave(self.start[index] - ends + count, count, output_size=total)

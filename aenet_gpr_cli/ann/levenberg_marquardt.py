@@ -48,6 +48,10 @@ class LevenbergMarquardtSettings:
         Iterations without a better validation loss before a member stops.
     tolerance : float
         A member also stops when the training loss falls by less than this fraction in an iteration.
+    restarts : int
+        Initial weights tried per member; see `restarts`.
+    restart_iterations : int
+        Iterations after which the best of them goes on alone.
     """
 
     iterations: int
@@ -57,6 +61,8 @@ class LevenbergMarquardtSettings:
     trials: int
     patience: int
     tolerance: float
+    restarts: int = 1
+    restart_iterations: int = 5
 
 
 def start(weights: FloatArray, damping: float) -> State:

@@ -122,7 +122,7 @@ class CompiledPasses:
         """See `Passes`."""
         members, hidden = len(flat), self.architecture.hidden
         first = self.architecture.first_layer(flat, species).reshape(members * hidden[0], -1)
-        values = [torch.mm(first, features.T).view(members, hidden[0], -1)]
+        values = [_wide_product(first, features.T).view(members, hidden[0], -1)]
         values += [flat.new_empty(members, units, len(features)) for units in hidden[1:]]
         output = flat.new_empty(members, len(features))
         compiled.forward(*self._weights(flat, species), _numpy(values), output.numpy())
@@ -199,6 +199,11 @@ def first_weight(architecture: Architecture, species: int) -> tuple[int, IntArra
 def _product(left: Tensor, right: Tensor) -> Tensor:
     # numpy's BLAS is up to twice as fast as torch's where one side of the result is short
     return torch.from_numpy(np.matmul(left.numpy(), right.numpy()))
+
+
+def _wide_product(left: Tensor, right: Tensor) -> Tensor:
+    # with a long result the faster BLAS depends on the dtype
+    return _product(left, right) if left.dtype == torch.float64 else torch.mm(left, right)
 
 
 def _numpy(tensors: list[Tensor]) -> tuple[FloatArray, ...]:

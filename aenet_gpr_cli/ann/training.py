@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from aenet_gpr_cli.ann import adamw, levenberg_marquardt, parallel
+from aenet_gpr_cli.ann import adamw, levenberg_marquardt, parallel, restarts
 from aenet_gpr_cli.ann.adamw import AdamWSettings, Outcome, Progress, Snapshot, State
 from aenet_gpr_cli.ann.committee import initial_weights, to_layers
 from aenet_gpr_cli.ann.dataset import (
@@ -178,7 +178,7 @@ def train(
     inside, outside = validation_split(data.parents, settings.validation_fraction, seed)
     architecture = Architecture(basis.species, basis.n_features, settings.hidden, settings.activation)
     objective, norm, found = _objective(data, basis, architecture, settings, inside, outside, seed)
-    state = state or _start(settings, initial_weights(architecture, seed, settings.members))
+    state = state or _start(settings, architecture, seed)
     outcome = _optimise(objective, settings, inside, outside, seed, state, progress, stop, keep)
     model = ANNModel(
         basis=basis,
@@ -266,9 +266,10 @@ def _layout(data: TrainingSet, inside: IntArray) -> IntArray:
     return np.concatenate(parts)
 
 
-def _start(settings: TrainingSettings, weights: FloatArray) -> State:
+def _start(settings: TrainingSettings, architecture: Architecture, seed: int) -> State:
     if isinstance(settings.optimizer, AdamWSettings):
-        return adamw.start(weights)
+        return adamw.start(initial_weights(architecture, seed, settings.members))
+    weights = initial_weights(architecture, seed, settings.members, settings.optimizer.restarts)
     return levenberg_marquardt.start(weights, settings.optimizer.damping)
 
 
@@ -290,6 +291,15 @@ def _optimise(
         )
     size = 8 * objective.architecture.n_weights**2
     together = max(1, min(len(settings.members), LM_MATRIX_MEMORY // (4 * size)))
-    return levenberg_marquardt.minimise(
-        objective, index, held_out, settings.optimizer, together, state, progress, stop, keep
+    return restarts.minimise(
+        objective,
+        index,
+        held_out,
+        settings.optimizer,
+        len(settings.members),
+        together,
+        state,
+        progress,
+        stop,
+        keep,
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ann_helpers import molecules
 
-from aenet_gpr_cli.ann.dataset import TrainingSet, validation_split
+from aenet_gpr_cli.ann.dataset import TrainingSet, bootstrap_weights, validation_split
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet
 
@@ -44,3 +44,26 @@ def test_copies_carry_their_parent_and_a_weight_from_sigma():
 def test_an_empty_set_is_an_error():
     with pytest.raises(InputError, match="at least one structure"):
         TrainingSet.collect([], [], None)
+
+
+def test_bootstrap_draws_as_many_parents_as_there_are_with_their_copies():
+    reference = molecules(("H", "H", "H"), 20, 0)
+    copies = augmented([reference.names[i % 20] for i in range(40)], np.full(40, 0.1))
+    data = TrainingSet.collect([reference], [copies], 0.1)  # copies have the weight 0.5
+    inside = np.r_[:18, 20:38, 40:58]
+    weights = bootstrap_weights(data, inside, 3, (0, 1, 2))
+    drawn = weights[:, :18]
+    assert (drawn.sum(1) == 18).all()
+    assert ((drawn == 0).any(1) & (drawn >= 2).any(1)).all()
+    assert np.array_equal(weights[:, 20:38], 0.5 * drawn)
+    assert np.array_equal(weights[:, 40:58], 0.5 * drawn)
+    assert (weights[:, 18:20] == 1.0).all()  # what is held out counts for everybody
+    assert not np.array_equal(weights[0], weights[1])
+    assert np.array_equal(bootstrap_weights(data, inside, 3, (2,))[0], weights[2])
+
+
+def test_some_structures_of_a_training_set(data):
+    part = data.select(np.array([3, 1, 9, 8]))
+    assert [len(s) for s in part.subsets] == [2, 2]
+    assert part.parents == tuple(data.parents[i] for i in (3, 1, 9, 8))
+    assert np.array_equal(part.subsets[1].positions[0], data.subsets[1].positions[1])

@@ -48,11 +48,13 @@ def test_gradient_of_the_loss_equals_finite_differences(data, basis, settings, a
     assert torch.allclose(gradient[:, ::3], expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("hidden", [(), (4,), (5, 4), (3, 4, 3)])
+@pytest.mark.parametrize("hidden", [(), (4,), (5, 4), (3, 6, 3)])
+@pytest.mark.parametrize("activation", ["tanh", "twist"])  # compiled, and by tensors
 @pytest.mark.parametrize("force", [None, ("structures", 0.4), ("components", 0.5)])
-def test_rows_of_the_jacobian_equal_finite_differences(data, basis, settings, hidden, force):
+def test_rows_of_the_jacobian_equal_finite_differences(data, basis, settings, hidden, activation, force):
     forces = None if force is None else ForceSettings(force[1], force[0], 2**30)
-    objective, weights, index = build(data, basis, replace(settings, hidden=hidden, forces=forces))
+    settings = replace(settings, hidden=hidden, activation=activation, forces=forces)
+    objective, weights, index = build(data, basis, settings)
     rows = torch.cat([block for block, _ in weighted_rows(objective, weights, index)], dim=1)
     columns = range(0, weights.shape[1], 5)
 
@@ -64,16 +66,25 @@ def test_rows_of_the_jacobian_equal_finite_differences(data, basis, settings, hi
     assert torch.allclose(rows[:, :, ::5], expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("force", [None, ("components", 0.5)])
-def test_normal_equations_agree_with_loss_and_gradient(data, basis, settings, force):
-    forces = None if force is None else ForceSettings(force[1], force[0], 2**30)
-    objective, weights, index = build(data, basis, replace(settings, forces=forces))
+@pytest.mark.parametrize("force", [None, ("components", 0.5), ("structures", 0.4)])
+@pytest.mark.parametrize("bootstrap", [False, True])
+@pytest.mark.parametrize("activation", ["tanh", "twist"])
+@pytest.mark.parametrize("memory", [0, 2**30])
+def test_normal_equations_agree_with_loss_and_gradient(
+    data, basis, settings, force, bootstrap, activation, memory
+):
+    forces = None if force is None else ForceSettings(force[1], force[0], memory)
+    settings = replace(settings, forces=forces, bootstrap=bootstrap, activation=activation)
+    objective, weights, index = build(data, basis, settings)
     matrix, half, loss = normal_equations(objective, weights, index)
     gradient = torch.empty_like(weights)
     sums = objective.gradient(weights, index, gradient)
     assert torch.allclose(loss, sums.loss(objective.loss), rtol=1e-12)
     assert torch.allclose(2 * half, gradient, rtol=1e-9, atol=1e-12)
-    assert torch.linalg.eigvalsh(matrix).min() > -1e-10 * matrix.abs().max()
+    assert torch.linalg.eigvalsh(matrix).min() > -1e-10 * matrix.abs().max()  # reads the lower triangle
+    residuals = objective.residuals(weights, index)
+    assert torch.allclose(objective.mean_square(residuals), loss, rtol=1e-12)
+    assert torch.allclose(objective.pull(weights, index, residuals), half, rtol=1e-9, atol=1e-12)
 
 
 def test_a_batch_is_the_sum_of_its_structures(data, basis, settings):

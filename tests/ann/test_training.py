@@ -16,9 +16,10 @@ from aenet_gpr_cli.errors import ConfigError, InputError
 FORCES = ForceSettings(0.5, "components", 2**30)
 
 
-@pytest.fixture(params=["adamw", "lm"])
+@pytest.fixture(params=["adamw", "lm", "lm with restarts"])
 def optimizer(request, adamw_settings, lm_settings):
-    return adamw_settings if request.param == "adamw" else lm_settings
+    several = replace(lm_settings, restarts=2, restart_iterations=2)
+    return {"adamw": adamw_settings, "lm": lm_settings, "lm with restarts": several}[request.param]
 
 
 @pytest.mark.parametrize("forces", [None, FORCES])
@@ -40,8 +41,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data, basis, settings, optimi
 
 
 @pytest.mark.parametrize("forces", [None, FORCES])
-def test_a_committee_equals_its_members_trained_alone(data, basis, settings, optimizer, forces):
-    settings = replace(settings, optimizer=optimizer, forces=forces)
+@pytest.mark.parametrize("bootstrap", [False, True])
+def test_a_committee_equals_its_members_trained_alone(data, basis, settings, optimizer, forces, bootstrap):
+    settings = replace(settings, optimizer=optimizer, forces=forces, bootstrap=bootstrap)
     whole = train(data, basis, settings, 1).model
     alone = join([train(data, basis, replace(settings, members=(k,)), 1).model for k in settings.members])
     structures = data.subsets[0]
@@ -123,3 +125,11 @@ def test_the_model_knows_the_range_of_the_training_data(data, basis, settings):
     assert all(not beyond(subset).any() for subset in data.subsets)
     squeezed = replace(data.subsets[0], positions=0.8 * data.subsets[0].positions)
     assert (beyond(squeezed) > 0).any()
+
+
+def test_bootstrap_members_see_different_data(data, basis, settings, lm_settings):
+    settings = replace(settings, optimizer=lm_settings, bootstrap=True)
+    same, other = (
+        train(data, basis, replace(settings, bootstrap=flag), 1).training_loss[0] for flag in (False, True)
+    )
+    assert (np.abs(same - other) > 1e-3 * same).all()
