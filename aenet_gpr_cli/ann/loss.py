@@ -119,7 +119,8 @@ class Sums:
         pairs = zip(self.means(), (self.energy_weight, self.force_weight), strict=True)
         result = []
         for share, (mean, weight) in zip((1.0 - settings.alpha, settings.alpha), pairs, strict=True):
-            slope = torch.full_like(mean, 2.0 * share) / weight.clamp_min(tiny)
+            # a batch may have no weight for a member, or no forces
+            slope = torch.where(weight > 0, 2.0 * share / weight, 0.0).expand_as(mean)
             if settings.form == "rmse":
                 slope = slope / (2.0 * mean.sqrt().clamp_min(tiny**0.5))
             result.append(slope[:, None])

@@ -133,3 +133,8 @@ def test_bootstrap_members_see_different_data(data, basis, settings, lm_settings
         train(data, basis, replace(settings, bootstrap=flag), 1).training_loss[0] for flag in (False, True)
     )
     assert (np.abs(same - other) > 1e-3 * same).all()
+
+
+def test_a_batch_without_weight_for_a_member_does_no_harm(data, basis, settings, adamw_settings):
+    single = replace(settings, bootstrap=True, optimizer=replace(adamw_settings, batch_size=1), forces=FORCES)
+    assert np.isfinite(train(data, basis, single, 1).training_loss).all()
