@@ -1,6 +1,6 @@
 """The Gaussian process of aenet-gpr 3.7.9, number for number, for comparison with published results.
 
-Differences from `regression.fit`: the noise is absolute, and laid out as if rows were interleaved per structure
+Differences from `regression.fit`: the noise is absolute, laid out as if rows were interleaved per structure
 (element i is an energy where i mod (1+3N) = 0) while they are ordered [all E; all ∂E/∂R]; the weight comes
 from a first fit at weight 1, and stays 1 where it would reach 100; force rows that no descriptor can see are
 kept. Kernel, prior mean and predictions are the same.

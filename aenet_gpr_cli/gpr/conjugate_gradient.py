@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from aenet_gpr_cli.errors import ConfigError, NumericalError
-from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.preconditioner import Preconditioner, Progress, make_low_rank
+from aenet_gpr_cli.gpr.solvers import AnyCovariance
 from aenet_gpr_cli.structures import FloatArray
 
 TABLE_BYTES = 2**30  # kernel values are kept between iterations up to this size
@@ -57,7 +57,7 @@ class ConjugateGradientSolver:
 
     def __init__(
         self,
-        covariance: Covariance,
+        covariance: AnyCovariance,
         noise_energy: float,
         noise_force: float,
         max_rank: int,

@@ -170,6 +170,19 @@ class Covariance:
         n = self.n_structures
         return np.concatenate([np.full(n, noise_energy**2), np.full(self.n_rows - n, noise_force**2)])
 
+    def energy_variances(self, values: FloatArray) -> FloatArray:
+        """Return the prior variance of the energy of new structures: 1 for unit signal variance.
+
+        Parameters
+        ----------
+        values : ndarray of shape (m, n_features)
+
+        Returns
+        -------
+        ndarray of shape (m,)
+        """
+        return np.ones(len(values))
+
     def dense(self) -> FloatArray:
         """Return K in full storage with only its lower triangle set.
 

@@ -73,12 +73,15 @@ def domain(
         raise ConfigError(
             f"domain: expected positive limits, got distance {max_distance:g} and sigma {max_sigma:g}"
         )
+    own = descriptor.values(model.training_positions)
+    origin = own.mean(axis=0)
+    own -= origin
     distance = np.empty(len(positions))
     for start in range(0, len(positions), BLOCK):
         rows = slice(start, start + BLOCK)
-        x = descriptor.values(positions[rows]) - model.origin
-        distance[rows] = np.sqrt(squared_distances(x, model.training_x).min(axis=1))
-    distance /= _largest_gap(model.training_x)
+        x = descriptor.values(positions[rows]) - origin
+        distance[rows] = np.sqrt(squared_distances(x, own).min(axis=1))
+    distance /= _largest_gap(own)
     outside = distance > max_distance
     if sigma is not None:
         outside |= sigma > max_sigma

@@ -17,6 +17,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance import Covariance, split_rows, squared_distances, stack_rows
 from aenet_gpr_cli.gpr.monomials import Monomials
+from aenet_gpr_cli.gpr.solvers import AnyCovariance
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 JITTER = 1e-12  # relative; the preconditioner only has to be close to K, not equal to it
@@ -60,7 +61,7 @@ class SelectedStructures:
     n_rows · M² operations and n_rows · M numbers, M = n_selected (1+3N).
     """
 
-    def __init__(self, covariance: Covariance, index: IntArray) -> None:
+    def __init__(self, covariance: AnyCovariance, index: IntArray) -> None:
         self._n, self._width = covariance.n_structures, 3 * covariance.n_atoms
         if len(index) == 0:
             self._w = np.zeros((0, covariance.n_rows))
@@ -115,7 +116,11 @@ class Preconditioner:
     """
 
     def __init__(
-        self, covariance: Covariance, noise: FloatArray, low_rank: LowRank, progress: Progress | None = None
+        self,
+        covariance: AnyCovariance,
+        noise: FloatArray,
+        low_rank: LowRank,
+        progress: Progress | None = None,
     ) -> None:
         self._low_rank = low_rank
         n, rank, width = covariance.n_structures, len(low_rank), 1 + 3 * covariance.n_atoms
@@ -134,7 +139,7 @@ class Preconditioner:
                 progress(chosen.stop, n, f"preconditioner of rank {rank}")
         self._factor = factorise(gram)
 
-    def _add_block(self, covariance: Covariance, noise: FloatArray, i: int) -> FloatArray:
+    def _add_block(self, covariance: AnyCovariance, noise: FloatArray, i: int) -> FloatArray:
         """Store D_i⁻¹ and return Φ_iᵀ D_i^-½."""
         own = self._low_rank.rows_of(i)
         block = np.asfortranarray(own_block(covariance, i) - own.T @ own)
@@ -171,7 +176,7 @@ class Preconditioner:
         return stack_rows(own[:, 0], own[:, 1:])
 
 
-def make_low_rank(covariance: Covariance, noise: FloatArray, max_rank: int, tolerance: float) -> LowRank:
+def make_low_rank(covariance: AnyCovariance, noise: FloatArray, max_rank: int, tolerance: float) -> LowRank:
     """Return the factor of K that makes building the preconditioner and iterating cheapest together.
 
     Parameters
@@ -188,10 +193,11 @@ def make_low_rank(covariance: Covariance, noise: FloatArray, max_rank: int, tole
     -------
     LowRank
     """
-    plain = type(covariance) is Covariance and covariance.kernel.name == "squared_exponential"
-    if not plain or max_rank == 0:
+    by_monomials = isinstance(covariance, Covariance) and covariance.kernel.name == "squared_exponential"
+    if not by_monomials or max_rank == 0:
         n_selected = min(max_rank // (1 + 3 * covariance.n_atoms), covariance.n_structures)
-        return SelectedStructures(covariance, farthest_points(covariance.x, n_selected))
+        return SelectedStructures(covariance, farthest_points(covariance.points.values, n_selected))
+    assert isinstance(covariance, Covariance)
     monomials = Monomials.of(covariance, min(max_rank, covariance.n_rows))
     return monomials.first(_cheapest_rank(covariance, noise, monomials, tolerance))
 
@@ -231,7 +237,7 @@ def _iteration_cost(covariance: Covariance, rank: int) -> float:
     return product + 1400.0 * n * rank + 70.0 * rank**2 + 180.0 * n * width**2
 
 
-def own_block(covariance: Covariance, structure: int) -> FloatArray:
+def own_block(covariance: AnyCovariance, structure: int) -> FloatArray:
     """Return the block of K that belongs to one structure.
 
     Parameters

@@ -12,16 +12,17 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.covariance import Covariance, expand, split_rows, squared_distances, stack_rows
 from aenet_gpr_cli.gpr.invariance import expressible
 from aenet_gpr_cli.gpr.kernels import Kernel, make_kernel
 from aenet_gpr_cli.gpr.prior import energy_rows, from_weights, log_marginal_likelihood
-from aenet_gpr_cli.gpr.solvers import Solver
+from aenet_gpr_cli.gpr.solvers import AnyCovariance, Solver
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 PREDICTION_BLOCK = 1024  # structures labelled at a time: bounds the memory of descriptors and kernel values
 
-SolverFactory = Callable[[Covariance, float, float], Solver]
+SolverFactory = Callable[[AnyCovariance, float, float], Solver]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,11 @@ class GPModel:
     training_positions : ndarray of shape (n_structures, n_atoms, 3), Å
     origin : ndarray of shape (n_features,)
         Mean descriptor, subtracted before any product.
-    training_x : ndarray of shape (n_structures, n_features)
-        Centred descriptors.
-    energy_weights : ndarray of shape (n_structures,), eV
+    training_x : ndarray of shape (n_structures * n_centres, n_features)
+        Centred descriptors; with several centres (see `centre_pairs`), one row per centre.
+    energy_weights : ndarray of shape (n_structures * n_centres,), eV
         Weights a of the energies.
-    descriptor_weights : ndarray of shape (n_structures, n_features)
+    descriptor_weights : ndarray of shape (n_structures * n_centres, n_features)
         Weights of the gradients, contracted: U_j = J_j B_j.
     log_marginal_likelihood : float or None
         None where the solver does not give the determinant.
@@ -89,6 +90,11 @@ class GPModel:
         return self.training_positions.shape[1]
 
     @property
+    def n_centres(self) -> int:
+        """Rows of ``training_x`` per structure."""
+        return len(self.training_x) // self.n_structures
+
+    @property
     def noise_std_energy(self) -> float:
         """Noise standard deviation of energies, eV."""
         return self.signal_std * self.noise_energy
@@ -107,7 +113,7 @@ class GPModel:
         """
         return make_kernel(self.kernel, self.length_scale)
 
-    def covariance(self, descriptor: Descriptor) -> Covariance:
+    def covariance(self, descriptor: Descriptor) -> AnyCovariance:
         """Return the covariance of the training data, noise excluded.
 
         Parameters
@@ -116,10 +122,12 @@ class GPModel:
 
         Returns
         -------
-        Covariance
+        Covariance or CentrePairCovariance
         """
-        points = descriptor.linearize(self.training_positions)
-        return Covariance(self.make_kernel(), points, self.origin, self.n_atoms)
+        points, kernel = descriptor.linearize(self.training_positions), self.make_kernel()
+        if self.n_centres > 1:
+            return CentrePairCovariance(kernel, points, self.origin, self.n_atoms, self.n_centres)
+        return Covariance(kernel, points, self.origin, self.n_atoms)
 
 
 def centred_targets(structures: StructureSet) -> tuple[FloatArray, FloatArray, float]:
@@ -159,6 +167,7 @@ def fit(
     noise_energy: float,
     noise_force: float,
     make_solver: SolverFactory,
+    n_centres: int = 1,
 ) -> GPModel:
     """Condition a Gaussian process on the energies and forces of ``structures``.
 
@@ -174,6 +183,9 @@ def fit(
         The same for force components.
     make_solver : callable
         Gives the solver for (covariance, noise_energy, noise_force).
+    n_centres : int
+        Above 1: the descriptor is that of so many centres (or images under permutations), compared pair by
+        pair, see `centre_pairs`.
 
     Returns
     -------
@@ -186,7 +198,8 @@ def fit(
     NumericalError
         If the covariance cannot be factorised.
     """
-    return fit_with_solver(structures, descriptor, kernel, noise_energy, noise_force, make_solver)[0]
+    noise = noise_energy, noise_force
+    return fit_with_solver(structures, descriptor, kernel, *noise, make_solver, n_centres)[0]
 
 
 def fit_with_solver(
@@ -196,6 +209,7 @@ def fit_with_solver(
     noise_energy: float,
     noise_force: float,
     make_solver: SolverFactory,
+    n_centres: int = 1,
 ) -> tuple[GPModel, Solver]:
     """Condition a Gaussian process and keep its solver, for exact variances. See `fit`.
 
@@ -205,7 +219,7 @@ def fit_with_solver(
     solver : Solver
     """
     energies, gradients, offset = centred_targets(structures)
-    covariance = Covariance.of(kernel, descriptor, structures.positions)
+    covariance = _covariance(kernel, descriptor, structures.positions, n_centres)
     expressed, n_null = expressible(covariance.points, gradients)
     rows = stack_rows(energies, expressed)
     solver = make_solver(covariance, noise_energy, noise_force)
@@ -224,14 +238,23 @@ def fit_with_solver(
         training_positions=structures.positions,
         origin=covariance.origin,
         training_x=covariance.x,
-        energy_weights=energy_weights,
-        descriptor_weights=covariance.points.jvp(gradient_weights),
+        # every pair of centres counts C⁻² with the weight of its structure
+        energy_weights=np.repeat(energy_weights, n_centres) / n_centres**2,
+        descriptor_weights=covariance.points.jvp(gradient_weights).reshape(covariance.x.shape) / n_centres**2,
         log_marginal_likelihood=likelihood,
         jitter=solver.jitter,
         net_force_rms=float(np.sqrt(np.mean((gradients - expressed) ** 2))),
         solver=solver.name,
     )
     return model, solver
+
+
+def _covariance(
+    kernel: Kernel, descriptor: Descriptor, positions: FloatArray, n_centres: int
+) -> AnyCovariance:
+    if n_centres > 1:
+        return CentrePairCovariance.of(kernel, descriptor, positions, n_centres)
+    return Covariance.of(kernel, descriptor, positions)
 
 
 def _likelihood(
@@ -264,10 +287,11 @@ def predict_energies(model: GPModel, descriptor: Descriptor, positions: FloatArr
     own_shift = np.einsum("jp,jp->j", model.training_x, model.descriptor_weights)
     for start in range(0, len(positions), PREDICTION_BLOCK):
         rows = slice(start, start + PREDICTION_BLOCK)
-        x = descriptor.values(positions[rows]) - model.origin
+        x = _by_centre(model, descriptor.values(positions[rows]))
         k, k1, _ = kernel(squared_distances(x, model.training_x))
         s = x @ model.descriptor_weights.T - own_shift
-        out[rows] = k @ model.energy_weights + np.einsum("ij,ij->i", k1, s)
+        values = k @ model.energy_weights + np.einsum("ij,ij->i", k1, s)
+        out[rows] = values.reshape(-1, model.n_centres).sum(axis=1)
     return model.prior_mean + out
 
 
@@ -308,10 +332,14 @@ def predict(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> tu
     for start in range(0, len(positions), PREDICTION_BLOCK):
         rows = slice(start, start + PREDICTION_BLOCK)
         points = descriptor.linearize(positions[rows])
-        x = points.values - model.origin
+        x = _by_centre(model, points.values)
         table = kernel(squared_distances(x, model.training_x))
-        energies[rows], slopes = expand(
-            table, x, model.training_x, model.energy_weights, model.descriptor_weights
-        )
-        forces[rows] = -points.vjp(slopes)
+        values, slopes = expand(table, x, model.training_x, model.energy_weights, model.descriptor_weights)
+        energies[rows] = values.reshape(-1, model.n_centres).sum(axis=1)
+        forces[rows] = -points.vjp(slopes.reshape(points.values.shape))
     return model.prior_mean + energies, forces
+
+
+def _by_centre(model: GPModel, values: FloatArray) -> FloatArray:
+    """Centred descriptors, one row per centre."""
+    return values.reshape(-1, model.training_x.shape[1]) - model.origin

@@ -11,10 +11,12 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtrs
 
 from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.gpr.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.covariance import PRODUCT_BLOCK, Covariance, n_rows
 from aenet_gpr_cli.structures import FloatArray
 
 DENSE_OVERHEAD = 1.3  # peak memory of the dense path over its matrix
+AnyCovariance = Covariance | CentrePairCovariance
 FIRST_JITTER = 1e-14  # relative to the mean diagonal: about 50 machine epsilons
 
 
@@ -72,7 +74,7 @@ class CholeskySolver:
     name = "cholesky"
 
     def __init__(
-        self, covariance: Covariance, noise_energy: float, noise_force: float, max_jitter: float
+        self, covariance: AnyCovariance, noise_energy: float, noise_force: float, max_jitter: float
     ) -> None:
         noise = covariance.noise_variances(noise_energy, noise_force)
         self.jitter = relative = 0.0
@@ -85,7 +87,7 @@ class CholeskySolver:
                     "remove duplicate structures, raise the noise, or shorten length_scale"
                 )
 
-    def _factorise(self, covariance: Covariance, noise: FloatArray, relative: float) -> int:
+    def _factorise(self, covariance: AnyCovariance, noise: FloatArray, relative: float) -> int:
         matrix = covariance.dense()
         diagonal = np.einsum("ii->i", matrix)
         self.jitter = relative * float(diagonal.mean())

@@ -12,9 +12,8 @@ from functools import cached_property
 
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.build import DescriptorSettings, build_descriptor
-from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.regression import GPModel, predict, predict_energies
-from aenet_gpr_cli.gpr.solvers import CholeskySolver, Solver
+from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver, Solver
 from aenet_gpr_cli.gpr.uncertainty import energy_sigma, energy_sigma_bound, refactorise
 from aenet_gpr_cli.structures import FloatArray, Pbc, StructureSet
 
@@ -142,12 +141,12 @@ class Surrogate:
         return lambda positions: energy_sigma(self.model, descriptor, positions, solver)
 
 
-def exact_solver(covariance: Covariance, noise_energy: float, noise_force: float) -> Solver:
+def exact_solver(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
     """Return the Cholesky solver with the jitter that is allowed everywhere.
 
     Parameters
     ----------
-    covariance : Covariance
+    covariance : Covariance or CentrePairCovariance
     noise_energy : float, dimensionless
     noise_force : float, 1/Å
 

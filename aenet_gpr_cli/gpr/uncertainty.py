@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.covariance import Covariance, squared_distances
-from aenet_gpr_cli.gpr.directions import Directions
+from aenet_gpr_cli.gpr.directions import DirectionalPoints, Directions
 from aenet_gpr_cli.gpr.preconditioner import farthest_points
 from aenet_gpr_cli.gpr.regression import GPModel
-from aenet_gpr_cli.gpr.solvers import CholeskySolver, Solver
+from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver, Solver
 from aenet_gpr_cli.structures import FloatArray
 
 SIGMA_BLOCK = 256  # structures per triangular solve: wide enough for BLAS-3, n_rows * 256 numbers
@@ -24,7 +26,8 @@ KEPT_DIRECTIONS = 0.6  # of those seen; measured: more structures with fewer dir
 def energy_sigma(model: GPModel, descriptor: Descriptor, positions: FloatArray, solver: Solver) -> FloatArray:
     """Return the exact posterior standard deviation of each energy.
 
-    σ² = w² (1 - k_*ᵀ (K + noise)⁻¹ k_*), k_* the covariance of the energy with all observations.
+    σ² = w² (k_** - k_*ᵀ (K + noise)⁻¹ k_*), k_** the prior variance (1 for one centre) and k_* the
+    covariance of the energy with all observations.
 
     Parameters
     ----------
@@ -47,13 +50,14 @@ def energy_sigma(model: GPModel, descriptor: Descriptor, positions: FloatArray, 
     out = np.empty(len(positions))
     for start in range(0, len(positions), SIGMA_BLOCK):
         rows = slice(start, start + SIGMA_BLOCK)
-        columns = covariance.energy_columns(descriptor.values(positions[rows]))
+        values = descriptor.values(positions[rows])
+        columns = covariance.energy_columns(values)
         if isinstance(solver, CholeskySolver):
             half = solver.half_solve(columns)
             explained = np.einsum("ib,ib->b", half, half)
         else:
             explained = np.einsum("ib,ib->b", columns, solver.solve(columns))
-        out[rows] = _sigma(model, explained)
+        out[rows] = _sigma(model, covariance.energy_variances(values) - explained)
     return out
 
 
@@ -111,10 +115,9 @@ class EnergySigmaBound:
         directions = Directions.of(covariance.points)
         kept = _directions_to_keep(model.n_structures, directions.n_seen, max_rows)
         count = min(model.n_structures, max(1, max_rows // (1 + kept)))
-        points = directions.restrict(covariance.points, farthest_points(covariance.x, count), kept)
-        self._base = Covariance(covariance.kernel, points, covariance.origin, kept // 3)
-        self._flat = points.transposed.reshape(-1, points.transposed.shape[2])
-        self._own_pull = np.einsum("nrp,np->nr", points.transposed, self._base.x).ravel()
+        chosen = farthest_points(covariance.points.values, count)
+        points = directions.restrict(covariance.points, chosen, kept)
+        self._base = replace(covariance, points=points, n_atoms=kept // 3)
         self._solver = CholeskySolver(self._base, model.noise_energy, model.noise_force, BOUND_JITTER)
 
     @property
@@ -136,16 +139,21 @@ class EnergySigmaBound:
         out = np.empty(len(positions))
         for start in range(0, len(positions), SIGMA_BLOCK):
             rows = slice(start, start + SIGMA_BLOCK)
-            half = self._solver.half_solve(self._columns(self._descriptor.values(positions[rows])))
-            out[rows] = np.einsum("ib,ib->b", half, half)
+            values = self._descriptor.values(positions[rows])
+            half = self._solver.half_solve(self._columns(values))
+            out[rows] = self._base.energy_variances(values) - np.einsum("ib,ib->b", half, half)
         return _sigma(self._model, out)
 
     def _columns(self, values: FloatArray) -> FloatArray:
-        """`Covariance.energy_columns` by one matrix product, for dense Jacobians."""
-        own, x = self._base.x, values - self._base.origin
-        k, k1, _ = self._base.kernel(squared_distances(own, x))
-        pull = self._flat @ x.T
-        pull -= self._own_pull[:, None]
+        """Covariance with new energies; by one matrix product for a plain covariance and dense Jacobians."""
+        base = self._base
+        if not isinstance(base, Covariance):
+            return base.energy_columns(values)
+        assert isinstance(base.points, DirectionalPoints)
+        own, x, jacobians = base.x, values - base.origin, base.points.transposed
+        k, k1, _ = base.kernel(squared_distances(own, x))
+        pull = jacobians.reshape(-1, x.shape[1]) @ x.T
+        pull -= np.einsum("nrp,np->nr", jacobians, own).reshape(-1, 1)
         gradient = pull.reshape(len(own), -1, len(x)) * k1[:, None]
         return np.concatenate([k, gradient.reshape(-1, len(x))])
 
@@ -184,17 +192,20 @@ def energy_sigma_bound(
     if n_nearest < 1:
         raise ConfigError(f"n_nearest: expected at least 1, got {n_nearest}")
     values = descriptor.values(positions)
-    parents = np.argmin(squared_distances(values - model.origin, model.training_x), axis=1)
-    between = squared_distances(model.training_x, model.training_x)
     covariance, out = model.covariance(descriptor), np.empty(len(positions))
+    own = covariance.points.values
+    parents = np.argmin(squared_distances(values - own.mean(axis=0), own - own.mean(axis=0)), axis=1)
+    between = squared_distances(own - own.mean(axis=0), own - own.mean(axis=0))
     for parent in np.unique(parents):
         copies = np.flatnonzero(parents == parent)
         nearest = np.argsort(between[parent], kind="stable")[:n_nearest]
-        out[copies] = _sigma(model, _explained(covariance.select(nearest), values[copies], model))
+        chosen = covariance.select(nearest)
+        variance = chosen.energy_variances(values[copies]) - _explained(chosen, values[copies], model)
+        out[copies] = _sigma(model, variance)
     return out
 
 
-def _explained(covariance: Covariance, x: FloatArray, model: GPModel) -> FloatArray:
+def _explained(covariance: AnyCovariance, x: FloatArray, model: GPModel) -> FloatArray:
     """Variance explained by the data of ``covariance``, relative to the signal variance."""
     solver = CholeskySolver(covariance, model.noise_energy, model.noise_force, BOUND_JITTER)
     half = solver.half_solve(covariance.energy_columns(x))
@@ -207,8 +218,8 @@ def _directions_to_keep(n_structures: int, n_seen: int, max_rows: int) -> int:
     return min(n_seen, max(fitting, 3 * round(KEPT_DIRECTIONS * n_seen / 3)))
 
 
-def _sigma(model: GPModel, explained: FloatArray) -> FloatArray:
-    if not np.isfinite(explained).all():
+def _sigma(model: GPModel, variance: FloatArray) -> FloatArray:
+    if not np.isfinite(variance).all():
         raise InputError("sigma: a structure has descriptors that are not finite")
     # rounding may push a variance of zero slightly below it
-    return model.signal_std * np.sqrt(np.maximum(1.0 - explained, 0.0))
+    return model.signal_std * np.sqrt(np.maximum(variance, 0.0))

@@ -1,0 +1,118 @@
+"""Processes with several centres, and kernels symmetrised over permutations of atoms through them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_molecule import cholesky, make_set, symmetric
+
+from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
+from aenet_gpr_cli.descriptors.permutation import PermutationImages
+from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
+from aenet_gpr_cli.gpr.covariance import Covariance
+from aenet_gpr_cli.gpr.kernels import Kernel, Matern52, SquaredExponential
+from aenet_gpr_cli.gpr.regression import fit, fit_with_solver, predict, predict_energies
+from aenet_gpr_cli.gpr.solvers import AnyCovariance
+from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, refactorise
+from aenet_gpr_cli.structures import StructureSet
+
+GROUP = [[0, 1, 2, 3], [1, 2, 0, 3], [2, 0, 1, 3]]
+INNER = InverseDistance(4)
+DESCRIPTOR = PermutationImages(INNER, GROUP)
+TRAINING, TEST = make_set(10, seed=0), make_set(12, seed=1)
+KERNELS = [SquaredExponential(0.8), Matern52(1.5)]
+
+
+def permuted(structures: StructureSet, g: list[int]) -> StructureSet:
+    assert structures.forces is not None
+    return StructureSet(
+        structures.species,
+        structures.positions[:, g],
+        energies=structures.energies,
+        forces=structures.forces[:, g],
+    )
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_covariance_is_the_sum_over_the_group_and_positive(kernel: Kernel) -> None:
+    model = fit(TRAINING, DESCRIPTOR, kernel, 1e-3, 1e-3, cholesky, n_centres=3)
+    k = symmetric(model.covariance(DESCRIPTOR).dense())
+    both = np.concatenate([TRAINING.positions] + [TRAINING.positions[:, g] for g in GROUP])
+    whole = Covariance.of(kernel, INNER, both)
+    n, brute = len(TRAINING), np.zeros_like(k)
+    full = whole.columns(slice(None))
+    left = np.r_[np.arange(n), len(both) + np.arange(12 * n)]
+    for number, g in enumerate(GROUP):
+        start = n * (number + 1)
+        # ∂/∂R of the image: row i of the gradient of the image belongs to atom g[i]
+        atoms = np.argsort(g)
+        gradient = (len(both) + 12 * (start + np.arange(n)))[:, None, None] + np.arange(12).reshape(4, 3)[
+            atoms
+        ]
+        right = np.r_[start + np.arange(n), gradient.ravel()]
+        brute += full[np.ix_(left, right)] / len(GROUP)
+    np.testing.assert_allclose(k, brute, atol=1e-12)
+    eigenvalues = np.linalg.eigvalsh(k)
+    assert eigenvalues.min() > -1e-13 * eigenvalues.max()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_energy_is_invariant_and_forces_follow_the_atoms(kernel: Kernel) -> None:
+    model = fit(TRAINING, DESCRIPTOR, kernel, 1e-3, 1e-3, cholesky, n_centres=3)
+    energies, forces = predict(model, DESCRIPTOR, TEST.positions)
+    for g in GROUP:
+        turned_energies, turned_forces = predict(model, DESCRIPTOR, TEST.positions[:, g])
+        np.testing.assert_allclose(turned_energies, energies, atol=1e-9)
+        np.testing.assert_allclose(turned_forces, forces[:, g], atol=1e-9)
+    plain = fit(TRAINING, INNER, kernel, 1e-3, 1e-3, cholesky)
+    difference = predict_energies(plain, INNER, TEST.positions[:, GROUP[1]]) - predict_energies(
+        plain, INNER, TEST.positions
+    )
+    assert np.abs(difference).max() > 1e-3  # without the group it is not
+
+
+def test_fitting_permuted_data_gives_the_same_process() -> None:
+    models = [
+        fit(s, DESCRIPTOR, KERNELS[0], 1e-3, 1e-3, cholesky, n_centres=3)
+        for s in (TRAINING, permuted(TRAINING, GROUP[1]))
+    ]
+    energies = [predict_energies(m, DESCRIPTOR, TEST.positions) for m in models]
+    np.testing.assert_allclose(energies[0], energies[1], atol=1e-8)
+    assert models[0].log_marginal_likelihood == pytest.approx(models[1].log_marginal_likelihood, abs=1e-6)
+
+
+def test_forces_are_minus_the_gradient_of_the_energy() -> None:
+    model = fit(TRAINING, DESCRIPTOR, KERNELS[0], 1e-3, 1e-3, cholesky, n_centres=3)
+    positions, h = TEST.positions[0], 1e-4
+    steps = h * np.eye(12).reshape(12, 4, 3)
+    upper, lower = (predict_energies(model, DESCRIPTOR, positions + s * steps) for s in (1, -1))
+    forces = predict(model, DESCRIPTOR, positions[None])[1][0]
+    # digits of a total energy of -18642 eV (4e-12) over h
+    np.testing.assert_allclose(forces.ravel(), -(upper - lower) / (2 * h), atol=1e-6)
+
+
+def test_sigma_is_zero_on_permuted_data_and_bounded() -> None:
+    model, solver = fit_with_solver(TRAINING, DESCRIPTOR, KERNELS[0], 1e-3, 1e-3, cholesky, n_centres=3)
+    sigma = energy_sigma(model, DESCRIPTOR, TEST.positions, solver)
+    for g in GROUP:
+        own = energy_sigma(model, DESCRIPTOR, TRAINING.positions[:, g], solver)
+        assert own.max() <= model.noise_std_energy
+        turned = energy_sigma(model, DESCRIPTOR, TEST.positions[:, g], solver)
+        np.testing.assert_allclose(turned, sigma, rtol=1e-5)
+    again = refactorise(model, DESCRIPTOR, 0.0)
+    np.testing.assert_allclose(energy_sigma(model, DESCRIPTOR, TEST.positions, again), sigma, rtol=1e-6)
+    bound = EnergySigmaBound(model, DESCRIPTOR, 60)(TEST.positions)
+    assert (bound >= sigma * (1 - 1e-6)).all()
+    assert bound.mean() > 1.1 * sigma.mean()
+
+
+@pytest.mark.parametrize("max_rank", [0, 65])
+def test_matrix_free_fit_equals_the_exact_one(max_rank: int) -> None:
+    def iterative(covariance: AnyCovariance, noise_energy: float, noise_force: float):  # type: ignore[no-untyped-def]
+        return ConjugateGradientSolver(covariance, noise_energy, noise_force, max_rank, 1e-9, 2000)
+
+    models = [
+        fit(TRAINING, DESCRIPTOR, KERNELS[0], 1e-2, 1e-2, s, n_centres=3) for s in (cholesky, iterative)
+    ]
+    for own, exact in zip(*(predict(m, DESCRIPTOR, TEST.positions) for m in models[::-1]), strict=True):
+        np.testing.assert_allclose(own, exact, atol=1e-6)
