@@ -59,7 +59,8 @@ def test_surfaces_are_no_molecules() -> None:
     assert find_symmetries(StructureSet(("Li",) * 50, metal[None]), 10.0) == []
     polymer = StructureSet(("C",) * 50, 0.5 * metal[None])
     assert find_symmetries(polymer, 10.0) == []
-    adsorbed = np.concatenate([metal, WATER + [0.0, 2.0, 0.0]])[None]
+    shift = np.array([0.0, 2.0, 0.0])
+    adsorbed = np.concatenate([metal, WATER + shift])[None]
     found = find_symmetries(StructureSet(("Li",) * 50 + ("O", "H", "H"), adsorbed), 1.0)
     assert [s.generators for s in found] == [((*range(51), 52, 51),)]
 
