@@ -1,4 +1,4 @@
-"""The annotated configuration is the models in words: it loads, says the defaults, and is the committed one."""
+"""The annotated configuration: it loads, says the defaults, and is the committed one."""
 
 from pathlib import Path
 
