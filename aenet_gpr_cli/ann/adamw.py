@@ -196,7 +196,7 @@ def _epoch(
     gradient = torch.empty_like(arrays["weights"])
     total = arrays["weights"].new_zeros(len(gradient))
     for part in order.split(settings.batch_size):
-        sums = objective.gradient(arrays["weights"], train[part.sort().values], gradient)
+        sums = objective.gradient(arrays["weights"], train[part], gradient)
         total += sums.loss(objective.loss) * len(part)
         steps += 1
         _step(arrays, gradient, rate, settings.weight_decay, steps)

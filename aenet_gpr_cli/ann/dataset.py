@@ -267,9 +267,8 @@ class TensorData:
         Ranges of structures with the same atoms.
     uniform : list of int
         Per species, the atoms per structure where all structures have the same number, else -1.
-    position : tensor of int, shape (n,), or None
-        Where each structure of the whole training set is among these, -1 where another process holds it;
-        None if all are here.
+    position : tensor of int, shape (n,)
+        Where each structure of the whole training set is among these, -1 where another process holds it.
     """
 
     tables: list[AtomTable]
@@ -278,7 +277,7 @@ class TensorData:
     weights: Tensor
     groups: list[tuple[int, int]]
     uniform: list[int]
-    position: Tensor | None
+    position: Tensor
 
     def here(self, index: Tensor) -> Tensor:
         """Return the places of those structures that this process holds.
@@ -292,10 +291,8 @@ class TensorData:
         -------
         tensor of int, ascending
         """
-        if self.position is None:
-            return index
-        places = self.position[index]
-        return places[places >= 0].sort().values
+        places = self.position[index].sort().values
+        return places if parallel.size() == 1 else places[places >= 0]
 
     def batch(self, index: Tensor) -> Batch:
         """Gather structures.
@@ -406,7 +403,7 @@ def tensor_data(
     dtype: torch.dtype,
     device: str,
     weights: FloatArray,
-    position: IntArray | None,
+    position: IntArray,
 ) -> TensorData:
     """Scale features and energies and put them on the device.
 
@@ -422,7 +419,7 @@ def tensor_data(
     device : str
     weights : ndarray of shape (n_members or 1, n_structures)
         In the loss.
-    position : ndarray of int or None
+    position : ndarray of int
         See `TensorData`.
 
     Returns
@@ -446,7 +443,7 @@ def tensor_data(
         weights=torch.as_tensor(weights, dtype=dtype, device=device),
         groups=[(int(end - size), int(end)) for end, size in zip(ends, sizes, strict=True)],
         uniform=[counts[symbol][0] if len(set(counts[symbol])) == 1 else -1 for symbol in species],
-        position=None if position is None else torch.as_tensor(position, device=device),
+        position=torch.as_tensor(position, device=device),
     )
 
 

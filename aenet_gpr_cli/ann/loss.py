@@ -119,6 +119,9 @@ class Sums:
         pairs = zip(self.means(), (self.energy_weight, self.force_weight), strict=True)
         result = []
         for share, (mean, weight) in zip((1.0 - settings.alpha, settings.alpha), pairs, strict=True):
+            if share == 0.0:
+                result.append(torch.zeros_like(mean)[:, None])
+                continue
             # a batch may have no weight for a member, or no forces
             slope = torch.where(weight > 0, 2.0 * share / weight, 0.0).expand_as(mean)
             if settings.form == "rmse":

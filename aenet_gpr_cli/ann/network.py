@@ -69,15 +69,12 @@ class Architecture:
         -------
         list of tensors of shape (..., n_out, n_in + 1)
         """
-        return [
-            flat[..., first:last].unflatten(-1, shape)
-            for (first, last), shape in zip(_ranges(self)[species], self.layer_shapes, strict=True)
-        ]
+        return [flat[..., first:last].unflatten(-1, shape) for first, last, shape in _places(self)[species]]
 
     def first_layer(self, flat: Tensor, species: int) -> Tensor:
         """Return a view of the first of `layers` alone."""
-        first, last = _ranges(self)[species][0]
-        return flat[..., first:last].unflatten(-1, self.layer_shapes[0])
+        first, last, shape = _places(self)[species][0]
+        return flat[..., first:last].unflatten(-1, shape)
 
     def split(self, flat: Tensor) -> list[list[Tensor]]:
         """Return views of a flat array as layers.
@@ -94,11 +91,14 @@ class Architecture:
 
 
 @lru_cache(maxsize=8)
-def _ranges(architecture: Architecture) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """Return where the layers of each species begin and end in a flat array."""
-    lengths = [rows * columns for rows, columns in architecture.layer_shapes]
-    inner = list(pairwise(accumulate(lengths, initial=0)))
-    return tuple(tuple((s + a, s + b) for a, b in inner) for s in architecture.starts)
+def _places(architecture: Architecture) -> list[list[tuple[int, int, tuple[int, int]]]]:
+    """Return where the layers of each species begin and end in a flat array, and their shapes."""
+    shapes = architecture.layer_shapes
+    ends = list(pairwise(accumulate((rows * columns for rows, columns in shapes), initial=0)))
+    return [
+        [(start + a, start + b, shape) for (a, b), shape in zip(ends, shapes, strict=True)]
+        for start in architecture.starts
+    ]
 
 
 @dataclass(slots=True)
