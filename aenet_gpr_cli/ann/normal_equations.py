@@ -13,10 +13,10 @@ from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
 from aenet_gpr_cli.ann import compiled_rows, parallel, tensor_rows
-from aenet_gpr_cli.ann.dataset import Batch
 from aenet_gpr_cli.ann.forces import ForceSubset
 from aenet_gpr_cli.ann.objective import Objective, sum_species
 from aenet_gpr_cli.ann.passes import CompiledPasses, first_weight
+from aenet_gpr_cli.ann.tensors import Batch
 
 ROWS = 2048  # rows of J held at a time, per member: enough for full speed of the product
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann import parallel
-from aenet_gpr_cli.ann.dataset import Batch, TensorData
 from aenet_gpr_cli.ann.forces import BatchForces, ForceData
 from aenet_gpr_cli.ann.loss import LossSettings, Sums
 from aenet_gpr_cli.ann.network import Architecture, Pass
 from aenet_gpr_cli.ann.passes import Passes
+from aenet_gpr_cli.ann.tensors import Batch, TensorData
 from aenet_gpr_cli.structures import IntArray
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann import network
-from aenet_gpr_cli.ann.dataset import Batch
 from aenet_gpr_cli.ann.forces import ForceSubset
 from aenet_gpr_cli.ann.network import Pass
 from aenet_gpr_cli.ann.objective import Objective
+from aenet_gpr_cli.ann.tensors import Batch
 
 
 def linearise(objective: Objective, flat: Tensor, batch: Batch) -> tuple[list[Pass], list[list[Tensor]]]:

@@ -21,10 +21,10 @@ from aenet_gpr_cli.ann.dataset import (
     bootstrap_weights,
     feature_statistics,
     raw_features,
-    tensor_data,
     validation_split,
 )
-from aenet_gpr_cli.ann.forces import ForceData, ForceSettings, held_here, select_components
+from aenet_gpr_cli.ann.force_selection import held_here, select_components
+from aenet_gpr_cli.ann.forces import ForceData, ForceSettings
 from aenet_gpr_cli.ann.levenberg_marquardt import LevenbergMarquardtSettings
 from aenet_gpr_cli.ann.loss import LossSettings
 from aenet_gpr_cli.ann.network import ACTIVATIONS, Architecture
@@ -32,6 +32,7 @@ from aenet_gpr_cli.ann.normalization import EnergyScaling, Normalization, atomic
 from aenet_gpr_cli.ann.objective import Objective
 from aenet_gpr_cli.ann.passes import choose
 from aenet_gpr_cli.ann.potential import ANNModel
+from aenet_gpr_cli.ann.tensors import tensor_data
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, NumericalError
 from aenet_gpr_cli.structures import FloatArray, IntArray

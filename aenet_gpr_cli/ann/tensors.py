@@ -1,0 +1,260 @@
+"""A training set as tensors in the units of the network, and batches of structures of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aenet_gpr_cli.ann import parallel
+from aenet_gpr_cli.ann.dataset import TrainingSet, sites
+from aenet_gpr_cli.ann.normalization import Normalization, energies_of
+from aenet_gpr_cli.structures import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class AtomTable:
+    """Atoms of one species: scaled features with a last column of ones, sorted by structure."""
+
+    features: Tensor
+    start: Tensor
+    count: Tensor
+
+    def structures(self, index: Tensor, run: slice | None, each: int) -> Tensor:
+        """Return the atoms of some structures.
+
+        Parameters
+        ----------
+        index : tensor of int, shape (n_batch,)
+        run : slice or None
+            The same, where nothing is left out.
+        each : int
+            Atoms per structure, -1 if that varies.
+
+        Returns
+        -------
+        tensor of shape (n_atoms, n_features + 1)
+        """
+        if run is not None:
+            if run.stop == len(self.start):
+                return self.features[int(self.start[run.start]) :]
+            return self.features[int(self.start[run.start]) : int(self.start[run.stop])]
+        if each > 0:  # whole structures at a time
+            by_structure = self.features.view(len(self.count), -1)
+            chosen = by_structure.index_select(0, index)
+            return chosen.view(len(index) * each, self.features.shape[1])
+        count = self.count[index]
+        ends, total = count.cumsum(0), int(count.sum())
+        shift = torch.repeat_interleave(self.start[index] - ends + count, count, output_size=total)
+        return self.features[shift + torch.arange(total, device=index.device)]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Structures drawn from a `TensorData`: per species the features and the atoms per structure.
+
+    ``weights`` of shape (n_members or 1, n_batch).
+    """
+
+    index: Tensor
+    features: list[Tensor]
+    counts: list[Tensor]
+    uniform: list[int]
+    energies: Tensor
+    n_atoms: Tensor
+    weights: Tensor
+
+    def sum_atoms(self, species: int, values: Tensor) -> Tensor:
+        """Sum atomic values into structures.
+
+        Parameters
+        ----------
+        species : int
+        values : tensor of shape (n_members, n_atoms)
+
+        Returns
+        -------
+        tensor of shape (n_members, n_batch)
+        """
+        each = self.uniform[species]
+        if each >= 0:
+            return values.view(len(values), len(self.index), each).sum(-1)
+        segment = torch.repeat_interleave(
+            torch.arange(len(self.index), device=values.device), self.counts[species]
+        )
+        return values.new_zeros(len(values), len(self.index)).index_add_(1, segment, values)
+
+    def spread(self, species: int, values: Tensor) -> Tensor:
+        """Copy values of structures to their atoms.
+
+        Parameters
+        ----------
+        species : int
+        values : tensor of shape (n_members, n_batch)
+
+        Returns
+        -------
+        tensor of shape (n_members, n_atoms)
+        """
+        each = self.uniform[species]
+        if each >= 0:
+            return values[:, :, None].expand(-1, -1, each).reshape(len(values), -1)
+        return torch.repeat_interleave(
+            values, self.counts[species], dim=1, output_size=len(self.features[species])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TensorData:
+    """A training set as tensors in the units of the network.
+
+    Attributes
+    ----------
+    tables : list of AtomTable
+        One per species of the basis.
+    energies : tensor of shape (n_structures,)
+        (E - reference) / energy_scale, dimensionless.
+    n_atoms : tensor of shape (n_structures,)
+    weights : tensor of shape (n_members or 1, n_structures)
+    groups : list of (int, int)
+        Ranges of structures with the same atoms.
+    uniform : list of int
+        Per species, the atoms per structure where all structures have the same number, else -1.
+    position : tensor of int, shape (n,)
+        Where each structure of the whole training set is among these, -1 where another process holds it.
+    """
+
+    tables: list[AtomTable]
+    energies: Tensor
+    n_atoms: Tensor
+    weights: Tensor
+    groups: list[tuple[int, int]]
+    uniform: list[int]
+    position: Tensor
+
+    def here(self, index: Tensor) -> Tensor:
+        """Return the places of those structures that this process holds.
+
+        Parameters
+        ----------
+        index : tensor of int
+            Structures of the whole training set.
+
+        Returns
+        -------
+        tensor of int, ascending
+        """
+        places = self.position[index].sort().values
+        return places if parallel.size() == 1 else places[places >= 0]
+
+    def batch(self, index: Tensor) -> Batch:
+        """Gather structures.
+
+        Parameters
+        ----------
+        index : tensor of int, shape (n_batch,), ascending
+
+        Returns
+        -------
+        Batch
+        """
+        run = _run(index)
+        tables = [
+            table.structures(index, run, each) for table, each in zip(self.tables, self.uniform, strict=True)
+        ]
+        chosen = index if run is None else run
+        return Batch(
+            index,
+            tables,
+            [table.count[chosen] for table in self.tables],
+            self.uniform,
+            self.energies[chosen],
+            self.n_atoms[chosen],
+            self.weights[:, chosen],
+        )
+
+
+def _run(index: Tensor) -> slice | None:
+    """Return an ascending index as a slice if nothing is left out: a view is faster than a copy."""
+    if index.device.type != "cpu" or not len(index):  # elsewhere to look costs more than to copy
+        return None
+    first, last = int(index[0]), int(index[-1])
+    return slice(first, last + 1) if last - first + 1 == len(index) else None
+
+
+def tensor_data(
+    data: TrainingSet,
+    raw: Sequence[FloatArray],
+    species: Sequence[str],
+    norm: Normalization,
+    dtype: torch.dtype,
+    device: str,
+    weights: FloatArray,
+    position: IntArray,
+) -> TensorData:
+    """Scale features and energies and put them on the device.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        The structures that this process holds.
+    raw : sequence of ndarray of shape (n_structures, n_atoms, n_features)
+    species : sequence of str
+        Of the basis.
+    norm : Normalization
+    dtype : torch.dtype
+    device : str
+    weights : ndarray of shape (n_members or 1, n_structures)
+        In the loss.
+    position : ndarray of int
+        See `TensorData`.
+
+    Returns
+    -------
+    TensorData
+    """
+    sizes = [len(s) for s in data.subsets]
+    ends = np.cumsum(sizes)
+    counts = {symbol: [s.species.count(symbol) for s in data.subsets] for symbol in species}
+    energies = np.concatenate(
+        [(energies_of(s) - norm.reference_energy(s.species)) / norm.energy_scale for s in data.subsets]
+    )
+    n_atoms = np.repeat([float(s.n_atoms) for s in data.subsets], sizes)
+    return TensorData(
+        tables=[
+            _atom_table(data, raw, symbol, norm, np.repeat(counts[symbol], sizes), dtype, device)
+            for symbol in species
+        ],
+        energies=torch.as_tensor(energies, dtype=dtype, device=device),
+        n_atoms=torch.as_tensor(n_atoms, dtype=dtype, device=device),
+        weights=torch.as_tensor(weights, dtype=dtype, device=device),
+        groups=[(int(end - size), int(end)) for end, size in zip(ends, sizes, strict=True)],
+        uniform=[counts[symbol][0] if len(set(counts[symbol])) == 1 else -1 for symbol in species],
+        position=torch.as_tensor(position, device=device),
+    )
+
+
+def _atom_table(
+    data: TrainingSet,
+    raw: Sequence[FloatArray],
+    symbol: str,
+    norm: Normalization,
+    counts: IntArray,
+    dtype: torch.dtype,
+    device: str,
+) -> AtomTable:
+    mean, scale = norm.feature_mean[symbol], norm.feature_scale(symbol)
+    table = torch.ones((int(counts.sum()), len(mean) + 1), dtype=dtype, device=device)
+    start = 0
+    for x, subset in zip(raw, data.subsets, strict=True):
+        atoms = x[:, sites(subset, symbol)].reshape(-1, len(mean))
+        table[start : start + len(atoms), :-1] = torch.as_tensor((atoms - mean) * scale)
+        start += len(atoms)
+    return AtomTable(
+        features=table,
+        start=torch.as_tensor(np.cumsum(counts) - counts, device=device),
+        count=torch.as_tensor(counts, device=device),
+    )
