@@ -69,6 +69,11 @@ class LevenbergMarquardtConfig(StrictModel):
         1e-5, ge=0, description="stop when the training error falls by less than this fraction"
     )
 
+    restarts: PositiveInt = Field(
+        1, description="initialisations per member; the best after restart_iterations goes on"
+    )
+    restart_iterations: PositiveInt = Field(5, description="linearisations before that choice")
+
 
 class LossConfig(StrictModel):
     """What is minimised."""
@@ -98,6 +103,9 @@ class TrainAnnConfig(StageConfig):
     )
     network: NetworkConfig = Field(default_factory=NetworkConfig, description="descriptor and layers")
     n_members: PositiveInt = Field(1, description="size of the committee")
+    bootstrap: bool = Field(
+        False, description="train each member on a resampling of the structures, copies with their parents"
+    )
     optimiser: Literal["levenberg_marquardt", "adamw"] = Field(
         "levenberg_marquardt", description="which optimiser"
     )

@@ -185,6 +185,7 @@ def training_settings(config: TrainAnnConfig, members: tuple[int, ...] | None = 
         validation_fraction=config.validation_fraction,
         atomic_energies=config.atomic_energies,
         energy_scaling=config.energy_scaling,
+        bootstrap=config.bootstrap,
         dtype=config.dtype,
         device=config.device,
         block_size=config.block_size,
