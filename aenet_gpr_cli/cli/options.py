@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import click
 
 Model = TypeVar("Model")
-WORKFLOW_SECTIONS = ("split", "fit_gpr", "augment", "train_ann", "evaluate", "benchmark")
 EXISTING = click.Path(path_type=Path)
 
 
@@ -111,10 +110,11 @@ def load_stage_config(model: type[Model], section: str, options: dict[str, Any])
     folder : Path
     """
     from aenet_gpr_cli.config.load import apply_overrides, build, read_mapping
+    from aenet_gpr_cli.config.workflow import STAGES
 
     path: Path | None = options["config"]
     data: dict[str, Any] = read_mapping(path) if path else {}
-    if any(isinstance(data.get(stage), dict) for stage in WORKFLOW_SECTIONS):
+    if any(isinstance(data.get(stage), dict) for stage in STAGES):
         data = _section(data, section, options.get("variant"), path)
     data = apply_overrides(data, options["overrides"])
     if options["seed"] is not None:

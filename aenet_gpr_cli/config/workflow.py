@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from aenet_gpr_cli.config.augment import AugmentConfig
 from aenet_gpr_cli.config.base import StrictModel
@@ -14,7 +14,7 @@ from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.config.split import SplitConfig
 from aenet_gpr_cli.config.train_ann import TrainAnnConfig
 
-STAGES_WITH_SEED = ("split", "fit_gpr", "augment", "train_ann", "evaluate", "benchmark")
+STAGES = ("split", "fit_gpr", "augment", "train_ann", "evaluate", "benchmark")
 
 
 class TrainVariant(TrainAnnConfig):
@@ -64,7 +64,7 @@ class WorkflowConfig(StrictModel):
         for stage in ("augment", "train_ann"):
             if isinstance(data.get(stage), dict):
                 data[stage] = expand_variants(data[stage])
-        for stage in STAGES_WITH_SEED:
+        for stage in STAGES:
             data = _pass_seed(data, stage)
         return data
 
@@ -114,6 +114,3 @@ def _pass_seed(data: dict[str, Any], stage: str) -> dict[str, Any]:
     else:
         section = {"seed": seed, **section}
     return {**data, stage: section}
-
-
-__all__ = ["TrainVariant", "ValidationError", "WorkflowConfig", "expand_variants"]

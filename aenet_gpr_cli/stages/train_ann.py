@@ -40,7 +40,7 @@ COLUMNS = (
     "validation loss",
     "s",
 )
-LABEL_OF_MODE = {"gpr": "gpr", "taylor": "taylor"}
+AUGMENTED_MODES = ("gpr", "taylor")  # also the labels of the copies they take
 
 
 def run(
@@ -82,7 +82,7 @@ def run(
         If members fail; the others are in the checkpoint.
     """
     inputs = {"split": split}
-    if config.mode in LABEL_OF_MODE:
+    if config.mode in AUGMENTED_MODES:
         if augmented is None:
             raise ConfigError(
                 f"train-ann: mode {config.mode} needs the output of augment; give it after the split"
@@ -200,7 +200,7 @@ def _copies(
         return {}
     copies = {name: copy for name, copy in load_augmented(path).items() if name in references}
     for name, copy in copies.items():
-        if copy.label != LABEL_OF_MODE[config.mode]:
+        if copy.label != config.mode:
             raise ConfigError(
                 f"{path}: expected copies labelled {config.mode}, got {copy.label}; change mode"
             )
