@@ -17,6 +17,7 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 
 from aenet_gpr_cli.calculators.base import QuickCalculator, box_of
+from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.gpr.matching import find_surrogate
@@ -28,7 +29,6 @@ from aenet_gpr_cli.subsystems.geometry import unwrap
 
 SigmaMethod = Literal["bound", "exact", "none"]
 SIGMA_METHODS = ("bound", "exact", "none")
-N_NEAREST = 8  # training structures behind a bound of σ, as in `evaluate`
 
 
 class GPRCalculator(QuickCalculator):
@@ -45,8 +45,8 @@ class GPRCalculator(QuickCalculator):
         Use this one only.
     sigma : {"bound", "exact", "none"}
         ``exact`` factorises the whole covariance matrix once, the first time it is needed.
-    n_nearest : int
-        Training structures behind each bound.
+    max_rows : int
+        Training observations behind each bound.
 
     Raises
     ------
@@ -61,7 +61,7 @@ class GPRCalculator(QuickCalculator):
         surrogates: Mapping[str, Surrogate],
         subset: str | None = None,
         sigma: SigmaMethod = "bound",
-        n_nearest: int = N_NEAREST,
+        max_rows: int = SIGMA_MAX_ROWS,
     ) -> None:
         super().__init__()
         if sigma not in SIGMA_METHODS:
@@ -69,7 +69,7 @@ class GPRCalculator(QuickCalculator):
         self.surrogates = dict(surrogates)
         self.subset = subset
         self._sigma = sigma
-        self._n_nearest = n_nearest
+        self._max_rows = max_rows
         # making the descriptor of a periodic structure takes longer than a prediction
         self._descriptors: dict[str, Descriptor] = {}
         self._sigma_of: dict[str, Callable[[FloatArray], FloatArray]] = {}
@@ -80,7 +80,7 @@ class GPRCalculator(QuickCalculator):
         path: Path | str,
         subset: str | None = None,
         sigma: SigmaMethod = "bound",
-        n_nearest: int = N_NEAREST,
+        max_rows: int = SIGMA_MAX_ROWS,
     ) -> GPRCalculator:
         """Return the calculator of stored processes.
 
@@ -90,7 +90,7 @@ class GPRCalculator(QuickCalculator):
             Output of `fit-gpr`.
         subset : str, optional
         sigma : {"bound", "exact", "none"}
-        n_nearest : int
+        max_rows : int
 
         Returns
         -------
@@ -101,7 +101,7 @@ class GPRCalculator(QuickCalculator):
         InputError
             If the file is something else.
         """
-        return cls(load_gps(Path(path)), subset, sigma, n_nearest)
+        return cls(load_gps(Path(path)), subset, sigma, max_rows)
 
     def calculate(
         self,
@@ -142,7 +142,7 @@ class GPRCalculator(QuickCalculator):
     def _sigma_function(self, name: str) -> Callable[[FloatArray], FloatArray]:
         """Return the function that gives σ, made once per subset: it may contain a factorisation."""
         if name not in self._sigma_of:
-            function = self.surrogates[name].sigma(self._sigma, self._n_nearest)
+            function = self.surrogates[name].sigma(self._sigma, self._max_rows)
             assert function is not None  # the method is not "none"
             self._sigma_of[name] = function
         return self._sigma_of[name]

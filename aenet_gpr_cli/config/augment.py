@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from aenet_gpr_cli.config.base import PositiveFloat, PositiveInt, StageConfig
+from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS, PositiveFloat, PositiveInt, StageConfig
 
 
 class AugmentConfig(StageConfig):
@@ -25,10 +25,13 @@ class AugmentConfig(StageConfig):
     fixed_atoms: list[int] = Field(default_factory=list, description="atoms (from 0) that do not move")
     sigma: Literal["bound", "exact", "none"] = Field(
         "bound",
-        description="standard deviation of each GPR label: upper bound from the nearest training structures, "
+        description="standard deviation of each GPR label: upper bound from a part of the training data, "
         "exact (needs the dense factor again), or none",
     )
-    sigma_n_nearest: PositiveInt = Field(8, description="training structures behind each bound")
+    sigma_max_rows: PositiveInt = Field(
+        SIGMA_MAX_ROWS,
+        description="training energies and force components behind each bound: more is tighter and slower",
+    )
     max_sigma: PositiveFloat | None = Field(None, description="reject copies with a larger σ, in eV")
     minimum_distance: float = Field(0.4, ge=0, description="reject copies with atoms closer than this, in Å")
     energy_window: tuple[float, float] | None = Field(

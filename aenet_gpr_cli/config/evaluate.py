@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from aenet_gpr_cli.config.base import PositiveInt, StageConfig
+from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS, PositiveInt, StageConfig
 
 
 class EvaluateConfig(StageConfig):
@@ -16,6 +16,9 @@ class EvaluateConfig(StageConfig):
     sigma: Literal["bound", "none"] = Field(
         "bound", description="σ of the GP's energies: upper bound, or none"
     )
-    sigma_n_nearest: PositiveInt = Field(8, description="training structures behind each bound")
+    sigma_max_rows: PositiveInt = Field(
+        SIGMA_MAX_ROWS,
+        description="training energies and force components behind each bound: more is tighter and slower",
+    )
     block_size: PositiveInt = Field(100, description="structures predicted at a time")
     plots: bool = Field(True, description="draw parity plots and the comparison of the models")

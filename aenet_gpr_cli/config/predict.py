@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from aenet_gpr_cli.config.base import PositiveInt, StageConfig
+from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS, PositiveInt, StageConfig
 
 StructureFormat = Literal["extxyz", "xsf"]
 
@@ -28,5 +28,8 @@ class PredictConfig(StageConfig):
         "bound",
         description="σ of the GP's energies: upper bound, exact (factorises the whole matrix), or none",
     )
-    sigma_n_nearest: PositiveInt = Field(8, description="training structures behind each bound")
+    sigma_max_rows: PositiveInt = Field(
+        SIGMA_MAX_ROWS,
+        description="training energies and force components behind each bound: more is tighter and slower",
+    )
     block_size: PositiveInt = Field(100, description="structures predicted at a time")

@@ -14,7 +14,7 @@ from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.build import DescriptorSettings, build_descriptor
 from aenet_gpr_cli.gpr.regression import GPModel, predict, predict_energies
 from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver, Solver
-from aenet_gpr_cli.gpr.uncertainty import energy_sigma, energy_sigma_bound, refactorise
+from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, refactorise
 from aenet_gpr_cli.structures import FloatArray, Pbc, StructureSet
 
 MAX_JITTER = 1e-8  # of a unit signal variance: more would change predictions visibly
@@ -118,15 +118,15 @@ class Surrogate:
         """
         return predict(self.model, self.descriptor, positions)
 
-    def sigma(self, method: str, n_nearest: int) -> Callable[[FloatArray], FloatArray] | None:
+    def sigma(self, method: str, max_rows: int) -> Callable[[FloatArray], FloatArray] | None:
         """Return the function that gives the standard deviation of predicted energies.
 
         Parameters
         ----------
         method : str
             ``bound``, ``exact`` (factorises the whole matrix again) or ``none``.
-        n_nearest : int
-            Training structures behind each bound.
+        max_rows : int
+            Training observations behind each bound.
 
         Returns
         -------
@@ -136,7 +136,7 @@ class Surrogate:
             return None
         descriptor = self.descriptor
         if method == "bound":
-            return lambda positions: energy_sigma_bound(self.model, descriptor, positions, n_nearest)
+            return EnergySigmaBound(self.model, descriptor, max_rows)
         solver = refactorise(self.model, descriptor, MAX_JITTER)
         return lambda positions: energy_sigma(self.model, descriptor, positions, solver)
 

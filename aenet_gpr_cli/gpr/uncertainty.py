@@ -15,7 +15,7 @@ from aenet_gpr_cli.gpr.covariance import Covariance, squared_distances
 from aenet_gpr_cli.gpr.directions import DirectionalPoints, Directions
 from aenet_gpr_cli.gpr.preconditioner import farthest_points
 from aenet_gpr_cli.gpr.regression import GPModel
-from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver, Solver
+from aenet_gpr_cli.gpr.solvers import CholeskySolver, Solver
 from aenet_gpr_cli.structures import FloatArray
 
 SIGMA_BLOCK = 256  # structures per triangular solve: wide enough for BLAS-3, n_rows * 256 numbers
@@ -156,60 +156,6 @@ class EnergySigmaBound:
         pull -= np.einsum("nrp,np->nr", jacobians, own).reshape(-1, 1)
         gradient = pull.reshape(len(own), -1, len(x)) * k1[:, None]
         return np.concatenate([k, gradient.reshape(-1, len(x))])
-
-
-def energy_sigma_bound(
-    model: GPModel, descriptor: Descriptor, positions: FloatArray, n_nearest: int
-) -> FloatArray:
-    """Return an upper bound of the posterior standard deviation of each energy.
-
-    Conditions only on the ``n_nearest`` training structures around the one nearest to each new structure:
-    less data never lowers the variance. One small factor per training structure serves all its copies.
-
-    Parameters
-    ----------
-    model : GPModel
-    descriptor : Descriptor
-        The one the model was fitted with.
-    positions : ndarray of shape (n_structures, n_atoms, 3), Å
-    n_nearest : int
-        At least 1; more gives a tighter bound.
-
-    Returns
-    -------
-    ndarray of shape (n_structures,), eV
-
-    Raises
-    ------
-    ConfigError
-        If ``n_nearest`` is below 1.
-
-    Notes
-    -----
-    A factorisation of size q(1+3N) per occupied training structure and one triangular solve of that size per
-    new structure.
-    """
-    if n_nearest < 1:
-        raise ConfigError(f"n_nearest: expected at least 1, got {n_nearest}")
-    values = descriptor.values(positions)
-    covariance, out = model.covariance(descriptor), np.empty(len(positions))
-    own = covariance.points.values
-    parents = np.argmin(squared_distances(values - own.mean(axis=0), own - own.mean(axis=0)), axis=1)
-    between = squared_distances(own - own.mean(axis=0), own - own.mean(axis=0))
-    for parent in np.unique(parents):
-        copies = np.flatnonzero(parents == parent)
-        nearest = np.argsort(between[parent], kind="stable")[:n_nearest]
-        chosen = covariance.select(nearest)
-        variance = chosen.energy_variances(values[copies]) - _explained(chosen, values[copies], model)
-        out[copies] = _sigma(model, variance)
-    return out
-
-
-def _explained(covariance: AnyCovariance, x: FloatArray, model: GPModel) -> FloatArray:
-    """Variance explained by the data of ``covariance``, relative to the signal variance."""
-    solver = CholeskySolver(covariance, model.noise_energy, model.noise_force, BOUND_JITTER)
-    half = solver.half_solve(covariance.energy_columns(x))
-    return np.einsum("ib,ib->b", half, half)
 
 
 def _directions_to_keep(n_structures: int, n_seen: int, max_rows: int) -> int:

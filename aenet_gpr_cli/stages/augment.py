@@ -95,7 +95,7 @@ def _label(
         candidates = label_with_taylor(subset, positions, parents, copies)
     else:
         surrogate = models[find_surrogate(models, subset.structure(0), name)]
-        sigma = surrogate.sigma(config.sigma, config.sigma_n_nearest)
+        sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
         candidates = label_with_gp(
             subset, positions, parents, copies, surrogate.energies, sigma, progress=context.report
         )

@@ -85,7 +85,7 @@ def run(
     with publish(output, job) as file:
         results = {}
         for name, path in models.items():
-            predictor = load_predictor(path, config.sigma, config.sigma_n_nearest)
+            predictor = load_predictor(path, config.sigma, config.sigma_max_rows)
             results[name] = _evaluate(
                 name, predictor, subsets, config, file.create_group(f"models/{name}"), context
             )

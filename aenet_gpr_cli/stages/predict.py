@@ -62,7 +62,7 @@ def run(
     structures = read_sources(inputs, context.report)
     if context.dry_run:
         return planned(KIND, output, [f"{len(structures)} structures with {model}"])
-    predictor = load_predictor(model, config.sigma, config.sigma_n_nearest, config.members)
+    predictor = load_predictor(model, config.sigma, config.sigma_max_rows, config.members)
     found: dict[str, PredictedStructure] = {}
     with publish(output, job) as file:
         for name, members in group(structures).items():

@@ -39,7 +39,7 @@ class Prediction:
 Predictor = Callable[[StructureSet, str | None], Prediction]
 
 
-def load_predictor(path: Path, sigma: str, n_nearest: int, members: Sequence[int] | None = None) -> Predictor:
+def load_predictor(path: Path, sigma: str, max_rows: int, members: Sequence[int] | None = None) -> Predictor:
     """Read a model of either kind.
 
     Parameters
@@ -48,8 +48,8 @@ def load_predictor(path: Path, sigma: str, n_nearest: int, members: Sequence[int
         Output of `fit-gpr`, `train-ann` or `import`.
     sigma : str
         For Gaussian processes: ``bound``, ``exact`` or ``none``.
-    n_nearest : int
-        Training structures behind each bound.
+    max_rows : int
+        Training observations behind each bound.
     members : sequence of int, optional
         Members of a committee to use; default: all.
 
@@ -66,7 +66,7 @@ def load_predictor(path: Path, sigma: str, n_nearest: int, members: Sequence[int
     with open_artefact(path) as file:
         kind = str(file.attrs["kind"])
     if kind == "fit-gpr":
-        return _gp(path, sigma, n_nearest)
+        return _gp(path, sigma, max_rows)
     if kind == "train-ann":
         return _committee(path, members)
     raise InputError(f"{path}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
@@ -122,7 +122,7 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
     )
 
 
-def _gp(path: Path, sigma: str, n_nearest: int) -> Predictor:
+def _gp(path: Path, sigma: str, max_rows: int) -> Predictor:
     surrogates = load_gps(path)
     deviations: dict[str, Callable[[FloatArray], FloatArray] | None] = {}
 
@@ -130,7 +130,7 @@ def _gp(path: Path, sigma: str, n_nearest: int) -> Predictor:
         name = find_surrogate(surrogates, structures.structure(0), subset)
         surrogate = surrogates[name]
         if name not in deviations:
-            deviations[name] = surrogate.sigma(sigma, n_nearest)
+            deviations[name] = surrogate.sigma(sigma, max_rows)
         # the images of the training structures: a Cartesian descriptor depends on them
         positions = unwrap(structures, surrogate.geometry.reference).structures.positions
         energies, forces = surrogate.energies_and_forces(positions)

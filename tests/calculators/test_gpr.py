@@ -111,7 +111,7 @@ def test_wrapping_changes_nothing(slab, descriptor, length_scale):
 
 def test_sigma_is_small_at_the_data_and_its_bound_holds(molecule, surrogate):
     atoms = atoms_of(molecule, 0)
-    calculators = {m: GPRCalculator({"a": surrogate}, sigma=m, n_nearest=5) for m in ("exact", "bound")}
+    calculators = {m: GPRCalculator({"a": surrogate}, sigma=m, max_rows=40) for m in ("exact", "bound")}
     at_data = {m: c.get_property("energy_std", atoms) for m, c in calculators.items()}
     atoms.positions[1] += 0.6
     away = {m: c.get_property("energy_std", atoms) for m, c in calculators.items()}

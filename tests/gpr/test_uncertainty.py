@@ -12,7 +12,7 @@ from aenet_gpr_cli.gpr import uncertainty as module
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.kernels import Kernel, Matern52, SquaredExponential
 from aenet_gpr_cli.gpr.regression import fit_with_solver
-from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, energy_sigma_bound, refactorise
+from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, refactorise
 
 NOISE = 1e-3
 TRAINING, TEST = make_set(12, seed=0), make_set(20, seed=1)
@@ -47,19 +47,6 @@ def test_sigma_is_within_the_noise_on_data_and_the_prior_far_away(descriptor: De
     factor = 30.0 if isinstance(descriptor, Cartesian) else 0.03
     far = energy_sigma(model, descriptor, factor * TRAINING.positions, solver)
     np.testing.assert_allclose(far, model.signal_std, rtol=1e-6)
-
-
-@pytest.mark.parametrize("descriptor", DESCRIPTORS)
-def test_bound_is_never_below_sigma_and_tightens(descriptor: Descriptor) -> None:
-    model, solver = fitted(descriptor)
-    sigma = energy_sigma(model, descriptor, TEST.positions, solver)
-    bounds = [energy_sigma_bound(model, descriptor, TEST.positions, q) for q in (1, 3, 6, 12)]
-    for looser, tighter in zip(bounds, [*bounds[1:], sigma], strict=True):
-        assert (looser >= tighter * (1 - 1e-6)).all()
-    assert bounds[0].mean() > 1.1 * sigma.mean()
-    np.testing.assert_allclose(bounds[-1], sigma, rtol=1e-6)  # all structures: nothing left out
-    with pytest.raises(ConfigError, match="n_nearest"):
-        energy_sigma_bound(model, descriptor, TEST.positions, 0)
 
 
 @pytest.mark.parametrize("kernel", [SquaredExponential(0.8), Matern52(1.5)])
