@@ -9,6 +9,7 @@ atoms.get_potential_energy(), atoms.get_forces(), atoms.calc.get_property("energ
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
 
+from aenet_gpr_cli.ann.extrapolation import describe
 from aenet_gpr_cli.ann.potential import ANNModel
 from aenet_gpr_cli.calculators.base import QuickCalculator, box_of
 from aenet_gpr_cli.calculators.committee import (
     DEFAULT_SKIN,
+    WARN_BEYOND,
     CommitteeEvaluator,
     CommitteeResult,
     choose_members,
@@ -38,7 +42,11 @@ class ANNCalculator(QuickCalculator):
     Results: ``energy`` and ``free_energy`` (eV) and ``forces`` (eV/Å), the committee's mean; ``energies``
     (atomic, eV); ``energy_std`` (eV) and ``forces_std`` ((n_atoms, 3), eV/Å), the standard deviation over
     the members (n - 1; 0 for a single one); ``committee_energies`` (n_members,) and
-    ``committee_forces`` (n_members, n_atoms, 3).
+    ``committee_forces`` (n_members, n_atoms, 3); ``beyond_training`` (n_atoms,), how far the environment of
+    each atom lies outside the training data (0 inside, in units of the range of a feature); ``stress``
+    (eV/Å³, six components in ASE's order and sign) for structures with three lattice vectors.
+
+    Warns once when an atom is far outside the training data: there a network may say anything.
 
     Parameters
     ----------
@@ -48,6 +56,8 @@ class ANNCalculator(QuickCalculator):
     skin : float, Å
         Neighbour lists reach this much beyond the cutoff, and are kept until an atom has moved by half of it.
         Changes the time, not the results.
+    warn_beyond : float, dimensionless
+        Warn when ``beyond_training`` exceeds this; infinity never warns.
 
     Raises
     ------
@@ -56,14 +66,19 @@ class ANNCalculator(QuickCalculator):
     """
 
     implemented_properties = [  # noqa: RUF012 (ASE's)
-        *("energy", "free_energy", "forces", "energies", "energy_std", "committee_energies"),
-        *_PER_MEMBER,
+        *("energy", "free_energy", "forces", "stress", "energies", "energy_std", "committee_energies"),
+        *("beyond_training", *_PER_MEMBER),
     ]
 
     def __init__(
-        self, model: ANNModel, members: Sequence[int] | None = None, skin: float = DEFAULT_SKIN
+        self,
+        model: ANNModel,
+        members: Sequence[int] | None = None,
+        skin: float = DEFAULT_SKIN,
+        warn_beyond: float = WARN_BEYOND,
     ) -> None:
         super().__init__()
+        self.warn_beyond = warn_beyond
         self.evaluator = CommitteeEvaluator(choose_members(model, members), skin)
 
     @classmethod
@@ -113,10 +128,16 @@ class ANNCalculator(QuickCalculator):
         cell, pbc = box_of(self.atoms)
         species = tuple(self.atoms.symbols)
         per_member = any(name in properties for name in _PER_MEMBER)
-        self.results = _results(self.evaluator(species, self.atoms.positions, cell, pbc, per_member))
+        # ASE's stress needs a volume
+        strain = "stress" in properties and self.atoms.cell.rank == 3 and cell is not None
+        found = self.evaluator(species, self.atoms.positions, cell, pbc, per_member, strain)
+        self.results = _results(found, self.atoms.cell.volume)
+        if found.beyond_training.max(initial=0.0) > self.warn_beyond:
+            self.warn_beyond = np.inf
+            warnings.warn(f"{describe(found.beyond_training, species)}", stacklevel=2)
 
 
-def _results(found: CommitteeResult) -> dict[str, Any]:
+def _results(found: CommitteeResult, volume: float) -> dict[str, Any]:
     mean = float(found.energies.mean())
     results: dict[str, Any] = {
         "energy": mean,
@@ -125,7 +146,10 @@ def _results(found: CommitteeResult) -> dict[str, Any]:
         "energies": found.atomic_energies.mean(0),
         "energy_std": float(_std(found.energies)),
         "committee_energies": found.energies,
+        "beyond_training": found.beyond_training,
     }
+    if found.strain_gradient is not None:
+        results["stress"] = full_3x3_to_voigt_6_stress(found.strain_gradient) / volume
     if found.member_forces is not None:
         results |= {"forces_std": _std(found.member_forces), "committee_forces": found.member_forces}
     return results

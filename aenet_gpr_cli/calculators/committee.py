@@ -11,15 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
+from aenet_gpr_cli.ann.extrapolation import beyond_range
 from aenet_gpr_cli.ann.inference import atomic_energies, pack
 from aenet_gpr_cli.ann.potential import ANNModel
 from aenet_gpr_cli.calculators.neighbours import SkinList
-from aenet_gpr_cli.descriptors.chebyshev import values, vjp
+from aenet_gpr_cli.descriptors.chebyshev import edge_gradients, values, vjp
+from aenet_gpr_cli.descriptors.neighbors import NeighbourList
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.models import load_ann
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
 
 DEFAULT_SKIN = 0.5  # Å; a list costs little compared with the descriptors, so a thin skin is best
+WARN_BEYOND = 0.2  # of the range of a feature: between the points of a small set a few percent are no harm
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,19 @@ class CommitteeResult:
     member_forces : ndarray of shape (n_members, n_atoms, 3), eV/Å, or None
         Only where asked for.
     atomic_energies : ndarray of shape (n_members, n_atoms), eV
+    beyond_training : ndarray of shape (n_atoms,), dimensionless
+        How far the environment of each atom lies outside the training data, see `extrapolation.beyond_range`.
+    strain_gradient : ndarray of shape (3, 3), eV, or None
+        dE/dε of the mean energy under r → (1 + ε) r, symmetric: the stress times the volume, and minus the
+        virial. Only where asked for.
     """
 
     energies: FloatArray
     forces: FloatArray
     member_forces: FloatArray | None
     atomic_energies: FloatArray
+    beyond_training: FloatArray
+    strain_gradient: FloatArray | None = None
 
 
 class CommitteeEvaluator:
@@ -92,6 +102,7 @@ class CommitteeEvaluator:
         cell: FloatArray | None,
         pbc: Pbc,
         member_forces: bool = False,
+        strain: bool = False,
     ) -> CommitteeResult:
         """Evaluate one structure.
 
@@ -103,6 +114,8 @@ class CommitteeEvaluator:
         pbc : tuple of three bool
         member_forces : bool
             Forces of each member, too, which cost more than those of their mean.
+        strain : bool
+            Derivative by the strain, too.
 
         Returns
         -------
@@ -120,13 +133,22 @@ class CommitteeEvaluator:
         networks, gradients = atomic_energies(self._packed, self._kinds, raw, member_forces)
         # one product for all: forces are linear in dE/dG
         forces = -vjp(basis, self._kinds, neighbours, gradients)
-        atomic = networks + self._reference
         return CommitteeResult(
             energies=networks.sum(1) + self._reference.sum(),
             forces=forces.mean(0) if member_forces else forces[0],
             member_forces=forces if member_forces else None,
-            atomic_energies=atomic,
+            atomic_energies=networks + self._reference,
+            beyond_training=beyond_range(
+                basis.species, self._kinds, raw, self.model.feature_min, self.model.feature_max
+            ),
+            strain_gradient=self._strain_gradient(neighbours, gradients.mean(0)) if strain else None,
         )
+
+    def _strain_gradient(self, neighbours: NeighbourList, gradients: FloatArray) -> FloatArray:
+        along = edge_gradients(self.model.basis, self._kinds, neighbours, gradients)
+        # dE/dε_ab = Σ_e (dE/dr_e)_a (r_e)_b, symmetric because a rotation changes nothing
+        found = along.T @ neighbours.vectors
+        return 0.5 * (found + found.T)
 
     def _set_species(self, species: tuple[str, ...]) -> None:
         if species != self._species:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,6 +76,20 @@ class LammpsBox:
     def cell(self) -> FloatArray | None:
         """Lattice vectors as the potential takes them; None for an isolated structure."""
         return self.vectors if any(self.pbc) else None
+
+    def with_periodic_vectors(self, vectors: FloatArray) -> LammpsBox:
+        """Return the box with other lattice vectors; edges along directions that are not periodic stay.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (3, 3), Å
+            As rows, lower triangular.
+
+        Returns
+        -------
+        LammpsBox
+        """
+        return replace(self, vectors=np.where(np.array(self.pbc)[:, None], vectors, self.vectors))
 
     def commands(self, n_types: int) -> list[str]:
         """Return LAMMPS' commands that make the box.

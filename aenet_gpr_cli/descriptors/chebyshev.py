@@ -130,7 +130,14 @@ def values(
         ``[R_0 … R_Nr, A_0 … A_Na, Rw_0 … Rw_Nr, Aw_0 … Aw_Na]``; zeros for an atom without neighbours.
     """
     out = np.zeros((len(species_index), basis.n_features))
-    _share(kernels.value_loop, basis, species_index, neighbours, threads, (out,))
+    _share(
+        kernels.value_loop,
+        basis,
+        _edges(basis, species_index, neighbours),
+        neighbours.n_atoms,
+        threads,
+        (out,),
+    )
     return out
 
 
@@ -161,8 +168,49 @@ def vjp(
     """
     out = np.zeros((len(cotangents), len(species_index), 3))
     arrays = (False, np.ascontiguousarray(cotangents, float), out)
-    _share(kernels.derivative_loop, basis, species_index, neighbours, threads, arrays)
+    _share(
+        kernels.derivative_loop,
+        basis,
+        _edges(basis, species_index, neighbours),
+        neighbours.n_atoms,
+        threads,
+        arrays,
+    )
     return out
+
+
+def edge_gradients(
+    basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList, cotangents: FloatArray
+) -> FloatArray:
+    """Return the gradients of Σ_if cotangent_if G_if with respect to the vector of every edge.
+
+    What a strain needs: r → (1 + ε) r changes every edge, so that dE/dε_ab = Σ_e (dE/dr_e)_a (r_e)_b.
+
+    Parameters
+    ----------
+    basis, species_index, neighbours
+        As for `values`.
+    cotangents : ndarray of shape (n_atoms_total, n_features)
+        For example dE/dG.
+
+    Returns
+    -------
+    ndarray of shape (n_edges, 3), unit of the cotangents per Å
+        +Σ cotangent·dG/dr of each edge as seen from its centre; zero beyond the cutoffs.
+
+    Notes
+    -----
+    Every edge ends at an atom of its own here, on which nothing else pulls.
+    """
+    edges, n_atoms = _edges(basis, species_index, neighbours), len(species_index)
+    own = edges._replace(
+        neighbour=n_atoms + np.arange(len(edges.neighbour)),
+        spin=np.concatenate([edges.spin, edges.spin[edges.neighbour]]),
+    )
+    out = np.zeros((1, n_atoms + len(edges.neighbour), 3))
+    arrays = (False, np.ascontiguousarray(cotangents[None], float), out)
+    _share(kernels.derivative_loop, basis, own, neighbours.n_atoms, 1, arrays)
+    return out[0, n_atoms:]
 
 
 def jvp(
@@ -186,7 +234,14 @@ def jvp(
     """
     out = np.zeros((len(tangents), len(species_index), basis.n_features))
     arrays = (True, np.ascontiguousarray(tangents, float), out)
-    _share(kernels.derivative_loop, basis, species_index, neighbours, threads, arrays)
+    _share(
+        kernels.derivative_loop,
+        basis,
+        _edges(basis, species_index, neighbours),
+        neighbours.n_atoms,
+        threads,
+        arrays,
+    )
     return out
 
 
@@ -242,23 +297,25 @@ def features(
     return out
 
 
-def _share(
-    loop: Callable[..., None],
-    basis: ChebyshevBasis,
-    species_index: IntArray,
-    neighbours: NeighbourList,
-    threads: int,
-    arrays: tuple,
-) -> None:
-    """Run the loop over atoms, whole structures to each thread, so that no two threads write the same row."""
-    n_atoms, n = len(neighbours.offsets) - 1, neighbours.n_structures
+def _edges(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> work.Edges:
+    n_atoms = len(neighbours.offsets) - 1
     if len(species_index) != n_atoms:
         raise InputError(
             f"species_index: expected one entry for each of {n_atoms} atoms, got {len(species_index)}"
         )
-    edges = work.Edges(
-        neighbours.offsets, neighbours.index, neighbours.vectors, basis.type_spins[species_index]
-    )
+    spins = basis.type_spins[species_index]
+    return work.Edges(neighbours.offsets, neighbours.index, neighbours.vectors, spins)
+
+
+def _share(
+    loop: Callable[..., None],
+    basis: ChebyshevBasis,
+    edges: work.Edges,
+    n_atoms: int,
+    threads: int,
+    arrays: tuple,
+) -> None:
+    """Run the loop over atoms, whole structures to each thread, so that no two threads write the same row."""
     compiled = work.Basis(
         radial_cutoff=float(basis.radial_cutoff),
         angular_cutoff=float(basis.angular_cutoff or 0.0),
@@ -268,10 +325,11 @@ def _share(
         recurrence=work.recurrence(basis.n_angular),
         expansion=work.expansion(basis.n_angular),
     )
-    bounds = np.linspace(0, n, max(min(threads, n), 1) + 1).astype(int) * neighbours.n_atoms
+    n = (len(edges.offsets) - 1) // n_atoms
+    bounds = np.linspace(0, n, max(min(threads, n), 1) + 1).astype(int) * n_atoms
 
     def run(span: tuple[int, int]) -> None:
-        counts = np.diff(neighbours.offsets[span[0] : span[1] + 1])
+        counts = np.diff(edges.offsets[span[0] : span[1] + 1])
         room = work.workspace(compiled, int(counts.max(initial=0)), loop is not kernels.value_loop)
         loop(*span, edges, compiled, room, *arrays)
 

@@ -6,7 +6,7 @@ Owns what the numbers mean, and the `.stp` and `predict.in` files that go with t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +26,6 @@ MIN_DISTANCE = 0.55
 # The file holds <G²>, from which ænet takes s = sqrt(<G²> - <G>²). Below this ratio s/|<G>| that difference
 # has too few digits; a larger s and larger weights of the first layer describe the same potential.
 MIN_RELATIVE_STD = 1e-4
-
-FeatureRange = Mapping[str, tuple[FloatArray, FloatArray]]
 
 
 def read_nn(paths: Sequence[Path]) -> ANNModel:
@@ -80,12 +78,12 @@ def read_nn(paths: Sequence[Path]) -> ANNModel:
         energy_scale=1.0 / first.scale,
         energy_shift=first.shift,
         atomic_energies={s: reference[s] for s in first.environment},
+        feature_min={s: _range(by_species[s])[0] for s in first.environment},
+        feature_max={s: _range(by_species[s])[1] for s in first.environment},
     )
 
 
-def write_nn(
-    model: ANNModel, member: int, folder: Path, file_format: str, ranges: FeatureRange | None = None
-) -> list[Path]:
+def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> list[Path]:
     """Write one member as ænet's files: `El.nn` and `El.stp` for each species, and an example `predict.in`.
 
     Parameters
@@ -97,8 +95,6 @@ def write_nn(
         Made if it does not exist.
     file_format : str
         ``nn`` (binary, what predict.x reads) or ``nn.ascii``.
-    ranges : mapping of str to (lowest, highest), optional
-        Range of each feature in training, per species; ænet only stores it. Without it: mean ± 3 std.
 
     Returns
     -------
@@ -128,7 +124,7 @@ def write_nn(
     folder.mkdir(parents=True, exist_ok=True)
     texts: dict[str, str | bytes] = {}
     for symbol in model.basis.species:
-        content = _network_file(model, member, symbol, None if ranges is None else ranges[symbol])
+        content = _network_file(model, member, symbol)
         binary = file_format == "nn"
         texts[f"{symbol}.{file_format}"] = format_binary(content) if binary else format_ascii(content)
         texts[f"{symbol}.stp"] = format_setup(model.basis, symbol)
@@ -250,16 +246,26 @@ def _with_angular_part(model: ANNModel) -> ANNModel:
         weights={s: (widened(first), *rest) for s, (first, *rest) in model.weights.items()},
         feature_mean={s: widened(mean) for s, mean in model.feature_mean.items()},
         feature_std={s: widened(std) for s, std in model.feature_std.items()},
+        feature_min={s: widened(lowest) for s, lowest in model.feature_min.items()},
+        feature_max={s: widened(highest) for s, highest in model.feature_max.items()},
     )
 
 
-def _network_file(
-    model: ANNModel, member: int, symbol: str, feature_range: tuple[FloatArray, FloatArray] | None
-) -> NetworkFile:
+def _range(file: NetworkFile) -> tuple[FloatArray, FloatArray]:
+    """Return the range of each feature in training; a feature that is switched off may have any value."""
+    on = _std(file) > 0.0
+    return np.where(on, file.lowest, -np.inf), np.where(on, file.highest, np.inf)
+
+
+def _network_file(model: ANNModel, member: int, symbol: str) -> NetworkFile:
     basis, architecture = model.basis, model.architecture
     mean, second_moment, layers = _features_and_layers(model, member, symbol)
     spread = 3.0 * model.feature_std[symbol]
-    lowest, highest = feature_range or (mean - spread, mean + spread)
+    # ænet only stores the range, and knows no infinity
+    lowest, highest = (
+        np.where(np.isfinite(known[symbol]), known[symbol], mean + sign * spread)
+        for known, sign in ((model.feature_min, -1.0), (model.feature_max, 1.0))
+    )
     n = basis.n_features
     parameters = np.zeros((n, 4))
     parameters[0] = basis.radial_cutoff, basis.radial_order, basis.angular_cutoff, basis.angular_order

@@ -62,6 +62,10 @@ FIELDS: dict[str, Field] = {
     "validation_loss": Field(units.DIMENSIONLESS, "(step, member) loss on the structures held out"),
     # predictions
     "predicted_energies": Field(units.ENERGY, "(member, structure) predicted total energies"),
+    "beyond_training": Field(
+        units.DIMENSIONLESS,
+        "(structure, atom) how far an environment leaves the training data, in ranges of a feature; 0 inside",
+    ),
     "predicted_forces": Field(units.FORCE, "(member, structure, atom, xyz) predicted forces"),
     "reference_energies": Field(units.ENERGY, "(structure) reference total energies"),
     "reference_forces": Field(units.FORCE, "(structure, atom, xyz) reference forces"),

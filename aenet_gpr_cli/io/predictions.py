@@ -24,19 +24,22 @@ class PredictedStructure:
     forces_std : ndarray of shape (n_atoms, 3), eV/Å, or None
     reference_energy : float or None, eV
         What the file said.
+    beyond_training : ndarray of shape (n_atoms,), dimensionless, or None
+        How far each environment lies outside the training data.
     """
 
     structure: Structure
     energy_std: float | None
     forces_std: FloatArray | None
     reference_energy: float | None
+    beyond_training: FloatArray | None = None
 
 
 def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
     """Write all structures to one extended XYZ file, which appears complete or not at all.
 
     The comment line carries ``energy``, ``energy_std``, ``reference_energy`` (eV) and ``name``, the columns
-    ``forces`` and ``forces_std`` (eV/Å).
+    ``forces`` and ``forces_std`` (eV/Å), and ``beyond_training``.
 
     Parameters
     ----------
@@ -56,8 +59,9 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
             value = getattr(item, key)
             if value is not None:
                 atoms.info[key] = value
-        if item.forces_std is not None:
-            atoms.arrays["forces_std"] = item.forces_std
+        for key in ("forces_std", "beyond_training"):
+            if getattr(item, key) is not None:
+                atoms.arrays[key] = getattr(item, key)
         atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces)
         frames.append(atoms)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -9,6 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from aenet_gpr_cli.ann.extrapolation import describe
+from aenet_gpr_cli.calculators.committee import WARN_BEYOND
 from aenet_gpr_cli.config.predict import PredictConfig
 from aenet_gpr_cli.io.artefact import publish, write_field
 from aenet_gpr_cli.io.predictions import PredictedStructure, write_extxyz, write_xsf_files
@@ -75,7 +77,8 @@ def run(
             _write(file.create_group(f"subsets/{name}"), subset, prediction)
             found |= {item.structure.name: item for item in _each(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
-        notes = [f"wrote {path}" for path in (output, *_write_files(config, output, ordered))]
+        notes = _warnings(ordered)
+        notes += [f"wrote {path}" for path in (output, *_write_files(config, output, ordered))]
         if len(ordered) > ROWS_SHOWN:
             notes.insert(0, f"and {len(ordered) - ROWS_SHOWN} more structures")
         rows = [_row(item) for item in ordered[:ROWS_SHOWN]]
@@ -90,6 +93,8 @@ def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> N
     write_field(group, "predicted_forces", prediction.forces)
     if prediction.sigma is not None:
         write_field(group, "sigma", prediction.sigma)
+    if prediction.beyond_training is not None:
+        write_field(group, "beyond_training", prediction.beyond_training)
     for name, values in (("reference_energies", subset.energies), ("reference_forces", subset.forces)):
         if values is not None:
             write_field(group, name, values)
@@ -97,14 +102,27 @@ def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> N
 
 def _each(members: Sequence[Structure], prediction: Prediction) -> Iterator[PredictedStructure]:
     energies, forces = prediction.energies.mean(axis=0), prediction.forces.mean(axis=0)
-    spread = std_over_members(prediction.forces)
+    spread, beyond = std_over_members(prediction.forces), prediction.beyond_training
     for i, given in enumerate(members):
         yield PredictedStructure(
             structure=replace(given, energy=float(energies[i]), forces=forces[i]),
             energy_std=None if prediction.sigma is None else float(prediction.sigma[i]),
             forces_std=None if spread is None else spread[i],
             reference_energy=given.energy,
+            beyond_training=None if beyond is None else beyond[i],
         )
+
+
+def _warnings(predicted: Sequence[PredictedStructure]) -> list[str]:
+    """Say which structure lies farthest outside the training data, if any is far outside."""
+    beyond = [0.0 if p.beyond_training is None else float(p.beyond_training.max()) for p in predicted]
+    n_far = sum(value > WARN_BEYOND for value in beyond)
+    worst = predicted[int(np.argmax(beyond))]
+    if not n_far or worst.beyond_training is None:
+        return []
+    said = describe(worst.beyond_training, worst.structure.species)
+    share = f"{n_far} of {len(beyond)} structures are far outside the training data"
+    return [f"warning: {share}, {worst.structure.name} most of all: {said}"]
 
 
 def _write_files(config: PredictConfig, output: Path, predicted: list[PredictedStructure]) -> list[Path]:

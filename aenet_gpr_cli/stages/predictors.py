@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet_gpr_cli.ann.potential import predict
+from aenet_gpr_cli.ann.extrapolation import beyond_range
+from aenet_gpr_cli.ann.potential import ANNModel, predict
 from aenet_gpr_cli.calculators.committee import choose_members
+from aenet_gpr_cli.descriptors.chebyshev import features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.matching import find_surrogate
 from aenet_gpr_cli.io.artefact import open_artefact
@@ -29,11 +31,14 @@ class Prediction:
     sigma : ndarray of shape (n_structures,), eV, or None
         Standard deviation of the energies: the GP's own, or that over the members of a committee; a single
         network has none.
+    beyond_training : ndarray of shape (n_structures, n_atoms), dimensionless, or None
+        Of networks: how far each environment lies outside the training data, see `ann.extrapolation`.
     """
 
     energies: FloatArray
     forces: FloatArray
     sigma: FloatArray | None
+    beyond_training: FloatArray | None = None
 
 
 Predictor = Callable[[StructureSet, str | None], Prediction]
@@ -115,10 +120,12 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
     Prediction
     """
     sigma = [part.sigma for part in parts if part.sigma is not None]
+    beyond = [part.beyond_training for part in parts if part.beyond_training is not None]
     return Prediction(
         energies=np.concatenate([part.energies for part in parts], axis=1),
         forces=np.concatenate([part.forces for part in parts], axis=1),
         sigma=np.concatenate(sigma) if sigma else None,
+        beyond_training=np.concatenate(beyond) if beyond else None,
     )
 
 
@@ -146,6 +153,15 @@ def _committee(path: Path, members: Sequence[int] | None) -> Predictor:
     def predict_block(structures: StructureSet, subset: str | None) -> Prediction:
         energies, forces = predict(model, structures, True, len(structures))
         assert forces is not None  # asked for
-        return Prediction(energies, forces, std_over_members(energies))
+        return Prediction(energies, forces, std_over_members(energies), _beyond(model, structures))
 
     return predict_block
+
+
+def _beyond(model: ANNModel, structures: StructureSet) -> FloatArray:
+    """Return how far each environment lies outside the training data, (n_structures, n_atoms)."""
+    raw = features(model.basis, structures, len(structures))
+    kinds = np.tile(model.basis.species_index(structures.species), len(structures))
+    flat = raw.reshape(len(kinds), -1)
+    found = beyond_range(model.basis.species, kinds, flat, model.feature_min, model.feature_max)
+    return found.reshape(raw.shape[:2])

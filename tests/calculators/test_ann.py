@@ -1,13 +1,19 @@
 """The ASE calculator of a committee: right, whatever the neighbour list does, and good for dynamics."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import units
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.filters import FrechetCellFilter
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
 from aenet_gpr_cli.ann.potential import predict
 from aenet_gpr_cli.calculators.ann import ANNCalculator
+from aenet_gpr_cli.descriptors.chebyshev import features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefact import Job, publish
 from aenet_gpr_cli.io.models import write_ann
@@ -58,6 +64,65 @@ def test_forces_are_minus_the_slope_of_the_energy(committee, request, name):
             atoms.positions[atom, axis] -= sign * h
         # error of the central difference: rounding 1e-13 eV / h
         assert forces[atom, axis] == pytest.approx(-sum(slopes) / (2 * h), abs=1e-6)
+
+
+@pytest.mark.parametrize("pbc", [(True, True, True), (True, True, False), (True, False, False)], ids=str)
+def test_stress_is_the_slope_of_the_energy_by_the_strain(committee, crystal, pbc):
+    crystal.pbc = pbc
+    crystal.calc = ANNCalculator(committee)
+    found, h = crystal.get_stress(voigt=False), 1e-5
+    assert np.abs(found).max() > 1e-3
+    for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (2, 0)):
+        energies = []
+        for sign in (1, -1):
+            strain = np.eye(3)
+            strain[a, b] += sign * h
+            strained = crystal.copy()
+            strained.set_cell(crystal.cell @ strain, scale_atoms=True)
+            energies.append(ANNCalculator(committee).get_potential_energy(strained))
+        slope = (energies[0] - energies[1]) / (2 * h) / crystal.cell.volume
+        # h² times the third derivative, and rounding 1e-13 eV / h / volume
+        assert found[a, b] == pytest.approx(slope, abs=1e-8)
+
+
+def test_relaxing_cell_and_atoms_goes_downhill(committee, crystal):
+    crystal.pbc = True
+    crystal.calc = ANNCalculator(committee)
+    before, cell = crystal.get_potential_energy(), crystal.cell.array.copy()
+    BFGS(FrechetCellFilter(crystal), logfile=None).run(fmax=0.02, steps=20)
+    assert crystal.get_potential_energy() < before - 0.1
+    assert np.abs(crystal.cell - cell).max() > 0.01
+
+
+def test_an_isolated_structure_has_no_stress(committee, dimer):
+    dimer.calc = ANNCalculator(committee)
+    with pytest.raises(PropertyNotImplementedError):
+        dimer.get_stress()
+
+
+def with_range(model, atoms):
+    """The potential as if it had been trained on these atoms."""
+    raw = features(model.basis, as_set(atoms), 1)[0]
+    of = {s: raw[[symbol == s for symbol in atoms.symbols]] for s in model.basis.species}
+    return replace(
+        model,
+        feature_min={s: rows.min(0) for s, rows in of.items()},
+        feature_max={s: rows.max(0) for s, rows in of.items()},
+    )
+
+
+def test_leaving_the_training_data_is_told_once(committee, dimer):
+    calc = ANNCalculator(with_range(committee, dimer))
+    assert not calc.get_property("beyond_training", dimer).any()
+    dimer.positions[0] += 0.5
+    with pytest.warns(UserWarning, match="outside the range of the training data, most of all"):
+        assert calc.get_property("beyond_training", dimer).max() > 0.2
+    dimer.positions[0] += 0.1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calc.get_potential_energy(dimer)
+        quiet = ANNCalculator(calc.evaluator.model, warn_beyond=np.inf)
+        assert quiet.get_property("beyond_training", dimer).max() > 0.2
 
 
 def test_a_single_member_has_no_spread(committee, dimer):

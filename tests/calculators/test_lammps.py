@@ -103,6 +103,57 @@ class TestWithLammps:
             md.run(20)
             assert 10 < md.lammps.get_thermo("temp") < 1000
 
+    @pytest.mark.parametrize("pbc", PERIODICITIES, ids=str)
+    def test_dynamics_of_periodic_systems_conserves_energy(self, pbc):
+        positions = np.random.default_rng(1).uniform(-3, 3, (9, 3))
+        start = thermal(Atoms("C3H4O2", positions, cell=CELL if any(pbc) else None, pbc=pbc), 300)
+        spreads = []
+        for femtoseconds in (1.0, 0.25):
+            energies = []
+            with LammpsSimulation(start, CommitteeEvaluator(random_committee(2, spread=0.3))) as md:
+                md.command("fix integrate all nve")
+                md.command(f"timestep {femtoseconds / 1000}")
+                for _ in range(25):
+                    md.run(round(4 / femtoseconds))
+                    energies.append((md.lammps.get_thermo("etotal"), md.lammps.get_thermo("pe")))
+            total, potential = np.ptp(energies, axis=0)
+            assert total < 0.02 * potential
+            spreads.append(total)
+        # velocity Verlet: the error falls with the square of the step
+        assert spreads[1] < 0.2 * spreads[0]
+
+    def test_the_pressure_is_that_of_ase(self, committee, crystal):
+        crystal.pbc = True
+        thermal(crystal, 300)
+        with LammpsSimulation(crystal, CommitteeEvaluator(committee), pressure=True) as md:
+            md.command("thermo_style custom step pxx pyy pzz press")
+            md.run(0)
+            found = [md.lammps.get_thermo(name) for name in ("pxx", "pyy", "pzz", "pxy", "pxz", "pyz")]
+            rotation = md._box.rotation
+        crystal.calc = ANNCalculator(committee)
+        stress = crystal.get_stress(voigt=False, include_ideal_gas=True)
+        inside = -(rotation.T @ stress @ rotation) / (units.bar)
+        expected = [inside[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
+        # the two programs' constants differ in the seventh digit
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+    def test_a_barostat_of_lammps_changes_the_cell(self, committee, crystal):
+        crystal.pbc = True
+        thermal(crystal, 300)
+        conserved = []
+        with LammpsSimulation(crystal, CommitteeEvaluator(committee), pressure=True) as md:
+            md.command("fix integrate all nph tri 0 0 0.5")
+            md.command("timestep 0.0005")
+            for _ in range(10):
+                md.run(20)
+                barostat = md.lammps.extract_fix("integrate", 0, 0)
+                conserved.append(md.lammps.get_thermo("etotal") + barostat)
+            atoms, energy = md.atoms, md.lammps.get_thermo("pe")
+        assert np.abs(atoms.cell - crystal.cell).max() > 0.01
+        atoms.calc = ANNCalculator(committee)
+        assert energy == pytest.approx(atoms.get_potential_energy(), abs=1e-8)
+        assert np.ptp(conserved) < 0.01
+
     def test_what_goes_wrong_inside_is_raised(self, committee, dimer):
         def observe(step, result):
             if step == 3 and not seen:

@@ -10,7 +10,15 @@ import pytest
 from numpy.polynomial.chebyshev import chebvander
 from scipy.spatial.transform import Rotation
 
-from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, features, jacobian, jvp, values, vjp
+from aenet_gpr_cli.descriptors.chebyshev import (
+    ChebyshevBasis,
+    edge_gradients,
+    features,
+    jacobian,
+    jvp,
+    values,
+    vjp,
+)
 from aenet_gpr_cli.descriptors.neighbors import NeighbourList, neighbour_list
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import StructureSet
@@ -155,6 +163,34 @@ def test_products_are_products_with_the_jacobian(n_species, periodic, angular_or
     np.testing.assert_allclose(left, right, rtol=1e-11)
     dense = np.einsum("msif,sifkc->mskc", cotangents, jacobian(chosen, species, neighbours))
     np.testing.assert_allclose(back.reshape(dense.shape), dense, atol=1e-11)
+
+
+@pytest.mark.parametrize("n_species", [1, 4])
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("angular_order", [None, 4])
+def test_gradients_by_edges_add_up_to_those_by_positions(n_species, periodic, angular_order):
+    _, species, neighbours = block(2, 6, n_species, periodic)
+    chosen = basis(n_species, angular_order)
+    cotangents = np.random.default_rng(2).normal(size=(12, chosen.n_features))
+    found = edge_gradients(chosen, species, neighbours, cotangents)
+    total = np.zeros((12, 3))
+    np.add.at(total, neighbours.index, found)
+    np.add.at(total, np.repeat(np.arange(12), np.diff(neighbours.offsets)), -found)
+    expected = vjp(chosen, species, neighbours, cotangents[None])[0]
+    assert np.abs(expected).max() > 1e-2
+    np.testing.assert_allclose(total, expected, atol=1e-12)
+
+
+def test_strain_changes_the_descriptors_as_the_edges_say():
+    _, species, neighbours = block(2, 6, periodic=True)
+    cotangents = np.random.default_rng(2).normal(size=(12, basis().n_features))
+    virial = edge_gradients(basis(), species, neighbours, cotangents).T @ neighbours.vectors
+    strain, h = np.random.default_rng(3).normal(size=(3, 3)), 1e-5
+    sums = []
+    for sign in (1, -1):
+        strained = replace(neighbours, vectors=neighbours.vectors @ (np.eye(3) + sign * h * strain).T)
+        sums.append(np.sum(cotangents * values(basis(), species, strained)))
+    assert np.sum(virial * strain) == pytest.approx((sums[0] - sums[1]) / (2 * h), rel=1e-7)
 
 
 def test_moving_all_atoms_together_changes_nothing():

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.ann.extrapolation import beyond_range
 from aenet_gpr_cli.ann.network import ACTIVATIONS
 from aenet_gpr_cli.ann.potential import ANNModel, predict
-from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
+from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.aenet_nn import FORMATS, format_setup, read_nn, write_nn
 from aenet_gpr_cli.io.aenet_nn_format import format_ascii, format_binary, parse
@@ -107,6 +108,37 @@ def test_arrays_may_continue_on_further_lines():
     np.testing.assert_array_equal(again.weights, content.weights)
 
 
+def test_the_range_of_the_training_data_goes_along(tmp_path):
+    model = random_model()
+    known = {s: (m - 1.0, m + 2.0) for s, m in model.feature_mean.items()}
+    model = replace(
+        model,
+        feature_min={s: r[0] for s, r in known.items()},
+        feature_max={s: r[1] for s, r in known.items()},
+    )
+    write_nn(model, 0, tmp_path, "nn")
+    again = read_nn([tmp_path / f"{s}.nn" for s in "CHO"])
+    for symbol in "CHO":
+        off = again.feature_std[symbol] == 0.0  # the network cannot see these
+        assert off.sum() == 1
+        for ours, theirs, limit in (
+            (model.feature_min, again.feature_min, -np.inf),
+            (model.feature_max, again.feature_max, np.inf),
+        ):
+            np.testing.assert_array_equal(theirs[symbol], np.where(off, limit, ours[symbol]))
+
+
+def test_training_structures_of_aenet_are_inside_its_range(reference):
+    model = read_nn(NN)
+    assert all(np.isfinite(model.feature_min[s]).all() for s in "CHO")
+    kinds = np.tile(model.basis.species_index(reference.species), len(reference))
+    raw = features(model.basis, reference, 10).reshape(len(kinds), -1)
+    beyond = beyond_range(model.basis.species, kinds, raw, model.feature_min, model.feature_max)
+    # test structures of the same distribution: hardly any far outside, and not all exactly inside
+    assert beyond.max() < 0.2
+    assert np.median(beyond) == 0.0
+
+
 def test_a_feature_switched_off_stays_off(tmp_path):
     write_nn(random_model(), 0, tmp_path, "nn")
     again = read_nn([tmp_path / f"{s}.nn" for s in "CHO"])
@@ -186,6 +218,8 @@ def test_a_radial_basis_gets_an_angular_part_that_does_nothing(tmp_path, referen
         weights={s: (first[..., columns], *rest) for s, (first, *rest) in model.weights.items()},
         feature_mean={s: mean[:n] for s, mean in model.feature_mean.items()},
         feature_std={s: std[:n] + 0.1 for s, std in model.feature_std.items()},
+        feature_min={},
+        feature_max={},
     )
     write_nn(radial, 0, tmp_path, "nn")
     again = read_nn([tmp_path / f"{s}.nn" for s in species])

@@ -58,6 +58,23 @@ def test_a_committee_with_its_spread(finished, files, tmp_path):
     assert [row[0] for row in summary.rows] == [s.name for s in structures]
 
 
+def test_structures_outside_the_training_data_are_named(finished, files, tmp_path):
+    summary = run(finished / "ann_gpr.h5", files, tmp_path / "in.h5")  # trained from 1 to 2 Å
+    assert not any("warning" in note for note in summary.notes)
+    write(tmp_path / "far.xyz", Atoms("H2", [[0, 0, 0], [0, 0, 0.7]]), format="extxyz")
+    output = tmp_path / "out.h5"
+    summary = run(finished / "ann_gpr.h5", [*files, tmp_path / "far.xyz"], output)
+    assert summary.notes[0].startswith(
+        "warning: 1 of 5 structures are far outside the training data, far.xyz"
+    )
+    with h5py.File(output) as file:
+        (group,) = file["subsets"].values()
+        assert [name for name, b in zip(group["names"], group["beyond_training"]) if b.max() > 0.2] == [
+            b"far.xyz"
+        ]
+    assert read(tmp_path / "out.extxyz", "-1").arrays["beyond_training"].min() > 0.2
+
+
 def test_one_member_has_no_spread(finished, files, tmp_path):
     summary = run(finished / "ann_gpr.h5", files, tmp_path / "out.h5", members=[1])
     assert {row[3] for row in summary.rows} == {"–"}
