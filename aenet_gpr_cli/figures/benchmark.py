@@ -1,36 +1,88 @@
-"""Time per epoch and peak memory of the training modes against cutoff and batch size (the paper's Figure 7).
+"""Time per epoch and peak memory of the training modes (the paper's Figure 7, and more of its kind).
 
-Takes the table of `benchmark` and draws it.
+Takes the table of `benchmark` and draws it against cutoffs, batch size, structure size and processes,
+whatever of these varies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, new_figure, print_style, training_mode_style
+from aenet_gpr_cli.figures.style import (
+    DOUBLE_COLUMN,
+    SINGLE_COLUMN,
+    new_figure,
+    print_style,
+    training_mode_style,
+)
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 Row = Mapping[str, Any]
-MEASURES = (
-    ("seconds_per_epoch", "time per epoch (s)", 1.0),
-    ("peak_memory", "peak memory (GiB)", 1.0 / BYTES_PER_GIB),
+# (of an epoch, of the surrogate behind it), label, factor
+MEASURES: tuple[tuple[str, Callable[[Row], float], str, float], ...] = (
+    (
+        "seconds_per_epoch",
+        lambda row: row["fit_seconds"] + row["label_seconds"],
+        "time per epoch (s)",
+        1.0,
+    ),
+    ("peak_memory", lambda row: row["surrogate_memory"], "peak memory (GiB)", 1.0 / BYTES_PER_GIB),
 )
+FIXED = ("radial_cutoff", "angular_cutoff", "batch_size", "processes", "n_molecules")
+VARIES = {
+    "cutoff": ("radial_cutoff", "angular_cutoff"),
+    "batch": ("batch_size",),
+    "size": ("n_molecules",),
+    "processes": ("processes",),
+}
+AXIS_LABELS = {
+    "cutoff": "radial / angular cutoff (Å)",
+    "batch": "batch size (structures)",
+    "size": "atoms per structure",
+    "processes": "processes",
+}
+LINE_STYLES = {"adamw": "-", "levenberg_marquardt": ":"}
 
 
-def plot(table: Sequence[Row], title: str = "") -> Figure:
-    """Draw time and memory against the cutoffs (left) and against the batch size (right).
+def series(table: Sequence[Row]) -> dict[str, list[Row]]:
+    """Sort the rows by what varies.
 
     Parameters
     ----------
     table : sequence of mappings
-        One per measured point: ``mode``, ``radial_cutoff``, ``angular_cutoff`` (Å), ``batch_size``,
-        ``seconds_per_epoch`` (s), ``peak_memory`` (bytes). The batch size of the first row is kept along the
-        cutoffs, and its cutoffs along the batch sizes.
+        The first row has the values that stay where something else varies; clusters are compared among
+        themselves.
+
+    Returns
+    -------
+    dict of str to list of mappings
+        Of ``cutoff``, ``batch``, ``size`` and ``processes`` those with at least two values, in rising order.
+    """
+    found = {}
+    for name, keys in VARIES.items():
+        rows = [row for row in table if bool(row["n_molecules"]) == (name == "size")]
+        fixed = [key for key in FIXED if key not in keys]
+        rows = [row for row in rows if all(row[key] == rows[0][key] for key in fixed)]
+        if len({_setting(row, keys) for row in rows}) > 1:
+            found[name] = sorted(rows, key=lambda row, keys=keys: _setting(row, keys))  # type: ignore[misc]
+    return found
+
+
+def plot(table: Sequence[Row], title: str = "") -> Figure:
+    """Draw time (above) and memory (below), one column for each thing that varies.
+
+    Parameters
+    ----------
+    table : sequence of mappings
+        One per measured point: ``mode``, ``optimiser``, ``radial_cutoff``, ``angular_cutoff`` (Å),
+        ``batch_size``, ``processes``, ``n_molecules``, ``n_atoms``, ``seconds_per_epoch`` (s),
+        ``peak_memory`` (bytes); ``fit_seconds``, ``label_seconds`` (s) and ``surrogate_memory`` (bytes), None
+        without surrogate.
     title : str
 
     Returns
@@ -44,43 +96,73 @@ def plot(table: Sequence[Row], title: str = "") -> Figure:
     """
     if not table:
         raise InputError("benchmark figure: expected at least one measured point, got none")
-    first = table[0]
-    along_cutoff = [row for row in table if row["batch_size"] == first["batch_size"]]
-    along_batch = [row for row in table if _cutoffs(row) == _cutoffs(first)]
+    found = series(table) or {"batch": list(table)}
     with print_style():
-        figure = new_figure(DOUBLE_COLUMN, 4.4)
-        axes = figure.subplots(2, 2, sharex="col")
-        for (key, label, factor), (left, right) in zip(MEASURES, axes, strict=True):
-            _draw_lines(left, along_cutoff, _cutoff_label, key, factor)
-            _draw_lines(right, along_batch, lambda row: str(row["batch_size"]), key, factor)
-            left.set_ylabel(label)
-        axes[1, 0].set_xlabel("radial / angular cutoff (Å)")
-        axes[1, 1].set_xlabel("batch size (structures)")
-        axes[0, 0].set_title(f"batch size {first['batch_size']}")
-        axes[0, 1].set_title(f"cutoff {_cutoff_label(first)} Å")
-        axes[0, 0].legend()
+        width = DOUBLE_COLUMN if len(found) > 1 else SINGLE_COLUMN
+        figure = new_figure(width, 4.6)
+        axes = figure.subplots(2, len(found), sharex="col", squeeze=False)
+        for column, (name, rows) in enumerate(found.items()):
+            for (key, surrogate, label, factor), axis in zip(MEASURES, axes[:, column], strict=True):
+                _draw(axis, name, rows, lambda row, key=key: row[key], factor, False)  # type: ignore[misc]
+                _draw(axis, name, [row for row in rows if row["mode"] == "gpr"], surrogate, factor, True)
+                if column == 0:
+                    axis.set_ylabel(label)
+            axes[0, column].set_title(_fixed_title(name, rows[0]))
+            axes[1, column].set_xlabel(AXIS_LABELS[name])
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3 if len(found) > 1 else 1)
         if title:
             figure.suptitle(title, fontsize=9)
     return figure
 
 
-def _draw_lines(axis: Axes, rows: Sequence[Row], label: Any, key: str, factor: float) -> None:
-    """Draw one line per mode over equally spaced, labelled settings in rising order."""
-    settings = [label(row) for row in sorted(rows, key=lambda row: (_cutoffs(row), row["batch_size"]))]
-    ticks = list(dict.fromkeys(settings))
-    for mode in dict.fromkeys(row["mode"] for row in rows):
+def _draw(
+    axis: Axes, name: str, rows: Sequence[Row], value: Callable[[Row], float], factor: float, surrogate: bool
+) -> None:
+    """Draw one line per mode and optimiser; that of the surrogate behind a mode is pale."""
+    logarithmic = name in ("size", "processes")
+    ticks = list(dict.fromkeys(_label(name, row) for row in rows))
+    for mode, optimiser in dict.fromkeys((row["mode"], row["optimiser"]) for row in rows):
+        own = [row for row in rows if (row["mode"], row["optimiser"]) == (mode, optimiser)]
         style = training_mode_style(mode)
-        points = sorted((ticks.index(label(row)), row[key] * factor) for row in rows if row["mode"] == mode)
-        x, y = zip(*points, strict=True)
-        axis.plot(x, y, marker=style.marker, color=style.color, label=style.label, clip_on=False)
-    axis.set_xticks(range(len(ticks)), ticks)
-    axis.margins(x=0.1)
-    axis.set_ylim(bottom=0)
+        other = "" if optimiser == "adamw" else f", {optimiser.replace('_', '-').title()}"
+        axis.plot(
+            [row["n_atoms"] if name == "size" else ticks.index(_label(name, row)) for row in own],
+            [value(row) * factor for row in own],
+            marker="" if surrogate else style.marker,
+            color=style.color,
+            label="fit and labels of the GP, once" if surrogate else f"{style.label}{other}",
+            linestyle="--" if surrogate else LINE_STYLES[optimiser],
+            alpha=0.5 if surrogate else 1.0,
+            clip_on=False,
+        )
+        if surrogate:
+            break  # the same for every optimiser
+    if name == "size":
+        axis.set_xscale("log")
+        atoms = sorted({row["n_atoms"] for row in rows})
+        axis.set_xticks(atoms, [str(n) for n in atoms])
+        axis.minorticks_off()
+    else:
+        axis.set_xticks(range(len(ticks)), ticks)
+        axis.margins(x=0.1)
+    if logarithmic:
+        axis.set_yscale("log")
+    elif not surrogate:
+        axis.set_ylim(bottom=0)
 
 
-def _cutoffs(row: Row) -> tuple[float, float]:
-    return float(row["radial_cutoff"]), float(row["angular_cutoff"])
+def _setting(row: Row, keys: Sequence[str]) -> tuple[float, ...]:
+    return tuple(float(row[key]) for key in keys)
 
 
-def _cutoff_label(row: Row) -> str:
-    return f"{row['radial_cutoff']:g} / {row['angular_cutoff']:g}"
+def _label(name: str, row: Row) -> str:
+    return " / ".join(f"{row[key]:g}" for key in VARIES[name])
+
+
+def _fixed_title(name: str, row: Row) -> str:
+    cutoffs = f"{row['radial_cutoff']:g} / {row['angular_cutoff']:g} Å"
+    batch = f"batch {row['batch_size']}"
+    if name == "size":
+        return f"EC clusters, {cutoffs}"
+    return {"cutoff": batch, "batch": cutoffs}.get(name, f"{cutoffs}, {batch}")

@@ -1,88 +1,201 @@
-"""One point of the benchmark, in a process of its own: ``python -m aenet_gpr_cli.stages.benchmark_point``.
+"""One point of the benchmark, in a process of its own: ``python -m …benchmark_point REQUEST RESULT``.
 
-Reads the point as JSON from standard input, trains for a few epochs, prints the measurement as JSON.
+REQUEST is a JSON file with the point, RESULT that with the measurement. Under ``torchrun`` the processes
+train together and the first one writes.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from aenet_gpr_cli.ann import parallel
 from aenet_gpr_cli.ann.dataset import TrainingSet
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.augmentation.displacements import displace
 from aenet_gpr_cli.augmentation.taylor import label_with_taylor
-from aenet_gpr_cli.config.train_ann import AdamWConfig, LossConfig, NetworkConfig, TrainAnnConfig
-from aenet_gpr_cli.evaluation.timing import current_memory, peak_memory
-from aenet_gpr_cli.io.structures import load_split
+from aenet_gpr_cli.config.augment import AugmentConfig
+from aenet_gpr_cli.config.fit_gpr import FitGprConfig
+from aenet_gpr_cli.config.train_ann import (
+    AdamWConfig,
+    LevenbergMarquardtConfig,
+    LossConfig,
+    NetworkConfig,
+    TrainAnnConfig,
+)
+from aenet_gpr_cli.descriptors.neighbors import neighbour_list
+from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.evaluation.clusters import clusters
+from aenet_gpr_cli.evaluation.timing import Stopwatch, current_memory, peak_memory
+from aenet_gpr_cli.io.artefact import Job, publish
+from aenet_gpr_cli.io.structures import load_split, write_structures
+from aenet_gpr_cli.stages import augment, fit_gpr
+from aenet_gpr_cli.stages.base import Context
+from aenet_gpr_cli.stages.benchmark_grid import SURROGATE
 from aenet_gpr_cli.stages.train_ann import make_basis, training_settings
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet
 
 
-def measure(point: dict[str, Any]) -> dict[str, Any]:
-    """Train for a few epochs and measure.
+def measure(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure what a request of `benchmark_grid.requested` asks for.
 
     Parameters
     ----------
-    point : dict
-        ``split``, ``mode``, ``batch_size``, ``n_epochs``, ``n_members``, ``n_copies``, ``displacement``,
-        ``max_structures``, ``seed``, and ``network`` with the keys of `NetworkConfig`.
+    request : dict
 
     Returns
     -------
     dict
-        ``n_structures``, ``setup_seconds`` (all before the first epoch), ``seconds_per_epoch``
-        (median), ``memory_before`` (bytes, libraries only) and ``peak_memory`` (bytes).
+        See `measure_surrogate` and `measure_training`.
+    """
+    references = _references(request)
+    if request["mode"] == SURROGATE:
+        return measure_surrogate(request, references)
+    with parallel.session("cpu"):
+        return measure_training(request, list(references.values()))
+
+
+def measure_surrogate(request: dict[str, Any], references: dict[str, StructureSet]) -> dict[str, Any]:
+    """Fit the Gaussian processes and label the copies, with the stages that do so.
+
+    Parameters
+    ----------
+    request : dict
+    references : dict of str to StructureSet
+
+    Returns
+    -------
+    dict
+        ``fit_seconds`` with the choice of hyperparameters, ``label_seconds`` with the bounds of σ,
+        ``surrogate_memory`` (bytes, peak).
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        split, gpr, copies = (Path(folder, f"{name}.h5") for name in ("split", "gpr", "augmented"))
+        with publish(split, Job("split", {}, {})) as file:
+            for name, subset in references.items():
+                write_structures(file.create_group(f"train/{name}"), subset)
+            file.create_group("test")
+        with Stopwatch() as fit:
+            fit_gpr.run(FitGprConfig(**request["fit_gpr"]), split, gpr, Context())
+        with Stopwatch() as label:
+            keys = {key: request[key] for key in ("n_copies", "displacement", "seed")}
+            augment.run(AugmentConfig(**keys), split, gpr, copies, Context())
+    return {
+        "fit_seconds": fit.seconds,
+        "label_seconds": label.seconds,
+        "surrogate_memory": peak_memory(),
+    }
+
+
+def measure_training(request: dict[str, Any], references: list[StructureSet]) -> dict[str, Any]:
+    """Train for a few epochs.
+
+    Parameters
+    ----------
+    request : dict
+    references : list of StructureSet
+
+    Returns
+    -------
+    dict
+        ``n_atoms`` of the largest structure, ``neighbours`` per atom within the radial cutoff,
+        ``n_structures`` with copies, ``processes``, ``setup_seconds`` (all before the first epoch, which
+        holds the descriptors), ``seconds_per_epoch`` (median), ``memory_before`` (bytes, libraries and references) and
+        ``peak_memory`` (bytes), both of all processes together.
     """
     memory_before = current_memory()
-    references = list(load_split(Path(point["split"]), "train").values())
-    if point["max_structures"]:
-        references = [subset.select(slice(0, point["max_structures"])) for subset in references]
-    copies = [_augmented(subset, point) for subset in references] if point["mode"] == "gpr" else []
+    copies = [_augmented(subset, request) for subset in references] if request["mode"] == "gpr" else []
     data = TrainingSet.collect(references, copies, None)
-    config = TrainAnnConfig(
-        mode=point["mode"],
-        network=NetworkConfig(**point["network"]),
-        n_members=point["n_members"],
-        optimiser="adamw",
-        adamw=AdamWConfig(
-            learning_rate=1e-4,
-            batch_size=point["batch_size"],
-            epochs=point["n_epochs"] + 1,
-            patience=point["n_epochs"] + 1,
-            schedule="constant",
-        ),
-        loss=LossConfig(force_fraction=1.0),
-        validation_fraction=0.0,
-    )
+    config = _config(request)
     ticks = [time.perf_counter()]
     train(
         data,
         make_basis(config.network, data.species),
         training_settings(config),
-        point["seed"],
+        request["seed"],
         lambda done, total, message: ticks.append(time.perf_counter()),
     )
-    epochs = np.diff(ticks)  # the first holds the descriptors and whatever is compiled
+    if len(ticks) < 3:
+        raise NumericalError("expected more than one epoch, but the training stopped after the first")
+    epochs = np.diff(ticks)
+    memory = parallel.add_array(np.array([memory_before, peak_memory()], float), "cpu")
+    largest = max(references, key=lambda subset: subset.n_atoms)
     return {
+        "n_atoms": largest.n_atoms,
+        "neighbours": _neighbours(largest, request["radial_cutoff"]),
         "n_structures": len(data),
+        "processes": parallel.size(),
         "setup_seconds": float(epochs[0] - np.median(epochs[1:])),
         "seconds_per_epoch": float(np.median(epochs[1:])),
-        "memory_before": memory_before,
-        "peak_memory": peak_memory(),
+        "memory_before": int(memory[0]),
+        "peak_memory": int(memory[1]),
     }
 
 
-def _augmented(subset: StructureSet, point: dict[str, Any]) -> AugmentedSet:
+def _references(request: dict[str, Any]) -> dict[str, StructureSet]:
+    if request["n_molecules"]:
+        name = f"EC{request['n_molecules']}"
+        return {name: clusters(request["n_molecules"], request["cluster_structures"], request["seed"])}
+    found = load_split(Path(request["split"]), "train")
+    if request["max_structures"]:
+        found = {name: subset.select(slice(0, request["max_structures"])) for name, subset in found.items()}
+    return found
+
+
+def _config(request: dict[str, Any]) -> TrainAnnConfig:
+    """Return the configuration of a training that does not stop early and holds nothing out."""
+    epochs = request["n_epochs"] + 1
+    return TrainAnnConfig(
+        mode=request["mode"],
+        network=NetworkConfig(**request["network"]),
+        n_members=request["n_members"],
+        optimiser=request["optimiser"],
+        adamw=AdamWConfig(
+            learning_rate=1e-4,
+            batch_size=request["batch_size"],
+            epochs=epochs,
+            patience=epochs,
+            schedule="constant",
+        ),
+        levenberg_marquardt=LevenbergMarquardtConfig(iterations=epochs, patience=epochs, tolerance=0.0),
+        loss=LossConfig(force_fraction=1.0),
+        validation_fraction=0.0,
+    )
+
+
+def _augmented(subset: StructureSet, request: dict[str, Any]) -> AugmentedSet:
     """Return M copies; their labels do not change what an epoch costs, so the cheapest serve."""
-    positions, parents, copies = displace(subset, point["displacement"], point["n_copies"], point["seed"])
+    positions, parents, copies = displace(
+        subset, request["displacement"], request["n_copies"], request["seed"]
+    )
     return label_with_taylor(subset, positions, parents, copies)
 
 
+def _neighbours(subset: StructureSet, cutoff: float) -> float:
+    cells = None if subset.cells is None else subset.cells[:1]
+    found = neighbour_list(subset.positions[:1], cells, subset.pbc, cutoff)
+    return len(found.index) / subset.n_atoms
+
+
+def main(request: Path, result: Path) -> None:
+    """Measure, and write the result from the first process.
+
+    Parameters
+    ----------
+    request, result : Path
+        JSON files.
+    """
+    measured = measure(json.loads(request.read_text()))
+    if os.environ.get("RANK", "0") == "0":
+        result.write_text(json.dumps(measured))
+
+
 if __name__ == "__main__":
-    json.dump(measure(json.load(sys.stdin)), sys.stdout)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

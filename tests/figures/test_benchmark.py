@@ -7,14 +7,22 @@ from aenet_gpr_cli.figures import benchmark
 from aenet_gpr_cli.figures.style import mode_style
 
 
-def row(mode, radial, angular, batch, seconds, gibibytes):
+def row(mode, radial, angular, batch, seconds, gibibytes, **keys):
+    surrogate = (3.0, 4.0, 0.25 * 1024**3) if mode == "gpr" else (None,) * 3
+    names = ("fit_seconds", "label_seconds", "surrogate_memory")
     return {
         "mode": mode,
+        "optimiser": "adamw",
         "radial_cutoff": radial,
         "angular_cutoff": angular,
         "batch_size": batch,
+        "processes": 1,
+        "n_molecules": 0,
+        "n_atoms": 46,
         "seconds_per_epoch": seconds,
         "peak_memory": gibibytes * 1024**3,
+        **dict(zip(names, surrogate, strict=True)),
+        **keys,
     }
 
 
@@ -27,10 +35,25 @@ TABLE = [
     row("direct", 8.5, 6.0, 32, 5.0, 2.0),
     row("gpr", 6.5, 4.0, 256, 0.4, 0.8),
 ]
+SIZES = [
+    row(mode, 6.5, 4.0, 32, seconds, 0.3, n_molecules=size, n_atoms=10 * size)
+    for mode in ("gpr", "direct")
+    for size, seconds in ((20, 4.0), (2, 1.0))
+]
+PROCESSES = [row("gpr", 6.5, 4.0, 32, 0.6, 0.9, processes=2)]
 
 
 def lines(axis):
     return {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in axis.lines}
+
+
+def test_series_are_what_varies():
+    found = benchmark.series(TABLE + SIZES + PROCESSES)
+    assert list(found) == ["cutoff", "batch", "size", "processes"]
+    assert [r["n_atoms"] for r in found["size"]] == [20, 20, 200, 200]
+    assert {r["n_molecules"] for r in found["cutoff"]} == {0}
+    assert list(benchmark.series(SIZES)) == ["size"]
+    assert [r["processes"] for r in found["processes"]] == [1, 1, 2]
 
 
 def test_lines_follow_the_table():
@@ -40,24 +63,34 @@ def test_lines_follow_the_table():
     assert lines(memory_cutoff)["GPR-ANN"] == ([0, 1, 2], pytest.approx([0.5, 0.6, 0.7]))
     assert lines(time_batch)["GPR-ANN"] == ([0, 1], [1.0, 0.4])
     assert lines(memory_batch)["direct forces"] == ([0], [1.0])
+    once = "fit and labels of the GP, once"
+    assert lines(time_cutoff)[once] == ([0, 1, 2], [7.0] * 3)
+    assert lines(memory_cutoff)[once] == ([0, 1, 2], pytest.approx([0.25] * 3))
+
+
+def test_sizes_are_drawn_against_atoms():
+    time, memory = benchmark.plot(SIZES).axes
+    assert lines(time)["direct forces"] == ([20, 200], [1.0, 4.0])
+    assert time.get_xscale() == time.get_yscale() == "log"
+    assert memory.get_xlabel() == "atoms per structure"
 
 
 def test_labels_carry_units_and_settings():
-    figure = benchmark.plot(TABLE)
+    figure = benchmark.plot(TABLE + SIZES + PROCESSES)
     axes = figure.axes
-    assert (axes[0].get_ylabel(), axes[2].get_ylabel()) == ("time per epoch (s)", "peak memory (GiB)")
-    assert (axes[2].get_xlabel(), axes[3].get_xlabel()) == (
-        "radial / angular cutoff (Å)",
-        "batch size (structures)",
-    )
-    assert [t.get_text() for t in axes[2].get_xticklabels()] == ["6.5 / 4", "8.5 / 6", "10.5 / 8"]
-    assert [t.get_text() for t in axes[3].get_xticklabels()] == ["32", "256"]
-    assert axes[0].get_title() == "batch size 32"
+    assert (axes[0].get_ylabel(), axes[4].get_ylabel()) == ("time per epoch (s)", "peak memory (GiB)")
+    assert [axis.get_xlabel() for axis in axes[4:]] == [
+        *("radial / angular cutoff (Å)", "batch size (structures)", "atoms per structure", "processes")
+    ]
+    assert [t.get_text() for t in axes[4].get_xticklabels()] == ["6.5 / 4", "8.5 / 6", "10.5 / 8"]
+    assert [t.get_text() for t in axes[5].get_xticklabels()] == ["32", "256"]
+    assert axes[0].get_title() == "batch 32"
+    assert axes[2].get_title() == "EC clusters, 6.5 / 4 Å"
 
 
 def test_modes_have_their_colours():
     for line in benchmark.plot(TABLE).axes[0].lines:
-        mode = {"GPR-ANN": "ann_gpr", "direct forces": "ann_direct"}[line.get_label()]
+        mode = {"direct forces": "ann_direct"}.get(line.get_label(), "ann_gpr")
         assert line.get_color() == mode_style(mode).color
 
 
