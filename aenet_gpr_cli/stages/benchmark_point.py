@@ -107,8 +107,8 @@ def measure_training(request: dict[str, Any], references: list[StructureSet]) ->
     dict
         ``n_atoms`` of the largest structure, ``neighbours`` per atom within the radial cutoff,
         ``n_structures`` with copies, ``processes``, ``setup_seconds`` (all before the first epoch, which
-        holds the descriptors), ``seconds_per_epoch`` (median), ``memory_before`` (bytes, libraries and references) and
-        ``peak_memory`` (bytes), both of all processes together.
+        holds the descriptors), ``seconds_per_epoch`` (median), ``memory_before`` (bytes, libraries and
+        references) and ``peak_memory`` (bytes), both of all processes together.
     """
     memory_before = current_memory()
     copies = [_augmented(subset, request) for subset in references] if request["mode"] == "gpr" else []
