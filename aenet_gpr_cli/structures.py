@@ -41,6 +41,8 @@ class Structure:
         Physical forces, F = -dE/dR.
     name : str
         Where the structure came from; unique within a data set.
+    atom_order : tuple of int or None
+        Number of each atom in the file it came from, if its atoms were put into another order.
     """
 
     species: tuple[str, ...]
@@ -50,6 +52,7 @@ class Structure:
     energy: float | None = None
     forces: FloatArray | None = None
     name: str = ""
+    atom_order: tuple[int, ...] | None = None
 
     @property
     def n_atoms(self) -> int:
@@ -77,6 +80,8 @@ class StructureSet:
     forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å, or None
     names : tuple of str
         One unique name per structure.
+    atom_orders : ndarray of int, shape (n_structures, n_atoms), or None
+        Number of each atom in the file it came from; None where all came in this order.
     """
 
     species: tuple[str, ...]
@@ -86,6 +91,7 @@ class StructureSet:
     energies: FloatArray | None = None
     forces: FloatArray | None = None
     names: tuple[str, ...] = ()
+    atom_orders: IntArray | None = None
 
     def __post_init__(self) -> None:
         n, atoms = len(self.positions), len(self.species)
@@ -94,6 +100,7 @@ class StructureSet:
             ("cells", self.cells, (n, 3, 3)),
             ("energies", self.energies, (n,)),
             ("forces", self.forces, (n, atoms, 3)),
+            ("atom_orders", self.atom_orders, (n, atoms)),
         ):
             if array is not None and array.shape != shape:
                 raise InputError(f"{label}: expected an array of shape {shape}, got {array.shape}")
@@ -137,6 +144,7 @@ class StructureSet:
             energies=None if self.energies is None else self.energies[index],
             forces=None if self.forces is None else self.forces[index],
             names=tuple(self.names[i] for i in index) if self.names else (),
+            atom_orders=None if self.atom_orders is None else self.atom_orders[index],
         )
 
     def structure(self, index: int) -> Structure:
@@ -158,6 +166,7 @@ class StructureSet:
             energy=None if self.energies is None else float(self.energies[index]),
             forces=None if self.forces is None else self.forces[index],
             name=self.names[index] if self.names else "",
+            atom_order=None if self.atom_orders is None else tuple(self.atom_orders[index].tolist()),
         )
 
     @classmethod
@@ -197,6 +206,7 @@ class StructureSet:
             energies=_stack([s.energy for s in items]),
             forces=_stack([s.forces for s in items]),
             names=tuple(s.name for s in items),
+            atom_orders=_orders(items),
         )
 
 
@@ -245,6 +255,13 @@ def formula(species: Sequence[str]) -> str:
     'O2CH'
     """
     return "".join(f"{symbol}{count if count > 1 else ''}" for symbol, count in Counter(species).items())
+
+
+def _orders(items: Sequence[Structure]) -> IntArray | None:
+    if all(item.atom_order is None for item in items):
+        return None
+    as_in_file = tuple(range(items[0].n_atoms))
+    return np.array([as_in_file if item.atom_order is None else item.atom_order for item in items], np.int64)
 
 
 def _stack(items: Sequence[FloatArray | float | None]) -> FloatArray | None:

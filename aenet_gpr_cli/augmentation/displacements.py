@@ -133,6 +133,7 @@ def as_augmented_set(
         energies=energies,
         forces=None,
         names=tuple(f"{name}#{copy}" for name, copy in zip(parent_names, copies, strict=True)),
+        atom_orders=None if structures.atom_orders is None else structures.atom_orders[parents],
     )
     return AugmentedSet(children, parent_names, copies, sigma, label)
 

@@ -27,6 +27,7 @@ FIELDS: dict[str, Field] = {
     "energies": Field(units.ENERGY, "(structure) total energies"),
     "forces": Field(units.FORCE, "(structure, atom, xyz) physical forces F = -dE/dR"),
     "names": Field("", "(structure) where each structure came from"),
+    "atom_orders": Field(units.DIMENSIONLESS, "(structure, atom) number, from 0, of each atom in its file"),
     # augmentation
     "parents": Field("", "(copy) name of the reference structure"),
     "copies": Field(units.DIMENSIONLESS, "(copy) number of the copy within its parent"),

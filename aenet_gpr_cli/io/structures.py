@@ -28,7 +28,7 @@ def write_structures(group: h5py.Group, structures: StructureSet) -> None:
     write_field(group, "positions", structures.positions)
     write_field(group, "pbc", np.array(structures.pbc))
     write_field(group, "names", structures.names)
-    for name in ("cells", "energies", "forces"):
+    for name in ("cells", "energies", "forces", "atom_orders"):
         values = getattr(structures, name)
         if values is not None:
             write_field(group, name, values)
@@ -55,6 +55,7 @@ def read_structures(group: h5py.Group) -> StructureSet:
         energies=read_optional(group, "energies"),
         forces=read_optional(group, "forces"),
         names=read_strings(group, "names"),
+        atom_orders=read_optional(group, "atom_orders"),
     )
 
 

@@ -21,6 +21,7 @@ from aenet_gpr_cli.io.structures import load_split, write_augmented
 from aenet_gpr_cli.io.xsf import write_xsf
 from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet
+from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.units import MEV_PER_EV
 
 KIND = "augment"
@@ -140,4 +141,7 @@ def _write_xsf(copies: AugmentedSet, folder: Path) -> None:
         stale.unlink()
     numbers = {parent: i for i, parent in enumerate(dict.fromkeys(copies.parents))}
     for index, (parent, copy) in enumerate(zip(copies.parents, copies.copies, strict=True)):
-        write_xsf(copies.structures.structure(index), folder / f"{numbers[parent]:05d}_{copy:04d}.xsf")
+        write_xsf(
+            in_file_order(copies.structures.structure(index)),
+            folder / f"{numbers[parent]:05d}_{copy:04d}.xsf",
+        )

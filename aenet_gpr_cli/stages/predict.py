@@ -23,9 +23,11 @@ from aenet_gpr_cli.stages.predictors import (
     join_predictions,
     load_predictor,
     std_over_members,
+    templates,
 )
 from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.grouping import group
+from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.units import MEV_PER_EV
 
 KIND = "predict"
@@ -67,7 +69,7 @@ def run(
     predictor = load_predictor(model, config.sigma, config.sigma_max_rows, config.members)
     found: dict[str, PredictedStructure] = {}
     with publish(output, job) as file:
-        for name, members in group(structures).items():
+        for name, members in group(structures, templates=templates(model)).items():
             subset = StructureSet.from_structures(members)
             parts = []
             for start, block in blocks(subset, config.block_size):
@@ -104,12 +106,13 @@ def _each(members: Sequence[Structure], prediction: Prediction) -> Iterator[Pred
     energies, forces = prediction.energies.mean(axis=0), prediction.forces.mean(axis=0)
     spread, beyond = std_over_members(prediction.forces), prediction.beyond_training
     for i, given in enumerate(members):
+        back = slice(None) if given.atom_order is None else np.argsort(given.atom_order)
         yield PredictedStructure(
-            structure=replace(given, energy=float(energies[i]), forces=forces[i]),
+            structure=in_file_order(replace(given, energy=float(energies[i]), forces=forces[i])),
             energy_std=None if prediction.sigma is None else float(prediction.sigma[i]),
-            forces_std=None if spread is None else spread[i],
+            forces_std=None if spread is None else spread[i][back],
             reference_energy=given.energy,
-            beyond_training=None if beyond is None else beyond[i],
+            beyond_training=None if beyond is None else beyond[i][back],
         )
 
 

@@ -16,7 +16,7 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.matching import find_surrogate
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.models import load_ann, load_gps
-from aenet_gpr_cli.structures import FloatArray, StructureSet
+from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.geometry import unwrap
 
 
@@ -75,6 +75,27 @@ def load_predictor(path: Path, sigma: str, max_rows: int, members: Sequence[int]
     if kind == "train-ann":
         return _committee(path, members)
     raise InputError(f"{path}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
+
+
+def templates(path: Path) -> list[Structure]:
+    """Return a structure per subset of a Gaussian process, whose order of the atoms it expects.
+
+    Parameters
+    ----------
+    path : Path
+        A model of any kind; networks expect no order.
+
+    Returns
+    -------
+    list of Structure
+    """
+    with open_artefact(path) as file:
+        if file.attrs["kind"] != "fit-gpr":
+            return []
+    return [
+        Structure(s.geometry.species, s.model.training_positions[0], s.geometry.cell, s.geometry.pbc)
+        for s in load_gps(path).values()
+    ]
 
 
 def std_over_members(values: FloatArray) -> FloatArray | None:

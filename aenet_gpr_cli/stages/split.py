@@ -139,6 +139,11 @@ def _prepare(
 ) -> _Subset:
     structures = StructureSet.from_structures(members)
     warnings: list[str] = []
+    if structures.atom_orders is not None:
+        moved = [s.name for s in members if s.atom_order is not None]
+        warnings.append(
+            f"{name}: atoms in another order in {_some(moved)}; put into that of {_first_in_order(members)}"
+        )
     if config.unwrap and structures.is_periodic:
         unwrapped = unwrap(structures)
         structures = unwrapped.structures
@@ -169,6 +174,10 @@ def _prepare(
         if check.is_warning:
             warnings.append(f"{name}: {check.message}")
     return _Subset(name, structures, division, warnings)
+
+
+def _first_in_order(members: list[Structure]) -> str:
+    return next(s.name for s in members if s.atom_order is None)
 
 
 def _row(subset: _Subset) -> list[str]:

@@ -157,6 +157,24 @@ def close_contacts(structures: StructureSet, threshold: float) -> list[tuple[int
     return found
 
 
+def distance_matrix(structures: StructureSet) -> FloatArray:
+    """Return the distances of all pairs of atoms (minimum image where periodic).
+
+    Parameters
+    ----------
+    structures : StructureSet
+
+    Returns
+    -------
+    ndarray of shape (n_structures, n_atoms, n_atoms), Å
+    """
+    first, second = np.triu_indices(structures.n_atoms, 1)
+    matrix = np.zeros((len(structures), structures.n_atoms, structures.n_atoms))
+    for start, distances in _distance_blocks(structures, first, second):
+        matrix[start : start + len(distances), first, second] = distances
+    return matrix + matrix.transpose(0, 2, 1)
+
+
 def _nearest_image(
     displacement: FloatArray, cells: FloatArray, pbc: tuple[bool, ...], rounded: bool = False
 ) -> FloatArray:

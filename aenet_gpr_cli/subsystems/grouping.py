@@ -14,6 +14,7 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import IntArray, Structure
+from aenet_gpr_cli.subsystems.ordering import in_order_of
 
 # Cells of one calculation differ by rounding in the output (1e-4 Å); a real change of volume is larger.
 CELL_TOLERANCE = 1e-3
@@ -22,14 +23,17 @@ _KIND = ("", "-wire", "-slab", "-cell")  # by the number of periodic directions
 
 
 def group(
-    structures: Sequence[Structure], cell_tolerance: float = CELL_TOLERANCE
+    structures: Sequence[Structure],
+    cell_tolerance: float = CELL_TOLERANCE,
+    templates: Sequence[Structure] = (),
 ) -> dict[str, list[Structure]]:
     """Group structures into the paper's homogeneous sub-systems.
 
-    Members of a subset have the same species in the same order, the same periodicity and, where
-    periodic, the same cell. The name is the formula in Hill order (C, H, then alphabetical). Where a
+    Members of a subset have the same species, the same periodicity and, where periodic, the same cell. Their
+    atoms are put into one order: that of the first member, in natural order of the names (see
+    `ordering.in_order_of`). The name is the formula in Hill order (C, H, then alphabetical). Where a
     formula occurs with different periodicities, ``-wire``, ``-slab`` or ``-cell`` is added to the periodic
-    ones; where it still repeats (another order of the atoms, another cell), ``-2``, ``-3``, ...
+    ones; where it still repeats (another cell), ``-2``, ``-3``, ...
 
     Parameters
     ----------
@@ -37,6 +41,8 @@ def group(
         With unique names.
     cell_tolerance : float, Å
         Cells count as the same if they are linked by steps in which no component differs by more.
+    templates : sequence of Structure
+        Where one has the atoms, periodicity and cell of a subset, it gives the order of the atoms.
 
     Returns
     -------
@@ -56,7 +62,10 @@ def group(
         raise InputError(f"expected a unique name for each structure, got '{repeated[0]}' more than once")
     by_formula: dict[str, list[list[Structure]]] = defaultdict(list)
     for members in _same_atoms(structures):
-        by_formula[hill_formula(members[0].species)] += _same_cell(members, cell_tolerance)
+        for part in _same_cell(members, cell_tolerance):
+            fitting = [t for t in templates if _same_kind(t, part[0], cell_tolerance)]
+            reference = fitting[0] if fitting else part[0]
+            by_formula[hill_formula(reference.species)].append([in_order_of(s, reference) for s in part])
     groups: dict[str, list[Structure]] = {}
     for formula, parts in by_formula.items():
         groups.update(_named(formula, parts))
@@ -102,11 +111,19 @@ def natural_key(name: str) -> tuple[tuple[int | str, ...], str]:
 
 
 def _same_atoms(structures: Sequence[Structure]) -> list[list[Structure]]:
-    """Return the structures by species and periodicity, both parts of the key in a fixed order."""
+    """Return the structures by composition and periodicity, both parts of the key in a fixed order."""
     found: dict[tuple[tuple[bool, ...], tuple[str, ...]], list[Structure]] = defaultdict(list)
     for structure in sorted(structures, key=lambda s: natural_key(s.name)):
-        found[structure.pbc, structure.species].append(structure)
+        found[structure.pbc, tuple(sorted(structure.species))].append(structure)
     return [found[key] for key in sorted(found)]
+
+
+def _same_kind(template: Structure, structure: Structure, tolerance: float) -> bool:
+    if template.pbc != structure.pbc or sorted(template.species) != sorted(structure.species):
+        return False
+    if template.cell is None or structure.cell is None:
+        return True
+    return bool((np.abs(template.cell - structure.cell)[list(structure.pbc)] <= tolerance).all())
 
 
 def _same_cell(members: list[Structure], tolerance: float) -> list[list[Structure]]:

@@ -1,0 +1,52 @@
+"""Small water-like molecules with exact forces, as files; the command line in this process or one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.io.xsf import write_xsf
+from aenet_gpr_cli.structures import Structure
+from tests.cli.conftest import run_cli  # noqa: F401  (a fixture)
+
+# bonds of different lengths, so that no two atoms are alike
+WATER = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.96], [1.3, 0.0, -0.33]])
+
+
+def water(rng: np.random.Generator, name: str, species: str = "OHH") -> Structure:
+    """Springs between all pairs of atoms, so that forces and energies belong together."""
+    positions = WATER + 0.05 * rng.standard_normal(WATER.shape)
+    d = positions[:, None] - positions
+    r = np.linalg.norm(d, axis=-1) + np.eye(3)
+    rest = np.linalg.norm(WATER[:, None] - WATER, axis=-1) + np.eye(3)
+    stretch = np.where(np.eye(3) > 0, 0.0, r - rest)
+    forces = -(20.0 * stretch / r)[..., None] * d
+    return Structure(
+        tuple(species), positions, energy=-2000.0 + 5.0 * float((stretch**2).sum()), forces=forces.sum(1),
+        name=name,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def waters(tmp_path) -> Path:
+    """A folder of twelve molecules."""
+    folder, rng = tmp_path / "runs", np.random.default_rng(0)
+    folder.mkdir()
+    for i in range(12):
+        write_xsf(water(rng, f"w{i}"), folder / f"w{i}.xsf")
+    return folder
+
+
+def aenet_gpr(*arguments, folder: Path, prefix: tuple[str, ...] = (), **environment: str):
+    """Run the command line in a process of its own, for faults that end or limit a process."""
+    command = [*prefix, sys.executable, "-m", "aenet_gpr_cli", *map(str, arguments)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **environment}
+    env["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), env.get("PYTHONPATH", "")])
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300
+    )

@@ -1,0 +1,147 @@
+"""Structures as users have them: permuted, wrapped, duplicated, overlapping, lonely (cases 8 to 11)."""
+
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.io.xsf import read_xsf, write_xsf
+from aenet_gpr_cli.structures import Structure
+
+from .conftest import WATER, water
+
+ORDER = [1, 0, 2]  # H O H
+
+
+def permuted(structure, order=ORDER):
+    return replace(
+        structure,
+        species=tuple(structure.species[i] for i in order),
+        positions=structure.positions[order],
+        forces=structure.forces[order],
+    )
+
+
+def test_permuted_atoms_join_their_subset_and_get_their_order_back(run_cli, tmp_path, waters):
+    """Case 8: the order is recorded by split; files written for such a structure are in its own order."""
+    for i in (3, 7):
+        path = waters / f"w{i}.xsf"
+        write_xsf(permuted(read_xsf(path)), path)
+    code, out, _ = run_cli("split", "runs", "--set", "train=10")
+    assert code == 0
+    assert (
+        "H2O: atoms in another order in runs/w3.xsf, runs/w7.xsf; put into that of runs/w0.xsf"
+        in " ".join(out.split())
+    )
+    with h5py.File("split.h5") as file:
+        assert list(file["train"]) == ["H2O"]
+        orders = {
+            name.decode(): order.tolist()
+            for part in ("train", "test")
+            for name, order in zip(
+                file[part]["H2O/names"], file[part]["H2O"].get("atom_orders", []), strict=False
+            )
+        }
+    assert orders["runs/w3.xsf"] == ORDER
+    assert orders["runs/w2.xsf"] == [0, 1, 2]
+
+    code, _, said = run_cli("fit-gpr", "split.h5", "--set", "length_scale=1.0", "--set", "power=1.0")
+    assert code == 0, said
+    code, _, said = run_cli("augment", "split.h5", "gpr.h5", "--set", "write_xsf=true", "--set", "n_copies=1")
+    assert code == 0, said
+    firsts = {"".join(read_xsf(path).species) for path in tmp_path.glob("augmented/H2O/*.xsf")}
+    assert firsts == {"OHH", "HOH"}
+
+    rng = np.random.default_rng(5)
+    asked = water(rng, "x")
+    write_xsf(asked, tmp_path / "x.xsf")
+    write_xsf(permuted(asked, [2, 0, 1]), tmp_path / "y.xsf")
+    code, _, said = run_cli("predict", "gpr.h5", "x.xsf", "y.xsf", "--set", "write=[xsf]")
+    assert code == 0, said
+    x, y = (read_xsf(path) for path in sorted((tmp_path / "predictions").iterdir()))
+    assert y.species == ("H", "O", "H")
+    assert y.energy == pytest.approx(x.energy, abs=1e-9)
+    np.testing.assert_allclose(y.forces, x.forces[[2, 0, 1]], atol=1e-9)
+    np.testing.assert_allclose(x.forces, asked.forces, atol=0.1)  # a prediction, not zeros
+    assert np.abs(x.forces).max() > 0.3
+
+
+def test_atoms_across_a_boundary_are_brought_back_and_jumps_are_told(run_cli, tmp_path):
+    """Case 9: the same training data whether atoms were wrapped or not; an atom that moved far is named."""
+    rng, cell = np.random.default_rng(1), np.diag([6.0, 6.0, 20.0])
+    for i in range(6):
+        s = replace(water(rng, f"w{i}"), cell=cell, pbc=(True, True, True))
+        wrapped = s.positions - np.floor(s.positions / np.diag(cell)) * np.diag(cell)
+        for kind, positions in (("plain", s.positions), ("wrapped", wrapped)):
+            (tmp_path / kind / "runs").mkdir(parents=True, exist_ok=True)
+            write_xsf(
+                replace(s, positions=positions if i else s.positions), tmp_path / kind / f"runs/w{i}.xsf"
+            )
+    for kind in ("plain", "wrapped"):
+        code, out, said = run_cli("split", f"{kind}/runs", "-o", f"{kind}.h5", "--set", "train=6")
+        assert code == 0
+        assert "far from their place" not in out
+    assert "atoms shifted by lattice vectors" in said
+    with h5py.File("plain.h5") as a, h5py.File("wrapped.h5") as b:
+        (group,) = a["train"].values()
+        (other,) = b["train"].values()
+        np.testing.assert_allclose(group["positions"][()], other["positions"][()], atol=1e-12)
+
+    far = replace(s, positions=s.positions + np.array([[0, 0, 0], [0, 0, 0], [2.9, 0, 0]]))
+    write_xsf(far, tmp_path / "wrapped/runs/w9.xsf")
+    code, out, _ = run_cli("split", "wrapped/runs", "--set", "train=6")
+    assert code == 0
+    assert "atoms far from their place in the first structure in runs/w9.xsf" in " ".join(out.split())
+
+
+def test_duplicates_are_named_and_the_fit_reports_its_jitter(run_cli, waters):
+    """Case 10: two equal structures make the matrix singular; the jitter is bounded, shown and stored."""
+    same = read_xsf(waters / "w1.xsf")
+    write_xsf(replace(same, positions=same.positions + 1.5), waters / "copy.xsf")
+    code, out, _ = run_cli("split", "runs", "--set", "train=13")
+    assert code == 0
+    assert "1 pairs of duplicate structures: runs/copy.xsf = runs/w1.xsf" in " ".join(out.split())
+    keys = ["length_scale=1.0", "power=1.0", "noise_std_energy=1e-12", "noise_std_force=1e-12"]
+    code, out, said = run_cli("fit-gpr", "split.h5", *(f"--set={key}" for key in keys))
+    assert code == 0, said
+    with h5py.File("gpr.h5") as file:
+        jitter = float(file["subsets/H2O"].attrs["jitter"])
+    assert 0.0 < jitter <= 1e-6
+    assert "jitter" in out + said
+
+
+def test_overlapping_atoms_are_named_and_a_lonely_atom_is_legal(run_cli, tmp_path, waters):
+    """Case 11."""
+    s = read_xsf(waters / "w0.xsf")
+    close = s.positions.copy()
+    close[2] = close[1] + 0.2
+    write_xsf(replace(s, positions=close), waters / "close.xsf")
+    for i in range(4):
+        atom = Structure(("He",), np.array([[0.0, 0.0, float(i)]]), energy=-79.0, forces=np.zeros((1, 3)))
+        write_xsf(atom, waters / f"he{i}.xsf")
+    code, out, _ = run_cli("split", "runs", "--set", "train=3")
+    assert code == 0
+    said = " ".join(out.split())
+    assert "H2O: 1 pairs of atoms closer than 0.4 Å: runs/close.xsf (atoms 1 and 2, 0.346 Å)" in said
+    settings = ["mode=energy_only", "n_members=1", "levenberg_marquardt.iterations=3"]
+    code, _, said = run_cli("train-ann", "split.h5", *(f"--set={key}" for key in settings))
+    assert code == 0, said
+    code, out, said = run_cli("predict", "ann.h5", "runs/he0.xsf")
+    assert code == 0, said
+
+
+def test_the_molecule_is_what_the_tests_take_it_for():
+    s = water(np.random.default_rng(3), "w")
+    h, numeric = 1e-5, np.zeros((3, 3))
+    rest = np.linalg.norm(WATER[:, None] - WATER, axis=-1)
+
+    def energy(positions):
+        r = np.linalg.norm(positions[:, None] - positions, axis=-1)
+        return 5.0 * ((r - rest) ** 2).sum()
+
+    for i, j in np.ndindex(3, 3):
+        step = np.zeros((3, 3))
+        step[i, j] = h
+        numeric[i, j] = -(energy(s.positions + step) - energy(s.positions - step)) / (2 * h)
+    np.testing.assert_allclose(s.forces, numeric, atol=1e-7)
