@@ -1,4 +1,4 @@
-"""Small water-like molecules with exact forces, as files; the command line in this process or one of its own."""
+"""Water-like molecules with exact forces, as files; the command line here or in a process of its own."""
 
 from __future__ import annotations
 

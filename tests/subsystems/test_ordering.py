@@ -13,7 +13,7 @@ from aenet_gpr_cli.subsystems.grouping import group
 from aenet_gpr_cli.subsystems.ordering import in_file_order, in_order_of
 
 # a chiral molecule with several atoms of each species: CHFCl-CH2-OH without symmetry, roughly
-SPECIES = tuple("C C F Cl H H H O H".split())
+SPECIES = ("C", "C", "F", "Cl", "H", "H", "H", "O", "H")
 POSITIONS = np.array(
     [
         [0.0, 0.0, 0.0], [1.52, 0.1, 0.0], [-0.6, 1.2, 0.1], [-0.7, -1.1, 1.2], [-0.3, -0.5, -0.95],
