@@ -13,15 +13,20 @@ from aenet_gpr_cli.cli.options import EXISTING, gather, run_stage, verbosity_opt
 @click.command("export")
 @click.argument("ann", type=EXISTING)
 @click.option(
-    "-o", "--output", type=EXISTING, default=Path("aenet"), show_default=True, help="Folder to write to."
+    "-o",
+    "--output",
+    type=EXISTING,
+    default=Path("aenet"),
+    show_default=True,
+    help="Folder to write to; for metatomic also a file NAME.pt.",
 )
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["nn", "nn.ascii"]),
+    type=click.Choice(["nn", "nn.ascii", "metatomic"]),
     default="nn",
     show_default=True,
-    help="Binary, which ænet's predict.x reads, or text.",
+    help="nn: binary, which ænet's predict.x reads; nn.ascii: text; metatomic: one file for many engines.",
 )
 @click.option("--member", type=click.IntRange(min=0), help="Write this member only, counted from 0.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
@@ -29,12 +34,15 @@ from aenet_gpr_cli.cli.options import EXISTING, gather, run_stage, verbosity_opt
 @verbosity_options()[1]
 @gather
 def command(ann: Path, options: dict[str, Any]) -> None:
-    """Write a potential as files of ænet: .nn and .stp per species, and an example predict.in.
+    """Write a potential for other programs.
 
-    ANN is the output of `train-ann`. Several members go to subfolders member_00, member_01, ...
+    ANN is the output of `train-ann`. Files of ænet: .nn and .stp per species, and an example predict.in;
+    several members go to subfolders member_00, member_01, ... metatomic: the whole committee in one file,
+    with its spread, for every engine that has metatomic's interface (LAMMPS, GROMACS, i-PI, ASE, ...).
 
     \b
     aenet-gpr export ann.h5 -o aenet --member 0
+    aenet-gpr export ann.h5 -o ann.pt --format metatomic
     """
     from aenet_gpr_cli.stages import aenet_files
 

@@ -1,31 +1,34 @@
-"""`export` and `import`: ann.h5 → ænet's `.nn` files, and back."""
+"""`export` and `import`: ann.h5 → ænet's `.nn` files, and back; ann.h5 → a metatomic model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from aenet_gpr_cli.ann.potential import ANNModel
-from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.calculators.committee import choose_members
+from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.io.aenet_nn import read_nn, write_nn
 from aenet_gpr_cli.io.artefact import Job, publish, sha256_of
 from aenet_gpr_cli.io.models import load_ann, write_ann
 from aenet_gpr_cli.stages.base import Context, Summary, log, nothing_to_do, planned
 
 COLUMNS = ("potential", "members", "species", "cutoffs / Å", "features", "hidden", "weights")
+METATOMIC = "metatomic"
 # Everything that uses a potential asks for the output of this stage.
 POTENTIAL = "train-ann"
 
 
 def export(ann: Path, folder: Path, file_format: str, member: int | None, context: Context) -> Summary:
-    """Write a committee as files of ænet, several members into subfolders.
+    """Write a committee as files of ænet, several members into subfolders, or as one file of metatomic.
 
     Parameters
     ----------
     ann : Path
         Output of `train-ann` or `import`.
     folder : Path
+        For metatomic also the name of the file, ending with ``.pt``.
     file_format : str
-        ``nn`` or ``nn.ascii``.
+        ``nn``, ``nn.ascii`` or ``metatomic``.
     member : int or None
         This one only, counted from 0.
     context : Context
@@ -38,8 +41,13 @@ def export(ann: Path, folder: Path, file_format: str, member: int | None, contex
     ------
     InputError
         If there is no such member.
+    ResourceError
+        If metatomic is wanted and not installed.
     """
     model = load_ann(ann)
+    if file_format == METATOMIC:
+        chosen = model if member is None else choose_members(model, [member])
+        return _export_metatomic(ann, chosen, folder, context)
     if member is not None or model.n_members == 1:
         folders = {member or 0: folder}
     else:
@@ -54,6 +62,21 @@ def export(ann: Path, folder: Path, file_format: str, member: int | None, contex
         write_nn(model, number, target, file_format)
     notes = [f"wrote {target}" for target in folders.values()]
     return Summary("Potential for ænet", COLUMNS, [_row(ann.name, model)], notes)
+
+
+def _export_metatomic(ann: Path, model: ANNModel, output: Path, context: Context) -> Summary:
+    path = output if output.suffix == ".pt" else output / f"{ann.stem}.pt"
+    if context.dry_run:
+        return planned("export", path, [f"{model.n_members} members of {ann}, format {METATOMIC}"])
+    try:
+        from aenet_gpr_cli.io.metatomic import write_metatomic
+    except ImportError as error:
+        raise ResourceError(
+            f"metatomic cannot be loaded ({error}); pip install 'aenet-gpr-cli[metatomic]'"
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_metatomic(model, path, ann.stem)
+    return Summary("Potential for metatomic", COLUMNS, [_row(ann.name, model)], [f"wrote {path}"])
 
 
 def import_potential(paths: list[Path], output: Path, context: Context) -> Summary:
