@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from aenet_gpr_cli.config.base import PositiveFloat, PositiveInt, StageConfig, StrictModel
+from aenet_gpr_cli.config.base import Fraction, PositiveFloat, PositiveInt, StageConfig, StrictModel
+
+DescriptorName = Literal["inverse_distance", "cartesian", "soap"]
+Atom = Annotated[int, Field(ge=0)]
 
 
 class SearchConfig(StrictModel):
-    """How length scale and power are chosen from lists, with training data only."""
+    """How length scale, power and noise are chosen, with training data only."""
 
+    method: Literal["likelihood", "leave_one_out", "validation"] = Field(
+        "likelihood",
+        description="log marginal likelihood (along its gradient), leave-one-out probability, or errors on "
+        "training structures held out (the paper's)",
+    )
     max_rows: PositiveInt = Field(
         4000,
         description="energies and force components (of a seeded choice of structures) that are compared on",
+    )
+    max_evaluations: PositiveInt = Field(30, description="steps per descriptor where no list is given")
+    length_bounds: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.3, 100.0), description="range of the length scale, in median distances between structures"
+    )
+    fit_noise: bool = Field(False, description="search the noises of energies and forces too")
+    noise_bounds: tuple[PositiveFloat, PositiveFloat] = Field(
+        (1e-7, 1e-1), description="range of the noises, where searched"
+    )
+    validation_fraction: Fraction = Field(
+        0.2, description="of the compared structures, held out for the method validation"
+    )
+
+
+class ConjugateGradientConfig(StrictModel):
+    """The matrix-free solver."""
+
+    tolerance: PositiveFloat = Field(1e-4, lt=1, description="relative residual to reach")
+    max_iterations: PositiveInt = Field(5000, description="iterations before giving up")
+    max_rank: int = Field(
+        8000, ge=0, description="largest rank of the preconditioner; less where memory asks for it"
     )
 
 
@@ -48,24 +77,41 @@ class FitGprConfig(StageConfig):
     """Fit a full GP on energies and forces for each subset."""
 
     neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
-    descriptor: Literal["inverse_distance", "cartesian", "soap"] = Field(
+    descriptor: DescriptorName | list[DescriptorName] = Field(
         "inverse_distance",
-        description="global descriptor: inverse distances of all pairs, Cartesian coordinates, or soap",
+        description="global descriptor: inverse_distance of all pairs, cartesian coordinates, or soap; a "
+        "list joins several, each in units of its median distance between structures",
+    )
+    weights: list[PositiveFloat] | None = Field(
+        None, description="of the parts where descriptor is a list; default: all 1"
     )
     power: PositiveFloat | list[PositiveFloat] = Field(
         default_factory=lambda: [1.0, 1.5, 2.0],
-        description="inverse distances (only) enter as 1/r^power; a list is searched like the length scale",
+        description="inverse distances (only) enter as 1/r^power; the best of a list is taken",
+    )
+    pair_cutoff: PositiveFloat | None = Field(
+        None, description="inverse distances go smoothly to zero at this distance, in Å; default: none"
+    )
+    permutations: Literal["none", "auto"] | list[list[Atom]] = Field(
+        "none",
+        description="atoms whose exchange leaves the energy unchanged: auto finds equal molecules and equal "
+        "atoms within them and keeps what raises the likelihood; or generators, [[1, 0, 2], ...]",
+    )
+    max_permutations: PositiveInt = Field(
+        8, le=120, description="largest group to consider; the cost of a fit grows with its square"
     )
     soap: SoapConfig = Field(default_factory=SoapConfig, description="settings of the descriptor soap")
     kernel: Literal["squared_exponential", "matern52"] = Field(
         "squared_exponential", description="kernel (covariance function)"
     )
-    length_scale: PositiveFloat | list[PositiveFloat] = Field(
-        default_factory=lambda: [0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6],
-        description="length scale in units of the descriptor (1/Å^power, Å, or those of soap, which wants "
-        "more: 1 to 16); a list is searched by log marginal likelihood",
+    length_scale: PositiveFloat | list[PositiveFloat] | None = Field(
+        None,
+        description="length scale in units of the descriptor (1/Å^power, Å, or those of soap); the best of a "
+        "list is taken; default: searched",
     )
-    search: SearchConfig = Field(default_factory=SearchConfig, description="settings of these searches")
+    search: SearchConfig = Field(
+        default_factory=SearchConfig, description="search for length scale, power and noise"
+    )
     noise_std_energy: PositiveFloat = Field(
         1e-4, description="noise of the energies, as a fraction of signal_std"
     )
@@ -73,7 +119,23 @@ class FitGprConfig(StageConfig):
         1e-4, description="noise of the forces, as a fraction of signal_std per Å"
     )
     solver: Literal["auto", "cholesky", "conjugate_gradient"] = Field(
-        "auto", description="auto: Cholesky while the matrix fits into max_memory_gib"
+        "auto",
+        description="auto: cholesky while the matrix fits into max_memory_gib, else conjugate_gradient, "
+        "which needs no matrix",
+    )
+    conjugate_gradient: ConjugateGradientConfig = Field(
+        default_factory=ConjugateGradientConfig, description="settings of the matrix-free solver"
+    )
+    max_jitter: float = Field(
+        1e-8,
+        ge=0,
+        description="largest variance (of the signal's) added to the diagonal where a factorisation fails",
+    )
+    duplicate_distance: float = Field(
+        1e-3,
+        ge=0,
+        description="structures nearer than this are named as duplicates, in median distances between "
+        "structures",
     )
     max_memory_gib: PositiveFloat = Field(16.0, description="memory that a fit may take, in GiB")
     subsets: list[str] | None = Field(None, description="fit only these subsets; default: all")
@@ -83,7 +145,25 @@ class FitGprConfig(StageConfig):
 
     @field_validator("length_scale", "power")
     @classmethod
-    def _not_empty(cls, value: float | list[float]) -> float | list[float]:
+    def _not_empty(cls, value: float | list[float] | None) -> float | list[float] | None:
         if isinstance(value, list) and not value:
             raise ValueError("expected a number or a list with at least one number")
         return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> FitGprConfig:
+        parts = self.descriptors
+        if not parts or len(set(parts)) < len(parts):
+            raise ValueError("descriptor: expected different names, at least one")
+        if self.weights is not None and len(self.weights) != len(parts):
+            raise ValueError(f"weights: expected one per part of descriptor, {len(parts)}")
+        if isinstance(self.length_scale, list) and len(self.length_scale) > 1 and self.search.fit_noise:
+            raise ValueError("search.fit_noise: does not go with a list of length scales; leave one out")
+        if self.permutations != "none" and "soap" in parts:
+            raise ValueError("permutations: soap is invariant already; use inverse_distance or cartesian")
+        return self
+
+    @property
+    def descriptors(self) -> list[str]:
+        """Names of the parts of the descriptor."""
+        return list(self.descriptor) if isinstance(self.descriptor, list) else [self.descriptor]

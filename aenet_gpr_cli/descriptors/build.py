@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.cartesian import Cartesian
+from aenet_gpr_cli.descriptors.composite import Composite
 from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
 from aenet_gpr_cli.descriptors.rotation import Rotated, Rotation, find_rotation
 from aenet_gpr_cli.descriptors.soap import Soap
@@ -34,10 +35,13 @@ class InverseDistanceSettings:
     ----------
     power : float, dimensionless
         Distances enter as 1/r^power.
+    cutoff : float or None, Å
+        Where they have gone smoothly to zero.
     """
 
     name: ClassVar[str] = "inverse_distance"
     power: float
+    cutoff: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,26 @@ class SoapSettings:
         )
 
 
-DescriptorSettings = CartesianSettings | InverseDistanceSettings | SoapSettings
+SingleSettings = CartesianSettings | InverseDistanceSettings | SoapSettings
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeSettings:
+    """Several descriptors side by side.
+
+    Attributes
+    ----------
+    parts : tuple of settings
+    weights : tuple of float
+        What each part is multiplied by.
+    """
+
+    name: ClassVar[str] = "composite"
+    parts: tuple[SingleSettings, ...]
+    weights: tuple[float, ...]
+
+
+DescriptorSettings = SingleSettings | CompositeSettings
 
 
 def build_descriptor(
@@ -96,7 +119,7 @@ def build_descriptor(
 
     Parameters
     ----------
-    settings : CartesianSettings, InverseDistanceSettings or SoapSettings
+    settings : CartesianSettings, InverseDistanceSettings, SoapSettings or CompositeSettings
     species : sequence of str
         Chemical symbols, one per atom.
     cell : ndarray of shape (3, 3), Å, or None
@@ -119,7 +142,12 @@ def build_descriptor(
     if isinstance(settings, CartesianSettings):
         return Cartesian(len(species))
     if isinstance(settings, InverseDistanceSettings):
-        return InverseDistance(len(species), cell, pbc, reference, power=settings.power)
+        return InverseDistance(
+            len(species), cell, pbc, reference, power=settings.power, cutoff=settings.cutoff
+        )
+    if isinstance(settings, CompositeSettings):
+        parts = [build_descriptor(part, species, cell, pbc, reference) for part in settings.parts]
+        return Composite(parts, settings.weights)
     soap = build_soap(settings, species, cell, pbc)
     return soap if settings.rotation is None else Rotated(soap, settings.rotation)
 

@@ -18,12 +18,13 @@ from aenet_gpr_cli.descriptors.base import DescriptorProducts, Index, Linearizat
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, IntArray, Pbc
 
+SWITCHED_SHARE = 0.3  # of the cutoff, over which features go to zero
 COINCIDENT = 1e-3  # Å: two atoms closer than this are one atom written twice, not a geometry
 
 
 @dataclass(frozen=True, slots=True)
 class _PairLinearization:
-    """Values r⁻ᵖ and, per pair, the gradient ∂x/∂R_i = -p x (R_i - R_j)/r² = -∂x/∂R_j."""
+    """Values r⁻ᵖ s(r) and, per pair, the gradient ∂x/∂R_i = (dx/dr) (R_i - R_j)/r = -∂x/∂R_j."""
 
     values: FloatArray
     gradients: FloatArray  # (n, p, 3)
@@ -73,6 +74,9 @@ class InverseDistance(DescriptorProducts):
         of its own. 0 keeps one image per pair.
     power : float, dimensionless
         p. 1 for molecules; 2 weighs the many long distances of a slab less.
+    cutoff : float or None, Å
+        Features go to zero here, by a factor s(r) with two continuous derivatives over the last
+        ``SWITCHED_SHARE`` of the way. None: all pairs count fully.
 
     Raises
     ------
@@ -88,12 +92,15 @@ class InverseDistance(DescriptorProducts):
         reference: FloatArray | None = None,
         image_width: float = 0.0,
         power: float = 1.0,
+        cutoff: float | None = None,
     ) -> None:
         if n_atoms < 2:
             raise InputError(f"inverse distances: expected at least 2 atoms, got {n_atoms}; use cartesian")
         if not power > 0.0:
             raise ConfigError(f"inverse distances: expected a positive power, got {power}")
-        self.n_atoms, self.power = n_atoms, power
+        if cutoff is not None and not cutoff > 0.0:
+            raise ConfigError(f"inverse distances: expected a positive cutoff, got {cutoff}")
+        self.n_atoms, self.power, self.cutoff = n_atoms, power, cutoff
         self._lattice = _Lattice(cell, pbc)
         self._reference: FloatArray | None = None
         self.first, self.second = (a.astype(np.int64) for a in np.triu_indices(n_atoms, 1))
@@ -137,7 +144,9 @@ class InverseDistance(DescriptorProducts):
         InputError
             If two atoms coincide.
         """
-        return self._squared_lengths(self._vectors(positions)) ** (-0.5 * self.power)
+        squared = self._squared_lengths(self._vectors(positions))
+        x = squared ** (-0.5 * self.power)
+        return x if self.cutoff is None else x * _switch(np.sqrt(squared), self.cutoff)[0]
 
     def linearize(self, positions: FloatArray) -> Linearization:
         """Return values and sparse Jacobian products.
@@ -153,7 +162,13 @@ class InverseDistance(DescriptorProducts):
         vectors = self._vectors(positions)
         squared = self._squared_lengths(vectors)
         x = squared ** (-0.5 * self.power)
-        gradients = vectors * (-self.power * x / squared)[..., None]
+        slopes = -self.power * x / squared  # dx/dr / r
+        if self.cutoff is not None:
+            r = np.sqrt(squared)
+            switch, change = _switch(r, self.cutoff)
+            slopes = slopes * switch + x * change / r
+            x = x * switch
+        gradients = vectors * slopes[..., None]
         return _PairLinearization(x, gradients, self.first, self.second, self._incidence)
 
     def _vectors(self, positions: FloatArray) -> FloatArray:
@@ -192,6 +207,13 @@ class InverseDistance(DescriptorProducts):
         pair, image = np.nonzero(keep)
         self._shifts = candidates[pair, image] - vectors[pair]
         self.first, self.second = self.first[pair], self.second[pair]
+
+
+def _switch(r: FloatArray, cutoff: float) -> tuple[FloatArray, FloatArray]:
+    """Return s = 1 - 10t³ + 15t⁴ - 6t⁵ and ds/dr, t rising from 0 to 1 over the last part of the cutoff."""
+    width = SWITCHED_SHARE * cutoff
+    t = np.clip((r - cutoff) / width + 1.0, 0.0, 1.0)
+    return 1.0 - t**3 * (10.0 - 15.0 * t + 6.0 * t**2), -30.0 / width * (t * (1.0 - t)) ** 2
 
 
 class _Lattice:

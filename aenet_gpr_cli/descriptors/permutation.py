@@ -69,7 +69,7 @@ class PermutationImages(DescriptorProducts):
         If they are no permutations of the same atoms, or no group (identity and products missing).
     """
 
-    def __init__(self, descriptor: Descriptor, permutations: Sequence[Sequence[int]]) -> None:
+    def __init__(self, descriptor: Descriptor, permutations: Sequence[Sequence[int]] | IntArray) -> None:
         self._descriptor = descriptor
         self._forward = check_group(permutations)
         self._inverse = np.argsort(self._forward, axis=1)
@@ -117,7 +117,7 @@ class PermutationImages(DescriptorProducts):
         return _Images(parts, self._inverse)
 
 
-def check_group(permutations: Sequence[Sequence[int]]) -> IntArray:
+def check_group(permutations: Sequence[Sequence[int]] | IntArray) -> IntArray:
     """Return a group of permutations as an array.
 
     Parameters

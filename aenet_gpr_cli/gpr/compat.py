@@ -126,6 +126,8 @@ def fit_as_aenet_gpr(
         jitter=solver.jitter,
         net_force_rms=0.0,
         solver=solver.name,
+        iterations=solver.iterations,
+        residual=solver.residual,
     )
     return AenetGpr(model, solver)
 

@@ -1,4 +1,4 @@
-"""Log marginal likelihood and leave-one-out predictive probability of one set of hyperparameters.
+"""How good one set of hyperparameters is: log marginal likelihood, leave-one-out, errors on held-out data.
 
 Owns one evaluation (with its gradient) on few structures; the search is `optimisation`'s. Prior mean and
 signal variance are in closed form, so they never appear as parameters. Directions that the descriptor cannot
@@ -7,17 +7,18 @@ see are left out from the start.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor
-from aenet_gpr_cli.gpr.covariance import Covariance, squared_distances, stack_rows
+from aenet_gpr_cli.gpr.covariance import stack_rows
 from aenet_gpr_cli.gpr.directions import DirectionalPoints, Directions
+from aenet_gpr_cli.gpr.distances import typical_distance
 from aenet_gpr_cli.gpr.kernels import LengthScaleDerivative, make_kernel
 from aenet_gpr_cli.gpr.prior import energy_rows, from_weights, log_marginal_likelihood
-from aenet_gpr_cli.gpr.regression import centred_targets
-from aenet_gpr_cli.gpr.solvers import CholeskySolver
+from aenet_gpr_cli.gpr.regression import centred_targets, make_covariance
+from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 
@@ -89,6 +90,8 @@ class Problem:
     kernel : str
     max_jitter : float
         See `CholeskySolver`.
+    n_centres : int
+        Above 1: the kernel is the mean over pairs of centres (or images), see `centre_pairs`.
     """
 
     points: DirectionalPoints
@@ -96,9 +99,17 @@ class Problem:
     targets: FloatArray
     kernel: str
     max_jitter: float
+    n_centres: int = 1
 
     @classmethod
-    def of(cls, structures: StructureSet, descriptor: Descriptor, kernel: str, max_jitter: float) -> Problem:
+    def of(
+        cls,
+        structures: StructureSet,
+        descriptor: Descriptor,
+        kernel: str,
+        max_jitter: float,
+        n_centres: int = 1,
+    ) -> Problem:
         """Return the problem of ``structures``.
 
         Parameters
@@ -108,6 +119,7 @@ class Problem:
         descriptor : Descriptor
         kernel : str
         max_jitter : float
+        n_centres : int
 
         Returns
         -------
@@ -119,7 +131,8 @@ class Problem:
         seen = directions.n_seen
         along = np.einsum("nar,na->nr", directions.q[:, :, :seen], gradients.reshape(len(energies), -1))
         reduced = directions.restrict(points, slice(None), seen)
-        return cls(reduced, points.values.mean(axis=0), stack_rows(energies, along), kernel, max_jitter)
+        origin = points.values.reshape(-1, descriptor.n_features // n_centres).mean(axis=0)
+        return cls(reduced, origin, stack_rows(energies, along), kernel, max_jitter, n_centres)
 
     @property
     def n_structures(self) -> int:
@@ -127,15 +140,13 @@ class Problem:
         return len(self.points.values)
 
     def typical_distance(self) -> float:
-        """Return the median distance of two structures, unit of the descriptor.
+        """Return the median distance of two structures (of their first centres), unit of the descriptor.
 
         Returns
         -------
         float
         """
-        x = self.points.values - self.origin
-        distances = np.sqrt(squared_distances(x, x)[np.triu_indices(len(x), 1)])
-        return float(np.median(distances)) if len(distances) else float(np.linalg.norm(self.origin))
+        return typical_distance(self.points.values[:, : len(self.origin)])
 
     def likelihood(self, parameters: Hyperparameters, with_gradient: bool) -> Evidence:
         """Return the log marginal likelihood at the best prior mean and signal variance.
@@ -166,9 +177,7 @@ class Problem:
         if not with_gradient:
             return Evidence(value, None, signal_std)
         n, inverse = self.n_structures, solver.inverse_upper()
-        slopes = Covariance(
-            LengthScaleDerivative(covariance.kernel), covariance.points, self.origin, covariance.n_atoms
-        )
+        slopes = replace(covariance, kernel=LengthScaleDerivative(covariance.kernel))
         change = slopes.dense()
         # the transpose of what is stored is a lower triangle: both are read in the same order
         upper = np.triu(inverse).T
@@ -215,9 +224,50 @@ class Problem:
         value = determinant - 0.5 * rows * (1.0 + np.log(2.0 * np.pi * variance))
         return Evidence(float(value), None, float(np.sqrt(variance)))
 
-    def _solve(self, parameters: Hyperparameters) -> tuple[Covariance, CholeskySolver, FloatArray, float]:
+    def held_out(self, parameters: Hyperparameters, n_held_out: int) -> Evidence:
+        """Return minus the logarithm of the errors on the last structures, predicted from the others.
+
+        -½ log(RMSE of energies × RMSE of forces), for each observation; the paper compares energies alone.
+
+        Parameters
+        ----------
+        parameters : Hyperparameters
+        n_held_out : int
+            At least 1, and fewer than the structures.
+
+        Returns
+        -------
+        Evidence
+            ``signal_std`` is that of the others.
+
+        Raises
+        ------
+        NumericalError
+            If the covariance cannot be factorised.
+        """
+        n, whole = self.n_structures, self._covariance(parameters)
+        width = 3 * whole.n_atoms
+        kept = n - n_held_out
+        rows = np.concatenate([np.arange(kept), n + np.arange(kept * width)])
+        part, targets = whole.select(slice(0, kept)), self.targets[rows]
+        solver = CholeskySolver(part, parameters.noise_energy, parameters.noise_force, self.max_jitter)
+        unit = energy_rows(kept, len(targets))
+        weights, mean = solver.solve_centred(targets, unit)
+        scattered = np.zeros((len(self.targets), 1))
+        scattered[rows, 0] = weights
+        errors = whole.product(scattered)[:, 0] + mean * energy_rows(n, len(self.targets)) - self.targets
+        energy, force = np.square(errors[kept:n]).mean(), np.square(errors[n + kept * width :]).mean()
+        score = -0.25 * np.log(max(float(energy * force), np.finfo(float).tiny))
+        signal_std = from_weights(targets, unit, weights, mean, 0).signal_std
+        return Evidence(float(score * len(self.targets)), None, signal_std)
+
+    def _covariance(self, parameters: Hyperparameters) -> AnyCovariance:
         kernel = make_kernel(self.kernel, parameters.length_scale)
-        covariance = Covariance(kernel, self.points, self.origin, self.points.transposed.shape[1] // 3)
+        n_atoms = self.points.transposed.shape[1] // 3
+        return make_covariance(kernel, self.points, self.origin, n_atoms, self.n_centres)
+
+    def _solve(self, parameters: Hyperparameters) -> tuple[AnyCovariance, CholeskySolver, FloatArray, float]:
+        covariance = self._covariance(parameters)
         solver = CholeskySolver(covariance, parameters.noise_energy, parameters.noise_force, self.max_jitter)
         unit = energy_rows(self.n_structures, len(self.targets))
         weights, mean = solver.solve_centred(self.targets, unit)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.base import Descriptor
+from aenet_gpr_cli.descriptors.base import Descriptor, Linearization
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.covariance import Covariance, expand, split_rows, squared_distances, stack_rows
@@ -61,6 +61,10 @@ class GPModel:
         torque, where it is invariant); they were left out.
     solver : str
         Name of the solver.
+    iterations : int
+        Of an iterative solver, 0 for a direct one.
+    residual : float
+        Relative residual that it ended with.
     """
 
     kernel: str
@@ -78,6 +82,8 @@ class GPModel:
     jitter: float
     net_force_rms: float
     solver: str
+    iterations: int
+    residual: float
 
     @property
     def n_structures(self) -> int:
@@ -125,9 +131,31 @@ class GPModel:
         Covariance or CentrePairCovariance
         """
         points, kernel = descriptor.linearize(self.training_positions), self.make_kernel()
-        if self.n_centres > 1:
-            return CentrePairCovariance(kernel, points, self.origin, self.n_atoms, self.n_centres)
-        return Covariance(kernel, points, self.origin, self.n_atoms)
+        return make_covariance(kernel, points, self.origin, self.n_atoms, self.n_centres)
+
+
+def make_covariance(
+    kernel: Kernel, points: Linearization, origin: FloatArray, n_atoms: int, n_centres: int
+) -> AnyCovariance:
+    """Return the covariance of structures of one or several centres.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    points : Linearization
+        Descriptor at the structures.
+    origin : ndarray of shape (n_features,)
+        Of one centre.
+    n_atoms : int
+    n_centres : int
+
+    Returns
+    -------
+    Covariance or CentrePairCovariance
+    """
+    if n_centres > 1:
+        return CentrePairCovariance(kernel, points, origin, n_atoms, n_centres)
+    return Covariance(kernel, points, origin, n_atoms)
 
 
 def centred_targets(structures: StructureSet) -> tuple[FloatArray, FloatArray, float]:
@@ -245,6 +273,8 @@ def fit_with_solver(
         jitter=solver.jitter,
         net_force_rms=float(np.sqrt(np.mean((gradients - expressed) ** 2))),
         solver=solver.name,
+        iterations=solver.iterations,
+        residual=solver.residual,
     )
     return model, solver
 

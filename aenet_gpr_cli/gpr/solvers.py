@@ -34,6 +34,16 @@ class Solver(Protocol):
         ...
 
     @property
+    def iterations(self) -> int:
+        """Iterations of the last solution, 0 for a direct solver."""
+        ...
+
+    @property
+    def residual(self) -> float:
+        """Relative residual of the last solution, 0 for a direct solver."""
+        ...
+
+    @property
     def log_determinant(self) -> float | None:
         """log|K + noise|, None where the solver does not know it."""
         ...
@@ -72,6 +82,8 @@ class CholeskySolver:
     """
 
     name = "cholesky"
+    iterations: int = 0
+    residual: float = 0.0
 
     def __init__(
         self, covariance: AnyCovariance, noise_energy: float, noise_force: float, max_jitter: float

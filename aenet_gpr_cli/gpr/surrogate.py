@@ -10,14 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.build import DescriptorSettings, build_descriptor
+from aenet_gpr_cli.descriptors.permutation import PermutationImages
+from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.regression import GPModel, predict, predict_energies
-from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver, Solver
+from aenet_gpr_cli.gpr.solvers import Solver, choose_solver
 from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, refactorise
-from aenet_gpr_cli.structures import FloatArray, Pbc, StructureSet
+from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc, StructureSet
 
 MAX_JITTER = 1e-8  # of a unit signal variance: more would change predictions visibly
+# for exact σ without a matrix; an unfinished solution leaves σ too large, by the square of its error
+RANK, TOLERANCE, ITERATIONS = 4000, 1e-4, 20000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class Geometry:
     pbc : tuple of three bool
     reference : ndarray of shape (n_atoms, 3), Å, or None
         Structure that fixes the periodic images.
+    permutations : ndarray of int, shape (n_permutations, n_atoms), or None
+        Group of permutations that the process cannot tell apart.
     """
 
     settings: DescriptorSettings
@@ -40,6 +48,7 @@ class Geometry:
     cell: FloatArray | None
     pbc: Pbc
     reference: FloatArray | None
+    permutations: IntArray | None = None
 
     @classmethod
     def of(cls, structures: StructureSet, settings: DescriptorSettings) -> Geometry:
@@ -70,7 +79,13 @@ class Geometry:
         -------
         Descriptor
         """
-        return build_descriptor(self.settings, self.species, self.cell, self.pbc, self.reference)
+        plain = build_descriptor(self.settings, self.species, self.cell, self.pbc, self.reference)
+        return plain if self.permutations is None else PermutationImages(plain, self.permutations)
+
+    @property
+    def n_centres(self) -> int:
+        """Points per structure that the kernel compares pair by pair: the images under the permutations."""
+        return 1 if self.permutations is None else len(self.permutations)
 
 
 @dataclass(frozen=True)
@@ -118,15 +133,20 @@ class Surrogate:
         """
         return predict(self.model, self.descriptor, positions)
 
-    def sigma(self, method: str, max_rows: int) -> Callable[[FloatArray], FloatArray] | None:
+    def sigma(
+        self, method: str, max_rows: int, max_bytes: float = np.inf
+    ) -> Callable[[FloatArray], FloatArray] | None:
         """Return the function that gives the standard deviation of predicted energies.
 
         Parameters
         ----------
         method : str
-            ``bound``, ``exact`` (factorises the whole matrix again) or ``none``.
+            ``bound``, ``exact`` (factorises the whole matrix again where it fits into the memory, else solves
+            one linear system per structure without it) or ``none``.
         max_rows : int
             Training observations behind each bound.
+        max_bytes : float
+            Memory that a factorisation may take.
 
         Returns
         -------
@@ -137,21 +157,13 @@ class Surrogate:
         descriptor = self.descriptor
         if method == "bound":
             return EnergySigmaBound(self.model, descriptor, max_rows)
-        solver = refactorise(self.model, descriptor, MAX_JITTER)
+        solver = self._solver(max_bytes)
         return lambda positions: energy_sigma(self.model, descriptor, positions, solver)
 
-
-def exact_solver(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
-    """Return the Cholesky solver with the jitter that is allowed everywhere.
-
-    Parameters
-    ----------
-    covariance : Covariance or CentrePairCovariance
-    noise_energy : float, dimensionless
-    noise_force : float, 1/Å
-
-    Returns
-    -------
-    Solver
-    """
-    return CholeskySolver(covariance, noise_energy, noise_force, MAX_JITTER)
+    def _solver(self, max_bytes: float) -> Solver:
+        model, descriptor = self.model, self.descriptor
+        if choose_solver(model.n_structures, model.n_atoms, max_bytes) == "cholesky":
+            return refactorise(model, descriptor, MAX_JITTER)
+        return ConjugateGradientSolver(
+            model.covariance(descriptor), model.noise_energy, model.noise_force, RANK, TOLERANCE, ITERATIONS
+        )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import h5py
+import numpy as np
 
 from aenet_gpr_cli.descriptors.build import (
     CartesianSettings,
+    CompositeSettings,
     DescriptorSettings,
     InverseDistanceSettings,
+    SingleSettings,
     SoapSettings,
 )
 from aenet_gpr_cli.descriptors.rotation import Rotation
@@ -24,11 +27,15 @@ def write_descriptor(group: h5py.Group, settings: DescriptorSettings) -> None:
     Parameters
     ----------
     group : h5py.Group
-    settings : CartesianSettings, InverseDistanceSettings or SoapSettings
+    settings : CartesianSettings, InverseDistanceSettings, SoapSettings or CompositeSettings
     """
     group.attrs["descriptor"] = settings.name
+    if isinstance(settings, CompositeSettings):
+        group.attrs["weights"] = np.array(settings.weights)
+        for number, part in enumerate(settings.parts):
+            write_descriptor(group.create_group(f"part_{number}"), part)
     if isinstance(settings, InverseDistanceSettings):
-        group.attrs["power"] = settings.power
+        as_attributes(group, {"power": settings.power, "cutoff": settings.cutoff})
     if isinstance(settings, SoapSettings):
         _write_soap(group.create_group("soap"), settings)
 
@@ -42,21 +49,31 @@ def read_descriptor(group: h5py.Group) -> DescriptorSettings:
 
     Returns
     -------
-    CartesianSettings, InverseDistanceSettings or SoapSettings
+    CartesianSettings, InverseDistanceSettings, SoapSettings or CompositeSettings
 
     Raises
     ------
     InputError
         If the descriptor is unknown.
     """
+    if str(group.attrs["descriptor"]) == CompositeSettings.name:
+        weights = tuple(float(w) for w in group.attrs["weights"])
+        return CompositeSettings(
+            tuple(_read_single(group[f"part_{number}"]) for number in range(len(weights))), weights
+        )
+    return _read_single(group)
+
+
+def _read_single(group: h5py.Group) -> SingleSettings:
     name = str(group.attrs["descriptor"])
     if name == CartesianSettings.name:
         return CartesianSettings()
     if name == InverseDistanceSettings.name:
-        return InverseDistanceSettings(float(group.attrs["power"]))
+        cutoff = group.attrs.get("cutoff")
+        return InverseDistanceSettings(float(group.attrs["power"]), None if cutoff is None else float(cutoff))
     if name == SoapSettings.name:
         return _read_soap(group["soap"])
-    raise InputError(f"descriptor: expected cartesian, inverse_distance or soap, got {name!r}")
+    raise InputError(f"descriptor: expected cartesian, inverse_distance, soap or composite, got {name!r}")
 
 
 def _write_soap(group: h5py.Group, settings: SoapSettings) -> None:

@@ -47,11 +47,18 @@ FIELDS: dict[str, Field] = {
     "descriptor_weights": Field(
         "eV × descriptor", "(structure, feature) contracted weights of the gradients"
     ),
-    "length_scale_grid": Field("of the descriptor", "length scales that were compared"),
-    "power_grid": Field(units.DIMENSIONLESS, "powers of the inverse distance that were compared"),
-    "log_marginal_likelihood_grid": Field(
-        units.DIMENSIONLESS, "(power, length scale) log marginal likelihood"
-    ),
+    "permutations": Field(units.DIMENSIONLESS, "(permutation, atom) group under which energies are the same"),
+    "duplicates": Field(units.DIMENSIONLESS, "(pair, 2) structures that are nearly the same"),
+    "duplicate_distance": Field("of the descriptor", "(pair) their distance"),
+    # search for hyperparameters, one entry per evaluation
+    "descriptor_tried": Field(units.DIMENSIONLESS, "(trial) number of the descriptor among the candidates"),
+    "n_structures_compared": Field(units.DIMENSIONLESS, "(trial) structures that the score was taken on"),
+    "length_scale": Field("of the descriptor", "(trial) length scale"),
+    "noise_energy": Field(units.DIMENSIONLESS, "(trial) noise of the energies, relative to signal_std"),
+    "noise_force": Field("1/Å", "(trial) noise of the forces, relative to signal_std"),
+    "score": Field(units.DIMENSIONLESS, "(trial) objective per observation; NaN where it failed"),
+    "signal_std": Field(units.ENERGY, "(trial) standard deviation of the signal"),
+    "group_order": Field(units.DIMENSIONLESS, "(trial) permutations in the group that was tried"),
     # networks
     "feature_mean": Field(units.DIMENSIONLESS, "(feature) mean subtracted from the descriptor"),
     "feature_std": Field(units.DIMENSIONLESS, "(feature) standard deviation dividing the descriptor"),

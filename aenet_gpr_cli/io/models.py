@@ -33,6 +33,8 @@ def write_gp(group: h5py.Group, surrogate: Surrogate) -> None:
     for name, values in (("cell", geometry.cell), ("reference_positions", geometry.reference)):
         if values is not None:
             write_field(group, name, values)
+    if geometry.permutations is not None:
+        write_field(group, "permutations", geometry.permutations)
     write_descriptor(group, geometry.settings)
     _write_dataclass(group, surrogate.model)
 
@@ -55,6 +57,7 @@ def read_gp(group: h5py.Group) -> Surrogate:
         cell=read_optional(group, "cell"),
         pbc=(a, b, c),
         reference=read_optional(group, "reference_positions"),
+        permutations=read_optional(group, "permutations"),
     )
     return Surrogate(GPModel(**_read_dataclass(group, GPModel)), geometry)
 

@@ -15,16 +15,15 @@ from pathlib import Path
 import h5py
 
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
-from aenet_gpr_cli.errors import AenetGprError, ResourceError
-from aenet_gpr_cli.gpr.solvers import dense_bytes
+from aenet_gpr_cli.errors import AenetGprError
 from aenet_gpr_cli.io.artefact import open_artefact, publish
 from aenet_gpr_cli.io.checkpoint import Checkpoint
 from aenet_gpr_cli.io.structures import choose_subsets, load_split, subset_names
 from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.fit_plan import Plan, plan_fit
 from aenet_gpr_cli.stages.fit_subset import COLUMNS, FittedSubset, fit_subset
 from aenet_gpr_cli.stages.processes import run_tasks
 from aenet_gpr_cli.structures import StructureSet
-from aenet_gpr_cli.units import BYTES_PER_GIB
 
 KIND = "fit-gpr"
 TITLE = "Gaussian processes"
@@ -55,7 +54,7 @@ def run(
         If a subset is asked for that the split does not have, or an unfinished run of another configuration
         is there.
     ResourceError
-        If a matrix would not fit into the memory allowed; said before anything is computed.
+        If a solver would not fit into the memory allowed; said before anything is computed.
     InterruptedRun
         If the context asked to stop; finished subsets are kept.
     """
@@ -65,11 +64,12 @@ def run(
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     subsets = choose_subsets(load_split(split, "train"), list(part), split)
-    workers = _workers(config, subsets)
+    plans = [plan_fit(config, name, subset) for name, subset in subsets.items()]
+    workers = _workers(config, plans)
     if context.dry_run:
-        return planned(KIND, output, [_forecast(config, name, subset) for name, subset in subsets.items()])
-    for name, subset in subsets.items():
-        log.info(_forecast(config, name, subset))
+        return planned(KIND, output, [plan.message for plan in plans])
+    for plan in plans:
+        log.info(plan.message)
     checkpoint = Checkpoint(output, job)
     with publish(output, job) as file:
         checkpoint.prepare(context.resume, context.restart)
@@ -154,13 +154,9 @@ def _together(failures: Mapping[str, Exception], n_subsets: int, folder: Path) -
     return type(first)(text + note)
 
 
-def _gib(subset: StructureSet) -> float:
-    return dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB
-
-
-def _workers(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> int:
+def _workers(config: FitGprConfig, plans: Sequence[Plan]) -> int:
     """Return how many fits run at a time: as many as asked for, if the largest ones fit into the memory."""
-    sizes = sorted((_gib(subset) for subset in subsets.values()), reverse=True)
+    sizes = sorted((plan.gib for plan in plans), reverse=True)
     workers = wanted = min(config.workers, len(sizes))
     while workers > 1 and sum(sizes[:workers]) > config.max_memory_gib:
         workers -= 1
@@ -173,15 +169,3 @@ def _workers(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> int:
             workers,
         )
     return workers
-
-
-def _forecast(config: FitGprConfig, name: str, subset: StructureSet) -> str:
-    """Say what memory a fit takes; refuse what does not fit."""
-    gib = _gib(subset)
-    if gib > config.max_memory_gib:
-        raise ResourceError(
-            f"subset {name}: {len(subset)} structures of {subset.n_atoms} atoms need {gib:.1f} GiB for the "
-            f"dense matrix, allowed are {config.max_memory_gib} GiB; use fewer training structures or raise "
-            "max_memory_gib"
-        )
-    return f"{name}: {len(subset)} structures, dense matrix of {gib:.2f} GiB"

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import h5py
-import numpy as np
 
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
-from aenet_gpr_cli.descriptors.build import (
-    CartesianSettings,
-    InverseDistanceSettings,
-    SoapSettings,
-    build_soap,
-)
-from aenet_gpr_cli.descriptors.soap_basis import SoapParameters
-from aenet_gpr_cli.descriptors.soap_check import check_soap
+from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.covariance import n_rows
-from aenet_gpr_cli.gpr.hyperparameters import descriptor_by_likelihood, length_scale_by_likelihood
+from aenet_gpr_cli.gpr.distances import Duplicates, near_duplicates
 from aenet_gpr_cli.gpr.kernels import make_kernel
-from aenet_gpr_cli.gpr.regression import fit
-from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate, exact_solver
+from aenet_gpr_cli.gpr.regression import GPModel, SolverFactory, fit
+from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver, Solver
+from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefact import write_field
 from aenet_gpr_cli.io.models import write_gp
 from aenet_gpr_cli.stages.base import Progress, log
-from aenet_gpr_cli.structures import FloatArray, StructureSet
+from aenet_gpr_cli.stages.fit_plan import Plan, plan_fit
+from aenet_gpr_cli.stages.gp_candidates import describe
+from aenet_gpr_cli.stages.gp_search import Choice, choose
+from aenet_gpr_cli.structures import StructureSet
 
-MIN_SEARCHED = 10  # structures, below which a likelihood says little
 LARGE_NET_FORCE = 1e-2  # eV/Å: far above what converged calculations leave
-ROTATION_TOLERANCE = 1e-10  # of the mean square: the square of a relative force noise of 1e-5
+NAMED = 3  # pairs of near duplicates that are named; all of them are stored
 COLUMNS = (
     "subset",
     "structures",
     "rows",
-    "power",
+    "descriptor",
     "length scale",
     "signal std / eV",
     "log likelihood",
@@ -50,26 +46,29 @@ class FittedSubset:
     Attributes
     ----------
     surrogate : Surrogate
-    search : dict of str to ndarray
-        What was compared, by the names of `FIELDS`; empty where nothing was searched.
+    choice : Choice
+        With the search behind it.
+    duplicates : Duplicates
     row : tuple of str
         Of the table, as in `COLUMNS`.
     """
 
     surrogate: Surrogate
-    search: dict[str, FloatArray]
+    choice: Choice
+    duplicates: Duplicates
     row: tuple[str, ...]
 
     def write(self, group: h5py.Group) -> None:
-        """Store model and search.
+        """Store model, search and near duplicates.
 
         Parameters
         ----------
         group : h5py.Group
         """
         write_gp(group, self.surrogate)
-        for name, values in self.search.items():
-            write_field(group, name, values)
+        self.choice.write(group)
+        write_field(group, "duplicates", self.duplicates.pairs)
+        write_field(group, "duplicate_distance", self.duplicates.distance)
 
 
 def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: Progress) -> FittedSubset:
@@ -86,97 +85,107 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
     Returns
     -------
     FittedSubset
+
+    Raises
+    ------
+    NumericalError
+        If the covariance is singular, or the iterations do not converge; names near duplicates.
     """
     started = time.perf_counter()
-    geometry, length_scale, search = _choose(config, name, subset, progress)
-    kernel = make_kernel(config.kernel, length_scale)
-    noise = config.noise_std_energy, config.noise_std_force
-    model = fit(subset, geometry.make_descriptor(), kernel, *noise, exact_solver)
+    choice = choose(config, name, subset, progress)
+    geometry, found = choice.geometry, choice.parameters
+    duplicates = _duplicates(config, name, subset, geometry)
+    kernel = make_kernel(config.kernel, found.length_scale)
+    solver = make_solver(config, plan_fit(config, name, subset), progress)
+    noise = found.noise_energy, found.noise_force
+    try:
+        model = fit(subset, geometry.make_descriptor(), kernel, *noise, solver, geometry.n_centres)
+    except NumericalError as error:
+        note = f"; {_named(subset, duplicates)}" if len(duplicates.pairs) else ""
+        raise NumericalError(f"{error}{note}") from error
+    _warn(name, model)
+    likelihood = model.log_marginal_likelihood
+    row = (
+        name,
+        str(len(subset)),
+        str(n_rows(len(subset), subset.n_atoms)),
+        describe(geometry.settings) + (f" ×{geometry.n_centres}" if geometry.n_centres > 1 else ""),
+        f"{found.length_scale:.4g}",
+        f"{model.signal_std:.3g}",
+        "–" if likelihood is None else f"{likelihood:.1f}",
+        model.solver + (f" ({model.iterations})" if model.iterations else ""),
+        f"{time.perf_counter() - started:.1f}",
+    )
+    return FittedSubset(Surrogate(model, geometry), choice, duplicates, row)
+
+
+def make_solver(config: FitGprConfig, plan: Plan, progress: Progress) -> SolverFactory:
+    """Return what makes the solver of the plan.
+
+    Parameters
+    ----------
+    config : FitGprConfig
+    plan : Plan
+    progress : callable
+        Called for every iteration.
+
+    Returns
+    -------
+    callable
+    """
+
+    def exact(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
+        return CholeskySolver(covariance, noise_energy, noise_force, config.max_jitter)
+
+    def iterative(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
+        c = config.conjugate_gradient
+
+        def show(iteration: int, residual: float) -> None:
+            progress(iteration, c.max_iterations, f"residual {residual:.1e}, wanted {c.tolerance:.0e}")
+
+        noise = noise_energy, noise_force
+        return ConjugateGradientSolver(
+            covariance, *noise, plan.rank, c.tolerance, c.max_iterations, show, progress
+        )
+
+    return exact if plan.solver == "cholesky" else iterative
+
+
+def _duplicates(config: FitGprConfig, name: str, subset: StructureSet, geometry: Geometry) -> Duplicates:
+    values = geometry.make_descriptor().values(subset.positions)
+    found = near_duplicates(values, geometry.n_centres, config.duplicate_distance)
+    if len(found.pairs):
+        log.warning("%s: %s", name, _named(subset, found))
+    return found
+
+
+def _named(subset: StructureSet, duplicates: Duplicates) -> str:
+    def label(i: int) -> str:
+        return subset.names[i] if subset.names else f"number {i}"
+
+    pairs = [
+        f"{label(int(i))} and {label(int(j))} ({distance:.1e})"
+        for (i, j), distance in zip(duplicates.pairs[:NAMED], duplicates.distance, strict=False)
+    ]
+    more = len(duplicates.pairs) - len(pairs)
+    return (
+        f"{len(duplicates.pairs)} pairs of structures are nearly the same: {', '.join(pairs)}"
+        f"{f', and {more} more' if more else ''}; distances as the kernel sees them, typical are "
+        f"{duplicates.typical:.1e}"
+    )
+
+
+def _warn(name: str, model: GPModel) -> None:
     if model.jitter:
-        log.warning("%s: needed a jitter of %.0e signal_std²; look for duplicates", name, model.jitter)
+        log.warning(
+            "%s: the factorisation needed a jitter of %.0e signal_std² on the diagonal; look for duplicates, "
+            "raise the noise or shorten length_scale",
+            name,
+            model.jitter,
+        )
     if model.net_force_rms > LARGE_NET_FORCE:
         log.warning(
             "%s: forces have a net force or torque of %.1e eV/Å per atom, which no invariant model can learn",
             name,
             model.net_force_rms,
         )
-    likelihood = model.log_marginal_likelihood
-    row = (
-        name,
-        str(len(subset)),
-        str(n_rows(len(subset), subset.n_atoms)),
-        f"{geometry.settings.power:g}" if isinstance(geometry.settings, InverseDistanceSettings) else "–",
-        f"{length_scale:g}",
-        f"{model.signal_std:.3g}",
-        "–" if likelihood is None else f"{likelihood:.1f}",
-        model.solver,
-        f"{time.perf_counter() - started:.1f}",
-    )
-    return FittedSubset(Surrogate(model, geometry), search, row)
-
-
-def _choose(
-    config: FitGprConfig, name: str, subset: StructureSet, progress: Progress
-) -> tuple[Geometry, float, dict[str, FloatArray]]:
-    """Return descriptor and length scale, searched where lists are given, and the search."""
-    lengths, geometries = _as_list(config.length_scale), _geometries(config, name, subset)
-    if len(geometries) == len(lengths) == 1:
-        return geometries[0], lengths[0], {}
-    max_structures = max(MIN_SEARCHED, config.search.max_rows // n_rows(1, subset.n_atoms))
-    noise = config.noise_std_energy, config.noise_std_force
-    searches = [
-        length_scale_by_likelihood(
-            subset,
-            geometry.make_descriptor(),
-            config.kernel,
-            lengths,
-            *noise,
-            exact_solver,
-            max_structures,
-            config.seed,
-            progress,
-        )
-        for geometry in geometries
-    ]
-    best = descriptor_by_likelihood(searches)
-    table = [[point.log_marginal_likelihood for point in search.table] for search in searches]
-    stored = {
-        "length_scale_grid": np.array(lengths),
-        "log_marginal_likelihood_grid": np.array(table, float),  # None becomes NaN
-    }
-    if config.descriptor == "inverse_distance":
-        stored["power_grid"] = np.array(_as_list(config.power))
-    if searches[best].at_edge:
-        log.warning(
-            "%s: length scale %g is at the edge of the grid; widen it", name, searches[best].length_scale
-        )
-    return geometries[best], searches[best].length_scale, stored
-
-
-def _geometries(config: FitGprConfig, name: str, subset: StructureSet) -> list[Geometry]:
-    """Return the descriptors to compare."""
-    if config.descriptor == "soap":
-        return [_soap_geometry(config, name, subset)]
-    if config.descriptor == "cartesian":
-        return [Geometry.of(subset, CartesianSettings())]
-    return [Geometry.of(subset, InverseDistanceSettings(power)) for power in _as_list(config.power)]
-
-
-def _soap_geometry(config: FitGprConfig, name: str, subset: StructureSet) -> Geometry:
-    """Check SOAP on the first structure, and shorten it to what the training structures span."""
-    c = config.soap
-    parameters = SoapParameters(c.cutoff, c.n_max, c.l_max, c.sigma)
-    centres = None if c.centres is None else np.array(c.centres)
-    settings = SoapSettings(parameters, c.average, centres, rotation=None)
-    geometry = Geometry.of(subset, settings)
-    soap = build_soap(settings, geometry.species, geometry.cell, geometry.pbc)
-    check_soap(soap, subset.positions[0], config.seed)
-    geometry = replace(
-        geometry, settings=settings.rotated(soap, subset.positions, ROTATION_TOLERANCE, config.seed)
-    )
-    log.info("%s: %d features of soap as %d", name, soap.n_features, geometry.make_descriptor().n_features)
-    return geometry
-
-
-def _as_list(value: float | list[float]) -> list[float]:
-    return value if isinstance(value, list) else [value]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
-from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray
 
 SKEWED = np.array([[4.0, 0.0, 0.0], [3.1, 4.0, 0.0], [1.0, 2.3, 6.0]])
@@ -25,10 +25,11 @@ def descriptors(positions: FloatArray) -> list[InverseDistance]:
         InverseDistance(6, SKEWED, ALL),
         InverseDistance(6, SKEWED, (True, True, False), reference=positions[0]),
         InverseDistance(6, SKEWED, ALL, reference=positions[0], image_width=1.0, power=3.0),
+        InverseDistance(6, power=1.5, cutoff=4.0),
     ]
 
 
-@pytest.mark.parametrize("case", range(5))
+@pytest.mark.parametrize("case", range(6))
 def test_jacobian_and_products_agree_with_central_differences(positions: FloatArray, case: int) -> None:
     descriptor, h = descriptors(positions)[case], 1e-5
     steps = h * np.eye(18).reshape(18, 6, 3)
@@ -106,6 +107,25 @@ def test_several_images_count_where_they_are_nearly_as_close() -> None:
     assert InverseDistance(2, cell, ALL, reference, image_width=0.1).n_features == 1
     two = InverseDistance(2, cell, ALL, reference, image_width=0.3)
     np.testing.assert_allclose(np.sort(two.values(reference[None])[0]), [1 / 5.1, 1 / 4.9])
+
+
+def test_pairs_beyond_the_cutoff_do_not_count_and_near_ones_count_fully(positions: FloatArray) -> None:
+    whole, cut = InverseDistance(6), InverseDistance(6, cutoff=4.0)
+    r = 1.0 / whole.values(positions)
+    assert 0.2 < (r > 4.0).mean() < 0.8
+    assert ((r > 2.8) & (r < 4.0)).any()
+    values = cut.values(positions)
+    np.testing.assert_array_equal(values[r >= 4.0], 0.0)
+    np.testing.assert_array_equal(values[r <= 2.8], whole.values(positions)[r <= 2.8])
+    assert not cut.jacobian(positions).reshape(3, 15, -1)[r >= 4.0].any()
+    # two continuous derivatives where the switch begins and ends
+    pair, h = np.zeros((2, 2, 3)), 1e-4
+    for place in (2.8, 4.0):
+        pair[:, 1, 0] = place - h, place + h
+        before, after = InverseDistance(2, cutoff=4.0).jacobian(pair)[:, 0, 3]
+        assert before == pytest.approx(after, abs=20 * h)
+    with pytest.raises(ConfigError, match="positive cutoff"):
+        InverseDistance(6, cutoff=-1.0)
 
 
 def test_coincident_atoms_are_named() -> None:

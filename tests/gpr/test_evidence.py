@@ -10,7 +10,7 @@ from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
 from aenet_gpr_cli.gpr.evidence import Hyperparameters, Problem
 from aenet_gpr_cli.gpr.kernels import make_kernel
 from aenet_gpr_cli.gpr.leave_one_out import leave_one_out
-from aenet_gpr_cli.gpr.regression import fit
+from aenet_gpr_cli.gpr.regression import fit, predict
 
 STRUCTURES = make_set(9, seed=0)
 PARAMETERS = Hyperparameters(0.7, 3e-3, 2e-3)
@@ -80,3 +80,17 @@ def test_typical_distance_is_the_median() -> None:
     x = STRUCTURES.positions[:3].reshape(3, -1)
     distances = [np.linalg.norm(x[i] - x[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
     assert problem.typical_distance() == pytest.approx(np.median(distances))
+
+
+def test_errors_on_what_is_held_out_are_those_of_a_fit_without_it() -> None:
+    # as many directions as coordinates, so that lengths of force errors are the same in both
+    descriptor, kernel = Cartesian(4), make_kernel("squared_exponential", 0.7)
+    evidence = Problem.of(STRUCTURES, descriptor, "squared_exponential", 0.0).held_out(PARAMETERS, 3)
+    model = fit(STRUCTURES.select(slice(0, 6)), descriptor, kernel, 3e-3, 2e-3, cholesky)
+    assert evidence.signal_std == pytest.approx(model.signal_std, rel=1e-6)
+    rest = STRUCTURES.select(slice(6, None))
+    assert rest.energies is not None
+    assert rest.forces is not None
+    energies, forces = predict(model, descriptor, rest.positions)
+    product = np.square(energies - rest.energies).mean() * np.square(forces - rest.forces).mean()
+    assert evidence.value == pytest.approx(-0.25 * np.log(product) * 9 * 13, rel=1e-6)

@@ -18,10 +18,11 @@ from aenet_gpr_cli.descriptors.soap_basis import SoapParameters
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.kernels import make_kernel
 from aenet_gpr_cli.gpr.regression import fit
-from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate, exact_solver
+from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.descriptors import read_descriptor, write_descriptor
 from aenet_gpr_cli.io.models import read_ann, read_gp, write_ann, write_gp
 from aenet_gpr_cli.structures import StructureSet
+from tests.gpr.small_molecule import cholesky
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def rotated(settings, structures):
 def test_a_gaussian_process_survives(tmp_path, structures, settings):
     geometry = Geometry.of(structures, rotated(settings, structures))
     kernel = make_kernel("squared_exponential", 1.0)
-    model = fit(structures, geometry.make_descriptor(), kernel, 1e-3, 1e-3, exact_solver)
+    model = fit(structures, geometry.make_descriptor(), kernel, 1e-3, 1e-3, cholesky)
     written = Surrogate(model, geometry)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         write_gp(file, written)
@@ -97,7 +98,7 @@ def test_soap_is_read_as_it_was_written(tmp_path, structures):
 def test_an_unknown_descriptor_is_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.attrs["descriptor"] = "acsf"
-        with pytest.raises(InputError, match="expected cartesian, inverse_distance or soap, got 'acsf'"):
+        with pytest.raises(InputError, match="inverse_distance, soap or composite, got 'acsf'"):
             read_descriptor(file)
 
 

@@ -110,12 +110,11 @@ def test_the_length_scale_is_searched_and_powers_are_ignored(tmp_path):
     keys = {"length_scale": [1.0, 4.0], "power": [1.0, 2.0]}
     table = fit_gpr.run(config(SOAP, **keys), tmp_path / "split.h5", tmp_path / "gpr.h5", Context())
     with h5py.File(tmp_path / "gpr.h5") as file:
-        group = file["subsets/a"]
-        assert group["log_marginal_likelihood_grid"].shape == (1, 2)
-        assert "power_grid" not in group
-        best = group["length_scale_grid"][group["log_marginal_likelihood_grid"][0].argmax()]
-        assert group.attrs["length_scale"] == best
-    assert table.rows[0][3] == "–"
+        search = file["subsets/a/search"]
+        np.testing.assert_array_equal(search["length_scale"], [1.0, 4.0])  # once each
+        best = search["length_scale"][search["score"][()].argmax()]
+        assert file["subsets/a"].attrs["length_scale"] == best
+    assert table.rows[0][3] == "soap"
 
 
 def test_the_mean_over_species_needs_atoms():

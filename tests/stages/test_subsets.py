@@ -9,8 +9,10 @@ from threadpoolctl import threadpool_limits
 
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError, ResourceError
+from aenet_gpr_cli.io.structures import load_split
 from aenet_gpr_cli.stages import collect, fit_gpr
 from aenet_gpr_cli.stages.base import Context
+from aenet_gpr_cli.stages.fit_plan import plan_fit
 from aenet_gpr_cli.stages.processes import run_tasks
 
 from . import work
@@ -149,13 +151,11 @@ def test_killed_and_run_again(data, whole, tmp_path, monkeypatch, workers):
 
 
 def test_fits_side_by_side_share_the_memory_that_is_allowed(data, caplog):
-    from aenet_gpr_cli.io.structures import load_split
-
-    subsets = load_split(data, "train")
-    sizes = sorted((fit_gpr._gib(subset) for subset in subsets.values()), reverse=True)
+    plans = [plan_fit(CONFIG, name, subset) for name, subset in load_split(data, "train").items()]
+    sizes = sorted((plan.gib for plan in plans), reverse=True)
     for allowed, workers in ((sum(sizes), 4), (sizes[0] + sizes[1], 2), (1.5 * sizes[0], 1)):
         config = CONFIG.model_copy(update={"workers": 8, "max_memory_gib": allowed * (1 + 1e-9)})
-        assert fit_gpr._workers(config, subsets) == workers
+        assert fit_gpr._workers(config, plans) == workers
 
 
 # processes ------------------------------------------------------------------------------------------------
