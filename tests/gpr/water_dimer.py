@@ -1,4 +1,4 @@
-"""Two water molecules: no exchange of equal atoms changes their energy. Shared by the tests of permutations."""
+"""Two water molecules, whose energy no exchange of equal atoms changes; for the tests of permutations."""
 
 from __future__ import annotations
 
