@@ -16,9 +16,9 @@ class SearchConfig(StrictModel):
     """How length scale, power and noise are chosen, with training data only."""
 
     method: Literal["likelihood", "leave_one_out", "validation"] = Field(
-        "likelihood",
-        description="log marginal likelihood (along its gradient), leave-one-out probability, or errors on "
-        "training structures held out (the paper's)",
+        "leave_one_out",
+        description="errors of predicting each training structure from the others; log marginal likelihood "
+        "(along its gradient); or errors on training structures held out (the paper's)",
     )
     max_rows: PositiveInt = Field(
         4000,

@@ -66,7 +66,7 @@ class Evidence:
     Attributes
     ----------
     value : float, dimensionless
-        Log marginal likelihood or log leave-one-out probability; larger is better.
+        Log marginal likelihood, or minus the logarithm of errors times observations; larger is better.
     gradient : ndarray of shape (3,) or None
         With respect to the logarithms of the hyperparameters.
     signal_std : float, eV
@@ -190,10 +190,11 @@ class Problem:
         return Evidence(value, np.array(gradient), signal_std)
 
     def leave_one_out(self, parameters: Hyperparameters) -> Evidence:
-        """Return the log probability of each structure's data given all others, summed.
+        """Return minus the logarithm of the errors of predicting each structure from all others.
 
-        With B_i the block of K⁻¹ of structure i: Σ_i ½ log|B_i| - ½ αᵢᵀB_i⁻¹αᵢ/w² - ½ n_i log 2πw², and w²
-        where this is largest (Rasmussen and Williams, section 5.4.2, for blocks).
+        -½ log(RMSE of energies × RMSE of forces), for each observation. With α = K⁻¹(y - mu) and the block
+        B_i of K⁻¹ of structure i, its errors are B_i⁻¹α_i (Rasmussen and Williams, section 5.4.2, for
+        blocks). Unlike a probability, errors do not depend on how σ is calibrated.
 
         Parameters
         ----------
@@ -202,27 +203,24 @@ class Problem:
         Returns
         -------
         Evidence
-            ``signal_std`` is the one of leave-one-out.
 
         Raises
         ------
         NumericalError
             If the covariance cannot be factorised.
         """
-        covariance, solver, weights, _ = self._solve(parameters)
+        covariance, solver, weights, signal_std = self._solve(parameters)
         n, width, inverse = self.n_structures, 3 * covariance.n_atoms, solver.inverse_upper()
-        determinant, quadratic = 0.0, 0.0
+        errors = np.empty((n, 1 + width))
         for i in range(n):
             own = np.concatenate([[i], n + i * width + np.arange(width)])
             block = inverse[np.ix_(own, own)]
-            root = np.linalg.cholesky(np.triu(block).T + np.triu(block, 1))
-            half = np.linalg.solve(root, weights[own])
-            determinant += float(np.log(np.einsum("ii->i", root)).sum())
-            quadratic += float(half @ half)
-        rows = len(self.targets)
-        variance = quadratic / rows
-        value = determinant - 0.5 * rows * (1.0 + np.log(2.0 * np.pi * variance))
-        return Evidence(float(value), None, float(np.sqrt(variance)))
+            errors[i] = np.linalg.solve(np.triu(block) + np.triu(block, 1).T, weights[own])
+        return Evidence(self._score(errors[:, 0], errors[:, 1:]), None, signal_std)
+
+    def _score(self, energy_errors: FloatArray, force_errors: FloatArray) -> float:
+        product = float(np.square(energy_errors).mean() * np.square(force_errors).mean())
+        return -0.25 * np.log(max(product, np.finfo(float).tiny)) * len(self.targets)
 
     def held_out(self, parameters: Hyperparameters, n_held_out: int) -> Evidence:
         """Return minus the logarithm of the errors on the last structures, predicted from the others.
@@ -256,10 +254,8 @@ class Problem:
         scattered = np.zeros((len(self.targets), 1))
         scattered[rows, 0] = weights
         errors = whole.product(scattered)[:, 0] + mean * energy_rows(n, len(self.targets)) - self.targets
-        energy, force = np.square(errors[kept:n]).mean(), np.square(errors[n + kept * width :]).mean()
-        score = -0.25 * np.log(max(float(energy * force), np.finfo(float).tiny))
         signal_std = from_weights(targets, unit, weights, mean, 0).signal_std
-        return Evidence(float(score * len(self.targets)), None, signal_std)
+        return Evidence(self._score(errors[kept:n], errors[n + kept * width :]), None, signal_std)
 
     def _covariance(self, parameters: Hyperparameters) -> AnyCovariance:
         kernel = make_kernel(self.kernel, parameters.length_scale)

@@ -1,27 +1,32 @@
 """Choice of length scale, noise and descriptor from training data alone.
 
-Objectives are the log marginal likelihood, the leave-one-out probability, or errors on structures held out of
-the training data (the paper's search), on a seeded choice of structures. Length scales come from a grid, or
-from a search: the likelihood along its gradient, the others without. Without a grid all descriptors are
-compared on few structures first, then the best of them is refined on more.
+Objectives are the log marginal likelihood, errors of leaving one structure out, or errors on structures held
+out of the training data (the paper's search), on a seeded choice of structures. Length scales come from a
+grid, or from a search: the likelihood along its gradient, the others by a coarse sweep and a simplex. Without
+a grid all descriptors are compared on few structures first, then the best of them is refined on more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.errors import ConfigError, NumericalError
+from aenet_gpr_cli.gpr.covariance import n_rows
 from aenet_gpr_cli.gpr.evidence import Evidence, Hyperparameters, Problem
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 Progress = Callable[[int, int, str], None]
 OBJECTIVES = ("likelihood", "leave_one_out", "validation")
 ROUGH_SHARE = 4  # descriptors are first compared on this many times fewer rows
+MIN_ROUGH = 10  # structures, below which no objective says much
+SWEEP = 10  # length scales of a coarse sweep over the bounds: neighbours differ by less than a factor of two
+SIMPLEX_STEP = 0.4  # of log length scale and log noise
 START_LENGTH = 8.0  # in median distances: smooth surfaces want long scales (EC dimer: 11, Li-EC slab: 6)
 FAILED = 1e4  # worse by so much per observation: larger than any likelihood, but finite for the line search
 TOLERANCE = 3e-4  # per observation: differences in the objective that mean nothing
@@ -161,20 +166,19 @@ def optimise(
 
     Notes
     -----
-    About ten factorisations (likelihood) of max_rows rows, each with its inverse, and ten of a quarter of
-    that per descriptor. On a grid one factorisation per length scale and descriptor.
+    About ten factorisations of max_rows rows, each with its inverse, and ten of a quarter of that per
+    descriptor. On a grid one factorisation per length scale and descriptor.
     """
     if not descriptors:
         raise ConfigError("descriptors: expected at least one, got none")
     if settings.objective not in OBJECTIVES:
         raise ConfigError(f"objective: expected one of {', '.join(OBJECTIVES)}, got {settings.objective!r}")
     search = _Search(structures, descriptors, kernel, settings, progress, n_centres)
-    candidates = range(len(descriptors))
     if len(settings.lengths) > 1 or (settings.lengths and not settings.fit_noise):
         final = search.scan()
     else:
-        rough = settings.max_rows // ROUGH_SHARE
-        starts = [search.climb(i, rough, None) for i in candidates] if len(descriptors) > 1 else [None]
+        fewest = min(settings.max_rows, MIN_ROUGH * n_rows(1, structures.n_atoms))
+        starts = search.starts(max(settings.max_rows // ROUGH_SHARE, fewest))
         best = int(np.argmax([-np.inf if s is None or s.value is None else s.value for s in starts]))
         final = search.climb(best, settings.max_rows, starts[best])
     assert final.value is not None
@@ -219,6 +223,20 @@ class _Search:
             self._length_bounds = min(self._settings.lengths), max(self._settings.lengths)
         return self._best(0)
 
+    def starts(self, max_rows: int) -> list[Trial | None]:
+        """Return for each descriptor where to begin, from about ``max_rows`` observations."""
+        candidates = range(len(self._descriptors))
+        if self._settings.objective != "likelihood" and not self._settings.lengths:
+            return [self._sweep(i, max_rows) for i in candidates]
+        return [self.climb(i, max_rows, None) for i in candidates] if len(candidates) > 1 else [None]
+
+    def _sweep(self, descriptor: int, max_rows: int) -> Trial:
+        problem, first = self._problem(descriptor, max_rows), len(self.table)
+        low, high = self._settings.length_bounds
+        for length in problem.typical_distance() * np.geomspace(low, high, SWEEP):
+            self._evaluate(problem, descriptor, self._start(float(length)))
+        return self._best(first)
+
     def climb(self, descriptor: int, max_rows: int, start: Trial | None) -> Trial:
         """Return the best trial for one descriptor on about ``max_rows`` observations."""
         problem = self._problem(descriptor, max_rows)
@@ -249,7 +267,7 @@ class _Search:
             jac=gradient,
             method="L-BFGS-B" if gradient else "Nelder-Mead",
             bounds=bounds[free],
-            options=self._options(gradient, int(free.sum())),
+            options=self._options(gradient, logs[free]),
         )
         return self._best(first)
 
@@ -260,11 +278,12 @@ class _Search:
     def _start(self, length_scale: float) -> Hyperparameters:
         return Hyperparameters(length_scale, self._settings.noise_energy, self._settings.noise_force)
 
-    def _options(self, gradient: bool, n_free: int) -> dict[str, float]:
+    def _options(self, gradient: bool, start: FloatArray) -> dict[str, Any]:
         count = self._settings.max_evaluations
         if gradient:
             return {"maxfun": count, "ftol": TOLERANCE, "gtol": TOLERANCE, "maxls": 8}
-        return {"maxfev": count * n_free, "xatol": 0.02, "fatol": TOLERANCE}
+        simplex = np.vstack([start, start + SIMPLEX_STEP * np.eye(len(start))])
+        return {"maxfev": count * len(start), "initial_simplex": simplex, "xatol": 0.05, "fatol": 0.01}
 
     def _problem(self, descriptor: int, max_rows: int) -> Problem:
         """The structures are the same for all descriptors, and the first ones of the larger choice."""

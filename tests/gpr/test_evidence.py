@@ -8,6 +8,7 @@ from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
 from aenet_gpr_cli.gpr.evidence import Hyperparameters, Problem
+from aenet_gpr_cli.gpr.invariance import expressible
 from aenet_gpr_cli.gpr.kernels import make_kernel
 from aenet_gpr_cli.gpr.leave_one_out import leave_one_out
 from aenet_gpr_cli.gpr.regression import fit, predict
@@ -44,35 +45,15 @@ def test_leaving_out_what_is_never_seen_changes_no_likelihood(descriptor: Descri
     assert evidence.signal_std == pytest.approx(model.signal_std, rel=1e-8)
 
 
-def test_leave_one_out_probability_is_that_of_its_errors() -> None:
-    # one direction is enough to tell: energies alone carry the block of each structure in Cartesian space
-    descriptor, kernel = Cartesian(4), make_kernel("squared_exponential", 0.7)
+@pytest.mark.parametrize("descriptor", [Cartesian(4), InverseDistance(4)])
+def test_leave_one_out_errors_are_those_of_fits_without_each_structure(descriptor: Descriptor) -> None:
+    kernel = make_kernel("squared_exponential", 0.7)
     evidence = Problem.of(STRUCTURES, descriptor, "squared_exponential", 0.0).leave_one_out(PARAMETERS)
     errors = leave_one_out(STRUCTURES, descriptor, kernel, 3e-3, 2e-3, 0.0)
-    model = fit(STRUCTURES, descriptor, kernel, 3e-3, 2e-3, cholesky)
-    problem = Problem.of(STRUCTURES, descriptor, "squared_exponential", 0.0)
-    covariance, solver, *_ = problem._solve(PARAMETERS)
-    whole = covariance.columns(slice(None)) + np.diag(covariance.noise_variances(3e-3, 2e-3))
-    total, rows, quadratic = 0.0, len(whole), 0.0
-    for i in range(9):
-        own = np.r_[i, 9 + 12 * i + np.arange(12)]
-        others = np.setdiff1d(np.arange(rows), own)
-        gain = np.linalg.solve(whole[np.ix_(others, others)], whole[np.ix_(others, own)])
-        variance = whole[np.ix_(own, own)] - whole[np.ix_(own, others)] @ gain
-        assert model.signal_std * variance[0, 0] ** 0.5 == pytest.approx(errors.energy_sigma[i], rel=1e-6)
-        residual = problem.targets - model_mean(problem, solver)
-        error = residual[own] - gain.T @ residual[others]
-        assert abs(error[0]) == pytest.approx(abs(errors.energy_errors[i]), rel=1e-5)
-        total -= 0.5 * np.linalg.slogdet(variance)[1]
-        quadratic += error @ np.linalg.solve(variance, error)
-    expected = total - 0.5 * rows * (1 + np.log(2 * np.pi * quadratic / rows))
-    assert evidence.value == pytest.approx(expected, rel=1e-8)
-
-
-def model_mean(problem: Problem, solver) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Prior mean on the energy rows."""
-    unit = np.r_[np.ones(problem.n_structures), np.zeros(len(problem.targets) - problem.n_structures)]
-    return solver.solve_centred(problem.targets, unit)[1] * unit
+    seen = expressible(descriptor.linearize(STRUCTURES.positions), errors.force_errors)[0]
+    n_seen = 12 if descriptor.name == "cartesian" else 6
+    product = np.square(errors.energy_errors).mean() * np.square(seen).sum() / (9 * n_seen)
+    assert evidence.value == pytest.approx(-0.25 * np.log(product) * 9 * (1 + n_seen), rel=1e-5)
 
 
 def test_typical_distance_is_the_median() -> None:

@@ -124,7 +124,9 @@ def test_noise_is_searched_when_asked_for_and_kept_otherwise(split, tmp_path):
     kept, _ = fit(split, tmp_path, length_scale=None)
     assert kept.model.noise_force == pytest.approx(1e-3)
     (tmp_path / "fitted").mkdir()
-    fitted, _ = fit(split, tmp_path / "fitted", search={"fit_noise": True, "max_evaluations": 40})
+    fitted, _ = fit(
+        split, tmp_path / "fitted", search={"method": "likelihood", "fit_noise": True, "max_evaluations": 40}
+    )
     assert fitted.model.length_scale == pytest.approx(0.8)
     assert fitted.model.noise_force < 1e-4  # the surface has none
     assert fitted.model.log_marginal_likelihood > kept.model.log_marginal_likelihood
