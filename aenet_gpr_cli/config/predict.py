@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS, PositiveInt, StageConfig
+from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS, PositiveFloat, PositiveInt, StageConfig
 
 StructureFormat = Literal["extxyz", "xsf"]
 
@@ -31,5 +31,8 @@ class PredictConfig(StageConfig):
     sigma_max_rows: PositiveInt = Field(
         SIGMA_MAX_ROWS,
         description="training energies and force components behind each bound: more is tighter and slower",
+    )
+    max_memory_gib: PositiveFloat = Field(
+        16.0, description="memory for the dense factor of `sigma: exact`; beyond, σ is solved for one by one"
     )
     block_size: PositiveInt = Field(100, description="structures predicted at a time")

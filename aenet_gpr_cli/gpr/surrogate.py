@@ -16,6 +16,7 @@ from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.build import DescriptorSettings, build_descriptor
 from aenet_gpr_cli.descriptors.permutation import PermutationImages
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
+from aenet_gpr_cli.gpr.domain import TrainingDomain
 from aenet_gpr_cli.gpr.regression import GPModel, predict, predict_energies
 from aenet_gpr_cli.gpr.solvers import Solver, choose_solver
 from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, refactorise
@@ -132,6 +133,11 @@ class Surrogate:
         forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å
         """
         return predict(self.model, self.descriptor, positions)
+
+    @cached_property
+    def domain(self) -> TrainingDomain:
+        """Distances of structures to the training data."""
+        return TrainingDomain(self.model, self.descriptor, self.geometry.n_centres)
 
     def sigma(
         self, method: str, max_rows: int, max_bytes: float = np.inf

@@ -50,6 +50,10 @@ FIELDS: dict[str, Field] = {
     "permutations": Field(units.DIMENSIONLESS, "(permutation, atom) group under which energies are the same"),
     "duplicates": Field(units.DIMENSIONLESS, "(pair, 2) structures that are nearly the same"),
     "duplicate_distance": Field("of the descriptor", "(pair) their distance"),
+    "domain_distance": Field(
+        units.DIMENSIONLESS,
+        "(structure) distance to the training data, in their largest gap; above 1: outside",
+    ),
     # search for hyperparameters, one entry per evaluation
     "descriptor_tried": Field(units.DIMENSIONLESS, "(trial) number of the descriptor among the candidates"),
     "n_structures_compared": Field(units.DIMENSIONLESS, "(trial) structures that the score was taken on"),

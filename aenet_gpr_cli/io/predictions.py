@@ -26,6 +26,8 @@ class PredictedStructure:
         What the file said.
     beyond_training : ndarray of shape (n_atoms,), dimensionless, or None
         How far each environment lies outside the training data.
+    domain_distance : float or None, dimensionless
+        Distance to the training data of a Gaussian process; above 1 is outside.
     """
 
     structure: Structure
@@ -33,13 +35,14 @@ class PredictedStructure:
     forces_std: FloatArray | None
     reference_energy: float | None
     beyond_training: FloatArray | None = None
+    domain_distance: float | None = None
 
 
 def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
     """Write all structures to one extended XYZ file, which appears complete or not at all.
 
-    The comment line carries ``energy``, ``energy_std``, ``reference_energy`` (eV) and ``name``, the columns
-    ``forces`` and ``forces_std`` (eV/Å), and ``beyond_training``.
+    The comment line carries ``energy``, ``energy_std``, ``reference_energy`` (eV), ``domain_distance`` and
+    ``name``, the columns ``forces`` and ``forces_std`` (eV/Å), and ``beyond_training``.
 
     Parameters
     ----------
@@ -55,7 +58,7 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
         s = item.structure
         atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
         atoms.info["name"] = s.name
-        for key in ("energy_std", "reference_energy"):
+        for key in ("energy_std", "reference_energy", "domain_distance"):
             value = getattr(item, key)
             if value is not None:
                 atoms.info[key] = value

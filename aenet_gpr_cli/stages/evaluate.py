@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from aenet_gpr_cli.config.evaluate import EvaluateConfig
 from aenet_gpr_cli.errors import InputError
@@ -17,6 +16,7 @@ from aenet_gpr_cli.io.artefact import publish, write_field
 from aenet_gpr_cli.io.structures import load_split
 from aenet_gpr_cli.io.tables import write_csv, write_json
 from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.calibration import Uncertainty, calibration_notes, joined
 from aenet_gpr_cli.stages.predictors import Predictor, blocks, join_predictions, load_predictor
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import MEV_PER_EV
@@ -85,7 +85,7 @@ def run(
     with publish(output, job) as file:
         results = {}
         for name, path in models.items():
-            predictor = load_predictor(path, config.sigma, config.sigma_max_rows)
+            predictor = load_predictor(path, config.sigma, config.sigma_max_rows, config.max_memory_gib)
             results[name] = _evaluate(
                 name, predictor, subsets, config, file.create_group(f"models/{name}"), context
             )
@@ -97,7 +97,10 @@ def run(
             written += draw_evaluation(file, results, output)
         rows = [_row(name, result["total"]) for name, result in results.items()]
         summary = Summary(
-            f"Errors on the {config.on} structures", COLUMNS, rows, [f"wrote {output}", *written]
+            f"Errors on the {config.on} structures",
+            COLUMNS,
+            rows,
+            [*calibration_notes(results, config.sigma), f"wrote {output}", *written],
         )
         file.attrs["summary"] = summary.to_json()
         file.attrs["metrics"] = json.dumps(results)
@@ -112,7 +115,7 @@ def _evaluate(
     group: h5py.Group,
     context: Context,
 ) -> dict[str, Any]:
-    sums, sigmas, by_subset = ErrorSums(), [], {}
+    sums, uncertainty, by_subset = ErrorSums(), [], {}
     for subset_name, subset in subsets.items():
         parts = []
         for start, block in blocks(subset, config.block_size):
@@ -124,17 +127,14 @@ def _evaluate(
         write_field(stored, "predicted_forces", prediction.forces)
         if prediction.sigma is not None:
             write_field(stored, "sigma", prediction.sigma)
-            sigmas.append(prediction.sigma)
+        if prediction.domain_distance is not None:
+            write_field(stored, "domain_distance", prediction.domain_distance)
+        uncertainty.append(Uncertainty.of(prediction, subset.energies))
         compared = prediction.forces if subset.forces is not None else None
         part = error_sums(subset, prediction.energies, compared)
-        by_subset[subset_name] = _with_sigma(metrics_from_sums(part), sigmas[-1:])
+        by_subset[subset_name] = metrics_from_sums(part) | uncertainty[-1].metrics()
         sums = sums + part
-    return {"total": _with_sigma(metrics_from_sums(sums), sigmas), "subsets": by_subset}
-
-
-def _with_sigma(metrics: dict[str, float | int | None], sigma: Sequence[np.ndarray]) -> dict[str, Any]:
-    """The mean standard deviation of a Gaussian process is that of its own σ."""
-    return {**metrics, "energy_msd": float(np.concatenate(sigma).mean())} if sigma else metrics
+    return {"total": metrics_from_sums(sums) | joined(uncertainty).metrics(), "subsets": by_subset}
 
 
 def _write_reference(file: h5py.File, subsets: Mapping[str, StructureSet]) -> None:

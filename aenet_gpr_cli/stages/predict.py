@@ -66,7 +66,9 @@ def run(
     structures = read_sources(inputs, context.report)
     if context.dry_run:
         return planned(KIND, output, [f"{len(structures)} structures with {model}"])
-    predictor = load_predictor(model, config.sigma, config.sigma_max_rows, config.members)
+    predictor = load_predictor(
+        model, config.sigma, config.sigma_max_rows, config.max_memory_gib, config.members
+    )
     found: dict[str, PredictedStructure] = {}
     with publish(output, job) as file:
         for name, members in group(structures, templates=templates(model)).items():
@@ -79,7 +81,7 @@ def run(
             _write(file.create_group(f"subsets/{name}"), subset, prediction)
             found |= {item.structure.name: item for item in _each(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
-        notes = _warnings(ordered)
+        notes = _warnings(ordered) + _outside(ordered)
         notes += [f"wrote {path}" for path in (output, *_write_files(config, output, ordered))]
         if len(ordered) > ROWS_SHOWN:
             notes.insert(0, f"and {len(ordered) - ROWS_SHOWN} more structures")
@@ -97,6 +99,8 @@ def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> N
         write_field(group, "sigma", prediction.sigma)
     if prediction.beyond_training is not None:
         write_field(group, "beyond_training", prediction.beyond_training)
+    if prediction.domain_distance is not None:
+        write_field(group, "domain_distance", prediction.domain_distance)
     for name, values in (("reference_energies", subset.energies), ("reference_forces", subset.forces)):
         if values is not None:
             write_field(group, name, values)
@@ -105,6 +109,7 @@ def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> N
 def _each(members: Sequence[Structure], prediction: Prediction) -> Iterator[PredictedStructure]:
     energies, forces = prediction.energies.mean(axis=0), prediction.forces.mean(axis=0)
     spread, beyond = std_over_members(prediction.forces), prediction.beyond_training
+    distance = prediction.domain_distance
     for i, given in enumerate(members):
         back = slice(None) if given.atom_order is None else np.argsort(given.atom_order)
         yield PredictedStructure(
@@ -113,6 +118,7 @@ def _each(members: Sequence[Structure], prediction: Prediction) -> Iterator[Pred
             forces_std=None if spread is None else spread[i][back],
             reference_energy=given.energy,
             beyond_training=None if beyond is None else beyond[i][back],
+            domain_distance=None if distance is None else float(distance[i]),
         )
 
 
@@ -126,6 +132,19 @@ def _warnings(predicted: Sequence[PredictedStructure]) -> list[str]:
     said = describe(worst.beyond_training, worst.structure.species)
     share = f"{n_far} of {len(beyond)} structures are far outside the training data"
     return [f"warning: {share}, {worst.structure.name} most of all: {said}"]
+
+
+def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
+    """Say which structures are farther from the data of the Gaussian process than these from each other."""
+    distance = np.array([p.domain_distance or 0.0 for p in predicted])
+    if not (outside := distance > 1.0).any():
+        return []
+    worst = int(np.argmax(distance))
+    return [
+        f"warning: {outside.sum()} of {len(distance)} structures are outside the training data of the "
+        f"Gaussian process, {predicted[worst].structure.name} most of all: its distance is "
+        f"{distance[worst]:.2g} times the largest between neighbouring training structures"
+    ]
 
 
 def _write_files(config: PredictConfig, output: Path, predicted: list[PredictedStructure]) -> list[Path]:

@@ -18,6 +18,7 @@ from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.models import load_ann, load_gps
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.geometry import unwrap
+from aenet_gpr_cli.units import BYTES_PER_GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,26 @@ class Prediction:
         network has none.
     beyond_training : ndarray of shape (n_structures, n_atoms), dimensionless, or None
         Of networks: how far each environment lies outside the training data, see `ann.extrapolation`.
+    domain_distance : ndarray of shape (n_structures,), dimensionless, or None
+        Of Gaussian processes: distance to the training data, see `gpr.domain`; above 1 is outside.
+    energy_noise : float, eV
+        Standard deviation of the noise that a Gaussian process takes the reference energies to have.
     """
 
     energies: FloatArray
     forces: FloatArray
     sigma: FloatArray | None
     beyond_training: FloatArray | None = None
+    domain_distance: FloatArray | None = None
+    energy_noise: float = 0.0
 
 
 Predictor = Callable[[StructureSet, str | None], Prediction]
 
 
-def load_predictor(path: Path, sigma: str, max_rows: int, members: Sequence[int] | None = None) -> Predictor:
+def load_predictor(
+    path: Path, sigma: str, max_rows: int, max_gib: float, members: Sequence[int] | None = None
+) -> Predictor:
     """Read a model of either kind.
 
     Parameters
@@ -55,6 +64,8 @@ def load_predictor(path: Path, sigma: str, max_rows: int, members: Sequence[int]
         For Gaussian processes: ``bound``, ``exact`` or ``none``.
     max_rows : int
         Training observations behind each bound.
+    max_gib : float
+        Memory for the dense factor of exact σ; without it linear systems are solved one by one.
     members : sequence of int, optional
         Members of a committee to use; default: all.
 
@@ -71,7 +82,7 @@ def load_predictor(path: Path, sigma: str, max_rows: int, members: Sequence[int]
     with open_artefact(path) as file:
         kind = str(file.attrs["kind"])
     if kind == "fit-gpr":
-        return _gp(path, sigma, max_rows)
+        return _gp(path, sigma, max_rows, max_gib * BYTES_PER_GIB)
     if kind == "train-ann":
         return _committee(path, members)
     raise InputError(f"{path}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
@@ -142,15 +153,18 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
     """
     sigma = [part.sigma for part in parts if part.sigma is not None]
     beyond = [part.beyond_training for part in parts if part.beyond_training is not None]
+    distance = [part.domain_distance for part in parts if part.domain_distance is not None]
     return Prediction(
         energies=np.concatenate([part.energies for part in parts], axis=1),
         forces=np.concatenate([part.forces for part in parts], axis=1),
         sigma=np.concatenate(sigma) if sigma else None,
         beyond_training=np.concatenate(beyond) if beyond else None,
+        domain_distance=np.concatenate(distance) if distance else None,
+        energy_noise=parts[0].energy_noise,
     )
 
 
-def _gp(path: Path, sigma: str, max_rows: int) -> Predictor:
+def _gp(path: Path, sigma: str, max_rows: int, max_bytes: float) -> Predictor:
     surrogates = load_gps(path)
     deviations: dict[str, Callable[[FloatArray], FloatArray] | None] = {}
 
@@ -158,12 +172,18 @@ def _gp(path: Path, sigma: str, max_rows: int) -> Predictor:
         name = find_surrogate(surrogates, structures.structure(0), subset)
         surrogate = surrogates[name]
         if name not in deviations:
-            deviations[name] = surrogate.sigma(sigma, max_rows)
+            deviations[name] = surrogate.sigma(sigma, max_rows, max_bytes)
         # the images of the training structures: a Cartesian descriptor depends on them
         positions = unwrap(structures, surrogate.geometry.reference).structures.positions
         energies, forces = surrogate.energies_and_forces(positions)
         deviation = deviations[name]
-        return Prediction(energies[None], forces[None], deviation(positions) if deviation else None)
+        return Prediction(
+            energies[None],
+            forces[None],
+            deviation(positions) if deviation else None,
+            domain_distance=surrogate.domain(positions),
+            energy_noise=surrogate.model.noise_std_energy,
+        )
 
     return predict_block
 

@@ -5,9 +5,9 @@ import pytest
 from small_molecule import cholesky, make_set
 
 from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
-from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.descriptors.permutation import PermutationImages
 from aenet_gpr_cli.gpr import domain as module
-from aenet_gpr_cli.gpr.domain import domain
+from aenet_gpr_cli.gpr.domain import TrainingDomain
 from aenet_gpr_cli.gpr.kernels import SquaredExponential
 from aenet_gpr_cli.gpr.regression import GPModel, fit
 
@@ -20,38 +20,40 @@ def fitted(n: int = 30) -> GPModel:
     )
 
 
-def test_training_data_are_inside_and_distorted_structures_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, descriptor = fitted(), InverseDistance(4)
-    own = domain(model, descriptor, TRAINING.positions, 1.0, None, 1.0)
-    np.testing.assert_allclose(own.distance, 0.0, atol=1e-6)
-    assert not own.outside.any()
-    similar = domain(model, descriptor, make_set(40, seed=1).positions, 1.0, None, 1.0)
-    assert similar.outside.mean() < 0.2
-    squeezed = 0.6 * TRAINING.positions
-    far = domain(model, descriptor, squeezed, 1.0, None, 1.0)
-    assert far.outside.all()
+def domain(model: GPModel) -> TrainingDomain:
+    return TrainingDomain(model, InverseDistance(4), 1)
+
+
+def test_training_data_are_inside_and_distorted_structures_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    distances = domain(fitted())
+    np.testing.assert_allclose(distances(TRAINING.positions), 0.0, atol=1e-6)
+    assert (distances(make_set(40, seed=1).positions) > 1.0).mean() < 0.2
+    far = distances(0.6 * TRAINING.positions)
+    assert (far > 1.0).all()
     monkeypatch.setattr(module, "BLOCK", 7)
-    np.testing.assert_array_equal(domain(model, descriptor, squeezed, 1.0, None, 1.0).distance, far.distance)
+    np.testing.assert_allclose(domain(fitted())(0.6 * TRAINING.positions), far, rtol=1e-12)
 
 
 def test_distance_is_in_units_of_the_largest_gap() -> None:
-    model, descriptor = fitted(), InverseDistance(4)
-    x = descriptor.values(TRAINING.positions)
+    x = InverseDistance(4).values(TRAINING.positions)
     between = np.linalg.norm(x[:, None] - x[None], axis=2) + 1e9 * np.eye(30)
     test = make_set(5, seed=1).positions
-    nearest = np.linalg.norm(descriptor.values(test)[:, None] - x[None], axis=2).min(axis=1)
-    result = domain(model, descriptor, test, 1.0, None, 1.0)
-    np.testing.assert_allclose(result.distance, nearest / between.min(axis=1).max(), rtol=1e-6)
+    nearest = np.linalg.norm(InverseDistance(4).values(test)[:, None] - x[None], axis=2).min(axis=1)
+    np.testing.assert_allclose(domain(fitted())(test), nearest / between.min(axis=1).max(), rtol=1e-6)
 
 
-def test_uncertain_structures_are_outside_too() -> None:
-    sigma = np.array([0.01, 0.2, 0.01])
-    result = domain(fitted(), InverseDistance(4), TRAINING.positions[:3], 1.0, sigma, 0.1)
-    np.testing.assert_array_equal(result.outside, [False, True, False])
+def test_exchanged_atoms_are_no_nearer_and_no_farther_where_the_kernel_cannot_tell() -> None:
+    images = PermutationImages(InverseDistance(4), [(0, 1, 2, 3), (0, 2, 1, 3)])
+    model = fit(TRAINING, images, SquaredExponential(0.8), 1e-3, 1e-3, cholesky, 2)
+    distances, test = TrainingDomain(model, images, 2), make_set(5, seed=1).positions
+    np.testing.assert_allclose(distances(test), distances(test[:, [0, 2, 1, 3]]), rtol=1e-9)
+    np.testing.assert_allclose(distances(TRAINING.positions[:, [0, 2, 1, 3]]), 0.0, atol=1e-6)
+    x = images.values(TRAINING.positions).reshape(30, 2, -1)
+    gaps = np.linalg.norm(x[:, :1, None] - x.transpose(1, 0, 2)[None], axis=3).min(axis=1) + 1e9 * np.eye(30)
+    y = InverseDistance(4).values(test)
+    nearest = np.linalg.norm(y[:, None] - x.reshape(60, -1)[None], axis=2).min(axis=1)
+    np.testing.assert_allclose(distances(test), nearest / gaps.min(axis=1).max(), rtol=1e-6)
 
 
-def test_one_training_structure_flags_nothing_and_bad_limits_are_refused() -> None:
-    result = domain(fitted(1), InverseDistance(4), TRAINING.positions, 1.0, None, 1.0)
-    np.testing.assert_array_equal(result.distance, 0.0)
-    with pytest.raises(ConfigError, match="positive limits"):
-        domain(fitted(), InverseDistance(4), TRAINING.positions, 0.0, None, 1.0)
+def test_one_training_structure_says_nothing() -> None:
+    np.testing.assert_array_equal(domain(fitted(1))(TRAINING.positions), 0.0)

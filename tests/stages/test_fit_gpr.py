@@ -1,20 +1,24 @@
 """What `fit-gpr` offers: solvers, searches, permutations, joined descriptors; what it says of bad data."""
 
+import json
 import logging
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.io import read, write
 
 from aenet_gpr_cli.config.evaluate import EvaluateConfig
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.config.load import build
+from aenet_gpr_cli.config.predict import PredictConfig
 from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError, ResourceError
 from aenet_gpr_cli.io.artefact import Job, publish
 from aenet_gpr_cli.io.models import load_gps
 from aenet_gpr_cli.io.structures import write_structures
-from aenet_gpr_cli.stages import evaluate, fit_gpr
+from aenet_gpr_cli.stages import evaluate, fit_gpr, predict
 from aenet_gpr_cli.stages.base import Context
 from tests.gpr import water_dimer
 from tests.gpr.small_molecule import make_set
@@ -211,6 +215,45 @@ def test_near_duplicates_are_named_stored_and_part_of_a_failure(tmp_path, caplog
     surrogate, _ = fit(data, tmp_path / "singular", max_jitter=1e-8, **tiny)
     assert 0.0 < surrogate.model.jitter <= 1e-8
     assert "jitter" in caplog.text
+
+
+def test_sigma_is_calibrated_and_strange_structures_are_flagged(tmp_path):
+    strange = replace(STRUCTURES.select(slice(N, None)), positions=np.concatenate([NEW[:-1], 0.5 * NEW[-1:]]))
+    data = tmp_path / "split.h5"
+    with publish(data, Job("split", {}, {})) as file:
+        write_structures(file.create_group("train/a"), STRUCTURES.select(slice(0, N)))
+        write_structures(file.create_group("test/a"), strange)
+    surrogate, _ = fit(data, tmp_path)
+    for method in ("bound", "exact"):
+        config = EvaluateConfig(sigma=method, plots=False)
+        output = tmp_path / f"{method}.h5"
+        table = evaluate.run(config, data, {"gpr": tmp_path / "gpr.h5"}, output, Context())
+        total = json.loads(output.with_suffix(".json").read_text())["gpr"]["total"]
+        sigma = surrogate.sigma(method, config.sigma_max_rows)(strange.positions)
+        errors = strange.energies - surrogate.energies(strange.positions)
+        z = errors / np.hypot(sigma, surrogate.model.noise_std_energy)
+        assert total["z_std"] == pytest.approx(z.std(), rel=1e-6)
+        assert total["coverage_95"] == pytest.approx((np.abs(z) < 1.96).mean())
+        assert total["energy_msd"] == pytest.approx(sigma.mean(), rel=1e-6)
+        with h5py.File(output) as file:
+            distance = file["models/gpr/a/domain_distance"][()]
+        assert distance[-1] == distance.max() > 1.0
+        assert total["n_outside_domain"] == (distance > 1.0).sum()
+        assert any(f"σ ({method}) covers" in note for note in table.notes)
+        assert any("outside its training data" in note for note in table.notes)
+
+
+def test_predictions_say_which_structure_is_outside(split, tmp_path):
+    fit(split, tmp_path)
+    frames = [Atoms(STRUCTURES.species, r) for r in (NEW[0], 0.5 * NEW[0])]
+    write(tmp_path / "new.xyz", frames, format="extxyz")
+    table = predict.run(
+        PredictConfig(), tmp_path / "gpr.h5", [tmp_path / "new.xyz"], tmp_path / "p.h5", Context()
+    )
+    near, far = (frame.info["domain_distance"] for frame in read(tmp_path / "p.extxyz", ":"))
+    assert near < far > 1.0
+    (note,) = [note for note in table.notes if "outside the training data" in note]
+    assert "new.xyz" in note
 
 
 @pytest.mark.parametrize(
