@@ -137,6 +137,11 @@ class FitGprConfig(StageConfig):
         description="structures nearer than this are named as duplicates, in median distances between "
         "structures",
     )
+    compatibility: Literal["none", "aenet-gpr"] = Field(
+        "none",
+        description="aenet-gpr: reproduce version 3.7.9 of that package with its default noise, for descriptor "
+        "cartesian and a given length_scale (its scale)",
+    )
     max_memory_gib: PositiveFloat = Field(16.0, description="memory that a fit may take, in GiB")
     subsets: list[str] | None = Field(None, description="fit only these subsets; default: all")
     workers: PositiveInt = Field(
@@ -161,6 +166,15 @@ class FitGprConfig(StageConfig):
             raise ValueError("search.fit_noise: does not go with a list of length scales; leave one out")
         if self.permutations != "none" and "soap" in parts:
             raise ValueError("permutations: soap is invariant already; use inverse_distance or cartesian")
+        if self.compatibility == "aenet-gpr":
+            plain = parts == ["cartesian"] and self.kernel == "squared_exponential"
+            if not (plain and isinstance(self.length_scale, float) and self.permutations == "none"):
+                raise ValueError(
+                    "compatibility: aenet-gpr needs descriptor: cartesian, kernel: squared_exponential, one "
+                    "length_scale and no permutations"
+                )
+            if self.solver == "conjugate_gradient":
+                raise ValueError("compatibility: aenet-gpr needs solver: cholesky")
         return self
 
     @property

@@ -23,6 +23,7 @@ from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 MAX_WEIGHT = 100.0  # aenet-gpr keeps the weight it had where the fitted one is not below this
 MAX_JITTER = 1e-10
+NOISE, NOISE_FACTOR = 1e-6, 0.5  # its defaults: noise of forces in eV/Å, and that of energies over it in Å
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ def plan_fit(config: FitGprConfig, name: str, subset: StructureSet) -> Plan:
     while (free := _iterative(n, n_atoms, n_features, rank)) > allowed and rank > SMALLEST_RANK:
         rank //= 2
     solver: str = config.solver
+    if config.compatibility != "none":
+        solver = "cholesky"
     if solver == "auto":
         solver = choose_solver(n, n_atoms, allowed * BYTES_PER_GIB)
     needs = (

@@ -9,6 +9,7 @@ import h5py
 
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.gpr.compat import NOISE, NOISE_FACTOR, fit_as_aenet_gpr
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.covariance import n_rows
 from aenet_gpr_cli.gpr.distances import Duplicates, near_duplicates
@@ -97,9 +98,13 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
     duplicates = _duplicates(config, name, subset, geometry)
     kernel = make_kernel(config.kernel, found.length_scale)
     solver = make_solver(config, plan_fit(config, name, subset), progress)
-    noise = found.noise_energy, found.noise_force
+    noise, descriptor = (found.noise_energy, found.noise_force), geometry.make_descriptor()
     try:
-        model = fit(subset, geometry.make_descriptor(), kernel, *noise, solver, geometry.n_centres)
+        if config.compatibility == "aenet-gpr":
+            as_theirs = fit_as_aenet_gpr(subset, descriptor, found.length_scale, NOISE, NOISE_FACTOR)
+            model = as_theirs.model
+        else:
+            model = fit(subset, descriptor, kernel, *noise, solver, geometry.n_centres)
     except NumericalError as error:
         note = f"; {_named(subset, duplicates)}" if len(duplicates.pairs) else ""
         raise NumericalError(f"{error}{note}") from error

@@ -14,7 +14,10 @@ from aenet_gpr_cli.config.evaluate import EvaluateConfig
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.config.load import build
 from aenet_gpr_cli.config.predict import PredictConfig
+from aenet_gpr_cli.descriptors.cartesian import Cartesian
 from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError, ResourceError
+from aenet_gpr_cli.gpr.compat import fit_as_aenet_gpr
+from aenet_gpr_cli.gpr.regression import predict_energies
 from aenet_gpr_cli.io.artefact import Job, publish
 from aenet_gpr_cli.io.models import load_gps
 from aenet_gpr_cli.io.structures import write_structures
@@ -256,12 +259,26 @@ def test_predictions_say_which_structure_is_outside(split, tmp_path):
     assert "new.xyz" in note
 
 
+def test_the_other_package_is_reproduced_on_request(split, tmp_path):
+    keys = {"descriptor": "cartesian", "compatibility": "aenet-gpr"}
+    surrogate, _ = fit(split, tmp_path, **keys)
+    theirs = fit_as_aenet_gpr(STRUCTURES.select(slice(0, N)), Cartesian(4), 0.8, 1e-6, 0.5)
+    np.testing.assert_allclose(
+        surrogate.energies(NEW), predict_energies(theirs.model, Cartesian(4), NEW), rtol=0, atol=1e-9
+    )
+    assert surrogate.model.signal_std == pytest.approx(theirs.model.signal_std, rel=1e-12)
+    (tmp_path / "own").mkdir()
+    own, _ = fit(split, tmp_path / "own", descriptor="cartesian")
+    assert np.abs(own.energies(NEW) - surrogate.energies(NEW)).max() > 1e-6
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
         ({"descriptor": ["soap", "soap"]}, "different names"),
         ({"weights": [1.0, 2.0]}, "one per part"),
         ({"length_scale": [1.0, 2.0], "search": {"fit_noise": True}}, "fit_noise"),
+        ({"compatibility": "aenet-gpr"}, "descriptor: cartesian"),
         ({"descriptor": "soap", "permutations": "auto"}, "soap is invariant"),
     ],
 )
