@@ -139,7 +139,7 @@ class FitGprConfig(StageConfig):
     )
     compatibility: Literal["none", "aenet-gpr"] = Field(
         "none",
-        description="aenet-gpr: reproduce version 3.7.9 of that package with its default noise, for descriptor "
+        description="aenet-gpr: reproduce version 3.7.9 of that package with its noise, for descriptor "
         "cartesian and a given length_scale (its scale)",
     )
     max_memory_gib: PositiveFloat = Field(16.0, description="memory that a fit may take, in GiB")
