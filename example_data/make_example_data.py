@@ -1,17 +1,21 @@
 """Make the example data: three small archives of labelled structures in ænet's XSF format.
 
 Run as ``python example_data/make_example_data.py [h2|ec-dimer|li-ec|all]``; the last two need the extra
-``label`` (tblite). Owns geometries, displacement amplitudes, seeds and levels of theory; the reader and
-writer of XSF belong to the package. README.md in this folder describes the result.
+``label`` (tblite). ``ec-dimer --count 6000 --output DIMERS.zip`` makes other EC dimers of the same kind, as many
+as wanted. Owns geometries, displacement amplitudes, seeds and levels of theory; the reader and writer of XSF
+belong to the package. README.md in this folder describes the result.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +33,8 @@ Shifts = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 FOLDER = Path(__file__).resolve().parent
 DECIMALS = 8  # of stored positions, energies and forces of the larger sets: keeps the archives small
-SEEDS = {"ec-dimer": 20250156, "li-ec": 20250157}
+SEEDS = {"ec-dimer": 20250156, "li-ec": 20250157, "more-ec-dimers": 20250158}
+CHUNK = 100  # structures per task of a large set; finished chunks are kept, so that a stopped run goes on
 
 # Amplitudes measured on the published sets: EC dimers are displaced uniformly within ±0.05 Å per component
 # (standard deviation 0.0289 Å, kurtosis 1.80), Li-EC slabs by a normal distribution (0.040 Å, kurtosis 3.03).
@@ -139,14 +144,14 @@ def force_error(structure: Structure, calculator: Callable[[], Calculator], comp
 
 def write_archive(structures: list[Structure], path: Path) -> None:
     """Write one zip archive of XSF files; the same structures give the same bytes."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for structure in structures:
             entry = zipfile.ZipInfo(structure.name, date_time=(2025, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, format_xsf(structure))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    print(f"{path.relative_to(FOLDER)}: {len(structures)} structures, {path.stat().st_size} bytes, {digest}")
+    print(f"{path}: {len(structures)} structures, {path.stat().st_size} bytes, {digest}")
 
 
 def make_set(
@@ -190,13 +195,59 @@ def make_h2() -> None:
         write_archive(structures, FOLDER / "h2" / f"{part}_set.zip")
 
 
+def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the displacements of an EC dimer, Å."""
+    return rng.uniform(-EC_DIMER_HALF_WIDTH, EC_DIMER_HALF_WIDTH, shape)
+
+
 def make_ec_dimer() -> None:
     """Write 1,000 EC dimers, displaced uniformly and labelled with GFN2-xTB."""
-
-    def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        return rng.uniform(-EC_DIMER_HALF_WIDTH, EC_DIMER_HALF_WIDTH, shape)
-
     make_set(relaxed_ec_dimer(), lambda: xtb("GFN2-xTB"), 1000, uniform, "ec-dimer")
+
+
+def label_chunk(relaxed: Atoms, numbers: range, path: Path) -> None:
+    """Write the dimers ``numbers`` of the large set to an archive of their own, whole or not at all."""
+    structures = []
+    for i in numbers:
+        atoms = relaxed.copy()
+        atoms.positions += uniform(np.random.default_rng([SEEDS["more-ec-dimers"], i]), atoms.positions.shape)
+        structures.append(labelled(atoms, xtb("GFN2-xTB"), f"ec-dimer_more_{i:06d}.xsf", DECIMALS))
+    part = path.with_suffix(".part")
+    with zipfile.ZipFile(part, "w") as archive:
+        for structure in structures:
+            archive.writestr(structure.name, format_xsf(structure))
+    part.rename(path)
+
+
+def make_more_ec_dimers(count: int, output: Path, workers: int) -> None:
+    """Write ``count`` EC dimers of the same distribution, with a seed of their own, in parallel processes.
+
+    The first n structures are the same for every count. A stopped run goes on from the folder ``output``.parts.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the processes: one thread each
+    parts = output.with_name(output.name + ".parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    chunks = {
+        parts / f"{start:06d}_{min(start + CHUNK, count):06d}.zip": range(start, min(start + CHUNK, count))
+        for start in range(0, count, CHUNK)
+    }
+    relaxed = relaxed_ec_dimer()
+    relaxed.calc = None
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        tasks = [pool.submit(label_chunk, relaxed, c, p) for p, c in chunks.items() if not p.exists()]
+        for done, task in enumerate(tasks, len(chunks) - len(tasks) + 1):
+            task.result()
+            print(f"ec-dimer: {min(done * CHUNK, count)} of {count}", file=sys.stderr)
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in chunks:
+            with zipfile.ZipFile(path) as part:
+                for name in part.namelist():
+                    entry = zipfile.ZipInfo(name, date_time=(2025, 1, 1, 0, 0, 0))
+                    archive.writestr(entry, part.read(name), zipfile.ZIP_DEFLATED)
+    for path in chunks:
+        path.unlink()
+    parts.rmdir()
+    print(f"{output}: {count} structures, {output.stat().st_size} bytes")
 
 
 def make_li_ec() -> None:
@@ -213,7 +264,16 @@ def main() -> None:
     makers = {"h2": make_h2, "ec-dimer": make_ec_dimer, "li-ec": make_li_ec}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("name", nargs="?", default="all", choices=[*makers, "all"])
-    name = parser.parse_args().name
+    parser.add_argument("--count", type=int, help="make so many other EC dimers instead (needs --output)")
+    parser.add_argument("--output", type=Path, help="archive to write, with --count")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes, with --count")
+    options = parser.parse_args()
+    name = options.name
+    if options.count or options.output:
+        if name != "ec-dimer" or not options.count or options.count < 1 or not options.output:
+            parser.error("expected ec-dimer --count NUMBER --output ARCHIVE")
+        make_more_ec_dimers(options.count, options.output, options.workers)
+        return
     for key, make in makers.items():
         if name in (key, "all"):
             make()
