@@ -1,9 +1,9 @@
 """Make the example data: three small archives of labelled structures in ænet's XSF format.
 
 Run as ``python example_data/make_example_data.py [h2|ec-dimer|li-ec|all]``; the last two need the extra
-``label`` (tblite). ``ec-dimer --count 6000 --output DIMERS.zip`` makes other EC dimers of the same kind, as many
-as wanted. Owns geometries, displacement amplitudes, seeds and levels of theory; the reader and writer of XSF
-belong to the package. README.md in this folder describes the result.
+``label`` (tblite). ``ec-dimer --count 6000 --output DIMERS.zip`` makes other EC dimers of the same kind, as
+many as wanted. Owns geometries, displacement amplitudes, seeds and levels of theory; the reader and writer of
+XSF belong to the package. README.md in this folder describes the result.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def label_chunk(relaxed: Atoms, numbers: range, path: Path) -> None:
 def make_more_ec_dimers(count: int, output: Path, workers: int) -> None:
     """Write ``count`` EC dimers of the same distribution, with a seed of their own, in parallel processes.
 
-    The first n structures are the same for every count. A stopped run goes on from the folder ``output``.parts.
+    The first n are the same for every count. A stopped run goes on from the folder ``output``.parts.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the processes: one thread each
     parts = output.with_name(output.name + ".parts")

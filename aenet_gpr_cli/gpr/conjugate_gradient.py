@@ -6,16 +6,21 @@ The preconditioner and its rank are `preconditioner`'s; the products are the cov
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aenet_gpr_cli.errors import ConfigError, NumericalError
-from aenet_gpr_cli.gpr.preconditioner import Preconditioner, Progress, make_low_rank
+from aenet_gpr_cli.gpr.preconditioner import Preconditioner, Progress
+from aenet_gpr_cli.gpr.rank_choice import make_low_rank
 from aenet_gpr_cli.gpr.solvers import AnyCovariance
 from aenet_gpr_cli.structures import FloatArray
 
 TABLE_BYTES = 2**30  # kernel values are kept between iterations up to this size
 RESTART = 50  # iterations between recomputed residuals, so that rounding cannot hide a stalled solution
+
+TINY = float(np.finfo(float).tiny)
 
 IterationCallback = Callable[[int, float], None]
 
@@ -81,7 +86,7 @@ class ConjugateGradientSolver:
         self._tables = covariance.tables(TABLE_BYTES)
 
     def solve(self, right: FloatArray) -> FloatArray:
-        """Return (K + noise)⁻¹ B, column by column.
+        """Return (K + noise)⁻¹ B, all columns together.
 
         Parameters
         ----------
@@ -96,7 +101,7 @@ class ConjugateGradientSolver:
         NumericalError
             If the residual is not reached within the allowed iterations.
         """
-        return np.stack([self._iterate(column, None)[0] for column in right.T], axis=1)
+        return self._iterate(right, None)[0]
 
     def solve_centred(self, targets: FloatArray, unit: FloatArray) -> tuple[FloatArray, float]:
         """Return (K + noise)⁻¹(y - mu) and the prior mean m in closed form, by one run.
@@ -116,46 +121,70 @@ class ConjugateGradientSolver:
         weights : ndarray of shape (n_rows,)
         mean : float
         """
-        return self._iterate(targets, unit)
+        weights, mean = self._iterate(targets[:, None], unit)
+        return weights[:, 0], float(mean[0])
 
-    def _iterate(self, right: FloatArray, unit: FloatArray | None) -> tuple[FloatArray, float]:
-        """Run preconditioned conjugate gradients (Saad, Iterative Methods, algorithm 9.1)."""
-        scale = float(np.linalg.norm(right)) or 1.0
-        precondition = _Projection(self._precondition, unit)
-        solution, residual = np.zeros_like(right), right / scale
+    def _iterate(self, right: FloatArray, unit: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Run preconditioned conjugate gradients (Saad, Iterative Methods, algorithm 9.1) on all columns.
+
+        Every column has step lengths of its own; those that have converged leave the block.
+        """
+        scale = np.linalg.norm(right, axis=0)
+        out, means = np.zeros(right.shape, order="F"), np.zeros(len(scale))
+        active = np.flatnonzero(scale > 0.0)
+        goal = np.asfortranarray(right[:, active] / scale[active])
+        precondition = _Projection(self._precondition, unit, len(active))
+        solution, residual = np.zeros_like(goal), goal.copy(order="F")
         z = precondition(residual)
-        direction, rz = z.copy(), float(residual @ z)
+        direction, rz = z.copy(order="F"), _dots(residual, z)
         for iteration in range(1, self._max_iterations + 1):
+            if len(active) == 0:
+                break
             product = self._apply(direction)
-            step = rz / max(float(direction @ product), np.finfo(float).tiny)
+            step = rz / np.maximum(_dots(direction, product), TINY)
             solution += step * direction
             residual -= step * product
             if iteration % RESTART == 0:
-                residual = right / scale - self._apply(solution) - precondition.along_unit
+                residual = goal - self._apply(solution) - precondition.along_unit
             z = precondition(residual)
-            if self._converged(iteration, residual):
-                return solution * scale, (precondition.mean + _average(residual, unit)) * scale
-            previous, rz = rz, float(residual @ z)
-            direction = z + rz / max(previous, np.finfo(float).tiny) * direction
-        raise NumericalError(
-            f"conjugate gradients: expected a relative residual of {self._tolerance:g} within "
-            f"{self._max_iterations} iterations, got {self.residual:.2g}; "
-            "raise the rank of the preconditioner, the noise or the number of iterations"
-        )
+            done = self._converged(iteration, residual)
+            if done.any():
+                out[:, active[done]] = solution[:, done] * scale[active[done]]
+                left_over = precondition.mean + _average(residual, unit)
+                means[active[done]] = left_over[done] * scale[active[done]]
+                active, precondition = active[~done], precondition.keep(~done)
+                goal, solution, residual, z, direction = (
+                    np.asfortranarray(v[:, ~done]) for v in (goal, solution, residual, z, direction)
+                )
+                rz = rz[~done]
+            previous, rz = rz, _dots(residual, z)
+            direction = z + rz / np.maximum(previous, TINY) * direction
+        if len(active):
+            raise NumericalError(
+                f"conjugate gradients: expected a relative residual of {self._tolerance:g} within "
+                f"{self._max_iterations} iterations, got {self.residual:.2g}; "
+                "raise the rank of the preconditioner, the noise or the number of iterations"
+            )
+        return out, means
 
-    def _apply(self, vector: FloatArray) -> FloatArray:
-        return self._covariance.product(vector[:, None], self._tables)[:, 0] + self._noise * vector
+    def _apply(self, vectors: FloatArray) -> FloatArray:
+        return self._covariance.product(vectors, self._tables) + self._noise[:, None] * vectors
 
-    def _converged(self, iteration: int, residual: FloatArray) -> bool:
-        self.iterations, self.residual = iteration, float(np.linalg.norm(residual))
+    def _converged(self, iteration: int, residual: FloatArray) -> NDArray[np.bool_]:
+        norms = np.linalg.norm(residual, axis=0)
+        self.iterations, self.residual = iteration, float(norms.max())
         if self._on_iteration is not None:
             self._on_iteration(iteration, self.residual)
-        return self.residual <= self._tolerance
+        return norms <= self._tolerance
 
 
-def _average(residual: FloatArray, unit: FloatArray | None) -> float:
+def _dots(left: FloatArray, right: FloatArray) -> FloatArray:
+    return np.einsum("rv,rv->v", left, right)
+
+
+def _average(residual: FloatArray, unit: FloatArray | None) -> FloatArray | float:
     """Mean energy residual: added to the prior mean it leaves no constant error in predicted energies."""
-    return 0.0 if unit is None else float(unit @ residual) / float(unit @ unit)
+    return 0.0 if unit is None else (unit @ residual) / float(unit @ unit)
 
 
 class _Projection:
@@ -165,25 +194,31 @@ class _Projection:
     it may be far larger than the rest, and would drown it in rounding.
     """
 
-    def __init__(self, precondition: Preconditioner, unit: FloatArray | None) -> None:
+    def __init__(self, precondition: Preconditioner, unit: FloatArray | None, n_vectors: int) -> None:
         self._precondition, self._unit = precondition, unit
-        self.mean = 0.0
+        self.mean = np.zeros(n_vectors)
         if unit is not None:
-            self._solved_unit = precondition(unit)
+            self._solved_unit = precondition(unit[:, None])[:, 0]
             self._scale = float(unit @ self._solved_unit)
 
     @property
     def along_unit(self) -> FloatArray | float:
         """What has been taken off the residual, mean times u."""
-        return 0.0 if self._unit is None else self.mean * self._unit
+        return 0.0 if self._unit is None else self._unit[:, None] * self.mean
+
+    def keep(self, columns: NDArray[np.bool_]) -> _Projection:
+        """Return the projection of these columns alone."""
+        left = copy(self)
+        left.mean = self.mean[columns]
+        return left
 
     def __call__(self, residual: FloatArray) -> FloatArray:
-        """Return the projected P r; changes ``residual`` in place."""
+        """Return the projected P R; changes ``residual`` in place."""
         z = self._precondition(residual)
         if self._unit is None:
             return z
-        step = float(self._unit @ z) / self._scale
+        step = (self._unit @ z) / self._scale
         self.mean += step
-        residual -= step * self._unit
-        z -= step * self._solved_unit
+        residual -= self._unit[:, None] * step
+        z -= self._solved_unit[:, None] * step
         return z

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor, Index, Linearization
-from aenet_gpr_cli.gpr.kernels import Kernel, KernelValues
+from aenet_gpr_cli.gpr.expansion import expand, squared_distances
+from aenet_gpr_cli.gpr.kernels import Kernel, KernelValues, SquaredExponential
 from aenet_gpr_cli.structures import FloatArray
 
 PRODUCT_BLOCK = (
@@ -67,26 +68,6 @@ def split_rows(rows: FloatArray, n_structures: int) -> tuple[FloatArray, FloatAr
     gradients : ndarray of shape (n_structures, n_atoms, 3)
     """
     return rows[:n_structures], rows[n_structures:].reshape(n_structures, -1, 3)
-
-
-def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return |x_i - y_j|² by one matrix product.
-
-    Parameters
-    ----------
-    x : ndarray of shape (m, n_features)
-    y : ndarray of shape (n, n_features)
-        Both centred on the same origin: large offsets cost digits.
-
-    Returns
-    -------
-    ndarray of shape (m, n), never negative
-    """
-    d2 = x @ y.T
-    d2 *= -2.0
-    d2 += np.einsum("ip,ip->i", x, x)[:, None]
-    d2 += np.einsum("jp,jp->j", y, y)[None, :]
-    return np.maximum(d2, 0.0, out=d2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +226,14 @@ class Covariance:
         Parameters
         ----------
         max_bytes : int
-            None is returned where the tables, 24 n² bytes, would be larger.
+            None is returned where they are larger: 24 n² bytes, 8 n² for the squared exponential.
 
         Returns
         -------
-        list of (k, k1, k2) per block of structures, or None
+        list of (k, ℓ² k1, ℓ⁴ k2) per block of structures, or None
         """
-        if 24 * self.n_structures**2 > max_bytes:
+        each = 8 if isinstance(self.kernel, SquaredExponential) else 24
+        if each * self.n_structures**2 > max_bytes:
             return None
         return [self._table(rows) for rows in self._row_blocks()]
 
@@ -270,11 +252,12 @@ class Covariance:
 
         Notes
         -----
-        Four products of size n × n × p per vector: O(n²p) time, O(block · n + n p) memory.
+        Three products of size n × n × p per vector: O(n²p) time, O(block · n + n p) memory. In units of ℓ.
         """
-        n, x, out = self.n_structures, self.x, np.empty_like(vectors)
+        n, length, out = self.n_structures, self.kernel.length_scale, np.empty_like(vectors)
+        x = self.x / length
         weights = [split_rows(v, n) for v in vectors.T]
-        contracted = [self.points.jvp(gradients) for _, gradients in weights]
+        contracted = [self.points.jvp(gradients) / length for _, gradients in weights]
         values, slopes = np.empty((len(weights), n)), np.empty((len(weights), *x.shape))
         for number, rows in enumerate(self._row_blocks()):
             table = self._table(rows) if tables is None else tables[number]
@@ -282,7 +265,7 @@ class Covariance:
                 values[v, rows], slopes[v, rows] = expand(table, x[rows], x, weights[v][0], u)
         for v in range(len(weights)):
             # the rows of ∂E are Jᵀ of the gradient of the same expansion with respect to x_i
-            out[:, v] = stack_rows(values[v], self.points.vjp(slopes[v]))
+            out[:, v] = stack_rows(values[v], self.points.vjp(slopes[v] / length))
         return out
 
     def _row_blocks(self) -> list[slice]:
@@ -294,7 +277,11 @@ class Covariance:
         d2 = squared_distances(x[rows], x)
         local = np.arange(len(d2))
         d2[local, local + rows.start] = 0.0  # no rounding on the diagonal
-        return self.kernel(d2)
+        if isinstance(self.kernel, SquaredExponential):
+            k = self.kernel.value(d2)
+            return k, k, k  # in units of ℓ all three are the same: a third of the memory
+        k, k1, k2 = self.kernel(d2)
+        return k, k1 * self.kernel.length_scale**2, k2 * self.kernel.length_scale**4
 
     def _fill(self, out: FloatArray, other: Covariance, lower: bool) -> None:
         n, m, width = self.n_structures, other.n_structures, 3 * self.n_atoms
@@ -321,38 +308,3 @@ class Covariance:
             block -= left.T[:, :, None] * (k2[i, :stop, None] * right[i, :stop])
             out[rows, m : m + stop * width] = block.reshape(width, -1)
             out[rows, :m] = -(k1[i] * ((x[i] - y) @ own.T).T)
-
-
-def expand(
-    table: KernelValues,
-    x: FloatArray,
-    training_x: FloatArray,
-    energy_weights: FloatArray,
-    descriptor_weights: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Evaluate f(x) = Σ_j k a_j + k1 (x - x_j)·U_j and its gradient ∂f/∂x.
-
-    The posterior mean (and every row of K V) with the gradient weights contracted once, U_j = J_j B_j.
-
-    Parameters
-    ----------
-    table : tuple of three ndarrays of shape (m, n)
-        (k, k1, k2) between ``x`` and ``training_x``.
-    x : ndarray of shape (m, n_features)
-    training_x : ndarray of shape (n, n_features)
-        Centred on the same origin as ``x``.
-    energy_weights : ndarray of shape (n,)
-    descriptor_weights : ndarray of shape (n, n_features)
-
-    Returns
-    -------
-    values : ndarray of shape (m,)
-    gradients : ndarray of shape (m, n_features)
-    """
-    k, k1, k2 = table
-    s = x @ descriptor_weights.T - np.einsum("jp,jp->j", training_x, descriptor_weights)
-    values = k @ energy_weights + np.einsum("ij,ij->i", k1, s)
-    s *= k2
-    s += k1 * energy_weights
-    gradients = s @ training_x - s.sum(axis=1)[:, None] * x + k1 @ descriptor_weights
-    return values, gradients

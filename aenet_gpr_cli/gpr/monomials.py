@@ -2,7 +2,7 @@
 
 With z = (x - origin)/ℓ in principal axes, k = Σ_α φ_α(z) φ_α(z'), φ_α = e^(-|z|²/2) z^α / √α!: every term is
 a positive part of K. A few thousand hold nearly all of a smooth K, which is what `preconditioner` needs.
-Compiled loops only touch the few axes of each monomial.
+Compiled loops only touch the few axes of each monomial, for several structures at once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from aenet_gpr_cli.structures import FloatArray, IntArray
 F = TypeVar("F", bound=Callable[..., object])
 MAX_DEGREE = 4  # higher terms are below the noise wherever few monomials suffice
 MAX_CANDIDATES = 2**19  # monomials weighed per degree: bounds the memory of the choice at 50 MB
+LANES = 16  # structures that the compiled loops take together: one or a few vector registers
 AXES_BLOCK = 64  # structures whose dense Jacobian is held at a time
 _OPTIONS: dict[str, Any] = {
     "cache": True,
@@ -135,39 +136,61 @@ class Monomials:
         _rows(self.z[structure], along, self.powers, self.scale, out)
         return out
 
-    def project(self, vector: FloatArray) -> FloatArray:
-        """Return Φᵀ v.
+    def project(self, vectors: FloatArray) -> FloatArray:
+        """Return Φᵀ V.
 
         Parameters
         ----------
-        vector : ndarray of shape (n_rows,)
+        vectors : ndarray of shape (n_rows, n_vectors)
 
         Returns
         -------
-        ndarray of shape (n_monomials,)
+        ndarray of shape (n_monomials, n_vectors)
         """
-        energies, gradients = split_rows(vector, len(self.z))
-        u = np.zeros_like(self.z)
-        u[:, :-1] = self.covariance.points.jvp(gradients) @ self.axes / self.covariance.kernel.length_scale
-        out = np.zeros(len(self))
-        _project(self.z, u, energies, self.powers, self.scale, out)
-        return out
+        out, z, damping = np.zeros((vectors.shape[1], len(self))), self._lanes(self.z), self._damping()
+        for vector, column in zip(vectors.T, out, strict=True):
+            energies, gradients = split_rows(vector, len(self.z))
+            u = self.covariance.points.jvp(gradients) @ self.axes
+            u *= damping[:, None] / self.covariance.kernel.length_scale
+            shift = damping * energies - np.einsum("ip,ip->i", self.z[:, :-1], u)
+            slopes = self._lanes(np.c_[u, np.zeros(len(u))])
+            _project(z, slopes, self._lanes(shift[:, None])[:, 0], self.powers, column)
+        return self.scale[:, None] * out.T
 
     def expand(self, weights: FloatArray) -> FloatArray:
-        """Return Φ w.
+        """Return Φ W.
 
         Parameters
         ----------
-        weights : ndarray of shape (n_monomials,)
+        weights : ndarray of shape (n_monomials, n_vectors)
 
         Returns
         -------
-        ndarray of shape (n_rows,)
+        ndarray of shape (n_rows, n_vectors)
         """
-        slopes, values = np.zeros_like(self.z), np.empty(len(self.z))
-        _expand(self.z, self.powers, self.scale * weights, values, slopes)
-        slopes = slopes[:, :-1] @ self.axes.T / self.covariance.kernel.length_scale
-        return stack_rows(values, self.covariance.points.vjp(slopes))
+        n, z, damping = len(self.z), self._lanes(self.z), self._damping()
+        out = np.empty((self.covariance.n_rows, weights.shape[1]), order="F")
+        slopes, values = np.empty_like(z), np.empty((len(z), LANES))
+        for number, column in enumerate(weights.T):
+            _expand(z, self.powers, self.scale * column, values, slopes)
+            total = damping * values.ravel()[:n]
+            own = slopes.transpose(0, 2, 1).reshape(-1, z.shape[1])[:n, :-1] * damping[:, None]
+            own -= total[:, None] * self.z[:, :-1]
+            own = own @ self.axes.T / self.covariance.kernel.length_scale
+            out[:, number] = stack_rows(total, self.covariance.points.vjp(own))
+        return out
+
+    def _damping(self) -> FloatArray:
+        """e^(-|z|²/2) of each structure."""
+        return np.exp(-0.5 * np.einsum("ip,ip->i", self.z[:, :-1], self.z[:, :-1]))
+
+    @staticmethod
+    def _lanes(values: FloatArray) -> FloatArray:
+        """Return ``values`` (n, q) as (n / LANES, q, LANES), filled up with zeros."""
+        n, q = values.shape
+        padded = np.zeros((-(-n // LANES) * LANES, q))
+        padded[:n] = values
+        return np.ascontiguousarray(padded.reshape(-1, LANES, q).transpose(0, 2, 1))
 
 
 def _most_important(
@@ -178,7 +201,7 @@ def _most_important(
     Importance: |φ|² + |∂φ|² per structure, with ⟨z_a²⟩ = square and ⟨|J_a|²⟩ = slope taken as independent.
     """
     p = len(square)
-    powers = np.full((1, MAX_DEGREE), p)
+    powers = np.full((1, MAX_DEGREE), p, np.int64)
     value, derivative, factorial, run = (np.array([v]) for v in (1.0, 0.0, 1.0, 0.0))
     kept = [(powers, 1.0 / np.sqrt(factorial), np.ones(1))]
     for degree in range(MAX_DEGREE):
@@ -233,44 +256,41 @@ def _rows(z: FloatArray, along: FloatArray, powers: IntArray, scale: FloatArray,
 
 
 @_loop
-def _project(
-    z: FloatArray,
-    u: FloatArray,
-    energies: FloatArray,
-    powers: IntArray,
-    scale: FloatArray,
-    out: FloatArray,
-) -> None:
-    for i in range(len(z)):
-        damping, x, y = _damping(z[i]), z[i], u[i]
-        shift = energies[i]
-        for a in range(len(x) - 1):
-            shift -= x[a] * y[a]
+def _project(z: FloatArray, u: FloatArray, shift: FloatArray, powers: IntArray, out: FloatArray) -> None:
+    for block in range(len(z)):
+        x, y, own = z[block], u[block], shift[block]
         for j in range(len(powers)):
             a, b, c, d = powers[j, 0], powers[j, 1], powers[j, 2], powers[j, 3]
-            ab, cd = x[a] * x[b], x[c] * x[d]
-            slope = (y[a] * x[b] + x[a] * y[b]) * cd + ab * (y[c] * x[d] + x[c] * y[d])
-            out[j] += damping * (shift * ab * cd + slope)
-    for j in range(len(powers)):
-        out[j] *= scale[j]
+            total = 0.0
+            for s in range(LANES):
+                ab, cd = x[a, s] * x[b, s], x[c, s] * x[d, s]
+                slope_ab = y[a, s] * x[b, s] + x[a, s] * y[b, s]
+                slope_cd = y[c, s] * x[d, s] + x[c, s] * y[d, s]
+                total += (own[s] * ab + slope_ab) * cd + ab * slope_cd
+            out[j] += total
 
 
 @_loop
 def _expand(
     z: FloatArray, powers: IntArray, weights: FloatArray, values: FloatArray, slopes: FloatArray
 ) -> None:
-    for i in range(len(z)):
-        damping, x, g = _damping(z[i]), z[i], slopes[i]
-        total = 0.0
+    wab, wcd = np.empty(LANES), np.empty(LANES)
+    slopes[:] = 0.0
+    values[:] = 0.0
+    for block in range(len(z)):
+        x, g, total = z[block], slopes[block], values[block]
         for j in range(len(powers)):
             a, b, c, d = powers[j, 0], powers[j, 1], powers[j, 2], powers[j, 3]
-            w, ab, cd = weights[j], x[a] * x[b], x[c] * x[d]
-            wcd, wab = w * cd, w * ab
-            total += wab * cd
-            g[a] += wcd * x[b]
-            g[b] += wcd * x[a]
-            g[c] += wab * x[d]
-            g[d] += wab * x[c]
-        values[i] = damping * total
-        for a in range(len(x) - 1):
-            g[a] = damping * (g[a] - total * x[a])
+            for s in range(LANES):
+                wab[s] = weights[j] * x[a, s] * x[b, s]
+                wcd[s] = weights[j] * x[c, s] * x[d, s]
+                total[s] += wab[s] * x[c, s] * x[d, s]
+            # one loop per factor: the same axis may occur twice
+            for s in range(LANES):
+                g[a, s] += wcd[s] * x[b, s]
+            for s in range(LANES):
+                g[b, s] += wcd[s] * x[a, s]
+            for s in range(LANES):
+                g[c, s] += wab[s] * x[d, s]
+            for s in range(LANES):
+                g[d, s] += wab[s] * x[c, s]

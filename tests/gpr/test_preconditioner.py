@@ -10,14 +10,10 @@ from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr import preconditioner as module
 from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.kernels import make_kernel
+from aenet_gpr_cli.gpr.low_rank import LowRank, SelectedStructures, factorise, farthest_points
 from aenet_gpr_cli.gpr.monomials import Monomials
-from aenet_gpr_cli.gpr.preconditioner import (
-    LowRank,
-    Preconditioner,
-    SelectedStructures,
-    farthest_points,
-    make_low_rank,
-)
+from aenet_gpr_cli.gpr.preconditioner import Preconditioner
+from aenet_gpr_cli.gpr.rank_choice import expected_iterations, make_low_rank
 from aenet_gpr_cli.structures import FloatArray
 
 N = 7
@@ -49,7 +45,7 @@ LOW_RANKS = {
 @pytest.mark.parametrize("name", LOW_RANKS)
 def test_products_are_those_of_the_matrix(name: str) -> None:
     low_rank, rng = LOW_RANKS[name](), np.random.default_rng(0)
-    phi, v, w = matrix(low_rank), rng.normal(size=13 * N), rng.normal(size=len(low_rank))
+    phi, v, w = matrix(low_rank), rng.normal(size=(13 * N, 2)), rng.normal(size=(len(low_rank), 2))
     np.testing.assert_allclose(low_rank.project(v), phi.T @ v, atol=1e-12)
     np.testing.assert_allclose(low_rank.expand(w), phi @ w, atol=1e-12)
 
@@ -88,7 +84,7 @@ def test_preconditioner_is_the_inverse_of_low_rank_and_blocks(
         own = np.ix_(rows(i), rows(i))
         expected[own] = k[own]  # exact within a structure
     monkeypatch.setattr(module, "GRAM_BLOCK_BYTES", 8 * 13 * 60 * 3)  # several blocks of structures
-    v = np.random.default_rng(0).normal(size=13 * N)
+    v = np.random.default_rng(0).normal(size=(13 * N, 2))
     # jitter of 1e-12 and rounding, times the condition number of 1e5
     np.testing.assert_allclose(expected @ Preconditioner(covariance, noise, low_rank)(v), v, atol=1e-7)
 
@@ -104,10 +100,35 @@ def test_rank_is_chosen_by_kernel_and_limit() -> None:
 
 def test_duplicates_without_noise_are_refused_with_advice() -> None:
     with pytest.raises(NumericalError, match="remove duplicate structures"):
-        module.factorise(np.asfortranarray(np.ones((3, 3))))
+        factorise(np.asfortranarray(np.ones((3, 3))))
 
 
 def test_selection_covers_the_set() -> None:
     x = np.array([[0.1], [0.0], [0.2], [5.0], [-5.0]])
     assert set(farthest_points(x, 3)) == {0, 3, 4}
     assert sorted(farthest_points(x, 5)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("descriptor", [Cartesian(4), InverseDistance(4)])
+def test_forecast_of_iterations_follows_what_is_counted(descriptor: Cartesian | InverseDistance) -> None:
+    positions = make_set(60, seed=1).positions
+    covariance = Covariance.of(make_kernel("squared_exponential", 1.5), descriptor, positions)
+    noise, right = covariance.noise_variances(1e-4, 1e-4), np.random.default_rng(0).normal(size=(60 * 13, 1))
+    monomials, ranks = Monomials.of(covariance, 400), [30, 100]
+    counted = []
+    for rank in ranks:
+        precondition, x = Preconditioner(covariance, noise, monomials.first(rank)), np.zeros_like(right)
+        residual, iteration = right.copy(), 0
+        z = direction = precondition(residual)
+        while np.linalg.norm(residual) > 1e-3 * np.linalg.norm(right):
+            product = covariance.product(direction) + noise[:, None] * direction
+            rz = (residual * z).sum()
+            step = rz / (direction * product).sum()
+            x, residual, iteration = x + step * direction, residual - step * product, iteration + 1
+            z = precondition(residual)
+            direction = z + (residual * z).sum() / rz * direction
+        counted.append(iteration)
+    expected = expected_iterations(covariance, noise, monomials, ranks, 1e-3)
+    assert (np.diff(expected) < 0.0).all()
+    assert (np.diff(counted) < 0).all()
+    assert all(c / 4.0 < e < 4.0 * c for e, c in zip(expected, counted, strict=True))
