@@ -71,6 +71,9 @@ class BenchmarkConfig(StageConfig):
     )
     n_members: PositiveInt = Field(1, description="members of the committee")
     n_epochs: PositiveInt = Field(3, description="epochs timed per point, after one that is not")
+    clock: Literal["wall", "cpu"] = Field(
+        "wall", description="time that is reported; cpu (of all threads) where other work shares the machine"
+    )
     threads: PositiveInt = Field(1, description="threads of each process")
     max_structures: PositiveInt | None = Field(None, description="use at most this many training structures")
     network: NetworkConfig = Field(default_factory=NetworkConfig, description="descriptor orders and layers")

@@ -84,7 +84,7 @@ def requested(point: Point, config: BenchmarkConfig, split: str) -> dict[str, An
         Plain data.
     """
     cutoffs = {"radial_cutoff": point.radial_cutoff, "angular_cutoff": point.angular_cutoff}
-    keys = ("n_epochs", "n_members", "n_copies", "displacement", "max_structures", "seed")
+    keys = ("n_epochs", "n_members", "n_copies", "displacement", "max_structures", "clock", "seed")
     return {
         **{key: getattr(config, key) for key in keys},
         **asdict(point),

@@ -88,7 +88,7 @@ def test_stopped_and_resumed(finished, tmp_path):
 
 @pytest.mark.parametrize("optimiser", ["adamw", "levenberg_marquardt"])
 def test_clusters_are_measured_with_both_optimisers(optimiser):
-    config = BenchmarkConfig(**SMALL | {"clusters": {"molecules": [2], "n_structures": 3}})
+    config = BenchmarkConfig(**SMALL | {"clock": "cpu", "clusters": {"molecules": [2], "n_structures": 3}})
     point = Point("direct", optimiser, 3.0, 2.0, 2, n_molecules=2)
     measured = measure(requested(point, config, ""))
     assert measured["n_atoms"] == 20
