@@ -19,6 +19,8 @@ from aenet_gpr_cli.descriptors.neighbors import NeighbourList, neighbour_list
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
+ATOMS_PER_BLOCK = 1000  # 4 MB of edges with 130 neighbours each
+
 
 @dataclass(frozen=True, slots=True)
 class ChebyshevBasis:
@@ -278,7 +280,8 @@ def features(
     basis : ChebyshevBasis
     structures : StructureSet
     block_size : int
-        Structures per block. Beyond the result, memory is bounded by the neighbour list of one block.
+        Structures per block, at most: a block has no more than about `ATOMS_PER_BLOCK` atoms per thread, so
+        that its neighbour list stays in the cache. That list is all the memory needed beyond the result.
     threads : int
         As for `values`.
 
@@ -288,8 +291,9 @@ def features(
     """
     out = np.empty((len(structures), structures.n_atoms, basis.n_features))
     species_index = basis.species_index(structures.species)
-    for start in range(0, len(structures), block_size):
-        block = slice(start, min(start + block_size, len(structures)))
+    size = max(1, min(block_size, ATOMS_PER_BLOCK * threads // max(structures.n_atoms, 1)))
+    for start in range(0, len(structures), size):
+        block = slice(start, min(start + size, len(structures)))
         cells = None if structures.cells is None else structures.cells[block]
         neighbours = neighbour_list(structures.positions[block], cells, structures.pbc, basis.cutoff)
         flat = values(basis, np.tile(species_index, neighbours.n_structures), neighbours, threads)

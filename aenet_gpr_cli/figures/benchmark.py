@@ -6,6 +6,7 @@ whatever of these varies.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -61,14 +62,17 @@ def series(table: Sequence[Row]) -> dict[str, list[Row]]:
     Returns
     -------
     dict of str to list of mappings
-        Of ``cutoff``, ``batch``, ``size`` and ``processes`` those with at least two values, in rising order.
+        Of ``cutoff``, ``batch``, ``size`` and ``processes`` those along which a mode has at least two values,
+        in rising order.
     """
     found = {}
     for name, keys in VARIES.items():
         rows = [row for row in table if bool(row["n_molecules"]) == (name == "size")]
         fixed = [key for key in FIXED if key not in keys]
         rows = [row for row in rows if all(row[key] == rows[0][key] for key in fixed)]
-        if len({_setting(row, keys) for row in rows}) > 1:
+        lines = Counter((row["mode"], row["optimiser"]) for row in rows)
+        rows = [row for row in rows if lines[row["mode"], row["optimiser"]] > 1]
+        if rows:
             found[name] = sorted(rows, key=lambda row, keys=keys: _setting(row, keys))  # type: ignore[misc]
     return found
 
@@ -107,6 +111,10 @@ def plot(table: Sequence[Row], title: str = "") -> Figure:
                 _draw(axis, name, [row for row in rows if row["mode"] == "gpr"], surrogate, factor, True)
                 if column == 0:
                     axis.set_ylabel(label)
+                if key == "seconds_per_epoch":
+                    axis.set_yscale("log")
+                else:
+                    axis.set_ylim(bottom=0)
             axes[0, column].set_title(_fixed_title(name, rows[0]))
             axes[1, column].set_xlabel(AXIS_LABELS[name])
         handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -120,7 +128,6 @@ def _draw(
     axis: Axes, name: str, rows: Sequence[Row], value: Callable[[Row], float], factor: float, surrogate: bool
 ) -> None:
     """Draw one line per mode and optimiser; that of the surrogate behind a mode is pale."""
-    logarithmic = name in ("size", "processes")
     ticks = list(dict.fromkeys(_label(name, row) for row in rows))
     for mode, optimiser in dict.fromkeys((row["mode"], row["optimiser"]) for row in rows):
         own = [row for row in rows if (row["mode"], row["optimiser"]) == (mode, optimiser)]
@@ -134,7 +141,6 @@ def _draw(
             label="fit and labels of the GP, once" if surrogate else f"{style.label}{other}",
             linestyle="--" if surrogate else LINE_STYLES[optimiser],
             alpha=0.5 if surrogate else 1.0,
-            clip_on=False,
         )
         if surrogate:
             break  # the same for every optimiser
@@ -146,10 +152,6 @@ def _draw(
     else:
         axis.set_xticks(range(len(ticks)), ticks)
         axis.margins(x=0.1)
-    if logarithmic:
-        axis.set_yscale("log")
-    elif not surrogate:
-        axis.set_ylim(bottom=0)
 
 
 def _setting(row: Row, keys: Sequence[str]) -> tuple[float, ...]:

@@ -122,17 +122,18 @@ def _crossings_of(
     x: list[float], ours: Mapping[float, Mapping[str, Any]], theirs: Mapping[float, Mapping[str, Any]]
 ) -> list[tuple[str, str]]:
     found = []
+    span = f"between {x[0]:.0f} and {x[-1]:.0f}"
     for what, measure in (
         ("time per epoch", lambda row: row["seconds_per_epoch"]),
         ("data memory", lambda row: max(1, row["peak_memory"] - row["memory_before"])),
     ):
-        start = crossing(x, [measure(ours[i]) for i in x], [measure(theirs[i]) for i in x])
+        less, more = [measure(ours[i]) for i in x], [measure(theirs[i]) for i in x]
+        start = crossing(x, less, more)
         if start is None:
-            where = f"nowhere between {x[0]:.0f} and {x[-1]:.0f}"
-        elif start == x[0]:
-            where = f"everywhere between {x[0]:.0f} and {x[-1]:.0f}"
+            some = any(a < b for a, b in zip(less, more, strict=True))
+            where = f"not at {x[-1]:.0f}" if some else f"nowhere {span}"
         else:
-            where = f"from {start:.0f}"
+            where = f"everywhere {span}" if start == x[0] else f"from {start:.0f}"
         found.append((what, where))
     return found
 
