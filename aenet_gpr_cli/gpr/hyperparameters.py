@@ -3,7 +3,7 @@
 Objectives are the log marginal likelihood, errors of leaving one structure out, or errors on structures held
 out of the training data (the paper's search), on a seeded choice of structures. Length scales come from a
 grid, or from a search: the likelihood along its gradient, the others by a coarse sweep and a simplex. Without
-a grid all descriptors are compared on few structures first, then the best of them is refined on more.
+a grid each descriptor is searched on few structures, compared on more, and the best of them refined there.
 """
 
 from __future__ import annotations
@@ -179,7 +179,9 @@ def optimise(
     else:
         fewest = min(settings.max_rows, MIN_ROUGH * n_rows(1, structures.n_atoms))
         starts = search.starts(max(settings.max_rows // ROUGH_SHARE, fewest))
-        best = int(np.argmax([-np.inf if s is None or s.value is None else s.value for s in starts]))
+        # which descriptor is best depends on how many structures there are: compare again on all of them
+        again = [search.again(s, settings.max_rows) for s in starts if s is not None and len(starts) > 1]
+        best = int(np.argmax([-np.inf if s.value is None else s.value for s in again])) if again else 0
         final = search.climb(best, settings.max_rows, starts[best])
     assert final.value is not None
     return Optimum(
@@ -229,6 +231,12 @@ class _Search:
         if self._settings.objective != "likelihood" and not self._settings.lengths:
             return [self._sweep(i, max_rows) for i in candidates]
         return [self.climb(i, max_rows, None) for i in candidates] if len(candidates) > 1 else [None]
+
+    def again(self, trial: Trial, max_rows: int) -> Trial:
+        """Return the same trial on about ``max_rows`` observations."""
+        problem = self._problem(trial.descriptor, max_rows)
+        self._evaluate(problem, trial.descriptor, trial.parameters)
+        return self.table[-1]
 
     def _sweep(self, descriptor: int, max_rows: int) -> Trial:
         problem, first = self._problem(descriptor, max_rows), len(self.table)

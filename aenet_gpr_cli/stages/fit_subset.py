@@ -118,7 +118,7 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
         f"{found.length_scale:.4g}",
         f"{model.signal_std:.3g}",
         "–" if likelihood is None else f"{likelihood:.1f}",
-        model.solver + (f" ({model.iterations})" if model.iterations else ""),
+        f"cg ({model.iterations})" if model.iterations else model.solver,
         f"{time.perf_counter() - started:.1f}",
     )
     return FittedSubset(Surrogate(model, geometry), choice, duplicates, row)

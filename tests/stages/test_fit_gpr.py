@@ -66,7 +66,7 @@ def test_the_matrix_free_solver_gives_the_same_process_everywhere(split, tmp_pat
     assert other.model.solver == "conjugate_gradient"
     assert other.model.iterations > 3
     assert 0.0 < other.model.residual <= 1e-10
-    assert table.rows[0][7] == f"conjugate_gradient ({other.model.iterations})"
+    assert table.rows[0][7] == f"cg ({other.model.iterations})"
     assert sum("residual" in message for _, _, message in seen) == other.model.iterations
     for ours, theirs in zip(other.energies_and_forces(NEW), exact.energies_and_forces(NEW), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-7)
