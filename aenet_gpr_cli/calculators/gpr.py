@@ -18,10 +18,8 @@ from ase.calculators.calculator import all_changes
 
 from aenet_gpr_cli.calculators.base import QuickCalculator, box_of
 from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS
-from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.gpr.matching import find_surrogate
-from aenet_gpr_cli.gpr.regression import predict
 from aenet_gpr_cli.gpr.surrogate import Surrogate
 from aenet_gpr_cli.io.models import load_gps
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
@@ -70,8 +68,6 @@ class GPRCalculator(QuickCalculator):
         self.subset = subset
         self._sigma = sigma
         self._max_rows = max_rows
-        # making the descriptor of a periodic structure takes longer than a prediction
-        self._descriptors: dict[str, Descriptor] = {}
         self._sigma_of: dict[str, Callable[[FloatArray], FloatArray]] = {}
 
     @classmethod
@@ -131,9 +127,7 @@ class GPRCalculator(QuickCalculator):
         positions = unwrap(
             StructureSet.from_structures([structure]), surrogate.geometry.reference
         ).structures.positions
-        if name not in self._descriptors:
-            self._descriptors[name] = surrogate.geometry.make_descriptor()
-        energies, forces = predict(surrogate.model, self._descriptors[name], positions)
+        energies, forces = surrogate.energies_and_forces(positions)
         energy = float(energies[0])
         self.results |= {"energy": energy, "free_energy": energy, "forces": forces[0]}
         if "energy_std" in properties and self._sigma != "none":

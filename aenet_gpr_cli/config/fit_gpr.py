@@ -66,10 +66,18 @@ class SoapConfig(StrictModel):
         "atom, moving with it",
     )
 
+    compare: Literal["vector", "pairs"] = Field(
+        "vector",
+        description="with average: off, the kernel of all spectra as one vector, or pairs: the mean of the "
+        "kernels of all pairs of centres (the paper's), which costs the square of their number",
+    )
+
     @model_validator(mode="after")
     def _species_need_atoms(self) -> SoapConfig:
         if self.average == "species" and self.centres is not None:
             raise ValueError("average: species needs centres on atoms; leave centres out")
+        if self.compare == "pairs" and self.average != "off":
+            raise ValueError("compare: pairs needs average: off")
         return self
 
 
@@ -164,6 +172,8 @@ class FitGprConfig(StageConfig):
             raise ValueError(f"weights: expected one per part of descriptor, {len(parts)}")
         if isinstance(self.length_scale, list) and len(self.length_scale) > 1 and self.search.fit_noise:
             raise ValueError("search.fit_noise: does not go with a list of length scales; leave one out")
+        if self.soap.compare == "pairs" and "soap" in parts and len(parts) > 1:
+            raise ValueError("soap.compare: pairs does not go with other descriptors")
         if self.permutations != "none" and "soap" in parts:
             raise ValueError("permutations: soap is invariant already; use inverse_distance or cartesian")
         if self.compatibility == "aenet-gpr":

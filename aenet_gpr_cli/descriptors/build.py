@@ -57,6 +57,8 @@ class SoapSettings:
         Points fixed in space; None for a centre on every atom.
     rotation : Rotation or None
         Onto the span of the training data; None for the spectra as they are.
+    pairs : bool
+        Whether kernels compare all pairs of centres, not the spectra of all as one vector.
     """
 
     name: ClassVar[str] = "soap"
@@ -64,6 +66,7 @@ class SoapSettings:
     average: str
     centres: FloatArray | None
     rotation: Rotation | None
+    pairs: bool = False
 
     def rotated(self, soap: Soap, positions: FloatArray, tolerance: float, seed: int) -> SoapSettings:
         """Return the settings with the rotation onto the span of some structures.

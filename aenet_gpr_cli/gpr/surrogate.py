@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor
-from aenet_gpr_cli.descriptors.build import DescriptorSettings, build_descriptor
+from aenet_gpr_cli.descriptors.build import DescriptorSettings, SoapSettings, build_descriptor
 from aenet_gpr_cli.descriptors.permutation import PermutationImages
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.domain import TrainingDomain
@@ -85,7 +85,14 @@ class Geometry:
 
     @property
     def n_centres(self) -> int:
-        """Points per structure that the kernel compares pair by pair: the images under the permutations."""
+        """Points per structure that the kernel compares pair by pair: images, or centres of SOAP."""
+        if isinstance(self.settings, SoapSettings) and self.settings.pairs:
+            return len(self.species if self.settings.centres is None else self.settings.centres)
+        return self.n_images
+
+    @property
+    def n_images(self) -> int:
+        """Images under the permutations."""
         return 1 if self.permutations is None else len(self.permutations)
 
 
@@ -137,7 +144,7 @@ class Surrogate:
     @cached_property
     def domain(self) -> TrainingDomain:
         """Distances of structures to the training data."""
-        return TrainingDomain(self.model, self.descriptor, self.geometry.n_centres)
+        return TrainingDomain(self.model, self.descriptor, self.geometry.n_images)
 
     def sigma(
         self, method: str, max_rows: int, max_bytes: float = np.inf

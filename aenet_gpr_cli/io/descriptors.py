@@ -78,6 +78,7 @@ def _read_single(group: h5py.Group) -> SingleSettings:
 
 def _write_soap(group: h5py.Group, settings: SoapSettings) -> None:
     as_attributes(group, dataclasses.asdict(settings.parameters) | {"average": settings.average})
+    group.attrs["pairs"] = settings.pairs
     if settings.centres is not None:
         write_field(group, "centres", settings.centres)
     if settings.rotation is not None:
@@ -104,4 +105,5 @@ def _read_soap(group: h5py.Group) -> SoapSettings:
         average=str(group.attrs["average"]),
         centres=read_optional(group, "centres"),
         rotation=rotation,
+        pairs=bool(group.attrs.get("pairs", False)),
     )

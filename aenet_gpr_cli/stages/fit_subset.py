@@ -158,7 +158,7 @@ def make_solver(config: FitGprConfig, plan: Plan, progress: Progress) -> SolverF
 
 def _duplicates(config: FitGprConfig, name: str, subset: StructureSet, geometry: Geometry) -> Duplicates:
     values = geometry.make_descriptor().values(subset.positions)
-    found = near_duplicates(values, geometry.n_centres, config.duplicate_distance)
+    found = near_duplicates(values, geometry.n_images, config.duplicate_distance)
     if len(found.pairs):
         log.warning("%s: %s", name, _named(subset, found))
     return found

@@ -151,7 +151,7 @@ def _single(config: FitGprConfig, name: str, power: float) -> SingleSettings:
     c = config.soap
     parameters = SoapParameters(c.cutoff, c.n_max, c.l_max, c.sigma)
     centres = None if c.centres is None else np.array(c.centres)
-    return SoapSettings(parameters, c.average, centres, rotation=None)
+    return SoapSettings(parameters, c.average, centres, rotation=None, pairs=c.compare == "pairs")
 
 
 def _joined(parts: Sequence[SingleSettings], weights: Sequence[float]) -> DescriptorSettings:

@@ -29,6 +29,7 @@ FORMS = {
     "outer, periodic": (SOAP, True),
     "inner": (SOAP | {"average": "inner"}, False),
     "species": (SOAP | {"average": "species"}, False),
+    "pairs of points": (SOAP | {"average": "off", "centres": POINTS, "compare": "pairs"}, False),
     "points, periodic": (SOAP | {"average": "off", "centres": POINTS}, True),
 }
 
