@@ -9,17 +9,19 @@ direction of that part, which only a covariance between two new structures would
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor, DescriptorProducts, Index, Linearization
+from aenet_gpr_cli.descriptors.soap_linearization import SoapLinearization
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray
 
 OVERSAMPLING = 2.0  # random directions per feature: the range is found almost surely from one on
 KEEP_BYTES = 2**30  # short Jacobians are kept up to this size
-FEW_PRODUCTS = 2  # so many products are cheaper through the long descriptor than by its dense Jacobian
+FEW_PRODUCTS = 4  # so many products are cheaper through the long descriptor than by its dense Jacobian
 ROUNDING = 1e-7  # a part outside the span below this, relative to the rest, is rounding
 
 
@@ -71,7 +73,8 @@ def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: 
 
     Notes
     -----
-    One dense Jacobian per structure, one at a time, and one eigenproblem of size n_long.
+    A few products with the Jacobians, or one dense Jacobian per structure, and one eigenproblem of size
+    n_long.
     """
     n, width = points.values.shape
     if not 0.0 <= tolerance < 1.0:
@@ -79,15 +82,13 @@ def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: 
     if n_blocks < 1 or width % n_blocks:
         raise ConfigError(f"rotation: expected parts of equal length, got {width} features in {n_blocks}")
     n_long = width // n_blocks
-    origin = points.values.mean(axis=0)
-    spread = (points.values - origin).reshape(-1, n_long)
+    blocks = points.values.reshape(-1, n_long)
+    origin = blocks.mean(axis=0)  # one for all: blocks may be compared with each other
+    spread = blocks - origin
     gram = _normalised(spread.T @ spread)
-    slopes, rng = np.zeros_like(gram), np.random.default_rng(seed)
+    slopes = np.zeros_like(gram)
     n_directions = int(np.ceil(OVERSAMPLING * n_long / (n * n_blocks)))
-    for i in range(n):
-        columns = points.jacobian(slice(i, i + 1))[0].T
-        if n_directions < len(columns):
-            columns = rng.normal(size=(n_directions, len(columns))) @ columns
+    for columns in _columns(points, n_directions, np.random.default_rng(seed)):
         moves = np.ascontiguousarray(columns).reshape(-1, n_long)
         slopes += moves.T @ moves
     energies, vectors = np.linalg.eigh(gram + _normalised(slopes))
@@ -95,7 +96,7 @@ def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: 
     first = int(np.searchsorted(lost, tolerance * lost[-1], side="right"))
     basis = np.ascontiguousarray(vectors[:, first:][:, ::-1])
     dropped = float(lost[first - 1] / lost[-1]) if first else 0.0
-    return Rotation(origin.reshape(n_blocks, n_long), basis, dropped)
+    return Rotation(np.tile(origin, (n_blocks, 1)), basis, dropped)
 
 
 class Rotated(DescriptorProducts):
@@ -162,8 +163,8 @@ class Rotated(DescriptorProducts):
         """Rotated values, and the unit vectors along what lies outside, zero where it is rounding."""
         basis = self.rotation.basis
         centred = x.reshape(len(x), *self.rotation.origin.shape) - self.rotation.origin
-        inside = centred @ basis
-        outside = centred - inside @ basis.T
+        inside = _along(centred, basis)
+        outside = centred - _along(inside, basis.T)
         length = np.linalg.norm(outside, axis=2)
         length[length <= ROUNDING * np.linalg.norm(centred, axis=2)] = 0.0
         outside *= (1.0 / np.where(length > 0.0, length, np.inf))[..., None]
@@ -207,7 +208,7 @@ class RotatedLinearization:
             return np.stack([t.ravel() @ self._short(i) for i, t in enumerate(tangents)])
         moves = self._points.jvp(tangents).reshape(self._outside.shape)
         along = np.einsum("nbp,nbp->nb", moves, self._outside)
-        inside = moves @ self._rotation.basis
+        inside = _along(moves, self._rotation.basis)
         return np.concatenate([inside, along[..., None]], axis=2).reshape(len(tangents), -1)
 
     def vjp(self, cotangents: FloatArray) -> FloatArray:
@@ -216,7 +217,7 @@ class RotatedLinearization:
         if self._use_short():
             return np.stack([self._short(i) @ w for i, w in enumerate(cotangents)]).reshape(n, -1, 3)
         weights = cotangents.reshape(n, self._outside.shape[1], -1)
-        long = weights[..., :-1] @ self._rotation.basis.T + weights[..., -1:] * self._outside
+        long = _along(weights[..., :-1], self._rotation.basis.T) + weights[..., -1:] * self._outside
         return self._points.vjp(long.reshape(n, -1))
 
     def select(self, index: Index) -> RotatedLinearization:
@@ -228,24 +229,55 @@ class RotatedLinearization:
         return out
 
     def _use_short(self) -> bool:
+        if self._long_is_small:
+            return False
         self._products += 1
         if self._products <= FEW_PRODUCTS:
             return all(int(label) in self._kept for label in self._labels)
         return len(self._labels) * self._short(0).nbytes <= KEEP_BYTES
+
+    @property
+    def _long_is_small(self) -> bool:
+        """Whether a product reads less by kept slopes of the coefficients (SOAP about few points)."""
+        kept = self._points.kept if isinstance(self._points, SoapLinearization) else None
+        if kept is None:
+            return False
+        return int(kept[0].size) < 3 * kept.shape[2] * self.values.shape[1]
 
     def _short(self, i: int) -> FloatArray:
         """Rotated Jᵀ of one structure, shape (3 n_atoms, n_features); ∂|x_out| = J · x_out/|x_out|."""
         label = int(self._labels[i])
         if label in self._kept:
             return self._kept[label]
-        jacobian = self._points.jacobian(slice(i, i + 1))[0].T
-        blocks = np.ascontiguousarray(jacobian).reshape(len(jacobian), *self._outside.shape[1:])
-        along = np.einsum("abp,bp->ab", blocks, self._outside[i])
-        inside = blocks @ self._rotation.basis
-        short = np.concatenate([inside, along[..., None]], axis=2).reshape(len(jacobian), -1)
+        points, basis, outside = self._points, self._rotation.basis, self._outside[i]
+        if isinstance(points, SoapLinearization) and points.descriptor.n_centres == len(outside):
+            blocks = points.jacobian_along(i, basis, outside)
+        else:
+            long = points.jacobian(slice(i, i + 1))[0].T
+            long = np.ascontiguousarray(long.reshape(len(long), *outside.shape).swapaxes(0, 1))
+            blocks = np.concatenate([long @ basis, long @ outside[..., None]], axis=2)
+        short = blocks.swapaxes(0, 1).reshape(blocks.shape[1], -1)
         if (len(self._kept) + 1) * short.nbytes <= KEEP_BYTES:
             self._kept[label] = short
         return short
+
+
+def _along(blocks: FloatArray, basis: FloatArray) -> FloatArray:
+    """Blocks times a matrix, by one large product instead of one per structure."""
+    return (blocks.reshape(-1, blocks.shape[-1]) @ basis).reshape(*blocks.shape[:-1], -1)
+
+
+def _columns(points: Linearization, n_directions: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """Columns of the Jacobians, or as many random combinations of those of each structure."""
+    n = len(points.values)
+    width = points.jacobian(slice(0, 1)).shape[2]
+    if n_directions <= FEW_PRODUCTS:
+        for _ in range(n_directions):
+            yield points.jvp(rng.normal(size=(n, width // 3, 3)))
+        return
+    for i in range(n):
+        columns = points.jacobian(slice(i, i + 1))[0].T
+        yield rng.normal(size=(n_directions, width)) @ columns if n_directions < width else columns
 
 
 def _normalised(gram: FloatArray) -> FloatArray:

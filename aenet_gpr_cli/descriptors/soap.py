@@ -16,7 +16,14 @@ from aenet_gpr_cli.descriptors.base import DescriptorProducts
 from aenet_gpr_cli.descriptors.soap_basis import SoapParameters, make_basis, periodic_images
 from aenet_gpr_cli.descriptors.soap_kernels import expand_density
 from aenet_gpr_cli.descriptors.soap_linearization import SoapLinearization
-from aenet_gpr_cli.descriptors.soap_spectrum import adjoint, differential, local_jacobian, summed_jacobian
+from aenet_gpr_cli.descriptors.soap_spectrum import (
+    adjoint,
+    channel_tables,
+    differential,
+    local_jacobian,
+    projected_jacobian,
+    summed_jacobian,
+)
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, Pbc
 
@@ -74,6 +81,7 @@ class Soap(DescriptorProducts):
         self._kinds = np.array([elements.index(symbol) for symbol in species], dtype=np.int64)
         self._basis = make_basis(parameters, len(elements))
         self._groups = self._mean_over(len(elements))
+        self._tables: tuple[FloatArray, list[list[FloatArray]]] | None = None
         self._n_channels = len(elements) * parameters.n_max
         self._rows, self._inverse, self._shifts = periodic_images(cell, pbc, parameters.reach)
 
@@ -199,6 +207,12 @@ class Soap(DescriptorProducts):
         -------
         ndarray of shape (n_atoms, 3)
         """
+        out = self._pull(coefficients, slopes, cotangent)
+        total = out.sum(axis=0)
+        return total if self.centres is not None else total - out.sum(axis=1)
+
+    def _pull(self, coefficients: FloatArray, slopes: FloatArray, cotangent: FloatArray) -> FloatArray:
+        """Gradients of the weighted spectra of each centre held in place, shape (n_local, n_atoms, 3)."""
         spectra = cotangent.reshape(self.n_centres, -1)
         own = coefficients.mean(axis=0)[None] if self.average == "inner" else coefficients
         if self.average != "inner":
@@ -207,9 +221,7 @@ class Soap(DescriptorProducts):
         if self.average == "inner":
             pull = np.broadcast_to(pull / self.n_local, (self.n_local, *pull.shape[1:]))
         per_pair = slopes.reshape(*slopes.shape[:3], -1)
-        out = np.einsum("ciag,cig->cia", per_pair, pull[:, self._kinds], optimize=True)
-        total = out.sum(axis=0)
-        return total if self.centres is not None else total - out.sum(axis=1)
+        return np.asarray(np.einsum("ciag,cig->cia", per_pair, pull[:, self._kinds], optimize=True))
 
     def jacobian_one(self, coefficients: FloatArray, slopes: FloatArray) -> FloatArray:
         """Return J of one structure.
@@ -230,6 +242,46 @@ class Soap(DescriptorProducts):
             return self._separate_jacobian(coefficients, slopes)
         parts = [self._mean_jacobian(coefficients, slopes, weights) for weights in self._groups]
         return np.stack(parts, axis=1).reshape(3 * self.n_atoms, -1)
+
+    def jacobian_along(
+        self, coefficients: FloatArray, slopes: FloatArray, directions: FloatArray, own: FloatArray
+    ) -> FloatArray:
+        """Return J of one structure along directions in the space of one spectrum.
+
+        Parameters
+        ----------
+        coefficients, slopes : ndarray
+            From `coefficients` and `slopes`.
+        directions : ndarray of shape (n_features / n_centres, q)
+            The same for all centres.
+        own : ndarray of shape (n_centres, n_features / n_centres)
+            One more direction for each centre.
+
+        Returns
+        -------
+        ndarray of shape (n_centres, 3 * n_atoms, q + 1)
+            Transposed. About points in space it is made without the long Jacobian.
+        """
+        q = directions.shape[1]
+        if self.average != "off" or self.centres is None:
+            long = self.jacobian_one(coefficients, slopes)
+            long = np.ascontiguousarray(long.reshape(len(long), self.n_centres, -1).swapaxes(0, 1))
+            return np.concatenate([long @ directions, long @ own[..., None]], axis=2)
+        out = np.empty((self.n_centres, self.n_atoms, 3, q + 1))
+        for kind, table in enumerate(self._tables_of(directions)):
+            atoms = np.flatnonzero(self._kinds == kind)
+            along = projected_jacobian(coefficients, slopes[:, atoms], table)
+            out[:, atoms, :, :q] = along.reshape(self.n_centres, len(atoms), 3, q)
+        out[..., q] = self._pull(coefficients, slopes, own)
+        return out.reshape(self.n_centres, 3 * self.n_atoms, q + 1)
+
+    def _tables_of(self, directions: FloatArray) -> list[list[FloatArray]]:
+        """Tables of all species, kept for the directions last asked for."""
+        if self._tables is None or self._tables[0] is not directions:
+            kinds = range(int(self._kinds.max()) + 1)
+            tables = [channel_tables(self._basis, directions, kind) for kind in kinds]
+            self._tables = directions, tables
+        return self._tables[1]
 
     def _separate_jacobian(self, coefficients: FloatArray, slopes: FloatArray) -> FloatArray:
         local = np.empty((*slopes.shape[:3], self._basis.n_features))

@@ -42,6 +42,21 @@ class SoapLinearization:
             out[row] = soap.jacobian_one(self.coefficients[i], self._slopes(i))
         return out.transpose(0, 2, 1)
 
+    def jacobian_along(self, i: int, directions: FloatArray, own: FloatArray) -> FloatArray:
+        """Return Jᵀ of structure ``i`` along directions, see `Soap.jacobian_along`.
+
+        Parameters
+        ----------
+        i : int
+        directions : ndarray of shape (n_features / n_centres, q)
+        own : ndarray of shape (n_centres, n_features / n_centres)
+
+        Returns
+        -------
+        ndarray of shape (n_centres, 3 * n_atoms, q + 1)
+        """
+        return self.descriptor.jacobian_along(self.coefficients[i], self._slopes(i), directions, own)
+
     def jvp(self, tangents: FloatArray) -> FloatArray:
         """Return J t for ``tangents`` (n, n_atoms, 3), shape (n, n_features)."""
         out = np.empty(self.values.shape)

@@ -80,6 +80,59 @@ def local_jacobian(basis: SoapBasis, coefficients: FloatArray, slopes: FloatArra
     return out
 
 
+def channel_tables(basis: SoapBasis, directions: FloatArray, kind: int) -> list[FloatArray]:
+    """Return what turns products of slopes and coefficients of one species into changes along directions.
+
+    Parameters
+    ----------
+    basis : SoapBasis
+    directions : ndarray of shape (n_features, q)
+        In the space of the spectra.
+    kind : int
+        Number of the species.
+
+    Returns
+    -------
+    list of ndarray of shape (n_max * n_channels, q)
+        One per degree.
+    """
+    n_max, tables = len(basis.exponents[0]), []
+    n_channels = int(basis.second.max()) + 1
+    for degree, scale in enumerate(basis.scales):
+        table = np.zeros((n_max, n_channels, directions.shape[1]))
+        for own, other in ((basis.first, basis.second), (basis.second, basis.first)):
+            pairs = np.flatnonzero(own // n_max == kind)
+            # a feature of two channels of this species changes with both, the square of one twice
+            table[own[pairs] % n_max, other[pairs]] += scale * directions[basis.places[degree, pairs]]
+        tables.append(table.reshape(n_max * n_channels, -1))
+    return tables
+
+
+def projected_jacobian(coefficients: FloatArray, slopes: FloatArray, tables: list[FloatArray]) -> FloatArray:
+    """Return `local_jacobian` along directions, without ever making it.
+
+    Parameters
+    ----------
+    coefficients : ndarray of shape (n_centres, n_channels, (l_max + 1)²)
+    slopes : ndarray of shape (n_centres, n, 3, n_max, (l_max + 1)²)
+        Of the coefficients of one species with the n atoms.
+    tables : list of ndarray
+        From `channel_tables`, for that species.
+
+    Returns
+    -------
+    ndarray of shape (n_centres, 3 * n, q)
+    """
+    n_centres, n_rows = len(slopes), 3 * slopes.shape[1]
+    out = np.zeros((n_centres * n_rows, tables[0].shape[1]))
+    for degree, table in enumerate(tables):
+        part = slice(degree**2, (degree + 1) ** 2)
+        flat = slopes[..., part].reshape(n_centres, -1, part.stop - part.start)
+        half = flat @ coefficients[..., part].swapaxes(1, 2)
+        out += half.reshape(n_centres * n_rows, -1) @ table
+    return out.reshape(n_centres, n_rows, -1)
+
+
 def summed_jacobian(basis: SoapBasis, coefficients: FloatArray, slopes: FloatArray, kind: int) -> FloatArray:
     """Return the sum of `local_jacobian` over the centres, without ever holding the terms.
 

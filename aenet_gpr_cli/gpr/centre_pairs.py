@@ -15,10 +15,12 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor, Index, Linearization
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.centre_blocks import CentreJacobians, fill
 from aenet_gpr_cli.gpr.covariance import expand, n_rows, split_rows, squared_distances, stack_rows
 from aenet_gpr_cli.gpr.kernels import Kernel, KernelValues
 from aenet_gpr_cli.structures import FloatArray
 
+SINGLE_DROPPED = 1e-5  # mean square of the Jacobians that single precision may do without
 BLOCK = 64  # structures per row block of a matrix-free product
 
 
@@ -135,8 +137,14 @@ class CentrePairCovariance:
         x = values.reshape(len(values), self.n_centres, -1) - self.origin
         return np.array([self.kernel.value(squared_distances(own, own)).mean() for own in x])
 
-    def dense(self) -> FloatArray:
+    def dense(self, dtype: type = np.float64) -> FloatArray:
         """Return K in full storage with only its lower triangle (of blocks of structures) set.
+
+        Parameters
+        ----------
+        dtype : numpy type
+            Precision of Jacobians and matrix. Single precision also leaves out features that hold no more than
+            ``SINGLE_DROPPED`` of the mean square of the Jacobians.
 
         Returns
         -------
@@ -146,8 +154,11 @@ class CentrePairCovariance:
         -----
         9 N² C p operations per pair of structures, besides n_rows² numbers the Jacobians of all centres.
         """
-        matrix = np.zeros((self.n_rows, self.n_rows))
-        self._fill(matrix, self, lower=True)
+        own = CentreJacobians.of(self.points, self.x.reshape(self.n_structures, self.n_centres, -1), dtype)
+        if dtype == np.float32:
+            own = own.leading(SINGLE_DROPPED)
+        matrix: FloatArray = np.zeros((self.n_rows, self.n_rows), dtype)
+        fill(self.kernel, own, own, matrix, lower=True)
         return matrix
 
     def columns(self, index: Index) -> FloatArray:
@@ -161,9 +172,10 @@ class CentrePairCovariance:
         -------
         ndarray of shape (n_rows, m * (1 + 3 * n_atoms))
         """
-        other = self.select(index)
-        matrix = np.empty((self.n_rows, other.n_rows))
-        self._fill(matrix, other, lower=False)
+        own = CentreJacobians.of(self.points, self.x.reshape(self.n_structures, self.n_centres, -1))
+        other = own.select(index)
+        matrix = np.empty((self.n_rows, len(other.x) * (1 + 3 * self.n_atoms)))
+        fill(self.kernel, own, other, matrix, lower=False)
         return matrix
 
     def energy_columns(self, values: FloatArray) -> FloatArray:
@@ -242,38 +254,3 @@ class CentrePairCovariance:
         local = np.arange(len(d2))
         d2[local, local + rows.start] = 0.0  # no rounding on the diagonal
         return self.kernel(d2)
-
-    def _fill(self, out: FloatArray, other: CentrePairCovariance, lower: bool) -> None:
-        n, m, width, size = self.n_structures, other.n_structures, 3 * self.n_atoms, self.n_centres
-        x, y, scale = self.x.reshape(n, size, -1), other.x, 1.0 / size**2
-        theirs = _by_centre(other.points, slice(None), size)  # (m, 3N, C, p)
-        along = np.einsum("jdp,jadp->jad", y.reshape(m, size, -1), theirs)
-        for i in range(n):
-            stop = i + 1 if lower else m
-            own = _by_centre(self.points, slice(i, i + 1), size)[0]
-            d2 = squared_distances(x[i], y)
-            if lower:
-                d2[np.arange(size), i * size + np.arange(size)] = 0.0
-            k, k1, k2 = (values.reshape(size, m, size) for values in self.kernel(d2))
-            out[i, :m] = scale * k.sum(axis=(0, 2))
-            # (x_ic - y_jd)ᵀ J_ic, what the energies of all others have with these gradients
-            left = -(own.transpose(1, 0, 2) @ y.T).reshape(size, width, m, size)
-            left += np.einsum("cp,acp->ca", x[i], own)[:, :, None, None]
-            rows = slice(n + i * width, n + (i + 1) * width)
-            out[rows, :m] = -scale * np.einsum("cjd,cajd->aj", k1, left)
-            # (x_ic - y_jd)ᵀ J_jd
-            right = theirs[:stop] @ x[i].T - along[:stop, ..., None]  # (j, b, d, c)
-            if not lower:
-                out[i, m:] = scale * np.einsum("cjd,jbdc->jb", k1, right).ravel()
-            flat = own.reshape(width, -1)
-            for j in range(stop):
-                block = flat @ (k1[:, j] @ theirs[j]).reshape(width, -1).T
-                pull = (left[:, :, j] * k2[:, None, j]).transpose(1, 2, 0).reshape(width, -1)  # (a, dc)
-                block -= pull @ right[j].reshape(width, -1).T
-                out[rows, m + j * width : m + (j + 1) * width] = scale * block
-
-
-def _by_centre(points: Linearization, index: slice, n_centres: int) -> FloatArray:
-    """Jacobians per centre, shape (n, 3 n_atoms, n_centres, n_features)."""
-    transposed = np.ascontiguousarray(points.jacobian(index).transpose(0, 2, 1))
-    return transposed.reshape(*transposed.shape[:2], n_centres, -1)

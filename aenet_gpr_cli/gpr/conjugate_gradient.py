@@ -23,6 +23,7 @@ RESTART = 50  # iterations between recomputed residuals, so that rounding cannot
 TINY = float(np.finfo(float).tiny)
 
 IterationCallback = Callable[[int, float], None]
+Precondition = Callable[[FloatArray], FloatArray]
 
 
 class ConjugateGradientSolver:
@@ -44,6 +45,8 @@ class ConjugateGradientSolver:
         Called with (iteration, relative residual).
     progress : callable or None
         Called with (done, total, message) while the preconditioner is built.
+    preconditioner : callable or None
+        Approximate inverse to take instead.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class ConjugateGradientSolver:
         max_iterations: int,
         on_iteration: IterationCallback | None = None,
         progress: Progress | None = None,
+        preconditioner: Precondition | None = None,
     ) -> None:
         if max_rank < 0:
             raise ConfigError(f"max_rank: expected 0 or more, got {max_rank}")
@@ -80,9 +84,12 @@ class ConjugateGradientSolver:
         self._noise = covariance.noise_variances(noise_energy, noise_force)
         self._tolerance, self._max_iterations = tolerance, max_iterations
         self._on_iteration = on_iteration
-        low_rank = make_low_rank(covariance, self._noise, max_rank, tolerance)
-        self.rank = len(low_rank)
-        self._precondition = Preconditioner(covariance, self._noise, low_rank, progress)
+        self.rank = 0
+        if preconditioner is None:
+            low_rank = make_low_rank(covariance, self._noise, max_rank, tolerance)
+            self.rank = len(low_rank)
+            preconditioner = Preconditioner(covariance, self._noise, low_rank, progress)
+        self._precondition = preconditioner
         self._tables = covariance.tables(TABLE_BYTES)
 
     def solve(self, right: FloatArray) -> FloatArray:
@@ -194,7 +201,7 @@ class _Projection:
     it may be far larger than the rest, and would drown it in rounding.
     """
 
-    def __init__(self, precondition: Preconditioner, unit: FloatArray | None, n_vectors: int) -> None:
+    def __init__(self, precondition: Precondition, unit: FloatArray | None, n_vectors: int) -> None:
         self._precondition, self._unit = precondition, unit
         self.mean = np.zeros(n_vectors)
         if unit is not None:

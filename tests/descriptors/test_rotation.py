@@ -54,6 +54,17 @@ def test_covariance_of_training_data_is_unchanged_with_fewer_features(
     np.testing.assert_allclose(got, expected, atol=1e-11 * np.abs(expected).max())
 
 
+def test_unlike_blocks_keep_their_distances_and_short_jacobians_their_products() -> None:
+    descriptor = soap("off", BASE[:2] + 0.5)
+    short = rotated(descriptor, 2)
+    long, turned = (
+        d.values(TRAINING).reshape(6, -1) for d in (descriptor, short)
+    )  # both centres of all structures
+    expected = np.linalg.norm(long[:, None] - long[None], axis=2)
+    assert expected[0, 1] > 0.1  # two centres of one structure
+    np.testing.assert_allclose(np.linalg.norm(turned[:, None] - turned[None], axis=2), expected, atol=1e-6)
+
+
 def test_differences_alone_do_not_span_what_the_forces_need() -> None:
     descriptor = soap("inner", None)
     values = descriptor.values(TRAINING)

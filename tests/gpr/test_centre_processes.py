@@ -81,16 +81,6 @@ def test_fitting_permuted_data_gives_the_same_process() -> None:
     assert models[0].log_marginal_likelihood == pytest.approx(models[1].log_marginal_likelihood, abs=1e-6)
 
 
-def test_forces_are_minus_the_gradient_of_the_energy() -> None:
-    model = fit(TRAINING, DESCRIPTOR, KERNELS[0], 1e-3, 1e-3, cholesky, n_centres=3)
-    positions, h = TEST.positions[0], 1e-4
-    steps = h * np.eye(12).reshape(12, 4, 3)
-    upper, lower = (predict_energies(model, DESCRIPTOR, positions + s * steps) for s in (1, -1))
-    forces = predict(model, DESCRIPTOR, positions[None])[1][0]
-    # digits of a total energy of -18642 eV (4e-12) over h
-    np.testing.assert_allclose(forces.ravel(), -(upper - lower) / (2 * h), atol=1e-6)
-
-
 def test_sigma_is_zero_on_permuted_data_and_bounded() -> None:
     model, solver = fit_with_solver(TRAINING, DESCRIPTOR, KERNELS[0], 1e-3, 1e-3, cholesky, n_centres=3)
     sigma = energy_sigma(model, DESCRIPTOR, TEST.positions, solver)

@@ -37,18 +37,6 @@ def test_exact_sigma_equals_the_textbook_formula(descriptor: Descriptor) -> None
     np.testing.assert_allclose(energy_sigma(model, descriptor, TEST.positions, again), sigma, rtol=1e-6)
 
 
-@pytest.mark.parametrize("descriptor", DESCRIPTORS)
-def test_sigma_is_within_the_noise_on_data_and_the_prior_far_away(descriptor: Descriptor) -> None:
-    model, solver = fitted(descriptor)
-    on_data = energy_sigma(model, descriptor, TRAINING.positions, solver)
-    assert on_data.max() <= model.noise_std_energy
-    assert energy_sigma(model, descriptor, TEST.positions, solver).min() > 0.0
-    # stretched for Cartesian coordinates, squeezed for inverse distances
-    factor = 30.0 if isinstance(descriptor, Cartesian) else 0.03
-    far = energy_sigma(model, descriptor, factor * TRAINING.positions, solver)
-    np.testing.assert_allclose(far, model.signal_std, rtol=1e-6)
-
-
 @pytest.mark.parametrize("kernel", [SquaredExponential(0.8), Matern52(1.5)])
 @pytest.mark.parametrize("descriptor", DESCRIPTORS)
 def test_bound_on_part_of_the_data_tightens_to_exact(descriptor: Descriptor, kernel: Kernel) -> None:
