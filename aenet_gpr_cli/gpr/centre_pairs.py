@@ -143,8 +143,8 @@ class CentrePairCovariance:
         Parameters
         ----------
         dtype : numpy type
-            Precision of Jacobians and matrix. Single precision also leaves out features that hold no more than
-            ``SINGLE_DROPPED`` of the mean square of the Jacobians.
+            Precision of Jacobians and matrix. Single precision also leaves out features that hold no more
+            than ``SINGLE_DROPPED`` of the mean square of the Jacobians.
 
         Returns
         -------
