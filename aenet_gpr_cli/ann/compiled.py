@@ -29,7 +29,7 @@ _OPTIONS: dict[str, Any] = {
     "fastmath": {"reassoc", "contract", "nsz"},
 }
 
-_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
 
 
 def _loop(function: F) -> F:
@@ -37,7 +37,9 @@ def _loop(function: F) -> F:
 
 
 def _part(function: F) -> F:
-    # what only compiled code calls compiles faster without entries from Python and C
+    # What only compiled code calls compiles faster without entries from Python and C. It has to be inlined: a
+    # copy of its own may round differently, and a process that compiles calls another one than the next, which
+    # reads the cache.
     return cast(F, njit(**_INNER)(function))
 
 

@@ -28,7 +28,12 @@ def _loop(function: F) -> F:
     return cast(F, njit(**_OPTIONS)(function))
 
 
-@_loop
+def _part(function: F) -> F:
+    # called by compiled code: a copy that is not inlined may round differently (see tests/test_compiled.py)
+    return cast(F, njit(forceinline=True, **_OPTIONS)(function))
+
+
+@_part
 def solid_harmonics(vector: FloatArray, norms: FloatArray, value: FloatArray, slope: FloatArray) -> None:
     """Write the real solid harmonics r^l Y_lm and their gradients; (l, m) stands at l² + l + m.
 
@@ -72,7 +77,7 @@ def solid_harmonics(vector: FloatArray, norms: FloatArray, value: FloatArray, sl
                 slope[2, at] = norm * along * sine[m]
 
 
-@_loop
+@_part
 def _radial(r2: float, exponents: FloatArray, amplitudes: FloatArray, g: FloatArray, dg: FloatArray) -> None:
     """Write the radial functions of all degrees and their derivatives with respect to r²."""
     n_degrees, n_max = exponents.shape

@@ -34,6 +34,11 @@ def _loop(function: F) -> F:
     return cast(F, njit(**_OPTIONS)(function))
 
 
+def _part(function: F) -> F:
+    # called by compiled code: a copy that is not inlined may round differently (see tests/test_compiled.py)
+    return cast(F, njit(forceinline=True, **_OPTIONS)(function))
+
+
 @dataclass(frozen=True, slots=True)
 class Monomials:
     """Monomials on the energy and gradient rows of some structures, the factor Φ of ΦΦᵀ ≤ K.
@@ -228,7 +233,7 @@ def _most_important(
     return np.ascontiguousarray(every[0][best]), every[1][best], every[2][best]
 
 
-@_loop
+@_part
 def _damping(z: FloatArray) -> float:
     total = 0.0
     for a in range(len(z) - 1):
@@ -236,7 +241,7 @@ def _damping(z: FloatArray) -> float:
     return np.exp(-0.5 * total)
 
 
-@_loop
+@_part
 def _rows(z: FloatArray, along: FloatArray, powers: IntArray, scale: FloatArray, out: FloatArray) -> None:
     damping, width = _damping(z), along.shape[1]
     radial = np.zeros(width)

@@ -3,7 +3,6 @@
 import signal
 
 import h5py
-import numpy as np
 import pytest
 import yaml
 
@@ -84,19 +83,9 @@ def test_a_signal_ends_a_run_with_code_75_and_it_goes_on(data, whole, tmp_path, 
     assert not output.exists()
     with h5py.File(tmp_path / ".ann.h5.checkpoint" / "state.h5") as file:
         steps = file["state/epoch" if optimiser == "adamw" else "state/iteration"][()].max()
-        done = file["state/training_loss"][:3]
     assert steps == 3  # the step that was under way is finished, no other is begun
     train_ann.run(config, data, None, output, Context(resume=True))
-    if optimiser == "adamw":
-        assert_same_potential(output, whole(optimiser, mode))
-        return
-    # The first steps ran in another process, which may round the last bit differently, and near its minimum
-    # Levenberg-Marquardt amplifies that. Within one process it is bit-identical (tested above).
-    with h5py.File(output) as ours, h5py.File(whole(optimiser, mode)) as theirs:
-        loss, uninterrupted = (f["history/training_loss"][()] for f in (ours, theirs))
-    np.testing.assert_array_equal(loss[:3], done)
-    assert loss.shape == uninterrupted.shape
-    np.testing.assert_allclose(loss[:4], uninterrupted[:4], rtol=1e-3)
+    assert_same_potential(output, whole(optimiser, mode))
 
 
 @pytest.mark.parametrize(
