@@ -34,8 +34,8 @@ def _loop(function: F) -> F:
 
 
 def _part(function: F) -> F:
-    # What only compiled code calls compiles faster without entries from Python and C. It has to be inlined: a
-    # copy of its own may round differently, and a process that compiles calls another one than the next, which
+    # What only compiled code calls compiles faster without entries from Python and C. It has to be inlined:
+    # a copy of its own may round differently, and a process that compiles calls another copy than one that
     # reads the cache.
     return cast(F, njit(**_INNER)(function))
 

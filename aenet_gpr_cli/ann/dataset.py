@@ -5,16 +5,19 @@ Owns the validation split, bootstrap weights, descriptors and their statistics; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from aenet_gpr_cli.ann import parallel
 from aenet_gpr_cli.ann.normalization import energies_of
+from aenet_gpr_cli.ann.streamed import AnySet, MakeRows, Rows, StreamedSet, blocks
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
+
+READ_ROWS = 65536  # descriptors read at a time where they are not in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class TrainingSet:
 
     Attributes
     ----------
-    subsets : tuple of StructureSet
+    subsets : tuple of StructureSet or StreamedSet
         Each with energies; forces are used by direct force training only.
     parents : tuple of str
         Of every structure, subset by subset: its own name, or that of the structure it is a copy of.
@@ -31,7 +34,7 @@ class TrainingSet:
         Weight of each structure in the loss.
     """
 
-    subsets: tuple[StructureSet, ...]
+    subsets: tuple[AnySet, ...]
     parents: tuple[str, ...]
     weights: FloatArray
 
@@ -64,7 +67,10 @@ class TrainingSet:
 
     @classmethod
     def collect(
-        cls, references: Sequence[StructureSet], augmented: Sequence[AugmentedSet], sigma_scale: float | None
+        cls,
+        references: Sequence[StructureSet],
+        augmented: Sequence[AugmentedSet | StreamedCopies],
+        sigma_scale: float | None,
     ) -> TrainingSet:
         """Join reference structures and their copies.
 
@@ -73,7 +79,7 @@ class TrainingSet:
         Parameters
         ----------
         references : sequence of StructureSet
-        augmented : sequence of AugmentedSet
+        augmented : sequence of AugmentedSet or StreamedCopies
         sigma_scale : float, eV, or None
             None gives every structure the weight 1.
 
@@ -99,11 +105,33 @@ class TrainingSet:
             weights.append(np.ones(len(subset)))
         for item in augmented:
             parents += item.parents
-            weight = np.ones(len(item))
+            weight = np.ones(len(item.parents))
             if sigma_scale is not None and item.sigma is not None:
                 weight = 1.0 / (1.0 + (item.sigma / sigma_scale) ** 2)
             weights.append(weight)
         return cls(tuple(subsets), tuple(parents), np.concatenate(weights))
+
+    def feature_bytes(self, n_features: int) -> int:
+        """Return the memory of the descriptors of all atoms in training, bytes.
+
+        Parameters
+        ----------
+        n_features : int
+
+        Returns
+        -------
+        int
+        """
+        return 8 * (n_features + 1) * sum(len(s) * s.n_atoms for s in self.subsets)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedCopies:
+    """Copies that are read when they are needed; the fields are those of `AugmentedSet`."""
+
+    structures: StreamedSet
+    parents: tuple[str, ...]
+    sigma: FloatArray | None
 
 
 def validation_split(parents: Sequence[str], fraction: float, seed: int) -> tuple[IntArray, IntArray]:
@@ -157,8 +185,10 @@ def bootstrap_weights(data: TrainingSet, inside: IntArray, seed: int, members: S
     return weights
 
 
-def raw_features(basis: ChebyshevBasis, data: TrainingSet, block_size: int) -> list[FloatArray]:
-    """Return the descriptors of all structures, subset by subset.
+def feature_rows(
+    basis: ChebyshevBasis, data: TrainingSet, block_size: int, make_rows: MakeRows
+) -> dict[str, Rows]:
+    """Return the descriptors of all atoms, structure by structure, for each species.
 
     Parameters
     ----------
@@ -166,12 +196,27 @@ def raw_features(basis: ChebyshevBasis, data: TrainingSet, block_size: int) -> l
     data : TrainingSet
     block_size : int
         Structures evaluated at a time.
+    make_rows : callable
+        Makes the place for a number of rows of a width.
 
     Returns
     -------
-    list of ndarray of shape (n_structures, n_atoms, n_features), dimensionless
+    dict of str to Rows
+        Dimensionless, not scaled.
+
+    Notes
+    -----
+    Memory: one block of descriptors, and what ``make_rows`` takes.
     """
-    return [features(basis, subset, block_size) for subset in data.subsets]
+    counts = {s: sum(len(x) * x.species.count(s) for x in data.subsets) for s in basis.species}
+    rows = {symbol: make_rows(count, basis.n_features) for symbol, count in counts.items()}
+    for subset in data.subsets:
+        places = {symbol: sites(subset.species, symbol) for symbol in basis.species}
+        for block in blocks(subset, block_size):
+            raw = features(basis, block, block_size)
+            for symbol, place in places.items():
+                rows[symbol].append(raw[:, place].reshape(-1, basis.n_features))
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,16 +233,18 @@ class FeatureStatistics:
 
 
 def feature_statistics(
-    raw: Sequence[FloatArray], data: TrainingSet, species: Sequence[str], device: str
+    rows: Mapping[str, Rows], counts: Mapping[str, int], width: int, device: str
 ) -> FeatureStatistics:
     """Return the statistics of the features, over the structures of all processes.
 
     Parameters
     ----------
-    raw : sequence of ndarray of shape (n_structures, n_atoms, n_features)
-    data : TrainingSet
-        The structures that this process holds.
-    species : sequence of str
+    rows : mapping of str to Rows
+        Of the structures that this process holds, by species.
+    counts : mapping of str to int
+        Number of rows.
+    width : int
+        Number of features.
     device : str
         Of the training.
 
@@ -206,33 +253,42 @@ def feature_statistics(
     FeatureStatistics
     """
     result = FeatureStatistics({}, {}, {}, {})
-    width = raw[0].shape[-1]
-    for symbol in species:
-        parts = [x[:, sites(s, symbol)].reshape(-1, width) for x, s in zip(raw, data.subsets, strict=True)]
-        atoms = np.concatenate(parts)
-        count = parallel.add_array(np.array([float(len(atoms))]), device)[0]
+    for symbol, own in rows.items():
+        total, lowest, highest = np.zeros(width), np.full(width, np.inf), np.full(width, -np.inf)
+        for part in _parts(own, counts[symbol]):
+            total += part.sum(0)
+            lowest, highest = np.minimum(lowest, part.min(0)), np.maximum(highest, part.max(0))
+        count = parallel.add_array(np.array([float(counts[symbol])]), device)[0]
         if count == 0.0:
             for values in (result.mean, result.std, result.lowest, result.highest):
                 values[symbol] = np.zeros(width)
             continue
-        mean = parallel.add_array(atoms.sum(0), device) / count
-        square = parallel.add_array(np.square(atoms - mean).sum(0), device) / count
-        result.mean[symbol], result.std[symbol] = mean, np.sqrt(square)
-        result.lowest[symbol] = -parallel.largest((-atoms).max(0, initial=-np.inf), device)
-        result.highest[symbol] = parallel.largest(atoms.max(0, initial=-np.inf), device)
+        mean, square = parallel.add_array(total, device) / count, np.zeros(width)
+        for part in _parts(own, counts[symbol]):
+            square += np.square(part - mean).sum(0)
+        result.mean[symbol] = mean
+        result.std[symbol] = np.sqrt(parallel.add_array(square, device) / count)
+        result.lowest[symbol] = -parallel.largest(-lowest, device)
+        result.highest[symbol] = parallel.largest(highest, device)
     return result
 
 
-def sites(subset: StructureSet, symbol: str) -> IntArray:
-    """Return which atoms of the structures of a subset are of a species.
+def _parts(rows: Rows, count: int) -> Iterator[FloatArray]:
+    for start in range(0, count, READ_ROWS):
+        yield rows.read(start, min(start + READ_ROWS, count))
+
+
+def sites(species: Sequence[str], symbol: str) -> IntArray:
+    """Return which atoms are of a species.
 
     Parameters
     ----------
-    subset : StructureSet
+    species : sequence of str
+        Of the atoms.
     symbol : str
 
     Returns
     -------
     ndarray of int
     """
-    return np.array([i for i, s in enumerate(subset.species) if s == symbol], int)
+    return np.array([i for i, s in enumerate(species) if s == symbol], int)

@@ -108,6 +108,7 @@ class ForceData:
         first = 0
         for subset, (structures, components) in zip(data.subsets, chosen, strict=True):
             if len(structures):
+                assert isinstance(subset, StructureSet)  # only those have forces
                 self.subsets.append(
                     self._subset(subset, structures, components, first, basis, norm, dtype, device)
                 )

@@ -8,8 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from aenet_gpr_cli.ann.streamed import AnySet
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.structures import FloatArray, StructureSet
+from aenet_gpr_cli.structures import FloatArray
 
 MIN_FEATURE_STD = 1e-10  # ænet's: a feature that never changes is switched off
 EnergyScaling = Literal["range", "std"]
@@ -77,7 +78,7 @@ def inverse_std(std: FloatArray) -> FloatArray:
     return np.where(std > MIN_FEATURE_STD, 1.0 / np.maximum(std, MIN_FEATURE_STD), 0.0)
 
 
-def atomic_energies(subsets: Sequence[StructureSet], species: Sequence[str]) -> dict[str, float]:
+def atomic_energies(subsets: Sequence[AnySet], species: Sequence[str]) -> dict[str, float]:
     """Return atomic reference energies by least squares, min |E - counts · E_atom|².
 
     One row per subset, the mean energy of its structures, weighted by their number. Where the
@@ -85,7 +86,7 @@ def atomic_energies(subsets: Sequence[StructureSet], species: Sequence[str]) -> 
 
     Parameters
     ----------
-    subsets : sequence of StructureSet
+    subsets : sequence of StructureSet or StreamedSet
     species : sequence of str
 
     Returns
@@ -105,7 +106,7 @@ def atomic_energies(subsets: Sequence[StructureSet], species: Sequence[str]) -> 
 
 
 def energy_scaling(
-    subsets: Sequence[StructureSet], reference: Mapping[str, float], how: EnergyScaling
+    subsets: Sequence[AnySet], reference: Mapping[str, float], how: EnergyScaling
 ) -> tuple[float, float]:
     """Return scale and shift of the energy per atom.
 
@@ -114,7 +115,7 @@ def energy_scaling(
 
     Parameters
     ----------
-    subsets : sequence of StructureSet
+    subsets : sequence of StructureSet or StreamedSet
     reference : mapping of str to float, eV
         Atomic reference energies.
     how : {"range", "std"}
@@ -135,12 +136,12 @@ def energy_scaling(
     return (float(scale) if scale > 1e-12 else 1.0), float(shift)
 
 
-def energies_of(subset: StructureSet) -> FloatArray:
+def energies_of(subset: AnySet) -> FloatArray:
     """Return the energies of a subset that must have them.
 
     Parameters
     ----------
-    subset : StructureSet
+    subset : StructureSet or StreamedSet
 
     Returns
     -------

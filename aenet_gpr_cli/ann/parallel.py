@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from aenet_gpr_cli.errors import InterruptedRun
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 
@@ -53,10 +54,13 @@ def add(tensor: Tensor) -> Tensor:
     -------
     tensor
         The same one.
+
+    Raises
+    ------
+    InterruptedRun
+        If another process is gone; so in all functions that talk to the others.
     """
-    if _running():
-        distributed.all_reduce(tensor)
-    return tensor
+    return _reduce(tensor, distributed.ReduceOp.SUM) if _running() else tensor
 
 
 def add_array(values: FloatArray, device: str) -> FloatArray:
@@ -91,8 +95,7 @@ def largest(values: FloatArray, device: str) -> FloatArray:
     if not _running():
         return values
     tensor = torch.as_tensor(values, device=device)
-    distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
-    return tensor.cpu().numpy()
+    return _reduce(tensor, distributed.ReduceOp.MAX).cpu().numpy()
 
 
 def anywhere(flag: bool, device: str) -> bool:
@@ -109,6 +112,17 @@ def anywhere(flag: bool, device: str) -> bool:
     bool
     """
     return bool(largest(np.array([float(flag)]), device)[0])
+
+
+def wait(device: str) -> None:
+    """Wait until all processes have come this far.
+
+    Parameters
+    ----------
+    device : str
+        Of the training.
+    """
+    anywhere(False, device)
 
 
 @contextmanager
@@ -137,6 +151,17 @@ def session(device: str) -> Iterator[str]:
         yield own
     finally:
         distributed.destroy_process_group()
+
+
+def _reduce(tensor: Tensor, operation: distributed.ReduceOp.RedOpType) -> Tensor:
+    try:
+        distributed.all_reduce(tensor, op=operation)
+    except RuntimeError as error:  # gloo's and NCCL's when a connection breaks
+        raise InterruptedRun(
+            f"process {rank()} of {size()} lost another one of this training; what that one said tells why. "
+            "The same command goes on from the last checkpoint"
+        ) from error
+    return tensor
 
 
 def _running() -> bool:

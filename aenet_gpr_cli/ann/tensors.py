@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann import parallel
-from aenet_gpr_cli.ann.dataset import TrainingSet, sites
+from aenet_gpr_cli.ann.dataset import TrainingSet
 from aenet_gpr_cli.ann.normalization import Normalization, energies_of
+from aenet_gpr_cli.ann.streamed import MemoryRows, Rows
 from aenet_gpr_cli.structures import FloatArray, IntArray
+
+BLOCK = 65536  # rows scaled at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,32 @@ class AtomTable:
         ends, total = count.cumsum(0), int(count.sum())
         shift = torch.repeat_interleave(self.start[index] - ends + count, count, output_size=total)
         return self.features[shift + torch.arange(total, device=index.device)]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedTable:
+    """The same, with features that are read, and scaled, when they are needed."""
+
+    rows: Rows
+    mean: FloatArray
+    scale: FloatArray
+    start: Tensor
+    count: Tensor
+    dtype: torch.dtype
+
+    def structures(self, index: Tensor, run: slice | None, each: int) -> Tensor:
+        """Return the atoms of some structures; see `AtomTable`."""
+        first, count = self.start[index].cpu().numpy(), self.count[index].cpu().numpy()
+        ends = np.cumsum(count)
+        result = np.ones((int(count.sum()), len(self.mean) + 1))
+        # structures that lie one after another are read at once
+        breaks = np.flatnonzero(first[1:] != first[:-1] + count[:-1]) + 1
+        for run_of in np.split(np.arange(len(first)), breaks):
+            if len(run_of):
+                a, b = run_of[0], run_of[-1]
+                raw = self.rows.read(int(first[a]), int(first[b] + count[b]))
+                result[ends[a] - count[a] : ends[b], :-1] = (raw - self.mean) * self.scale
+        return torch.as_tensor(result, dtype=self.dtype).to(index.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +142,7 @@ class TensorData:
 
     Attributes
     ----------
-    tables : list of AtomTable
+    tables : list of AtomTable or StreamedTable
         One per species of the basis.
     energies : tensor of shape (n_structures,)
         (E - reference) / energy_scale, dimensionless.
@@ -127,7 +156,7 @@ class TensorData:
         Where each structure of the whole training set is among these, -1 where another process holds it.
     """
 
-    tables: list[AtomTable]
+    tables: list[AtomTable | StreamedTable]
     energies: Tensor
     n_atoms: Tensor
     weights: Tensor
@@ -187,8 +216,7 @@ def _run(index: Tensor) -> slice | None:
 
 def tensor_data(
     data: TrainingSet,
-    raw: Sequence[FloatArray],
-    species: Sequence[str],
+    rows: Mapping[str, Rows],
     norm: Normalization,
     dtype: torch.dtype,
     device: str,
@@ -201,9 +229,8 @@ def tensor_data(
     ----------
     data : TrainingSet
         The structures that this process holds.
-    raw : sequence of ndarray of shape (n_structures, n_atoms, n_features)
-    species : sequence of str
-        Of the basis.
+    rows : mapping of str to Rows
+        The descriptors by species, in the order of the basis; those in memory are used up.
     norm : Normalization
     dtype : torch.dtype
     device : str
@@ -218,43 +245,35 @@ def tensor_data(
     """
     sizes = [len(s) for s in data.subsets]
     ends = np.cumsum(sizes)
-    counts = {symbol: [s.species.count(symbol) for s in data.subsets] for symbol in species}
+    counts = {symbol: [s.species.count(symbol) for s in data.subsets] for symbol in rows}
     energies = np.concatenate(
         [(energies_of(s) - norm.reference_energy(s.species)) / norm.energy_scale for s in data.subsets]
     )
     n_atoms = np.repeat([float(s.n_atoms) for s in data.subsets], sizes)
     return TensorData(
         tables=[
-            _atom_table(data, raw, symbol, norm, np.repeat(counts[symbol], sizes), dtype, device)
-            for symbol in species
+            _atom_table(own, symbol, norm, np.repeat(counts[symbol], sizes), dtype, device)
+            for symbol, own in rows.items()
         ],
         energies=torch.as_tensor(energies, dtype=dtype, device=device),
         n_atoms=torch.as_tensor(n_atoms, dtype=dtype, device=device),
         weights=torch.as_tensor(weights, dtype=dtype, device=device),
         groups=[(int(end - size), int(end)) for end, size in zip(ends, sizes, strict=True)],
-        uniform=[counts[symbol][0] if len(set(counts[symbol])) == 1 else -1 for symbol in species],
+        uniform=[counts[symbol][0] if len(set(counts[symbol])) == 1 else -1 for symbol in rows],
         position=torch.as_tensor(position, device=device),
     )
 
 
 def _atom_table(
-    data: TrainingSet,
-    raw: Sequence[FloatArray],
-    symbol: str,
-    norm: Normalization,
-    counts: IntArray,
-    dtype: torch.dtype,
-    device: str,
-) -> AtomTable:
+    rows: Rows, symbol: str, norm: Normalization, counts: IntArray, dtype: torch.dtype, device: str
+) -> AtomTable | StreamedTable:
     mean, scale = norm.feature_mean[symbol], norm.feature_scale(symbol)
-    table = torch.ones((int(counts.sum()), len(mean) + 1), dtype=dtype, device=device)
-    start = 0
-    for x, subset in zip(raw, data.subsets, strict=True):
-        atoms = x[:, sites(subset, symbol)].reshape(-1, len(mean))
-        table[start : start + len(atoms), :-1] = torch.as_tensor((atoms - mean) * scale)
-        start += len(atoms)
-    return AtomTable(
-        features=table,
-        start=torch.as_tensor(np.cumsum(counts) - counts, device=device),
-        count=torch.as_tensor(counts, device=device),
-    )
+    count = torch.as_tensor(counts, device=device)
+    start = torch.as_tensor(np.cumsum(counts) - counts, device=device)
+    if not isinstance(rows, MemoryRows):
+        return StreamedTable(rows, mean, scale, start, count, dtype)
+    table = torch.ones((len(rows.array), len(mean) + 1), dtype=dtype, device=device)
+    for first in range(0, len(table), BLOCK):  # no second array of this size
+        part = rows.array[first : first + BLOCK]
+        table[first : first + len(part), :-1] = torch.as_tensor((part - mean) * scale)
+    return AtomTable(table, start, count)

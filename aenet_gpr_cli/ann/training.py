@@ -19,8 +19,8 @@ from aenet_gpr_cli.ann.dataset import (
     FeatureStatistics,
     TrainingSet,
     bootstrap_weights,
+    feature_rows,
     feature_statistics,
-    raw_features,
     validation_split,
 )
 from aenet_gpr_cli.ann.force_selection import held_here, select_components
@@ -32,6 +32,7 @@ from aenet_gpr_cli.ann.normalization import EnergyScaling, Normalization, atomic
 from aenet_gpr_cli.ann.objective import Objective
 from aenet_gpr_cli.ann.passes import choose
 from aenet_gpr_cli.ann.potential import ANNModel
+from aenet_gpr_cli.ann.streamed import MakeRows, MemoryRows
 from aenet_gpr_cli.ann.tensors import tensor_data
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, NumericalError
@@ -140,6 +141,7 @@ def train(
     stop: Callable[[], bool] | None = None,
     state: State | None = None,
     keep: Callable[[Snapshot], None] | None = None,
+    make_rows: MakeRows = MemoryRows,
 ) -> TrainingResult:
     """Train a committee of neural-network potentials.
 
@@ -159,6 +161,8 @@ def train(
         Of an earlier, stopped run with the same data, settings and seed.
     keep : callable or None
         Called between epochs or iterations with a function that returns the present state.
+    make_rows : callable
+        Makes the place where the descriptors of a species are kept, see `streamed.Rows`; default: memory.
 
     Returns
     -------
@@ -178,7 +182,7 @@ def train(
         basis.species_index(subset.species)  # before the work, not after it
     inside, outside = validation_split(data.parents, settings.validation_fraction, seed)
     architecture = Architecture(basis.species, basis.n_features, settings.hidden, settings.activation)
-    objective, norm, found = _objective(data, basis, architecture, settings, inside, outside, seed)
+    objective, norm, found = _objective(data, basis, architecture, settings, inside, outside, seed, make_rows)
     state = state or _start(settings, architecture, seed)
     outcome = _optimise(objective, settings, inside, outside, seed, state, progress, stop, keep)
     model = ANNModel(
@@ -230,11 +234,13 @@ def _objective(
     inside: IntArray,
     outside: IntArray,
     seed: int,
+    make_rows: MakeRows,
 ) -> tuple[Objective, Normalization, FeatureStatistics]:
     own = _layout(data, inside)
     here = data.select(own)
-    raw = raw_features(basis, here, settings.block_size)
-    found = feature_statistics(raw, here, basis.species, settings.device)
+    rows = feature_rows(basis, here, settings.block_size, make_rows)
+    counts = {s: sum(len(x) * x.species.count(s) for x in here.subsets) for s in basis.species}
+    found = feature_statistics(rows, counts, basis.n_features, settings.device)
     reference = settings.atomic_energies or atomic_energies(data.subsets, basis.species)
     scale, shift = energy_scaling(data.subsets, reference, settings.energy_scaling)
     norm = Normalization(found.mean, found.std, scale, shift, {s: float(reference[s]) for s in basis.species})
@@ -243,7 +249,7 @@ def _objective(
     position[own] = np.arange(len(own))
     if settings.bootstrap:
         weights = bootstrap_weights(data, inside, seed, settings.members)
-    tensors = tensor_data(here, raw, basis.species, norm, dtype, settings.device, weights[:, own], position)
+    tensors = tensor_data(here, rows, norm, dtype, settings.device, weights[:, own], position)
     loss, forces = LossSettings(settings.loss.form, settings.loss.per, 0.0), None
     if settings.forces is not None and settings.forces.fraction > 0.0 and settings.loss.alpha > 0.0:
         loss = settings.loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def command(split: Path, augmented: Path | None, options: dict[str, Any]) -> Non
     aenet-gpr train-ann split.h5 augmented.h5 --set mode=gpr -o ann_gpr.h5
     aenet-gpr train-ann split.h5 --set mode=direct -o ann_direct.h5
     aenet-gpr train-ann split.h5 augmented.h5 -c ann.yaml --member 3 -o ann.member_3.h5   (then: collect)
+    torchrun --nproc-per-node 4 -m aenet_gpr_cli train-ann split.h5 --set mode=direct     (data-parallel)
 
     Stopped by SIGTERM, SIGUSR1 or Ctrl-C it keeps its state and ends with exit code 75; the same command goes
     on with it, to the same result.
@@ -44,4 +46,5 @@ def command(split: Path, augmented: Path | None, options: dict[str, Any]) -> Non
 
     config, _ = load_stage_config(TrainAnnConfig, "train_ann", options)
     output, member = options["output"], options["member"]
+    options["quiet"] |= os.environ.get("RANK", "0") != "0"  # of torchrun's processes the first one reports
     run_stage(options, lambda context: train_ann.run(config, split, augmented, output, context, member))

@@ -128,6 +128,11 @@ class TrainAnnConfig(StageConfig):
     )
     device: str = Field("cpu", description="cpu, or cuda where there is one")
     block_size: PositiveInt = Field(1024, description="structures evaluated at a time: bounds the memory")
+    max_memory_gib: PositiveFloat = Field(
+        8.0,
+        description="memory that descriptors may take, in GiB; larger sets keep them on disk, as float32, "
+        "beside the output for the time of the training",
+    )
     jacobian_memory_gib: float = Field(
         1.0,
         ge=0,

@@ -24,8 +24,9 @@ _OPTIONS: dict[str, Any] = {
     # Sums may be reordered to use SIMD, which costs no accuracy; NaN and infinity keep their meaning.
     "fastmath": {"reassoc", "contract", "nsz"},
 }
-# What only compiled code calls compiles faster without entries from Python and C. It has to be inlined: a copy of
-# its own may round differently, and a process that compiles calls another copy than one that reads the cache.
+# What only compiled code calls compiles faster without entries from Python and C. It has to be inlined: a
+# copy of its own may round differently, and a process that compiles calls another copy than one that reads
+# the cache.
 _INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from aenet_gpr_cli.ann import parallel
 from aenet_gpr_cli.ann.adamw import Snapshot, State
 from aenet_gpr_cli.ann.potential import ANNModel, join
 from aenet_gpr_cli.ann.training import FailedMembers, TrainingResult
@@ -127,17 +128,11 @@ def read_committee(path: Path) -> Committee:
         )
 
 
-def train_members(
-    trainer: Trainer,
-    members: Sequence[int],
-    checkpoint: Checkpoint,
-    seconds: float,
-    mode: str,
-    context: Context,
-) -> tuple[Committee, float]:
-    """Train members, going on from what the checkpoint holds.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Members that are to be trained.
 
-    Parameters
+    Attributes
     ----------
     trainer : callable
         Called with members, state or None, and what `ann.training.train` calls between steps.
@@ -148,6 +143,24 @@ def train_members(
         Time between checkpoints.
     mode : str
         Stored with members that are finished when others fail.
+    device : str
+        Of this process.
+    """
+
+    trainer: Trainer
+    members: Sequence[int]
+    checkpoint: Checkpoint
+    seconds: float
+    mode: str
+    device: str
+
+
+def train_members(work: Work, context: Context) -> tuple[Committee, float]:
+    """Train members, going on from what the checkpoint holds.
+
+    Parameters
+    ----------
+    work : Work
     context : Context
 
     Returns
@@ -163,18 +176,21 @@ def train_members(
     NumericalError
         If members fail; those that do not are in the checkpoint.
     """
+    checkpoint = work.checkpoint
     parts = [read_committee(path) for path in checkpoint.finished()]
     have = {member for part in parts for member in part.members}
-    missing = tuple(member for member in members if member not in have)
-    keeper, state = _go_on(checkpoint, missing, seconds)
+    missing = tuple(member for member in work.members if member not in have)
+    keeper, state = _go_on(checkpoint, missing, work.seconds)
+    parallel.wait(work.device)  # all have read the state before one replaces it
     if parts:
         log.info("members %s are finished; training %s", _listed(sorted(have)), _listed(missing))
     if not missing:  # killed between the last member and the output
         return join_committees(parts), keeper.earlier
     try:
-        result = trainer(missing, state, keeper)
+        result = work.trainer(missing, state, keeper)
     except FailedMembers as failure:
-        _keep_the_others(checkpoint, missing, failure, mode, keeper.wall_time)
+        if keeper.writes:
+            _keep_the_others(checkpoint, missing, failure, work.mode, keeper.wall_time)
         raise NumericalError(f"{failure}. The other members are kept in {checkpoint.folder}") from failure
     if not result.finished:
         keeper.save(result.state)
@@ -184,13 +200,14 @@ def train_members(
 
 
 class _Keeper:
-    """Writes the state of the training into the checkpoint every so many seconds."""
+    """Writes the state of the training into the checkpoint every so many seconds, in the first process."""
 
     def __init__(
         self, checkpoint: Checkpoint, members: tuple[int, ...], seconds: float, earlier: float
     ) -> None:
         self.checkpoint, self.seconds, self.earlier = checkpoint, seconds, earlier
         self.part = tuple(map(str, members))
+        self.writes = parallel.rank() == 0
         self._started = self._last = time.perf_counter()
 
     @property
@@ -200,11 +217,13 @@ class _Keeper:
 
     def save(self, state: State) -> None:
         """Write a state."""
+        if not self.writes:
+            return
         self.checkpoint.save_state(self.part, state, self.wall_time)
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Write the present state if it is time; without space, go on and say so."""
-        if time.perf_counter() - self._last < self.seconds:
+        if not self.writes or time.perf_counter() - self._last < self.seconds:
             return
         try:
             self.save(snapshot())

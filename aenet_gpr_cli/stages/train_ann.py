@@ -6,25 +6,32 @@ Energy-only, Taylor-ANN, GPR-ANN and direct force training differ by the key ``m
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from aenet_gpr_cli.ann import parallel
 from aenet_gpr_cli.ann.adamw import AdamWSettings, State
-from aenet_gpr_cli.ann.dataset import TrainingSet
+from aenet_gpr_cli.ann.dataset import StreamedCopies, TrainingSet
 from aenet_gpr_cli.ann.forces import ForceSettings
 from aenet_gpr_cli.ann.levenberg_marquardt import LevenbergMarquardtSettings
 from aenet_gpr_cli.ann.loss import LossSettings
+from aenet_gpr_cli.ann.streamed import MakeRows, MemoryRows, StreamedSet
 from aenet_gpr_cli.ann.training import TrainingResult, TrainingSettings, train
 from aenet_gpr_cli.config.train_ann import NetworkConfig, TrainAnnConfig
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefact import publish
 from aenet_gpr_cli.io.checkpoint import Checkpoint
-from aenet_gpr_cli.io.structures import choose_subsets, load_augmented, load_split
-from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
-from aenet_gpr_cli.stages.members import Committee, Keep, train_members, write_committee
-from aenet_gpr_cli.structures import AugmentedSet, StructureSet
+from aenet_gpr_cli.io.scratch import ScratchRows
+from aenet_gpr_cli.io.streaming import open_augmented
+from aenet_gpr_cli.io.structures import choose_subsets, load_split
+from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.members import Committee, Keep, Work, train_members, write_committee
+from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 KIND = "train-ann"
@@ -40,6 +47,7 @@ COLUMNS = (
     "validation loss",
     "s",
 )
+FEATURE_COPIES = 2  # of the descriptors in memory at a time: as computed, and as the networks take them
 AUGMENTED_MODES = ("gpr", "taylor")  # also the labels of the copies they take
 
 
@@ -102,32 +110,49 @@ def run(
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     references = choose_subsets(load_split(split, "train"), config.subsets, split)
-    copies = _copies(config, inputs.get("augmented"), references)
-    data = TrainingSet.collect(list(references.values()), list(copies.values()), config.loss.sigma_scale)
-    basis = make_basis(config.network, data.species)
-    plan = f"{len(members)} networks on {len(data)} structures, {basis.n_features} features per atom"
-    if context.dry_run:
-        return planned(KIND, output, [plan])
-    checkpoint = Checkpoint(output, job)
+    with _open_copies(config, inputs.get("augmented"), references) as copies:
+        data = TrainingSet.collect(list(references.values()), copies, config.loss.sigma_scale)
+        basis = make_basis(config.network, data.species)
+        need = FEATURE_COPIES * data.feature_bytes(basis.n_features) / BYTES_PER_GIB
+        fits = need <= config.max_memory_gib
+        plan = (
+            f"{len(members)} networks on {len(data)} structures, {basis.n_features} features per atom: "
+            f"{need:.2g} GiB, {'in memory' if fits else 'kept on disk beside the output'}"
+        )
+        if context.dry_run:
+            return planned(KIND, output, [plan])
+        log.info(plan)
+        checkpoint = Checkpoint(output, job)
+        make_rows: MakeRows = MemoryRows if fits else lambda n, width: ScratchRows(output.parent, width)
+        with parallel.session(config.device) as device:
 
-    def trainer(members: tuple[int, ...], state: State | None, keep: Keep) -> TrainingResult:
-        settings = training_settings(config, members)
-        return train(data, basis, settings, config.seed, context.progress, context.stop, state, keep)
+            def trainer(members: tuple[int, ...], state: State | None, keep: Keep) -> TrainingResult:
+                settings = replace(training_settings(config, members), device=device)
+                report, stop = context.progress, context.stop
+                return train(data, basis, settings, config.seed, report, stop, state, keep, make_rows)
 
-    with publish(output, job) as file:
+            work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, device)
+            return _train(work, len(data), context)
+
+
+def _train(work: Work, n_structures: int, context: Context) -> Summary:
+    """Train and write the output; of several processes the first one alone touches files."""
+    output, first = work.checkpoint.output, parallel.rank() == 0
+    with publish(output, work.checkpoint.job) if first else nullcontext() as file:
         started = time.perf_counter()
-        checkpoint.prepare(context.resume, context.restart)
-        committee, earlier = train_members(
-            trainer, members, checkpoint, config.checkpoint_seconds, config.mode, context
-        )
-        write_committee(file, committee, config.mode)
+        if first:
+            work.checkpoint.prepare(context.resume, context.restart)
+        parallel.wait(work.device)  # the others read what has been prepared
+        committee, earlier = train_members(work, context)
+        if file is None:
+            return Summary(TITLE)
+        write_committee(file, committee, work.mode)
         file.attrs["wall_time_s"] = earlier
-        row = table_row(
-            config.mode, output.stem, len(data), committee, earlier + time.perf_counter() - started
-        )
+        seconds = earlier + time.perf_counter() - started
+        row = table_row(work.mode, output.stem, n_structures, committee, seconds)
         summary = Summary(TITLE, COLUMNS, [row], [f"wrote {output}"])
         file.attrs["summary"] = summary.to_json()
-    checkpoint.discard()
+    work.checkpoint.discard()
     return summary
 
 
@@ -192,25 +217,35 @@ def training_settings(config: TrainAnnConfig, members: tuple[int, ...] | None = 
     )
 
 
-def _copies(
+@contextmanager
+def _open_copies(
     config: TrainAnnConfig, path: Path | None, references: dict[str, StructureSet]
-) -> dict[str, AugmentedSet]:
-    """Read the copies and refuse those whose parents are not trained on (they may be test structures)."""
+) -> Iterator[list[StreamedCopies]]:
+    """Open the copies; refuse those whose parents are not trained on (they may be test structures)."""
     if path is None:
-        return {}
-    copies = {name: copy for name, copy in load_augmented(path).items() if name in references}
-    for name, copy in copies.items():
-        if copy.label != config.mode:
-            raise ConfigError(
-                f"{path}: expected copies labelled {config.mode}, got {copy.label}; change mode"
+        yield []
+        return
+    with open_augmented(path) as stored:
+        chosen = {name: copies for name, copies in stored.items() if name in references}
+        for name, copies in chosen.items():
+            if copies.label != config.mode:
+                raise ConfigError(
+                    f"{path}: expected copies labelled {config.mode}, got {copies.label}; change mode"
+                )
+            strangers = sorted(set(copies.parents) - set(references[name].names))
+            if strangers:
+                raise InputError(
+                    f"{path}: {len(strangers)} parents of the copies are not training structures of this "
+                    f"split, for example {strangers[0]}; run augment again with this split"
+                )
+        yield [
+            StreamedCopies(
+                StreamedSet(copies.species, copies.energies, np.arange(len(copies)), copies.read),
+                copies.parents,
+                copies.sigma,
             )
-        strangers = sorted(set(copy.parents) - set(references[name].names))
-        if strangers:
-            raise InputError(
-                f"{path}: {len(strangers)} parents of the copies are not training structures of this split, "
-                f"for example {strangers[0]}; run augment again with this split"
-            )
-    return copies
+            for copies in chosen.values()
+        ]
 
 
 def table_row(mode: str, name: str, n_structures: int, committee: Committee, seconds: float) -> list[str]:

@@ -1,0 +1,98 @@
+"""`torchrun -m aenet_gpr_cli train-ann`: the same potential, one process writes, a lost one ends the job."""
+
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from torch import distributed
+
+from aenet_gpr_cli.stages import split, train_ann
+from aenet_gpr_cli.stages.base import Context
+
+from .conftest import CASE, small_workflow
+from .unfinished import left_behind, small_training
+
+pytestmark = pytest.mark.skipif(
+    not (distributed.is_available() and distributed.is_gloo_available()),
+    reason="torch was built without gloo",
+)
+
+# The second process is killed in its n-th iteration.
+DRIVER = """
+import os, sys
+from aenet_gpr_cli.ann import levenberg_marquardt
+from aenet_gpr_cli.cli.main import main
+
+iterate, seen, last = levenberg_marquardt._iterate, [], int(sys.argv.pop(1))
+
+def counted(*arguments):
+    seen.append(0)
+    if os.environ["RANK"] == "1" and len(seen) == last:
+        os.kill(os.getpid(), 9)
+    iterate(*arguments)
+
+levenberg_marquardt._iterate = counted
+main()
+"""
+
+
+def torchrun(*command):
+    """Run a command in two processes."""
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        list(map(str, line)), capture_output=True, text=True, check=False, timeout=300, env=environment
+    )
+
+
+def potential(path):
+    """All weights, and the learning curve."""
+    with h5py.File(path) as file:
+        names = []
+        file["model"].visit(names.append)
+        found = [file["model"][name][()].ravel() for name in names if name.endswith("/layer")]
+        return np.concatenate(found), file["history/training_loss"][()]
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    """A split, a configuration, the command line, and the result of one process."""
+    folder = tmp_path_factory.mktemp("processes")
+    split.run(small_workflow().split, CASE, folder / "split.h5", Context())
+    config = small_training("levenberg_marquardt", "direct", levenberg_marquardt={"iterations": 5})
+    (folder / "ann.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    train_ann.run(config, folder / "split.h5", None, folder / "one.h5", Context())
+    return folder, ("train-ann", folder / "split.h5", "-c", folder / "ann.yaml", "-o")
+
+
+def test_two_processes_give_the_potential_of_one_and_one_of_them_reports(case):
+    folder, command = case
+    done = torchrun("-m", "aenet_gpr_cli", *command, folder / "two.h5")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("two.h5") == 1
+    assert left_behind(folder) == set()
+    for ours, one in zip(potential(folder / "two.h5"), potential(folder / "one.h5"), strict=True):
+        assert ours.size > 5
+        np.testing.assert_allclose(ours, one, rtol=1e-5, atol=1e-7)  # sums in another order
+
+
+def test_a_killed_process_ends_the_job_and_it_goes_on_from_the_checkpoint(case):
+    folder, command = case
+    (folder / "driver.py").write_text(DRIVER)
+    killed = torchrun(folder / "driver.py", 4, *command, folder / "killed.h5")
+    assert killed.returncode != 0
+    assert "exitcode  : -9" in killed.stderr, killed.stderr  # not for another reason
+    assert "no checkpoint" not in killed.stderr  # there was space
+    assert "Traceback" not in killed.stdout
+    assert not (folder / "killed.h5").exists()
+    with h5py.File(folder / ".killed.h5.checkpoint" / "state.h5") as file:
+        assert file["state/iteration"][()].max() == 3
+    done = torchrun("-m", "aenet_gpr_cli", *command, folder / "killed.h5")
+    assert done.returncode == 0, done.stderr
+    assert left_behind(folder) == set()
+    for ours, one in zip(potential(folder / "killed.h5"), potential(folder / "one.h5"), strict=True):
+        np.testing.assert_allclose(ours, one, rtol=1e-5, atol=1e-7)
