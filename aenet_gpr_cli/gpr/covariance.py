@@ -235,7 +235,7 @@ class Covariance:
         each = 8 if isinstance(self.kernel, SquaredExponential) else 24
         if each * self.n_structures**2 > max_bytes:
             return None
-        return [self._table(rows) for rows in self._row_blocks()]
+        return [self.table(rows) for rows in self.row_blocks()]
 
     def product(self, vectors: FloatArray, tables: list[KernelValues] | None = None) -> FloatArray:
         """Return K V without ever forming K.
@@ -259,8 +259,8 @@ class Covariance:
         weights = [split_rows(v, n) for v in vectors.T]
         contracted = [self.points.jvp(gradients) / length for _, gradients in weights]
         values, slopes = np.empty((len(weights), n)), np.empty((len(weights), *x.shape))
-        for number, rows in enumerate(self._row_blocks()):
-            table = self._table(rows) if tables is None else tables[number]
+        for number, rows in enumerate(self.row_blocks()):
+            table = self.table(rows) if tables is None else tables[number]
             for v, u in enumerate(contracted):
                 values[v, rows], slopes[v, rows] = expand(table, x[rows], x, weights[v][0], u)
         for v in range(len(weights)):
@@ -268,11 +268,13 @@ class Covariance:
             out[:, v] = stack_rows(values[v], self.points.vjp(slopes[v] / length))
         return out
 
-    def _row_blocks(self) -> list[slice]:
+    def row_blocks(self) -> list[slice]:
+        """Return the blocks of structures that `product` takes one after another."""
         n = self.n_structures
         return [slice(start, min(start + PRODUCT_BLOCK, n)) for start in range(0, n, PRODUCT_BLOCK)]
 
-    def _table(self, rows: slice) -> KernelValues:
+    def table(self, rows: slice) -> KernelValues:
+        """Return (k, ℓ² k1, ℓ⁴ k2) between ``rows`` and all structures; equal ones are the same array."""
         x = self.x
         d2 = squared_distances(x[rows], x)
         local = np.arange(len(d2))

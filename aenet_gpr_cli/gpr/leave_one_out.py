@@ -1,4 +1,4 @@
-"""Leave-one-structure-out predictions in closed form, from one factorisation.
+"""Leave-one-structure-out predictions: in closed form from one factorisation, or of a sample without it.
 
 Judges descriptors, kernels and the calibration of σ on training data alone. Leaving a structure out
 removes its energy and all its forces.
@@ -6,18 +6,20 @@ removes its energy and all its forces.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor
+from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.covariance import Covariance, stack_rows
 from aenet_gpr_cli.gpr.invariance import expressible
 from aenet_gpr_cli.gpr.kernels import Kernel
-from aenet_gpr_cli.gpr.prior import closed_form, energy_rows
+from aenet_gpr_cli.gpr.prior import closed_form, energy_rows, from_weights
 from aenet_gpr_cli.gpr.regression import centred_targets
 from aenet_gpr_cli.gpr.solvers import CholeskySolver
-from aenet_gpr_cli.structures import FloatArray, StructureSet
+from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,63 @@ def leave_one_out(
         energy_errors[i], force_errors[i] = -residual[0], residual[1:]
         sigma[i] = result.signal_std * np.sqrt(block[0, 0])
     return LeaveOneOut(energy_errors, force_errors.reshape(n, -1, 3), sigma)
+
+
+def leave_one_out_sample(
+    structures: StructureSet,
+    descriptor: Descriptor,
+    kernel: Kernel,
+    noise_energy: float,
+    noise_force: float,
+    make_solver: Callable[[Covariance, float, float], ConjugateGradientSolver],
+    chosen: IntArray,
+) -> LeaveOneOut:
+    """Predict some structures, each from all others, without a matrix.
+
+    Every chosen structure is struck out of the system in a column of its own (two, with σ), and all columns
+    are solved together. Prior mean and signal variance are those of all structures, as in `leave_one_out`.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Training data with energies and forces.
+    descriptor : Descriptor
+    kernel : Kernel
+    noise_energy, noise_force : float
+        See `leave_one_out`.
+    make_solver : callable
+        Gives the matrix-free solver for (covariance, noise_energy, noise_force).
+    chosen : ndarray of int, shape (n_chosen,)
+        Structures to predict: a seeded sample.
+
+    Returns
+    -------
+    LeaveOneOut
+        Of the chosen structures, in their order.
+
+    Notes
+    -----
+    About 2 n_chosen solutions and as many vectors of n_rows numbers, times six.
+    """
+    n, width, count = len(structures), 3 * structures.n_atoms, len(chosen)
+    energies, gradients, _ = centred_targets(structures)
+    covariance = Covariance.of(kernel, descriptor, structures.positions)
+    solver = make_solver(covariance, noise_energy, noise_force)
+    expressed, n_null = expressible(covariance.points, gradients)
+    rows, unit = stack_rows(energies, expressed), energy_rows(n, covariance.n_rows)
+    weights, mean = solver.solve_centred(rows, unit)
+    signal_std = from_weights(rows, unit, weights, mean, n_null).signal_std
+    own = covariance.energy_columns(covariance.points.values[chosen])
+    centred = rows - mean * unit
+    solved = solver.solve_without(np.c_[np.tile(centred[:, None], count), own], np.r_[chosen, chosen])
+    predicted = covariance.product(np.asfortranarray(solved[:, :count]))
+    residual = centred[:, None] - predicted  # reference minus prediction, of E and of ∂E/∂R = -F
+    column = np.arange(count)
+    force_errors = residual[n:].reshape(n, width, count)[chosen, :, column]
+    explained = np.einsum("rc,rc->c", own, solved[:, count:])
+    prior = covariance.energy_variances(covariance.points.values[chosen]) + noise_energy**2
+    sigma = signal_std * np.sqrt(np.maximum(prior - explained, 0.0))
+    return LeaveOneOut(-residual[chosen, column], force_errors.reshape(count, -1, 3), sigma)
 
 
 def _symmetric(upper: FloatArray) -> FloatArray:

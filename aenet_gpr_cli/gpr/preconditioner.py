@@ -35,6 +35,11 @@ class Preconditioner:
     progress : callable or None
         Called with (done, total, message).
 
+    Attributes
+    ----------
+    log_determinant : float
+        log|ΦΦᵀ + D|.
+
     Notes
     -----
     n_rows · M² operations once, M the rank; M² + n(1+3N)² numbers.
@@ -50,6 +55,7 @@ class Preconditioner:
         self._low_rank = low_rank
         n, rank, width = covariance.n_structures, len(low_rank), 1 + 3 * covariance.n_atoms
         self._inverse = np.empty((n, width, width))
+        self.log_determinant = 0.0
         gram = np.zeros((rank, rank), order="F")
         np.einsum("ii->i", gram)[...] = 1.0
         block_bytes = max(GRAM_BLOCK_BYTES, gram.nbytes // 2)  # the Gram matrix is read and written per block
@@ -64,6 +70,7 @@ class Preconditioner:
             if progress is not None:
                 progress(chosen.stop, n, f"preconditioner of rank {rank}")
         self._factor = factorise(gram)
+        self.log_determinant += 2.0 * float(np.log(np.einsum("ii->i", self._factor)).sum())
 
     def _add_block(self, covariance: AnyCovariance, noise: FloatArray, i: int) -> FloatArray:
         """Store D_i⁻¹ and return Φ_iᵀ D_i^-½."""
@@ -73,6 +80,7 @@ class Preconditioner:
         np.einsum("ii->i", block)[...] += np.r_[energy[i], gradient[i].ravel()]
         np.einsum("ii->i", block)[...] += JITTER * np.trace(block) / len(block)
         root = factorise(block)
+        self.log_determinant += 2.0 * float(np.log(np.einsum("ii->i", root)).sum())
         inverse = np.asarray(dpotri(root, lower=1)[0])
         self._inverse[i] = np.tril(inverse) + np.tril(inverse, -1).T
         return np.asarray(dtrsm(1.0, root, own.T, lower=1)).T
@@ -93,6 +101,27 @@ class Preconditioner:
         inner = self._low_rank.project(self._blocks(vectors))
         weights = dpotrs(self._factor, inner, lower=1)[0]
         return self._blocks(vectors - self._low_rank.expand(weights))
+
+    def sample(self, rng: np.random.Generator, n_vectors: int) -> FloatArray:
+        """Draw vectors from N(0, ΦΦᵀ + D).
+
+        Parameters
+        ----------
+        rng : Generator
+        n_vectors : int
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_vectors)
+        """
+        n, width = self._inverse.shape[:2]
+        out = np.asfortranarray(self._low_rank.expand(rng.normal(size=(len(self._low_rank), n_vectors))))
+        # D⁻¹ = R Rᵀ, so R⁻ᵀ g has the covariance D
+        roots = np.linalg.cholesky(self._inverse).transpose(0, 2, 1)
+        own = np.linalg.solve(roots, rng.normal(size=(n, width, n_vectors)))
+        out[:n] += own[:, 0]
+        out[n:] += own[:, 1:].reshape(n * (width - 1), -1)
+        return out
 
     def _blocks(self, vectors: FloatArray) -> FloatArray:
         """Return D⁻¹ V."""

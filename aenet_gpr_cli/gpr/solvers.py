@@ -70,6 +70,8 @@ class CholeskySolver:
     max_jitter : float
         Largest variance that may be added to the diagonal when the factorisation fails, relative to the mean
         diagonal. 0 forbids it.
+    device : str or None
+        Device of torch for the factorisation, such as cuda; None: LAPACK, without a second matrix.
 
     Raises
     ------
@@ -86,8 +88,14 @@ class CholeskySolver:
     residual: float = 0.0
 
     def __init__(
-        self, covariance: AnyCovariance, noise_energy: float, noise_force: float, max_jitter: float
+        self,
+        covariance: AnyCovariance,
+        noise_energy: float,
+        noise_force: float,
+        max_jitter: float,
+        device: str | None = None,
     ) -> None:
+        self._device = device
         noise = covariance.noise_variances(noise_energy, noise_force)
         self.jitter = relative = 0.0
         while (failed := self._factorise(covariance, noise, relative)) > 0:
@@ -104,6 +112,11 @@ class CholeskySolver:
         diagonal = np.einsum("ii->i", matrix)
         self.jitter = relative * float(diagonal.mean())
         diagonal += noise + self.jitter
+        if self._device is not None:
+            from aenet_gpr_cli.gpr.accelerator import factorise_on
+
+            self._factor = matrix.T
+            return factorise_on(self._device, matrix)
         # the transpose is the same memory in Fortran order, upper triangle: LAPACK then works in place
         self._factor, info = dpotrf(matrix.T, lower=0, overwrite_a=1, clean=0)
         return int(info)

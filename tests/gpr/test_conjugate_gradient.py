@@ -82,3 +82,38 @@ def test_callback_sees_a_falling_residual_and_failure_gives_advice() -> None:
         ConjugateGradientSolver(covariance, 1e-4, 1e-4, 0, 1e-12, 3).solve(right)
     with pytest.raises(ConfigError, match="max_rank"):
         ConjugateGradientSolver(covariance, 0.1, 0.1, -1, 1e-8, 3)
+
+
+@pytest.mark.parametrize("max_rank", [0, 40, 200])
+def test_log_determinant_is_that_of_the_matrix(max_rank: int) -> None:
+    covariance = Covariance.of(make_kernel("squared_exponential", 0.8), InverseDistance(4), POSITIONS)
+    exact = CholeskySolver(covariance, 1e-2, 1e-2, 0.0).log_determinant
+    solver = ConjugateGradientSolver(covariance, 1e-2, 1e-2, max_rank, 1e-8, 2000, n_probes=40, seed=3)
+    error = solver.log_determinants.std(ddof=1) / 40**0.5
+    assert solver.log_determinant == pytest.approx(exact, abs=4.0 * error + 1e-3 * abs(exact))
+    assert error < 0.02 * abs(exact)  # so that the line above says something
+    assert ConjugateGradientSolver(covariance, 1e-2, 1e-2, 4, 1e-8, 2000).log_determinant is None
+
+
+def test_likelihood_of_a_fit_is_estimated_where_probes_are_asked_for() -> None:
+    training, kernel = make_set(16, seed=2), make_kernel("squared_exponential", 0.8)
+
+    def iterative(covariance: Covariance, noise_energy: float, noise_force: float) -> ConjugateGradientSolver:
+        return ConjugateGradientSolver(covariance, noise_energy, noise_force, 100, 1e-9, 2000, n_probes=30)
+
+    own, exact = (fit(training, InverseDistance(4), kernel, 1e-2, 1e-2, s) for s in (iterative, cholesky))
+    assert own.log_marginal_likelihood == pytest.approx(exact.log_marginal_likelihood, rel=0.02)
+
+
+def test_struck_out_structures_do_not_count() -> None:
+    covariance = Covariance.of(make_kernel("squared_exponential", 0.8), InverseDistance(4), POSITIONS)
+    right = np.random.default_rng(1).normal(size=(covariance.n_rows, 3))
+    left_out = np.array([5, 0, 15])
+    solver = ConjugateGradientSolver(covariance, 0.02, 0.02, 80, 1e-10, 2000)
+    solved = solver.solve_without(right, left_out)
+    for column, structure in enumerate(left_out):
+        others = np.delete(np.arange(16), structure)
+        kept = np.concatenate([others, (16 + 12 * others[:, None] + np.arange(12)).ravel()])
+        exact = CholeskySolver(covariance.select(others), 0.02, 0.02, 0.0).solve(right[kept, column, None])
+        np.testing.assert_allclose(solved[kept, column], exact[:, 0], atol=1e-5 * np.abs(exact).max())
+        assert not np.delete(solved[:, column], kept).any()

@@ -7,9 +7,10 @@ from small_molecule import cholesky, make_set
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
-from aenet_gpr_cli.gpr.covariance import split_rows, stack_rows
+from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
+from aenet_gpr_cli.gpr.covariance import Covariance, split_rows, stack_rows
 from aenet_gpr_cli.gpr.kernels import SquaredExponential
-from aenet_gpr_cli.gpr.leave_one_out import leave_one_out
+from aenet_gpr_cli.gpr.leave_one_out import leave_one_out, leave_one_out_sample
 from aenet_gpr_cli.gpr.regression import fit
 from aenet_gpr_cli.gpr.solvers import CholeskySolver
 
@@ -48,3 +49,15 @@ def test_summaries_are_mean_absolute_errors() -> None:
     result = leave_one_out(STRUCTURES, InverseDistance(4), KERNEL, NOISE, NOISE, 0.0)
     assert result.energy_mae == pytest.approx(np.mean(np.abs(result.energy_errors)))
     assert result.force_component_mae == pytest.approx(np.mean(np.abs(result.force_errors)))
+
+
+def test_sample_without_matrices_equals_the_closed_form() -> None:
+    def iterative(covariance: Covariance, noise_energy: float, noise_force: float) -> ConjugateGradientSolver:
+        return ConjugateGradientSolver(covariance, noise_energy, noise_force, 60, 1e-11, 2000)
+
+    chosen, descriptor = np.array([7, 2, 4]), InverseDistance(4)
+    exact = leave_one_out(STRUCTURES, descriptor, KERNEL, NOISE, NOISE, 0.0)
+    sample = leave_one_out_sample(STRUCTURES, descriptor, KERNEL, NOISE, NOISE, iterative, chosen)
+    np.testing.assert_allclose(sample.energy_errors, exact.energy_errors[chosen], atol=1e-6)
+    np.testing.assert_allclose(sample.force_errors, exact.force_errors[chosen], atol=1e-5)
+    np.testing.assert_allclose(sample.energy_sigma, exact.energy_sigma[chosen], rtol=1e-4)
