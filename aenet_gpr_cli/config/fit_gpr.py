@@ -126,10 +126,11 @@ class FitGprConfig(StageConfig):
     noise_std_force: PositiveFloat = Field(
         1e-4, description="noise of the forces, as a fraction of signal_std per Å"
     )
-    solver: Literal["auto", "cholesky", "conjugate_gradient"] = Field(
+    solver: Literal["auto", "cholesky", "mixed_precision", "conjugate_gradient"] = Field(
         "auto",
         description="auto: cholesky while the matrix fits into max_memory_gib, else conjugate_gradient, "
-        "which needs no matrix",
+        "which needs no matrix; mixed_precision (with soap.compare: pairs) takes half of cholesky's memory "
+        "and time where the noise is about 1e-3",
     )
     conjugate_gradient: ConjugateGradientConfig = Field(
         default_factory=ConjugateGradientConfig, description="settings of the matrix-free solver"
@@ -174,6 +175,8 @@ class FitGprConfig(StageConfig):
             raise ValueError("search.fit_noise: does not go with a list of length scales; leave one out")
         if self.soap.compare == "pairs" and "soap" in parts and len(parts) > 1:
             raise ValueError("soap.compare: pairs does not go with other descriptors")
+        if self.solver == "mixed_precision" and (self.soap.compare != "pairs" or "soap" not in parts):
+            raise ValueError("solver: mixed_precision goes with descriptor: soap and soap.compare: pairs")
         if self.permutations != "none" and "soap" in parts:
             raise ValueError("permutations: soap is invariant already; use inverse_distance or cartesian")
         if self.compatibility == "aenet-gpr":

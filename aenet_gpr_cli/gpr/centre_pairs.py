@@ -20,7 +20,7 @@ from aenet_gpr_cli.gpr.covariance import expand, n_rows, split_rows, squared_dis
 from aenet_gpr_cli.gpr.kernels import Kernel, KernelValues
 from aenet_gpr_cli.structures import FloatArray
 
-SINGLE_DROPPED = 1e-5  # mean square of the Jacobians that single precision may do without
+SINGLE_DROPPED = 3e-5  # of the mean square of Jacobians: what single precision may do without
 BLOCK = 64  # structures per row block of a matrix-free product
 
 
@@ -143,8 +143,8 @@ class CentrePairCovariance:
         Parameters
         ----------
         dtype : numpy type
-            Precision of Jacobians and matrix. Single precision also leaves out features that hold no more
-            than ``SINGLE_DROPPED`` of the mean square of the Jacobians.
+            Precision of Jacobians and matrix. Single precision also leaves out atoms and features that hold
+            no more than ``SINGLE_DROPPED`` of the mean square of the Jacobian of a centre.
 
         Returns
         -------
@@ -154,9 +154,8 @@ class CentrePairCovariance:
         -----
         9 N² C p operations per pair of structures, besides n_rows² numbers the Jacobians of all centres.
         """
-        own = CentreJacobians.of(self.points, self.x.reshape(self.n_structures, self.n_centres, -1), dtype)
-        if dtype == np.float32:
-            own = own.leading(SINGLE_DROPPED)
+        dropped = SINGLE_DROPPED if dtype == np.float32 else 0.0
+        own = self._jacobians(dtype, dropped)
         matrix: FloatArray = np.zeros((self.n_rows, self.n_rows), dtype)
         fill(self.kernel, own, own, matrix, lower=True)
         return matrix
@@ -172,7 +171,7 @@ class CentrePairCovariance:
         -------
         ndarray of shape (n_rows, m * (1 + 3 * n_atoms))
         """
-        own = CentreJacobians.of(self.points, self.x.reshape(self.n_structures, self.n_centres, -1))
+        own = self._jacobians()
         other = own.select(index)
         matrix = np.empty((self.n_rows, len(other.x) * (1 + 3 * self.n_atoms)))
         fill(self.kernel, own, other, matrix, lower=False)
@@ -254,3 +253,7 @@ class CentrePairCovariance:
         local = np.arange(len(d2))
         d2[local, local + rows.start] = 0.0  # no rounding on the diagonal
         return self.kernel(d2)
+
+    def _jacobians(self, dtype: type = np.float64, dropped: float = 0.0) -> CentreJacobians:
+        x = self.x.reshape(self.n_structures, self.n_centres, -1)
+        return CentreJacobians.of(self.points, x, dtype, dropped)

@@ -22,7 +22,7 @@ class Plan:
     Attributes
     ----------
     solver : str
-        ``cholesky`` or ``conjugate_gradient``.
+        ``cholesky``, ``mixed_precision`` (half its memory) or ``conjugate_gradient``.
     rank : int
         Largest rank of the preconditioner.
     cholesky_gib, conjugate_gradient_gib : float
@@ -40,6 +40,8 @@ class Plan:
     @property
     def gib(self) -> float:
         """Memory of the solver that is used."""
+        if self.solver == "mixed_precision":
+            return 0.5 * self.cholesky_gib
         return self.cholesky_gib if self.solver == "cholesky" else self.conjugate_gradient_gib
 
 
@@ -77,13 +79,14 @@ def plan_fit(config: FitGprConfig, name: str, subset: StructureSet) -> Plan:
         f"{n} structures of {n_atoms} atoms ({n_rows(n, n_atoms)} rows) need {dense:.2f} GiB by cholesky, "
         f"{free:.2f} GiB by conjugate_gradient"
     )
-    if (dense if solver == "cholesky" else free) > allowed:
+    plan = Plan(solver, rank, dense, free, f"{name}: {needs}; takes {solver}")
+    if plan.gib > allowed:
         other = "solver: conjugate_gradient, " if solver == "cholesky" and free <= allowed else ""
         raise ResourceError(
             f"subset {name}: {needs}, allowed are {allowed:g} GiB; use {other}fewer training structures or a "
             "larger max_memory_gib"
         )
-    return Plan(solver, rank, dense, free, f"{name}: {needs}; takes {solver}")
+    return plan
 
 
 def _iterative(n_structures: int, n_atoms: int, n_features: int, rank: int) -> float:

@@ -9,11 +9,13 @@ import h5py
 
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.gpr.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.compat import NOISE, NOISE_FACTOR, fit_as_aenet_gpr
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.covariance import n_rows
 from aenet_gpr_cli.gpr.distances import Duplicates, near_duplicates
 from aenet_gpr_cli.gpr.kernels import make_kernel
+from aenet_gpr_cli.gpr.mixed_precision import MixedPrecisionSolver
 from aenet_gpr_cli.gpr.regression import GPModel, SolverFactory, fit
 from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver, Solver
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
@@ -142,18 +144,23 @@ def make_solver(config: FitGprConfig, plan: Plan, progress: Progress) -> SolverF
     def exact(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
         return CholeskySolver(covariance, noise_energy, noise_force, config.max_jitter)
 
-    def iterative(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
-        c = config.conjugate_gradient
+    c = config.conjugate_gradient
 
-        def show(iteration: int, residual: float) -> None:
-            progress(iteration, c.max_iterations, f"residual {residual:.1e}, wanted {c.tolerance:.0e}")
+    def show(iteration: int, residual: float) -> None:
+        progress(iteration, c.max_iterations, f"residual {residual:.1e}, wanted {c.tolerance:.0e}")
 
-        noise = noise_energy, noise_force
-        return ConjugateGradientSolver(
-            covariance, *noise, plan.rank, c.tolerance, c.max_iterations, show, progress
+    def mixed(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
+        assert isinstance(covariance, CentrePairCovariance)
+        return MixedPrecisionSolver(
+            covariance, noise_energy, noise_force, c.tolerance, c.max_iterations, show
         )
 
-    return exact if plan.solver == "cholesky" else iterative
+    def iterative(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
+        return ConjugateGradientSolver(
+            covariance, noise_energy, noise_force, plan.rank, c.tolerance, c.max_iterations, show, progress
+        )
+
+    return {"cholesky": exact, "mixed_precision": mixed, "conjugate_gradient": iterative}[plan.solver]
 
 
 def _duplicates(config: FitGprConfig, name: str, subset: StructureSet, geometry: Geometry) -> Duplicates:

@@ -27,7 +27,7 @@ from aenet_gpr_cli.stages.base import log
 from aenet_gpr_cli.structures import IntArray, StructureSet
 from aenet_gpr_cli.subsystems.geometry import unwrap
 
-ROTATION_TOLERANCE = 1e-10  # of the mean square: the square of a relative force noise of 1e-5
+ROTATION_NOISE = 0.1  # what SOAP may lose by rotation, in noises of the forces: invisible in predictions
 MAX_MISMATCH = 0.3  # Å: an exchange within a molecule that changes its distances by more is no symmetry
 
 
@@ -170,7 +170,8 @@ def _checked_soap(config: FitGprConfig, name: str, subset: StructureSet) -> Soap
     geometry = Geometry.of(subset, settings)
     soap = build_soap(settings, geometry.species, geometry.cell, geometry.pbc)
     check_soap(soap, subset.positions[0], config.seed)
-    rotated = settings.rotated(soap, subset.positions, ROTATION_TOLERANCE, config.seed)
+    tolerance = (ROTATION_NOISE * config.noise_std_force) ** 2
+    rotated = settings.rotated(soap, subset.positions, tolerance, config.seed)
     short = Geometry.of(subset, rotated).make_descriptor().n_features
     log.info("%s: %d features of soap as %d", name, soap.n_features, short)
     return rotated

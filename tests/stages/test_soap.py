@@ -121,3 +121,24 @@ def test_the_length_scale_is_searched_and_powers_are_ignored(tmp_path):
 def test_the_mean_over_species_needs_atoms():
     with pytest.raises(ConfigError, match="average: species needs centres on atoms"):
         config(SOAP | {"average": "species", "centres": POINTS})
+
+
+def test_mixed_precision_fits_pairs_of_centres_as_cholesky_does(tmp_path):
+    structures = write_split(tmp_path / "split.h5", True)
+    soap = SOAP | {"average": "off", "centres": POINTS, "compare": "pairs"}
+    results = {}
+    for solver in ("cholesky", "mixed_precision"):
+        keys = {"solver": solver, "noise_std_force": 1e-3, "conjugate_gradient": {"tolerance": 1e-8}}
+        table = fit_gpr.run(config(soap, **keys), tmp_path / "split.h5", tmp_path / f"{solver}.h5", Context())
+        surrogate = load_gps(tmp_path / f"{solver}.h5")["a"]
+        assert surrogate.model.solver == solver
+        results[solver] = surrogate.energies_and_forces(structures.positions[N_TRAIN:])
+    assert table.rows[0][3] == "soap ×3"
+    assert np.ptp(results["cholesky"][0]) > 0.1
+    for got, expected in zip(results["mixed_precision"], results["cholesky"], strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_mixed_precision_needs_pairs_of_centres():
+    with pytest.raises(ConfigError, match="mixed_precision goes with descriptor: soap and soap"):
+        config(SOAP, solver="mixed_precision")
