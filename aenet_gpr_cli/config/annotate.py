@@ -24,7 +24,7 @@ HEADER = """\
 # Paths are relative to the file that names them; published:NAME/FILE is fetched data.
 """
 EXAMPLES: dict[str, Any] = {"name": "my_case", "inputs": ["my_dft_runs/"]}
-VARIANT_EXAMPLES = {"augment": "gpr", "train_ann": "gpr"}
+VARIANT_EXAMPLES = {"augment": "gpr", "train_ann": "gpr", "stages": "fit_gpr"}
 COMMENT_COLUMN = 44
 WIDTH = 110
 

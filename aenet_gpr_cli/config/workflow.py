@@ -11,6 +11,7 @@ from aenet_gpr_cli.config.base import StrictModel
 from aenet_gpr_cli.config.benchmark import BenchmarkConfig
 from aenet_gpr_cli.config.evaluate import EvaluateConfig
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
+from aenet_gpr_cli.config.slurm import SlurmConfig
 from aenet_gpr_cli.config.split import SplitConfig
 from aenet_gpr_cli.config.train_ann import TrainAnnConfig
 
@@ -53,6 +54,9 @@ class WorkflowConfig(StrictModel):
     )
     benchmark: BenchmarkConfig | None = Field(
         None, description="time per epoch and peak memory; left out: not run"
+    )
+    slurm: SlurmConfig = Field(
+        default_factory=SlurmConfig, description="what `aenet-gpr submit` asks SLURM for; has no effect on results"
     )
 
     @model_validator(mode="before")
