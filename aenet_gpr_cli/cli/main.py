@@ -15,6 +15,7 @@ from aenet_gpr_cli.errors import AenetGprError, InterruptedRun
 
 # command: (module, one line of help); the module is imported only when the command runs
 COMMANDS = {
+    "init": "Write a minimal workflow for given structures.",
     "split": "Read structures, group them into subsets, divide into training and test.",
     "fit-gpr": "Fit a Gaussian process to energies and forces of each subset.",
     "augment": "Displace reference structures and label the copies with energies.",
@@ -26,6 +27,12 @@ COMMANDS = {
     "import": "Read a potential of ænet.",
     "benchmark": "Measure time per epoch and peak memory of the training modes.",
     "run": "Run a whole workflow; finished stages are skipped.",
+    "submit": "Run a whole workflow on a cluster with SLURM.",
+    "status": "Show what ran in a working folder, what is unfinished, and what is queued.",
+    "show": "Show what an artefact holds and where it came from.",
+    "validate": "Check a configuration file without running anything.",
+    "schema": "Print the JSON Schema of the configuration, for editors.",
+    "completion": "Print what makes a shell complete commands and options.",
     "fetch": "Bring the published data sets.",
 }
 MODULES = {"import": "import_"}  # names that Python keeps for itself

@@ -90,6 +90,63 @@ def verbosity_options() -> list[Callable[..., Any]]:
     ]
 
 
+def workflow_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument and options of commands for a whole workflow.
+
+    Parameters
+    ----------
+    function : callable
+        A click command function.
+
+    Returns
+    -------
+    callable
+    """
+    for option in reversed(
+        [
+            click.argument("workflow", type=EXISTING),
+            click.option("--workdir", type=EXISTING, help="Folder for all artefacts.  [default: runs/NAME]"),
+            click.option(
+                "--set",
+                "overrides",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="Set a key, for example --set augment.gpr.n_copies=16. Repeatable.",
+            ),
+            click.option(
+                "--seed",
+                type=click.IntRange(min=0),
+                help="Seed of every stage that has none of its own.",
+            ),
+            *verbosity_options(),
+        ]
+    ):
+        function = option(function)
+    return function
+
+
+def load_workflow(path: Path, options: dict[str, Any]) -> Any:
+    """Return the configuration of a workflow, with the settings of the command line.
+
+    Parameters
+    ----------
+    path : Path
+    options : dict
+        Values of the command line: overrides, seed.
+
+    Returns
+    -------
+    WorkflowConfig
+    """
+    from aenet_gpr_cli.config.load import apply_overrides, build, read_mapping
+    from aenet_gpr_cli.config.workflow import WorkflowConfig
+
+    data = apply_overrides(read_mapping(path), options["overrides"])
+    if options["seed"] is not None:
+        data["seed"] = options["seed"]
+    return build(WorkflowConfig, data, str(path))
+
+
 def load_stage_config(model: type[Model], section: str, options: dict[str, Any]) -> tuple[Model, Path]:
     """Return the configuration of one stage and the folder its relative paths start from.
 

@@ -24,7 +24,9 @@ class SlurmResources(StrictModel):
     cpus: PositiveInt = Field(4, description="cores of a job")
     memory_gib: PositiveFloat | None = Field(None, description="memory of a job, GiB; default: as forecast")
     gpus: int = Field(0, ge=0, description="accelerators of a job")
-    at_a_time: PositiveInt | None = Field(None, description="jobs of an array that run at a time; default: all")
+    at_a_time: PositiveInt | None = Field(
+        None, description="jobs of an array that run at a time; default: all"
+    )
     warn_seconds: PositiveInt = Field(
         120, description="time before the end at which a job is told to write its state, s"
     )

@@ -56,7 +56,8 @@ class WorkflowConfig(StrictModel):
         None, description="time per epoch and peak memory; left out: not run"
     )
     slurm: SlurmConfig = Field(
-        default_factory=SlurmConfig, description="what `aenet-gpr submit` asks SLURM for; has no effect on results"
+        default_factory=SlurmConfig,
+        description="what `aenet-gpr submit` asks SLURM for; has no effect on results",
     )
 
     @model_validator(mode="before")

@@ -23,6 +23,7 @@ from aenet_gpr_cli.io.artefact import Job, open_artefact, publish
 
 log = logging.getLogger("aenet_gpr_cli")
 STATE = "state.h5"
+FOLDER_SUFFIX = ".checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Checkpoint:
     @property
     def folder(self) -> Path:
         """Folder beside the output."""
-        return self.output.with_name(f".{self.output.name}.checkpoint")
+        return self.output.with_name(f".{self.output.name}{FOLDER_SUFFIX}")
 
     def prepare(self, resume: bool, restart: bool) -> None:
         """Make sure that only work of this job is there.

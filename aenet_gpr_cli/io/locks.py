@@ -16,6 +16,8 @@ from pathlib import Path
 
 from aenet_gpr_cli.errors import ResourceError
 
+LOCK_SUFFIX = ".lock"
+
 
 @contextlib.contextmanager
 def lock(output: Path) -> Iterator[None]:
@@ -31,7 +33,7 @@ def lock(output: Path) -> Iterator[None]:
     ResourceError
         If another live process holds it.
     """
-    path = output.with_name(f".{output.name}.lock")
+    path = output.with_name(f".{output.name}{LOCK_SUFFIX}")
     path.parent.mkdir(parents=True, exist_ok=True)
     _acquire(path, output)
     try:
@@ -58,6 +60,24 @@ def _acquire(path: Path, output: Path) -> None:
             json.dump(me, file)
         return
     raise ResourceError(f"{output}: another process took the lock {path}; try again")
+
+
+def describe_holder(path: Path) -> tuple[str, str]:
+    """Say whether the holder of a lock file is at work.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file.
+
+    Returns
+    -------
+    state : str
+    holder : str
+    """
+    holder = _read(path)
+    state = "left by a dead process" if _is_stale(holder) else "being written"
+    return state, f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')}"
 
 
 def _read(path: Path) -> dict[str, object]:

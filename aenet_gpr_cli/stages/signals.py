@@ -1,7 +1,8 @@
 """Signals that ask a run to stop: noted at once, obeyed between units of work.
 
 SIGTERM and SIGUSR1 are what schedulers send before the time is up, SIGINT is Ctrl-C. The stages poll the
-request (see `base.Context`); a second signal stops at once.
+request (see `base.Context`); a second signal stops at once, unless it only repeats the first: schedulers
+send theirs to the shell, which passes it on, and to its children.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, name)
 )  # fmt: skip
+
+
+SECONDS_OF_ONE_REQUEST = 10.0
 
 
 class StopRequest:
@@ -29,13 +34,14 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.name: str | None = None
+        self._since = 0.0
 
     def __call__(self) -> bool:
         """Return True once a signal has come."""
         return self.name is not None
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Note a signal; the second one raises KeyboardInterrupt.
+        """Note a signal; a second one raises KeyboardInterrupt.
 
         Parameters
         ----------
@@ -43,7 +49,11 @@ class StopRequest:
         frame : frame or None
         """
         if self.name is not None:
+            soon = time.monotonic() - self._since < SECONDS_OF_ONE_REQUEST
+            if soon and signal.Signals(number) is not signal.SIGINT:
+                return
             raise KeyboardInterrupt
+        self._since = time.monotonic()
         self.name = signal.Signals(number).name
         print(f"{self.name}: stopping after the current step; once more to stop at once", file=sys.stderr)
 

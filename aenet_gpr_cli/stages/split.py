@@ -8,7 +8,7 @@ from pathlib import Path
 from aenet_gpr_cli.config.split import SplitConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefact import publish
-from aenet_gpr_cli.io.published import PREFIX
+from aenet_gpr_cli.io.published import PREFIX, resolve
 from aenet_gpr_cli.io.sources import read_sources, source_hashes, source_labels
 from aenet_gpr_cli.io.structures import PARTS, write_structures
 from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
@@ -97,6 +97,26 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
                     )
         file.attrs["summary"] = summary.to_json()
     return summary
+
+
+def check_inputs(config: SplitConfig, folder: Path) -> None:
+    """Make sure that every file and folder that the configuration names is there.
+
+    Parameters
+    ----------
+    config : SplitConfig
+    folder : Path
+        Relative paths start here.
+
+    Raises
+    ------
+    InputError
+        Naming what is missing.
+    """
+    named = [*config.inputs, *config.test_inputs, config.train_list, config.test_list]
+    paths = [resolve(_locate(text, folder)) for text in named if text]
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise InputError(f"split: expected these inputs, but they do not exist: {', '.join(missing)}")
 
 
 def _locate(text: str, folder: Path) -> str:

@@ -1,0 +1,73 @@
+"""Memory that a stage will take, for what is asked of a scheduler: estimates from above, GiB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from aenet_gpr_cli.config.augment import AugmentConfig
+from aenet_gpr_cli.config.fit_gpr import FitGprConfig
+from aenet_gpr_cli.config.train_ann import TrainAnnConfig
+from aenet_gpr_cli.gpr.solvers import dense_bytes
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.units import BYTES_PER_GIB
+
+PROGRAM_GIB = 1.5  # libraries, compiled code and buffers, without any data
+NUMBER = 8  # bytes
+
+
+def fit_gib(config: FitGprConfig, subset: StructureSet) -> float:
+    """Return the memory of one fit: the dense matrix, or what the configuration allows if that is less.
+
+    Parameters
+    ----------
+    config : FitGprConfig
+    subset : StructureSet
+
+    Returns
+    -------
+    float, GiB
+    """
+    dense = dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB
+    return PROGRAM_GIB + min(1.5 * dense, config.max_memory_gib)
+
+
+def augment_gib(config: AugmentConfig, subset: StructureSet) -> float:
+    """Return the memory for the copies of one subset: positions a few times over, and the dense factor of σ.
+
+    Parameters
+    ----------
+    config : AugmentConfig
+    subset : StructureSet
+
+    Returns
+    -------
+    float, GiB
+    """
+    positions = 4 * len(subset) * config.n_copies * subset.n_atoms * 3 * NUMBER / BYTES_PER_GIB
+    factor = dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB if config.sigma == "exact" else 0.0
+    return PROGRAM_GIB + positions + factor
+
+
+def train_gib(config: TrainAnnConfig, subsets: Mapping[str, StructureSet], n_copies: int) -> float:
+    """Return the memory of a training: features of all environments, and the normal equations.
+
+    Parameters
+    ----------
+    config : TrainAnnConfig
+    subsets : mapping of str to StructureSet
+    n_copies : int
+        Copies per structure.
+
+    Returns
+    -------
+    float, GiB
+    """
+    network, species = config.network, {symbol for subset in subsets.values() for symbol in subset.species}
+    n_features = (network.radial_order + network.angular_order + 2) * (2 if len(species) > 1 else 1)
+    environments = sum(len(subset) * subset.n_atoms for subset in subsets.values()) * (1 + n_copies)
+    layers = [n_features, *network.hidden, 1]
+    n_weights = len(species) * sum((a + 1) * b for a, b in pairwise(layers))
+    needed = 3 * environments * (n_features + 3) + 4 * n_weights**2
+    jacobian = config.jacobian_memory_gib if config.mode == "direct" else 0.0
+    return PROGRAM_GIB + needed * NUMBER / BYTES_PER_GIB + jacobian
