@@ -58,7 +58,7 @@ def test_show_refuses_what_is_no_artefact(run_cli):
 
 def test_validate_accepts_what_is_right(run_cli, tmp_path):
     (tmp_path / "w.yaml").write_text("name: x\nsplit: {inputs: [runs]}\n")
-    (tmp_path / "a.yaml").write_text("displacement: 0.02\nn_copies: 4\n")
+    (tmp_path / "a.yaml").write_text("method: taylor\ndisplacement: 0.02\n")
     (tmp_path / "seed.yaml").write_text("seed: 3\n")
     assert "a valid configuration of workflow" in run_cli("validate", "w.yaml")[1]
     assert "a valid configuration of augment" in run_cli("validate", "a.yaml")[1]
@@ -73,7 +73,7 @@ def test_validate_accepts_what_is_right(run_cli, tmp_path):
     [
         ("name: x\nsplit: {inputs: [runz]}\n", "runz"),
         ("name: x\nsplit: {inputs: [runs], trian: 3}\n", "unknown key 'split.trian'; did you mean 'train'?"),
-        ("displacment: 0.02\nn_copies: 4\n", "did you mean 'displacement'?"),
+        ("method: taylor\ndisplacment: 0.02\n", "did you mean 'displacement'?"),
         ("name: x\nsplit: {inputs: [runs]}\nslurm: {time: soon}\n", "slurm.time"),
         ("name: x\nsplit: {inputs: [runs]}\nslurm: {extra: [qos]}\n", "options of sbatch"),
         ("name: x\nsplit: {inputs: [runs]}\nslurm: {stages: {fitgpr: {cpus: 2}}}\n", "fit_gpr"),

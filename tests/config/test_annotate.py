@@ -28,6 +28,7 @@ def test_it_loads_and_says_the_defaults():
             "benchmark": {},
             "augment": {"gpr": {}},
             "train_ann": {"gpr": {}},
+            "slurm": {"stages": {"fit_gpr": {}}},
         },
         "plain",
     )

@@ -11,7 +11,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -86,13 +85,13 @@ class Cluster:
 
         (At once they must not: the credential of the job is that of the second in which it was revoked.)
         """
-        end = time.monotonic() + seconds
+        end, brought_forward = time.monotonic() + seconds, set[str]()
         while not condition():
             assert time.monotonic() < end, f"{self.states()}\n{self.logs()}"
-            soon = datetime.now() + timedelta(seconds=15)
-            for line in self.command("squeue", "--noheader", "--array", "--format=%i|%T|%r|%S").splitlines():
-                job, state, reason, start = line.split("|")
-                if (state, reason) == ("PENDING", "BeginTime") and datetime.fromisoformat(start) > soon:
+            for line in self.command("squeue", "--noheader", "--array", "--format=%i|%T|%r").splitlines():
+                job, state, reason = line.split("|")
+                if (state, reason) == ("PENDING", "BeginTime") and job not in brought_forward:
+                    brought_forward.add(job)
                     self.command("scontrol", "update", f"JobId={job}", "StartTime=now+5")
             time.sleep(0.3)
 

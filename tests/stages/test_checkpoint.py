@@ -167,8 +167,19 @@ def test_no_space_for_a_checkpoint_does_not_end_the_training(checkpoint, monkeyp
 # signals --------------------------------------------------------------------------------------------------
 
 
+def test_a_signal_that_comes_twice_at_once_is_one_request():
+    """A scheduler sends SIGTERM to the shell, which passes it on, and to its children."""
+    with stop_on_signals() as stop:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.name == "SIGTERM"
+        with pytest.raises(KeyboardInterrupt):  # from a terminal it is meant as it comes
+            os.kill(os.getpid(), signal.SIGINT)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_is_a_request_and_the_second_one_an_order(number, capsys):
+def test_a_signal_is_a_request_and_the_second_one_an_order(number, capsys, monkeypatch):
+    monkeypatch.setattr("aenet_gpr_cli.stages.signals.SECONDS_OF_ONE_REQUEST", 0.0)
     before = signal.getsignal(number)
     with stop_on_signals() as stop:
         assert not stop()
