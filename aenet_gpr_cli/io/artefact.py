@@ -29,8 +29,10 @@ from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.evaluation.timing import peak_memory
 from aenet_gpr_cli.io.fields import FIELDS
 from aenet_gpr_cli.io.locks import lock
+from aenet_gpr_cli.io.trust import refuse_hostile
 
 FORMAT_VERSION = 1
+DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py raises on overwritten bytes
 VERSIONED = ("numpy", "scipy", "torch", "ase", "dscribe", "numba", "h5py")
 
 
@@ -101,7 +103,7 @@ def is_current(path: Path, job: Job) -> bool:
             return (
                 bool(file.attrs.get("complete", False)) and file.attrs.get("fingerprint") == job.fingerprint
             )
-    except OSError:
+    except DAMAGE:
         return False
 
 
@@ -185,11 +187,18 @@ def open_artefact(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
             f"{path}: expected an HDF5 artefact, but it cannot be opened ({error}); write it again"
         ) from error
     with file:
-        _check(file, path, kind)
+        try:
+            _check(file, path, kind)
+        except DAMAGE as error:
+            raise InputError(f"{path}: the artefact is damaged ({error}); write it again") from error
         try:
             yield file
         except KeyError as error:
             raise InputError(f"{path}: a part of the artefact is missing: {error}; write it again") from error
+        except OSError as error:
+            if error.errno is not None or "read" not in str(error):  # of another file
+                raise
+            raise InputError(f"{path}: the artefact is damaged ({error}); write it again") from error
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -298,21 +307,7 @@ def _check(file: h5py.File, path: Path, kind: str | None) -> None:
         raise InputError(f"{path}: expected the output of {kind}, got that of {found}")
     if not file.attrs.get("complete", False):
         raise InputError(f"{path}: the artefact is not complete; run {found} again")
-    _refuse_links(file, path)
-
-
-def _refuse_links(group: h5py.Group, path: Path) -> None:
-    for name in group:
-        link = group.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise InputError(f"{path}: {group.name}/{name} links elsewhere, which artefacts must not do")
-        child = group[name]
-        if isinstance(child, h5py.Group):
-            _refuse_links(child, path)
-        elif child.external:
-            raise InputError(
-                f"{path}: {child.name} keeps its data in another file, which artefacts must not do"
-            )
+    refuse_hostile(file, path)
 
 
 def _to_disk(temporary: Path, path: Path) -> None:
