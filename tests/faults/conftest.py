@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
+from aenet_gpr_cli.errors import AenetGprError
 from aenet_gpr_cli.io.xsf import write_xsf
+from aenet_gpr_cli.stages.base import Context
+from aenet_gpr_cli.stages.workflow import steps
 from aenet_gpr_cli.structures import Structure
-from tests.cli.conftest import run_cli  # noqa: F401  (a fixture)
+from tests.cli.conftest import run_cli
+from tests.stages.conftest import CASE, finished, small_workflow
+
+__all__ = ["finished", "run_cli"]  # fixtures of other folders
 
 # bonds of different lengths, so that no two atoms are alike
 WATER = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.96], [1.3, 0.0, -0.33]])
@@ -50,3 +61,45 @@ def aenet_gpr(*arguments, folder: Path, prefix: tuple[str, ...] = (), **environm
     return subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300
     )
+
+
+SECONDS_TO_HANG = 120
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Run something in a forked process that may be killed; return its exit code, negative for a signal."""
+    pid = os.fork()
+    if pid == 0:
+        code = 99
+        try:
+            signal.alarm(SECONDS_TO_HANG)
+            with threadpool_limits(1):  # the threads of the parent are not in this process
+                work()
+            code = 0
+        except AenetGprError as error:
+            code = error.exit_code
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.fixture
+def stages(request, tmp_path) -> Callable[[str], tuple[Path, Callable[[Context], object]]]:
+    """A function: name of an artefact → its path in a copy of the finished folder, and the stage for it."""
+    workdir = tmp_path / "work"
+    shutil.copytree(request.getfixturevalue("finished"), workdir)
+
+    def stage(name: str, folder: Path = workdir) -> tuple[Path, Callable[[Context], object]]:
+        for step in steps(small_workflow(), CASE, folder):
+            if step.args[-1].name == name:  # type: ignore[attr-defined]
+                return folder / name, step
+        raise AssertionError(f"no stage writes {name}")
+
+    return stage
+
+
+def outdated(path: Path) -> bytes:
+    """Make an artefact one of another configuration; return its content."""
+    with h5py.File(path, "a") as file:
+        file.attrs["fingerprint"] = "other"
+    return path.read_bytes()
