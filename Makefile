@@ -9,13 +9,14 @@ STAMP  := $(VENV)/.installed
 AENET  := $(BIN)/aenet-gpr
 RUNS   := runs
 
-.PHONY: demo test test-slow lint figures clean help
+.PHONY: demo test test-slow test-slurm lint figures clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       run the embedded EC-dimer example (a few minutes on two cores)"
 	@echo "make test       run the tests (fast ones; needs neither network nor published data)"
 	@echo "make test-slow  run the long checks against the paper's numbers (uses published data if fetched)"
+	@echo "make test-slurm run a workflow on a SLURM of one node (needs slurm-wlm, munge and root)"
 	@echo "make lint       formatting, style and types"
 	@echo "make figures    run all embedded examples and draw their pictures"
 	@echo "make clean      remove the environment, runs and caches"
@@ -35,10 +36,13 @@ demo: $(STAMP)
 
 # one process per core, one thread each: two processes of two threads get in each other's way
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/slurm
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+test-slurm: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm
 
 lint: $(STAMP)
 	$(BIN)/ruff check aenet_gpr_cli tests example_data

@@ -34,8 +34,14 @@ def lock(output: Path) -> Iterator[None]:
         If another live process holds it.
     """
     path = output.with_name(f".{output.name}{LOCK_SUFFIX}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _acquire(path, output)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _acquire(path, output)
+    except OSError as error:
+        raise ResourceError(
+            f"{output}: cannot write ({error}); free some space or choose another --output. "
+            "Nothing that was there before has changed"
+        ) from error
     try:
         yield
     finally:
@@ -56,8 +62,12 @@ def _acquire(path: Path, output: Path) -> None:
                 ) from None
             path.unlink(missing_ok=True)
             continue
-        with os.fdopen(handle, "w") as file:
-            json.dump(me, file)
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(me, file)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         return
     raise ResourceError(f"{output}: another process took the lock {path}; try again")
 

@@ -151,7 +151,9 @@ def _together(failures: Mapping[str, Exception], n_subsets: int, folder: Path) -
             return error
     first = next(iter(failures.values()))
     text = "; ".join(f"subset {name}: {error}" for name, error in failures.items())
-    return type(first)(text + note)
+    # the subclass of numpy takes other arguments
+    kind = MemoryError if isinstance(first, MemoryError) else type(first)
+    return kind(text + note)
 
 
 def _workers(config: FitGprConfig, plans: Sequence[Plan]) -> int:
