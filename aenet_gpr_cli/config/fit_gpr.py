@@ -45,6 +45,11 @@ class ConjugateGradientConfig(StrictModel):
     max_rank: int = Field(
         8000, ge=0, description="largest rank of the preconditioner; less where memory asks for it"
     )
+    n_probes: int = Field(
+        0,
+        ge=0,
+        description="random vectors for an estimate of the log likelihood, each as dear as the fit; 0: none",
+    )
 
 
 class SoapConfig(StrictModel):
@@ -134,6 +139,9 @@ class FitGprConfig(StageConfig):
     )
     conjugate_gradient: ConjugateGradientConfig = Field(
         default_factory=ConjugateGradientConfig, description="settings of the matrix-free solver"
+    )
+    device: str | None = Field(
+        None, description="device of torch that factorises or multiplies, such as cuda; default: the CPU"
     )
     max_jitter: float = Field(
         1e-8,

@@ -142,7 +142,7 @@ def make_solver(config: FitGprConfig, plan: Plan, progress: Progress) -> SolverF
     """
 
     def exact(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
-        return CholeskySolver(covariance, noise_energy, noise_force, config.max_jitter)
+        return CholeskySolver(covariance, noise_energy, noise_force, config.max_jitter, config.device)
 
     c = config.conjugate_gradient
 
@@ -157,7 +157,17 @@ def make_solver(config: FitGprConfig, plan: Plan, progress: Progress) -> SolverF
 
     def iterative(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
         return ConjugateGradientSolver(
-            covariance, noise_energy, noise_force, plan.rank, c.tolerance, c.max_iterations, show, progress
+            covariance,
+            noise_energy,
+            noise_force,
+            plan.rank,
+            c.tolerance,
+            c.max_iterations,
+            show,
+            progress,
+            n_probes=c.n_probes,
+            seed=config.seed,
+            device=config.device,
         )
 
     return {"cholesky": exact, "mixed_precision": mixed, "conjugate_gradient": iterative}[plan.solver]

@@ -81,6 +81,26 @@ def test_the_matrix_free_solver_gives_the_same_process_everywhere(split, tmp_pat
     evaluate.run(EvaluateConfig(), split, {"gpr": tmp_path / "cg" / "gpr.h5"}, tmp_path / "m.h5", Context())
 
 
+def test_likelihood_is_estimated_without_a_matrix_when_asked_for(split, tmp_path):
+    exact, _ = fit(split, tmp_path)
+    (tmp_path / "cg").mkdir()
+    keys = {"solver": "conjugate_gradient", "conjugate_gradient": {"n_probes": 20, "max_rank": 100}}
+    free, table = fit(split, tmp_path / "cg", **keys)
+    assert free.model.log_marginal_likelihood == pytest.approx(exact.model.log_marginal_likelihood, abs=5.0)
+    assert table.rows[0][6] == f"{free.model.log_marginal_likelihood:.1f}"
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "conjugate_gradient"])
+def test_a_device_of_torch_gives_the_same_process(split, tmp_path, solver):
+    keys = {"solver": solver, "conjugate_gradient": {"tolerance": 1e-10}}
+    plain, _ = fit(split, tmp_path, **keys)
+    (tmp_path / "device").mkdir()
+    there, _ = fit(split, tmp_path / "device", device="cpu", **keys)
+    np.testing.assert_allclose(there.energies(NEW), plain.energies(NEW), rtol=0, atol=1e-7)
+    with pytest.raises(ConfigError, match="available accelerator"):
+        fit(split, tmp_path / "device", device="nonsense", **keys)
+
+
 def test_the_solver_is_chosen_by_a_forecast_that_names_both(split, tmp_path):
     config = build(FitGprConfig, KEYS, "test")
     (message, _) = fit_gpr.run(config, split, tmp_path / "x.h5", Context(dry_run=True)).notes
