@@ -27,6 +27,7 @@ import numpy as np
 from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.evaluation.timing import peak_memory
+from aenet_gpr_cli.io.disk import NotingFile
 from aenet_gpr_cli.io.fields import FIELDS
 from aenet_gpr_cli.io.locks import lock
 from aenet_gpr_cli.io.trust import refuse_hostile
@@ -132,13 +133,19 @@ def publish(path: Path, job: Job) -> Iterator[h5py.File]:
     with lock(path):
         for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # of a killed process
             stale.unlink(missing_ok=True)
-        with _whole_or_not(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+        with (
+            _whole_or_not(path) as temporary,
+            NotingFile(temporary) as disk,
+            h5py.File(disk, "w", libver="v110") as file,
+        ):
             _write_provenance(file, job)
             yield file
             earlier = float(file.attrs.get("wall_time_s", 0.0))
             file.attrs["wall_time_s"] = earlier + time.perf_counter() - started
             file.attrs["peak_rss_bytes"] = peak_memory()
             file.attrs["complete"] = True
+            file.flush()
+            disk.raise_failure()
 
 
 @contextlib.contextmanager

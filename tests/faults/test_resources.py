@@ -9,19 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.unfinished import left_behind, write_split
+from aenet_gpr_cli.errors import ResourceError
+from aenet_gpr_cli.io.disk import RESERVE_BYTES
+from aenet_gpr_cli.stages.base import Context
+from tests.stages.unfinished import assert_same, left_behind, write_split
 
-from .conftest import aenet_gpr
+from .conftest import aenet_gpr, in_child, outdated
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 8 MiB."""
+    """A file system of 16 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -37,6 +40,26 @@ def fill(folder, leave):
     free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
     (folder / "filler").write_bytes(bytes(free - leave))
     return folder / "filler"
+
+
+@pytest.mark.parametrize("leave", [0, RESERVE_BYTES + 8192])
+@pytest.mark.parametrize(
+    "name", ["split.h5", "gpr.h5", "augmented_gpr.h5", "ann_energy_only.h5", "metrics.h5"]
+)
+def test_a_full_disk_leaves_the_earlier_result(stages, finished, small_disk, name, leave):
+    """In a process of its own: HDF5 ends a process that cannot write by a segmentation fault."""
+    for path in finished.iterdir():
+        (small_disk / path.name).write_bytes(path.read_bytes())
+    output, stage = stages(name, small_disk)
+    earlier = outdated(output)
+    filler = fill(small_disk, leave)
+    assert in_child(lambda: stage(Context())) == ResourceError.exit_code
+    assert output.read_bytes() == earlier
+    assert {path for path in left_behind(small_disk) if path.endswith(".tmp")} == set()
+    filler.unlink()
+    stage(Context())
+    assert_same(output, finished / name, "/")
+    assert left_behind(small_disk) == set()
 
 
 def test_a_full_disk_is_told_with_exit_code_4(waters, small_disk, tmp_path):
