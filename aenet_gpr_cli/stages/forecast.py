@@ -50,7 +50,7 @@ def augment_gib(config: AugmentConfig, subset: StructureSet) -> float:
 
 
 def train_gib(config: TrainAnnConfig, subsets: Mapping[str, StructureSet], n_copies: int) -> float:
-    """Return the memory of a training: features of all environments, and the normal equations.
+    """Return the memory of a training: positions, descriptors (bounded by a key), normal equations.
 
     Parameters
     ----------
@@ -68,6 +68,7 @@ def train_gib(config: TrainAnnConfig, subsets: Mapping[str, StructureSet], n_cop
     environments = sum(len(subset) * subset.n_atoms for subset in subsets.values()) * (1 + n_copies)
     layers = [n_features, *network.hidden, 1]
     n_weights = len(species) * sum((a + 1) * b for a, b in pairwise(layers))
-    needed = 3 * environments * (n_features + 3) + 4 * n_weights**2
+    descriptors = min(2 * environments * n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)
+    needed = 9 * environments + 4 * n_weights**2
     jacobian = config.jacobian_memory_gib if config.mode == "direct" else 0.0
-    return PROGRAM_GIB + needed * NUMBER / BYTES_PER_GIB + jacobian
+    return PROGRAM_GIB + descriptors + needed * NUMBER / BYTES_PER_GIB + jacobian
