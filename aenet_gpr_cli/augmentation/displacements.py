@@ -7,30 +7,29 @@ name and geometry, never on the other structures, so that order, sharding and ba
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
+from aenet_gpr_cli.augmentation.streams import standard_normal
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 
 Mode = Literal["gaussian", "along_bond"]
-
-PHILOX_WORDS = 4  # 64-bit numbers per step of the counter of the Philox generator
+Displacement = float | Sequence[float] | FloatArray
 
 
 def displace(
     structures: StructureSet,
-    displacement: float,
+    displacement: Displacement,
     n_copies: int,
     seed: int,
     mode: Mode = "gaussian",
     fixed_atoms: Sequence[int] | None = None,
+    first_copy: int = 0,
 ) -> tuple[FloatArray, IntArray, IntArray]:
     """Generate M displaced copies of every reference structure.
 
@@ -46,8 +45,8 @@ def displace(
     ----------
     structures : StructureSet
         Reference structures with unique names (the names key the random streams).
-    displacement : float, Å
-        δ, the standard deviation per component, or the largest change of the bond length.
+    displacement : float, or one per atom, Å
+        δ, the standard deviation per component, or (one number) the largest change of the bond length.
     n_copies : int
         Augmentation multiple M.
     seed : int
@@ -55,6 +54,8 @@ def displace(
     mode : {"gaussian", "along_bond"}
     fixed_atoms : sequence of int, optional
         Indices of atoms that keep their reference position exactly.
+    first_copy : int
+        Number of the first copy to make (gaussian only): copies 100 to 199 are the same, made alone or not.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def displace(
     parents : ndarray of int, shape (n_structures * n_copies,)
         Index of the reference structure of each copy.
     copies : ndarray of int, shape (n_structures * n_copies,)
-        Number of the copy within its parent, from 0.
+        Number of the copy within its parent, from ``first_copy``.
 
     Raises
     ------
@@ -78,21 +79,42 @@ def displace(
     block has a fixed length. 10⁶ copies of 20 atoms take 5 s on one core, and twice the 0.5 GB of the result
     while it is made.
     """
-    if not (np.isfinite(displacement) and displacement > 0) or n_copies < 1:
+    delta = np.broadcast_to(np.asarray(displacement, float).ravel(), structures.n_atoms)
+    if not (np.isfinite(delta).all() and (delta > 0).all()) or n_copies < 1:
         raise InputError(
             f"displacement (δ) and n_copies (M): expected positive numbers, got {displacement} and {n_copies}"
         )
-    free = _free_atoms(structures, fixed_atoms)
+    free = free_atoms(structures, fixed_atoms)
     if mode == "along_bond":
-        shifts = _along_bond(structures, displacement, n_copies, free)
+        shifts = _along_bond(structures, float(delta[0]), n_copies, free)
     elif mode == "gaussian":
-        shifts = _gaussian(structures, displacement, n_copies, seed, free)
+        shifts = random_shifts(structures, n_copies, seed, free, first_copy, delta)
     else:
         raise InputError(f"mode: expected 'gaussian' or 'along_bond', got {mode!r}")
     positions = structures.positions[:, None] + shifts
     n, atoms = len(structures), structures.n_atoms
     parents = np.repeat(np.arange(n), n_copies)
-    return positions.reshape(n * n_copies, atoms, 3), parents, np.tile(np.arange(n_copies), n)
+    copies = np.tile(np.arange(first_copy, first_copy + n_copies), n)
+    return positions.reshape(n * n_copies, atoms, 3), parents, copies
+
+
+def displacement_per_atom(
+    displacement: float, by_species: Mapping[str, float], species: Sequence[str]
+) -> FloatArray:
+    """Return δ of each atom.
+
+    Parameters
+    ----------
+    displacement : float, Å
+        δ of species that have none of their own.
+    by_species : mapping of str to float, Å
+    species : sequence of str
+
+    Returns
+    -------
+    ndarray of shape (n_atoms,), Å
+    """
+    return np.array([by_species.get(symbol, displacement) for symbol in species], float)
 
 
 def as_augmented_set(
@@ -138,32 +160,44 @@ def as_augmented_set(
     return AugmentedSet(children, parent_names, copies, sigma, label)
 
 
-def _gaussian(
-    structures: StructureSet, displacement: float, n_copies: int, seed: int, free: NDArray[np.bool_]
+def random_shifts(
+    structures: StructureSet,
+    n_copies: int,
+    seed: int,
+    free: NDArray[np.bool_],
+    first_copy: int = 0,
+    scale: float | FloatArray = 1.0,
 ) -> FloatArray:
-    """Return random displacements of shape (n_structures, n_copies, n_atoms, 3), Å."""
+    """Return normally distributed displacements without motion of the centre of mass.
+
+    Parameters
+    ----------
+    structures : StructureSet
+    n_copies : int
+    seed : int
+    free : ndarray of bool, shape (n_atoms,)
+        Atoms that move; if some do not, the centre of mass moves with the others.
+    first_copy : int
+    scale : float, or ndarray of shape (n_atoms,), Å
+        Standard deviation per component.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, n_copies, n_atoms, 3), Å
+    """
     _check_names(structures)
     shifts = np.empty((len(structures), n_copies, structures.n_atoms, 3))
     for shift, name in zip(shifts, structures.names, strict=True):
-        shift[...] = displacement * _standard_normal(seed, name, n_copies, 3 * structures.n_atoms).reshape(
+        shift[...] = standard_normal(seed, name, n_copies, 3 * structures.n_atoms, first_copy).reshape(
             shift.shape
         )
+    shifts *= np.reshape(scale, (-1, 1))
     if free.all():
-        masses = _masses(structures.species)
+        masses = atomic_masses(structures.species)
         centre = np.einsum("a,nmax->nmx", masses / masses.sum(), shifts)  # structure, copy, atom, x
         shifts -= centre[:, :, None]
     shifts[:, :, ~free] = 0.0
     return shifts
-
-
-def _standard_normal(seed: int, name: str, n_copies: int, size: int) -> FloatArray:
-    """Return ``size`` standard normal numbers for each copy, keyed by (seed, name, copy)."""
-    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
-    generator = np.random.Philox(key=int.from_bytes(digest[:16], "little"))
-    block = -(-size // PHILOX_WORDS) * PHILOX_WORDS  # whole counter steps: copy c starts at c * block
-    raw = generator.random_raw(n_copies * block).reshape(n_copies, block)[:, :size]
-    uniform = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53  # 53 bits, never 0 or 1
-    return ndtri(uniform)
 
 
 def _along_bond(
@@ -184,22 +218,47 @@ def _along_bond(
             f"got {displacement} Å"
         )
     change = np.stack([steps, -steps], axis=1).ravel()  # +, -, +, - …
-    masses = _masses(structures.species)
+    masses = atomic_masses(structures.species)
     share = np.array([-masses[1], masses[0]]) / masses.sum()  # the centre of mass stays
     if not free.all():
         share = np.where(free, [-1.0, 1.0], 0.0)
     return np.einsum("m,a,nx->nmax", change, share, bond / length)  # copy, atom, structure, x
 
 
-def _masses(species: tuple[str, ...]) -> FloatArray:
-    """Return atomic masses in u; of no consequence for energies, they only define the centre."""
-    from ase.data import atomic_masses, atomic_numbers  # heavy, and needed here only
+def atomic_masses(species: Sequence[str]) -> FloatArray:
+    """Return atomic masses.
 
-    return np.array([atomic_masses[atomic_numbers[symbol]] for symbol in species])
+    Parameters
+    ----------
+    species : sequence of str
+
+    Returns
+    -------
+    ndarray of shape (n_atoms,), u
+    """
+    from ase.data import atomic_masses as masses  # heavy, and needed here only
+    from ase.data import atomic_numbers
+
+    return np.array([masses[atomic_numbers[symbol]] for symbol in species])
 
 
-def _free_atoms(structures: StructureSet, fixed_atoms: Sequence[int] | None) -> NDArray[np.bool_]:
-    """Return a mask of shape (n_atoms,) of the atoms that move."""
+def free_atoms(structures: StructureSet, fixed_atoms: Sequence[int] | None) -> NDArray[np.bool_]:
+    """Return which atoms move.
+
+    Parameters
+    ----------
+    structures : StructureSet
+    fixed_atoms : sequence of int or None
+
+    Returns
+    -------
+    ndarray of bool, shape (n_atoms,)
+
+    Raises
+    ------
+    InputError
+        If there is no such atom.
+    """
     free = np.ones(structures.n_atoms, bool)
     for index in fixed_atoms or ():
         if not 0 <= index < structures.n_atoms:

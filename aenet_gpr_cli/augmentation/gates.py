@@ -93,7 +93,7 @@ def apply_gates(candidates: AugmentedSet, gates: Gates, lowest_energy: float) ->
         keep &= ~reason
     counts = {reason: int(np.count_nonzero(mask)) for reason, mask in failed.items()}
     counts["total"] = int(np.count_nonzero(~keep))
-    return GateResult(_subset(candidates, keep), keep, counts)
+    return GateResult(keep_copies(candidates, keep), keep, counts)
 
 
 def minimum_distances(structures: StructureSet) -> FloatArray:
@@ -175,7 +175,18 @@ def _shortest(
         shortest[n] = np.sqrt(smallest)
 
 
-def _subset(augmented: AugmentedSet, keep: NDArray[np.bool_]) -> AugmentedSet:
+def keep_copies(augmented: AugmentedSet, keep: NDArray[np.bool_]) -> AugmentedSet:
+    """Return some of the copies, in order.
+
+    Parameters
+    ----------
+    augmented : AugmentedSet
+    keep : ndarray of bool, shape (n_copies_in_total,)
+
+    Returns
+    -------
+    AugmentedSet
+    """
     index = np.flatnonzero(keep)
     return replace(
         augmented,

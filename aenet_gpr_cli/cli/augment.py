@@ -7,13 +7,22 @@ from typing import Any
 
 import click
 
-from aenet_gpr_cli.cli.options import EXISTING, gather, load_stage_config, run_stage, stage_options
+from aenet_gpr_cli.cli.options import (
+    EXISTING,
+    gather,
+    load_stage_config,
+    resume_options,
+    run_stage,
+    stage_options,
+)
 
 
 @click.command("augment")
 @click.argument("split", type=EXISTING)
 @click.argument("gpr", type=EXISTING, required=False)
 @stage_options("augmented.h5")
+@resume_options()[0]
+@resume_options()[1]
 @gather
 def command(split: Path, gpr: Path | None, options: dict[str, Any]) -> None:
     """Displace each training structure M times by δ and label the copies with energies.

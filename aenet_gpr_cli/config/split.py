@@ -22,6 +22,11 @@ class SplitConfig(StageConfig):
         default_factory=list,
         description="test structures from here; then all of `inputs` are for training",
     )
+    train_inputs: list[str] = Field(
+        default_factory=list,
+        description="more training structures, such as those of `label`: all of them train, and the "
+        "division of `inputs` stays as it was",
+    )
     train: Amount | None = Field(
         None, description="training structures per subset: a count (250) or a fraction (0.25); default 0.25"
     )

@@ -12,7 +12,6 @@ from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf
 
 from aenet_gpr_cli.errors import NumericalError
-from aenet_gpr_cli.gpr.covariance import squared_distances
 from aenet_gpr_cli.gpr.solvers import AnyCovariance
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
@@ -102,26 +101,6 @@ def own_block(covariance: AnyCovariance, structure: int) -> FloatArray:
     ndarray of shape (1 + 3 * n_atoms, 1 + 3 * n_atoms)
     """
     return covariance.select(slice(structure, structure + 1)).columns(slice(None))
-
-
-def farthest_points(x: FloatArray, n_selected: int) -> IntArray:
-    """Select structures that cover the set: start nearest the mean, then always the farthest one.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n_structures, n_features)
-    n_selected : int
-
-    Returns
-    -------
-    ndarray of int, shape (n_selected,)
-    """
-    chosen = [int(np.argmin(np.einsum("ip,ip->i", x - x.mean(axis=0), x - x.mean(axis=0))))]
-    nearest = np.full(len(x), np.inf)
-    while len(chosen) < n_selected:
-        nearest = np.minimum(nearest, squared_distances(x, x[chosen[-1:]])[:, 0])
-        chosen.append(int(np.argmax(nearest)))
-    return np.array(chosen[:n_selected], dtype=np.int64)
 
 
 def factorise(matrix: FloatArray) -> FloatArray:

@@ -34,6 +34,8 @@ from aenet_gpr_cli.io.trust import refuse_hostile
 
 FORMAT_VERSION = 1
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py raises on overwritten bytes
+CHUNK_BYTES = 2**18  # of arrays that grow: a few reads a megabyte, and little waste in short ones
+MAX_CHUNK_ROWS = 1024
 VERSIONED = ("numpy", "scipy", "torch", "ase", "dscribe", "numba", "h5py")
 
 
@@ -241,6 +243,36 @@ def write_field(group: h5py.Group, name: str, values: Any) -> None:
         dataset = group.create_dataset(name, data=np.asarray(values))
     dataset.attrs["unit"] = field.unit
     dataset.attrs["meaning"] = field.meaning
+
+
+def append_field(group: h5py.Group, name: str, values: Any) -> None:
+    """Add rows to an array that grows, made on the first call: chunked, never held in memory as a whole.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    name : str
+        Must be a key of `FIELDS`.
+    values : ndarray, or tuple of str
+        Rows; all calls with the same shape after the first axis.
+    """
+    strings = isinstance(values, tuple)
+    rows = np.array(values, object) if strings else np.asarray(values)
+    if name not in group:
+        row_bytes = max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:], dtype=int)))
+        dataset = group.create_dataset(
+            name,
+            shape=(0, *rows.shape[1:]),
+            maxshape=(None, *rows.shape[1:]),
+            chunks=(max(1, min(MAX_CHUNK_ROWS, CHUNK_BYTES // row_bytes)), *rows.shape[1:]),
+            dtype=h5py.string_dtype() if strings else rows.dtype,
+        )
+        dataset.attrs["unit"], dataset.attrs["meaning"] = FIELDS[name].unit, FIELDS[name].meaning
+    dataset = group[name]
+    before = len(dataset)
+    dataset.resize(before + len(rows), axis=0)
+    if len(rows):
+        dataset[before:] = rows
 
 
 def read_strings(group: h5py.Group, name: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,8 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
         for key in ("forces_std", "beyond_training"):
             if getattr(item, key) is not None:
                 atoms.arrays[key] = getattr(item, key)
-        atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces)
+        labels = {"energy": s.energy, "forces": s.forces}
+        atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in labels.items() if v is not None})
         frames.append(atoms)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -90,3 +91,31 @@ def write_xsf_files(folder: Path, predicted: Sequence[PredictedStructure]) -> No
     for number, item in enumerate(predicted):
         label = re.sub(r"[^A-Za-z0-9_.+-]+", "_", item.structure.name.removesuffix(".xsf"))
         write_xsf(item.structure, folder / f"{number:05d}_{label[-80:]}.xsf")
+
+
+def write_structure_files(
+    output: Path, predicted: Sequence[PredictedStructure], formats: Collection[str]
+) -> list[Path]:
+    """Write structures beside an artefact, under its name.
+
+    Parameters
+    ----------
+    output : Path
+        The artefact.
+    predicted : sequence of PredictedStructure
+    formats : collection of str
+        Of ``extxyz`` and ``xsf``.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    written = []
+    if "extxyz" in formats:
+        written.append(output.with_suffix(".extxyz"))
+        write_extxyz(written[-1], predicted)
+    if "xsf" in formats:
+        written.append(output.with_suffix(""))
+        write_xsf_files(written[-1], predicted)
+    return written

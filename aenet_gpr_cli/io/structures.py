@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.io.artefact import open_artefact, read_optional, read_strings, write_field
+from aenet_gpr_cli.io.artefact import append_field, open_artefact, read_optional, read_strings, write_field
 from aenet_gpr_cli.structures import AugmentedSet, Pbc, StructureSet
 
 Subset = TypeVar("Subset")
@@ -59,20 +59,31 @@ def read_structures(group: h5py.Group) -> StructureSet:
     )
 
 
-def write_augmented(group: h5py.Group, augmented: AugmentedSet) -> None:
-    """Store an augmented set.
+def append_augmented(group: h5py.Group, augmented: AugmentedSet) -> None:
+    """Store an augmented set, after what the group already holds of the same subset.
 
     Parameters
     ----------
     group : h5py.Group
     augmented : AugmentedSet
     """
-    write_structures(group, augmented.structures)
-    write_field(group, "parents", augmented.parents)
-    write_field(group, "copies", augmented.copies)
-    if augmented.sigma is not None:
-        write_field(group, "sigma", augmented.sigma)
-    group.attrs["label"] = augmented.label
+    structures = augmented.structures
+    if "species" not in group:
+        write_field(group, "species", structures.species)
+        write_field(group, "pbc", np.array(structures.pbc))
+        group.attrs["label"] = augmented.label
+    append_field(group, "positions", structures.positions)
+    append_field(group, "names", structures.names)
+    append_field(group, "parents", augmented.parents)
+    append_field(group, "copies", augmented.copies)
+    for name, values in (
+        ("cells", structures.cells),
+        ("energies", structures.energies),
+        ("atom_orders", structures.atom_orders),
+        ("sigma", augmented.sigma),
+    ):
+        if values is not None:
+            append_field(group, name, values)
 
 
 def read_augmented(group: h5py.Group) -> AugmentedSet:

@@ -1,39 +1,35 @@
-"""`augment`: split.h5 (+ gpr.h5) → augmented.h5, displaced copies of training structures."""
+"""`augment`: split.h5 (+ gpr.h5) → augmented.h5, displaced copies of training structures.
+
+Copies are made in blocks, one after another or side by side; each finished block is kept beside the output
+until all are there, so that a killed run goes on. Nothing ever holds more than a block in memory.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
+import h5py
 
-from aenet_gpr_cli.augmentation.displacements import displace
-from aenet_gpr_cli.augmentation.gates import Gates, apply_gates
-from aenet_gpr_cli.augmentation.surrogate import label_with_gp
-from aenet_gpr_cli.augmentation.taylor import label_with_taylor
 from aenet_gpr_cli.config.augment import AugmentConfig
-from aenet_gpr_cli.errors import ConfigError
-from aenet_gpr_cli.gpr.matching import find_surrogate
-from aenet_gpr_cli.gpr.surrogate import Surrogate
-from aenet_gpr_cli.io.artefact import publish
-from aenet_gpr_cli.io.models import load_gps
-from aenet_gpr_cli.io.structures import load_split, write_augmented
-from aenet_gpr_cli.io.xsf import write_xsf
+from aenet_gpr_cli.errors import ConfigError, ResourceError
+from aenet_gpr_cli.gpr.solvers import dense_bytes
+from aenet_gpr_cli.io.artefact import open_artefact, publish
+from aenet_gpr_cli.io.checkpoint import Checkpoint
+from aenet_gpr_cli.io.copies import write_copies_as_extxyz, write_copies_as_xsf
+from aenet_gpr_cli.io.structures import append_augmented, load_split, read_augmented
+from aenet_gpr_cli.stages.augment_block import Block, Sources, Statistics, forget, make_block, plan_blocks
 from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.processes import run_tasks
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet
-from aenet_gpr_cli.subsystems.ordering import in_file_order
-from aenet_gpr_cli.units import MEV_PER_EV
+from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
 
 KIND = "augment"
-COLUMNS = ("subset", "references", "copies", "rejected", "mean σ / meV", "max σ / meV", "ΔE range / eV")
-
-
-@dataclass(frozen=True, slots=True)
-class _Labelled:
-    """Copies of one subset, and how many were rejected by reason."""
-
-    copies: AugmentedSet
-    rejected: dict[str, int]
+COLUMNS = (
+    "subset", "references", "copies", "rejected", "rms δ / Å", "mean σ / meV", "max σ / meV", "ΔE range / eV",
+)  # fmt: skip
 
 
 def run(config: AugmentConfig, split: Path, gpr: Path | None, output: Path, context: Context) -> Summary:
@@ -56,9 +52,13 @@ def run(config: AugmentConfig, split: Path, gpr: Path | None, output: Path, cont
     Raises
     ------
     ConfigError
-        If the method is gpr and no model is given.
+        If the method is gpr and no model is given, or an unfinished run of another configuration is there.
     InputError
         If a subset has no model, or the model is for other atoms.
+    ResourceError
+        If exact σ needs more memory than allowed.
+    InterruptedRun
+        If the context asked to stop; finished blocks are kept.
     """
     if config.method == "gpr" and gpr is None:
         raise ConfigError("augment: method gpr needs the output of fit-gpr; give it, or set method=taylor")
@@ -67,81 +67,143 @@ def run(config: AugmentConfig, split: Path, gpr: Path | None, output: Path, cont
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     subsets = load_split(split, "train")
-    models = load_gps(inputs["gpr"]) if "gpr" in inputs else {}
+    _check_species(config, subsets)
+    counts = {name: _counts(config, len(subset)) for name, subset in subsets.items()}
     if context.dry_run:
-        total = config.n_copies * sum(len(subset) for subset in subsets.values())
-        return planned(KIND, output, [f"{total} copies, δ = {config.displacement} Å, label {config.method}"])
-    rows = []
+        return planned(KIND, output, [f"{sum(map(sum, counts.values()))} copies; {_how(config)}"])
+    _check_memory(config, subsets)
+    sources = Sources(split, inputs.get("gpr"), tuple(job.inputs.values()))
+    whole = config.candidates > 1 or config.mode == "along_bond"
+    blocks = [
+        block
+        for name, numbers in counts.items()
+        for block in plan_blocks(name, [n * config.candidates for n in numbers], config.block_size, whole)
+    ]
+    checkpoint = Checkpoint(output, job)
     with publish(output, job) as file:
-        for number, (name, subset) in enumerate(subsets.items()):
-            context.report(number, len(subsets), f"copies of {name}")
-            labelled = _label(config, name, subset, models, context)
-            write_augmented(file.create_group(f"subsets/{name}"), labelled.copies)
-            rows.append(_row(name, subset, labelled))
-            if config.write_xsf:
-                _write_xsf(labelled.copies, output.with_suffix("") / name)
-        notes = [f"δ = {config.displacement} Å, M = {config.n_copies}, label {config.method}; wrote {output}"]
+        checkpoint.prepare(context.resume, context.restart)
+        _make_missing(config, sources, blocks, checkpoint, context)
+        totals = _join(blocks, checkpoint, file)
+        rows = [_row(name, subset, totals[name]) for name, subset in subsets.items()]
+        notes = [f"{_how(config)}; wrote {output}", *_write_files(config, checkpoint, blocks, output)]
         summary = Summary("Augmented structures", COLUMNS, rows, notes)
         file.attrs["summary"] = summary.to_json()
+    checkpoint.discard()
     return summary
 
 
-def _label(
-    config: AugmentConfig, name: str, subset: StructureSet, models: dict[str, Surrogate], context: Context
-) -> _Labelled:
-    positions, parents, copies = displace(
-        subset, config.displacement, config.n_copies, config.seed, config.mode, config.fixed_atoms
-    )
-    if config.method == "taylor":
-        candidates = label_with_taylor(subset, positions, parents, copies)
-    else:
-        surrogate = models[find_surrogate(models, subset.structure(0), name)]
-        sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
-        candidates = label_with_gp(
-            subset, positions, parents, copies, surrogate.energies, sigma, progress=context.report
+def _how(config: AugmentConfig) -> str:
+    amount = f"M = {config.n_copies}" if config.n_total is None else f"{config.n_total} copies per subset"
+    if config.mode in ("adaptive", "thermal"):
+        return f"{config.mode}, {amount}, label {config.method}"
+    return f"δ = {config.displacement} Å, {amount}, label {config.method}"
+
+
+def _check_species(config: AugmentConfig, subsets: Mapping[str, StructureSet]) -> None:
+    present = {symbol for subset in subsets.values() for symbol in subset.species}
+    if unknown := [symbol for symbol in config.species_displacement if symbol not in present]:
+        raise ConfigError(
+            f"species_displacement: none has {', '.join(unknown)}; there are {', '.join(sorted(present))}"
         )
-    assert subset.energies is not None  # every labelling needs them and has checked
-    gates = Gates(config.max_sigma, config.minimum_distance or None, config.energy_window)
-    result = apply_gates(candidates, gates, float(subset.energies.min()))
-    if result.rejected["total"]:
-        reasons = ", ".join(
-            f"{n} by {reason}" for reason, n in result.rejected.items() if n and reason != "total"
+
+
+def _counts(config: AugmentConfig, n_structures: int) -> list[int]:
+    """Return the copies of each structure; the first ones get what is left over."""
+    if config.n_total is None:
+        return [config.n_copies] * n_structures
+    each, more = divmod(config.n_total, n_structures)
+    return [each + (number < more) for number in range(n_structures)]
+
+
+def _check_memory(config: AugmentConfig, subsets: Mapping[str, StructureSet]) -> None:
+    if config.method != "gpr" or config.sigma != "exact":
+        return
+    name, subset = max(subsets.items(), key=lambda item: dense_bytes(len(item[1]), item[1].n_atoms))
+    gib = config.workers * dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB
+    if gib > config.max_memory_gib:
+        raise ResourceError(
+            f"sigma: exact needs {gib:.2f} GiB for {config.workers} dense factors of {name}, max_memory_gib "
+            f"allows {config.max_memory_gib:g}; use sigma: bound, or fewer workers"
         )
-        log.info(
-            "%s: rejected %d of %d copies (%s)", name, result.rejected["total"], len(candidates), reasons
-        )
-    if not len(result.accepted):
+
+
+def _make_missing(
+    config: AugmentConfig, sources: Sources, blocks: list[Block], checkpoint: Checkpoint, context: Context
+) -> None:
+    """Make the blocks that the checkpoint does not hold."""
+    have = {name for part in checkpoint.finished().values() for name in part}
+    if have:
+        log.info("%d of %d blocks are finished already", len(have), len(blocks))
+    tasks = {
+        b.name: (config, sources, b, checkpoint.path_of((b.name,)), checkpoint.job_of((b.name,)))
+        for b in blocks
+        if b.name not in have
+    }
+    try:
+        with contextlib.closing(run_tasks(make_block, tasks, config.workers, context)) as results:
+            for _, result in results:
+                if isinstance(result, Exception):
+                    raise result
+    finally:
+        forget()
+
+
+def _join(blocks: list[Block], checkpoint: Checkpoint, file: h5py.File) -> dict[str, Statistics]:
+    """Copy the blocks into the artefact, and add up what they tell."""
+    totals: dict[str, Statistics] = {}
+    for block in blocks:
+        with open_artefact(checkpoint.path_of((block.name,)), KIND) as part:
+            append_augmented(
+                file.require_group(f"subsets/{block.subset}"), read_augmented(part[f"subsets/{block.subset}"])
+            )
+            statistics = Statistics(**json.loads(part.attrs["statistics"]))
+        totals[block.subset] = totals.get(block.subset, Statistics()) + statistics
+    for name, total in totals.items():
+        _tell(name, total)
+    return totals
+
+
+def _tell(name: str, total: Statistics) -> None:
+    rejected = total.rejected or {}
+    if rejected.get("total"):
+        reasons = ", ".join(f"{n} by {reason}" for reason, n in rejected.items() if n and reason != "total")
+        log.info("%s: rejected %d of %d copies (%s)", name, rejected["total"], total.candidates, reasons)
+    if not total.accepted:
         log.warning("%s: every copy was rejected; loosen max_sigma, minimum_distance or energy_window", name)
-    return _Labelled(result.accepted, result.rejected)
 
 
-def _row(name: str, subset: StructureSet, labelled: _Labelled) -> list[str]:
-    copies, sigma = labelled.copies, labelled.copies.sigma
-    has_sigma = sigma is not None and len(sigma) > 0
-    energies, reference = copies.structures.energies, subset.energies
-    spread = "–"
-    if energies is not None and reference is not None and len(energies):
-        lowest = reference.min()
-        spread = f"{energies.min() - lowest:.3f} … {energies.max() - lowest:.3f}"
+def _row(name: str, subset: StructureSet, total: Statistics) -> list[str]:
+    some, lowest = total.accepted > 0, subset.energies.min() if subset.energies is not None else 0.0
+    has_sigma = some and total.sigma_sum is not None and total.sigma_max is not None
     return [
         name,
         str(len(subset)),
-        str(len(copies)),
-        str(labelled.rejected["total"]),
-        f"{np.mean(sigma) * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[arg-type]
-        f"{np.max(sigma) * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[arg-type]
-        spread,
+        str(total.accepted),
+        str((total.rejected or {}).get("total", 0)),
+        f"{(total.square_sum / total.accepted) ** 0.5:.4f}" if some else "–",
+        f"{total.sigma_sum / total.accepted * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[operator]
+        f"{total.sigma_max * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[operator]
+        f"{total.energy_low - lowest:.3f} … {total.energy_high - lowest:.3f}" if some else "–",
     ]
 
 
-def _write_xsf(copies: AugmentedSet, folder: Path) -> None:
-    """Write each copy as a file named by its parent's position in the set and its own number."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("*.xsf"):  # of an earlier, larger run
-        stale.unlink()
-    numbers = {parent: i for i, parent in enumerate(dict.fromkeys(copies.parents))}
-    for index, (parent, copy) in enumerate(zip(copies.parents, copies.copies, strict=True)):
-        write_xsf(
-            in_file_order(copies.structures.structure(index)),
-            folder / f"{numbers[parent]:05d}_{copy:04d}.xsf",
-        )
+def _write_files(
+    config: AugmentConfig, checkpoint: Checkpoint, blocks: list[Block], output: Path
+) -> list[str]:
+    """Write the copies in the formats of other programs, block by block."""
+    written: list[Path] = []
+    if "xsf" in config.write:
+        for name in dict.fromkeys(block.subset for block in blocks):
+            written.append(output.with_suffix("") / name)
+            written[-1].parent.mkdir(parents=True, exist_ok=True)
+            write_copies_as_xsf(written[-1], _read([b for b in blocks if b.subset == name], checkpoint))
+    if "extxyz" in config.write:
+        written.append(output.with_suffix(".extxyz"))
+        write_copies_as_extxyz(written[-1], _read(blocks, checkpoint))
+    return [f"wrote {path}" for path in written]
+
+
+def _read(blocks: list[Block], checkpoint: Checkpoint) -> Iterator[AugmentedSet]:
+    for block in blocks:
+        with open_artefact(checkpoint.path_of((block.name,)), KIND) as part:
+            yield read_augmented(part[f"subsets/{block.subset}"])

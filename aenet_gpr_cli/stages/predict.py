@@ -13,7 +13,7 @@ from aenet_gpr_cli.ann.extrapolation import describe
 from aenet_gpr_cli.calculators.committee import WARN_BEYOND
 from aenet_gpr_cli.config.predict import PredictConfig
 from aenet_gpr_cli.io.artefact import publish, write_field
-from aenet_gpr_cli.io.predictions import PredictedStructure, write_extxyz, write_xsf_files
+from aenet_gpr_cli.io.predictions import PredictedStructure, write_structure_files
 from aenet_gpr_cli.io.sources import read_sources, source_hashes
 from aenet_gpr_cli.io.structures import write_structures
 from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
@@ -82,7 +82,7 @@ def run(
             found |= {item.structure.name: item for item in _each(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
         notes = _warnings(ordered) + _outside(ordered)
-        notes += [f"wrote {path}" for path in (output, *_write_files(config, output, ordered))]
+        notes += [f"wrote {path}" for path in (output, *write_structure_files(output, ordered, config.write))]
         if len(ordered) > ROWS_SHOWN:
             notes.insert(0, f"and {len(ordered) - ROWS_SHOWN} more structures")
         rows = [_row(item) for item in ordered[:ROWS_SHOWN]]
@@ -145,17 +145,6 @@ def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
         f"Gaussian process, {predicted[worst].structure.name} most of all: its distance is "
         f"{distance[worst]:.2g} times the largest between neighbouring training structures"
     ]
-
-
-def _write_files(config: PredictConfig, output: Path, predicted: list[PredictedStructure]) -> list[Path]:
-    written = []
-    if "extxyz" in config.write:
-        written.append(output.with_suffix(".extxyz"))
-        write_extxyz(written[-1], predicted)
-    if "xsf" in config.write:
-        written.append(output.with_suffix(""))
-        write_xsf_files(written[-1], predicted)
-    return written
 
 
 def _row(item: PredictedStructure) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from aenet_gpr_cli.config.split import SplitConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefact import publish
@@ -69,20 +71,21 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
         raise ConfigError("split: expected at least one file or folder in `inputs`, got none")
     train_paths = [_locate(text, folder) for text in config.inputs]
     test_paths = [_locate(text, folder) for text in config.test_inputs]
+    more_paths = [_locate(text, folder) for text in config.train_inputs]
+    paths = [*train_paths, *test_paths, *more_paths]
     lists = {key: folder / text for key in ("train_list", "test_list") if (text := getattr(config, key))}
     hashes = {
         f"{number}:{Path(path).name}": value
-        for number, (path, value) in enumerate(source_hashes([*train_paths, *test_paths]).items())
+        for number, (path, value) in enumerate(source_hashes(paths).items())
     }
     job = make_job(KIND, _without_folders(config), lists, context, hashes)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
-    structures = read_sources([*train_paths, *test_paths], context.report)
+    structures = read_sources(paths, context.report)
     require_labels(structures, energies=True, forces=config.require_forces)
-    subsets = [
-        _prepare(config, name, members, _chosen_names(config, structures, train_paths, test_paths, lists))
-        for name, members in group(structures).items()
-    ]
+    chosen = _chosen_names(config, structures, train_paths, test_paths, more_paths, lists)
+    more = _names_in(structures, paths, len(more_paths))
+    subsets = [_prepare(config, name, members, chosen, more) for name, members in group(structures).items()]
     summary = Summary("Subsets", COLUMNS, [_row(s) for s in subsets], _notes(subsets, output))
     if context.dry_run:
         return planned(KIND, output, [" ".join(row) for row in summary.rows])
@@ -126,7 +129,10 @@ def _locate(text: str, folder: Path) -> str:
 def _without_folders(config: SplitConfig) -> SplitConfig:
     """Return the configuration as it counts for being up to date: where the files lie does not matter."""
     return config.model_copy(
-        update={key: [Path(text).name for text in getattr(config, key)] for key in ("inputs", "test_inputs")}
+        update={
+            key: [Path(text).name for text in getattr(config, key)]
+            for key in ("inputs", "test_inputs", "train_inputs")
+        }
     )
 
 
@@ -135,13 +141,15 @@ def _chosen_names(
     structures: list[Structure],
     train_paths: list[str],
     test_paths: list[str],
+    more_paths: list[str],
     lists: dict[str, Path],
 ) -> tuple[set[str] | None, set[str] | None] | None:
     """Return the given names of training and test structures; None where they are drawn at random."""
     names = [s.name for s in structures]
     if test_paths:
-        labels = source_labels([*train_paths, *test_paths])
-        return match_names(names, labels[: len(train_paths)]), match_names(names, labels[len(train_paths) :])
+        labels = source_labels([*train_paths, *test_paths, *more_paths])
+        train, both = len(train_paths), len(train_paths) + len(test_paths)
+        return match_names(names, labels[:train]), match_names(names, labels[train:both])
     if not lists:
         return None
     chosen: dict[str, set[str]] = {}
@@ -151,11 +159,41 @@ def _chosen_names(
     return chosen.get("train_list"), chosen.get("test_list")
 
 
+def _names_in(structures: list[Structure], paths: list[str], n_last: int) -> set[str]:
+    """Return the names of the structures in the last of the sources."""
+    if n_last == 0:
+        return set()
+    return match_names([s.name for s in structures], source_labels(paths)[-n_last:])
+
+
+def _divide(
+    config: SplitConfig,
+    names: tuple[str, ...],
+    subset: str,
+    chosen: tuple[set[str] | None, set[str] | None] | None,
+    more: set[str],
+) -> Division:
+    """Divide a subset; what is in ``more`` trains and takes no part in the division."""
+    others = [i for i, name in enumerate(names) if name not in more]
+    if not others:
+        return Division(np.arange(len(names)), np.arange(0))
+    divided = tuple(names[i] for i in others)
+    if chosen is None:
+        train = DEFAULT_TRAIN if config.train is None else config.train
+        division = sample(divided, subset, config.seed, train, config.test)
+    else:
+        division = by_names(divided, subset, *chosen)
+    index = np.array(others, np.int64)
+    added = np.setdiff1d(np.arange(len(names)), index)
+    return Division(np.union1d(index[division.train], added), index[division.test], division.notes)
+
+
 def _prepare(
     config: SplitConfig,
     name: str,
     members: list[Structure],
     chosen: tuple[set[str] | None, set[str] | None] | None,
+    more: set[str],
 ) -> _Subset:
     structures = StructureSet.from_structures(members)
     warnings: list[str] = []
@@ -173,11 +211,7 @@ def _prepare(
             warnings.append(
                 f"{name}: atoms far from their place in the first structure in {_some(unwrapped.jumping)}"
             )
-    if chosen is None:
-        train = DEFAULT_TRAIN if config.train is None else config.train
-        division = sample(structures.names, name, config.seed, train, config.test)
-    else:
-        division = by_names(structures.names, name, *chosen)
+    division = _divide(config, structures.names, name, chosen, more)
     pairs = duplicates(structures, config.duplicate_tolerance)
     if pairs:
         named = [f"{structures.names[i]} = {structures.names[j]}" for i, j, _ in pairs]

@@ -19,8 +19,8 @@ H  0.9 0.0 -0.2  -0.1 0.0 0.1
 
 
 NO_STAGES = {
-    "collect", "completion", "export", "fetch", "import", "init", "run", "schema", "show", "status", "submit",
-    "validate",
+    "active", "collect", "completion", "export", "fetch", "import", "init", "run", "schema", "show", "status",
+    "submit", "validate",
 }  # fmt: skip
 
 

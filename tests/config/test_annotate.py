@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from aenet_gpr_cli.config.active import ActiveConfig
 from aenet_gpr_cli.config.annotate import annotated
 from aenet_gpr_cli.config.load import build, parse_yaml, read_mapping
 from aenet_gpr_cli.config.workflow import WorkflowConfig
@@ -37,4 +38,6 @@ def test_it_loads_and_says_the_defaults():
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_every_configuration_of_the_project_is_valid(path):
-    build(WorkflowConfig, read_mapping(path), str(path))
+    data = read_mapping(path)
+    model = ActiveConfig if "pool" in data else WorkflowConfig
+    build(model, data, str(path))

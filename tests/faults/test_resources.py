@@ -126,7 +126,7 @@ def test_a_second_writer_is_told_who_writes_and_takes_over_from_a_dead_one(run_c
 
 def test_files_of_an_earlier_larger_run_are_not_taken_for_results(run_cli, waters, tmp_path):
     run_cli("split", "runs", "--set", "train=8")
-    keys = ["method=taylor", "displacement=0.005", "write_xsf=true", "minimum_distance=0"]
+    keys = ["method=taylor", "displacement=0.005", "write=[xsf]", "minimum_distance=0"]
     for copies in (5, 2):
         settings = [*keys, f"n_copies={copies}"]
         code, _, said = run_cli("augment", "split.h5", *(f"--set={key}" for key in settings))

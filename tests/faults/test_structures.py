@@ -48,7 +48,7 @@ def test_permuted_atoms_join_their_subset_and_get_their_order_back(run_cli, tmp_
 
     code, _, said = run_cli("fit-gpr", "split.h5", "--set", "length_scale=1.0", "--set", "power=1.0")
     assert code == 0, said
-    code, _, said = run_cli("augment", "split.h5", "gpr.h5", "--set", "write_xsf=true", "--set", "n_copies=1")
+    code, _, said = run_cli("augment", "split.h5", "gpr.h5", "--set", "write=[xsf]", "--set", "n_copies=1")
     assert code == 0, said
     firsts = {"".join(read_xsf(path).species) for path in tmp_path.glob("augmented/H2O/*.xsf")}
     assert firsts == {"OHH", "HOH"}

@@ -10,7 +10,7 @@ from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr import preconditioner as module
 from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.kernels import make_kernel
-from aenet_gpr_cli.gpr.low_rank import LowRank, SelectedStructures, factorise, farthest_points
+from aenet_gpr_cli.gpr.low_rank import LowRank, SelectedStructures, factorise
 from aenet_gpr_cli.gpr.monomials import Monomials
 from aenet_gpr_cli.gpr.preconditioner import Preconditioner
 from aenet_gpr_cli.gpr.rank_choice import expected_iterations, make_low_rank
@@ -103,13 +103,6 @@ def test_duplicates_without_noise_are_refused_with_advice() -> None:
         factorise(np.asfortranarray(np.ones((3, 3))))
 
 
-def test_selection_covers_the_set() -> None:
-    x = np.array([[0.1], [0.0], [0.2], [5.0], [-5.0]])
-    assert set(farthest_points(x, 3)) == {0, 3, 4}
-    assert sorted(farthest_points(x, 5)) == [0, 1, 2, 3, 4]
-
-
-@pytest.mark.parametrize("descriptor", [Cartesian(4), InverseDistance(4)])
 def test_forecast_of_iterations_follows_what_is_counted(descriptor: Cartesian | InverseDistance) -> None:
     positions = make_set(60, seed=1).positions
     covariance = Covariance.of(make_kernel("squared_exponential", 1.5), descriptor, positions)

@@ -13,7 +13,7 @@ from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.io.artefact import Job, is_current, open_artefact, publish, write_field
 from aenet_gpr_cli.io.fields import FIELDS
 from aenet_gpr_cli.io.locks import lock
-from aenet_gpr_cli.io.structures import read_augmented, read_structures, write_augmented, write_structures
+from aenet_gpr_cli.io.structures import append_augmented, read_augmented, read_structures, write_structures
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet
 
 JOB = Job("split", {"seed": 3, "train": 2}, {"a.zip": "00ff"})
@@ -158,7 +158,7 @@ def test_structures_survive_bit_for_bit(tmp_path, structures):
 def test_augmented_structures_survive_bit_for_bit(tmp_path, structures):
     augmented = AugmentedSet(structures, ("p", "p", "q", "q"), np.array([0, 1, 0, 1]), np.arange(4.0), "gpr")
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        write_augmented(file, augmented)
+        append_augmented(file, augmented)
         back = read_augmented(file)
     assert (back.parents, back.label) == (augmented.parents, "gpr")
     np.testing.assert_array_equal(back.sigma, augmented.sigma)

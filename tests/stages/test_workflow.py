@@ -158,7 +158,7 @@ def test_the_label_must_fit_the_mode(finished, tmp_path):
 def test_augmentation_can_be_written_as_xsf(finished, tmp_path):
     from aenet_gpr_cli.io.xsf import read_xsf
 
-    config = AugmentConfig(method="gpr", mode="along_bond", n_copies=2, displacement=0.02, write_xsf=True)
+    config = AugmentConfig(method="gpr", mode="along_bond", n_copies=2, displacement=0.02, write=["xsf"])
     augment.run(config, finished / "split.h5", finished / "gpr.h5", tmp_path / "copies.h5", Context())
     copies = load_augmented(tmp_path / "copies.h5")["H2"]
     files = sorted((tmp_path / "copies" / "H2").glob("*.xsf"))
@@ -171,4 +171,4 @@ def test_augmentation_can_be_written_as_xsf(finished, tmp_path):
 def test_rejected_copies_are_counted(finished, tmp_path):
     config = AugmentConfig(method="gpr", mode="along_bond", n_copies=2, displacement=0.05, max_sigma=1e-12)
     table = augment.run(config, finished / "split.h5", finished / "gpr.h5", tmp_path / "c.h5", Context())
-    assert table.rows[0][2:4] == ["0", "14"]
+    assert list(table.rows[0][2:4]) == ["0", "14"]

@@ -1,0 +1,326 @@
+"""One block of copies: displaced, labelled, gated, chosen. What `augment` does in each of its processes.
+
+A block is some parents with all their copies, or a part of the copies of one parent. It depends on the
+configuration, the inputs and its place only, and is computed by one thread: the same numbers for any number
+of processes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from aenet_gpr_cli.augmentation.adaptive import AdaptiveSettings, adaptive_shifts
+from aenet_gpr_cli.augmentation.displacements import displace, displacement_per_atom, free_atoms
+from aenet_gpr_cli.augmentation.gates import GateResult, Gates, apply_gates, keep_copies
+from aenet_gpr_cli.augmentation.selection import most_informative
+from aenet_gpr_cli.augmentation.spacing import nearest_steps
+from aenet_gpr_cli.augmentation.surrogate import label_with_gp
+from aenet_gpr_cli.augmentation.taylor import label_with_taylor
+from aenet_gpr_cli.augmentation.thermal import ThermalSettings, thermal_shifts
+from aenet_gpr_cli.config.augment import AugmentConfig
+from aenet_gpr_cli.descriptors.build import InverseDistanceSettings
+from aenet_gpr_cli.gpr.matching import find_surrogate
+from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
+from aenet_gpr_cli.gpr.unseen import typical_sigma
+from aenet_gpr_cli.io.artefact import Job, publish
+from aenet_gpr_cli.io.models import load_gps
+from aenet_gpr_cli.io.structures import append_augmented, load_split
+from aenet_gpr_cli.stages.base import Progress
+from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
+
+# σ that copies may have, in units of what is usual for structures that training did not see: the error of the
+# network is larger still
+ALLOWED = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The inputs of all blocks.
+
+    Attributes
+    ----------
+    split : Path
+    gpr : Path or None
+    hashes : tuple of str
+        SHA-256 of both: files of the same name may change while a process lives.
+    """
+
+    split: Path
+    gpr: Path | None
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some copies of some parents of a subset.
+
+    Attributes
+    ----------
+    subset : str
+    number : int
+        Within the subset.
+    parents : tuple of two int
+        First parent, and the one after the last.
+    copies : tuple of two int
+        First copy of each of them, and the one after the last.
+    n_all : int
+        Copies that each parent has, in this block and in others.
+    """
+
+    subset: str
+    number: int
+    parents: tuple[int, int]
+    copies: tuple[int, int]
+    n_all: int
+
+    @property
+    def name(self) -> str:
+        """Name of the block, unique in a run; sorts in the order of the copies."""
+        return f"{self.subset}.{self.number:07d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What is told of copies: counts, σ, energies, displacements; of two blocks together by ``+``.
+
+    Attributes
+    ----------
+    candidates, accepted : int
+    rejected : dict of str to int
+        By reason, and ``total``.
+    sigma_sum, sigma_max : float or None, eV
+    energy_low, energy_high : float, eV
+    square_sum : float, Å²
+        Of the root-mean-square displacements of the accepted copies.
+    """
+
+    candidates: int = 0
+    accepted: int = 0
+    rejected: dict[str, int] | None = None
+    sigma_sum: float | None = None
+    sigma_max: float | None = None
+    energy_low: float = np.inf
+    energy_high: float = -np.inf
+    square_sum: float = 0.0
+
+    def __add__(self, other: Statistics) -> Statistics:
+        """Return the statistics of both together."""
+        ours, theirs = self.rejected or {}, other.rejected or {}
+        return Statistics(
+            candidates=self.candidates + other.candidates,
+            accepted=self.accepted + other.accepted,
+            rejected={k: ours.get(k, 0) + theirs.get(k, 0) for k in {**ours, **theirs}},
+            sigma_sum=_combined(self.sigma_sum, other.sigma_sum, float.__add__),
+            sigma_max=_combined(self.sigma_max, other.sigma_max, max),
+            energy_low=min(self.energy_low, other.energy_low),
+            energy_high=max(self.energy_high, other.energy_high),
+            square_sum=self.square_sum + other.square_sum,
+        )
+
+
+def plan_blocks(subset: str, counts: Sequence[int], block_size: int, whole_parents: bool) -> list[Block]:
+    """Divide the copies of a subset into blocks.
+
+    Parameters
+    ----------
+    subset : str
+    counts : sequence of int
+        Copies of each parent.
+    block_size : int
+        Copies per block, at most where that is possible.
+    whole_parents : bool
+        Keep all copies of a parent together.
+
+    Returns
+    -------
+    list of Block
+    """
+    blocks: list[Block] = []
+
+    def add(parents: tuple[int, int], copies: tuple[int, int]) -> None:
+        blocks.append(Block(subset, len(blocks), parents, copies, counts[parents[0]]))
+
+    parent = 0
+    while parent < len(counts):
+        count, stop = counts[parent], parent + 1
+        if count > block_size and not whole_parents:
+            for first in range(0, count, block_size):
+                add((parent, stop), (first, min(first + block_size, count)))
+        elif count > 0:
+            while stop < len(counts) and counts[stop] == count and (stop + 1 - parent) * count <= block_size:
+                stop += 1
+            add((parent, stop), (0, count))
+        parent = stop
+    return blocks
+
+
+def make_block(
+    config: AugmentConfig, sources: Sources, block: Block, path: Path, job: Job, progress: Progress
+) -> None:
+    """Make a block and publish it, with its statistics.
+
+    Parameters
+    ----------
+    config : AugmentConfig
+    sources : Sources
+    block : Block
+    path : Path
+        File of the block.
+    job : Job
+        Its job.
+    progress : callable
+    """
+    with threadpool_limits(1):
+        material = _material(
+            config.model_copy(update={"workers": 1}).model_dump_json(), sources, block.subset
+        )
+        copies, statistics = _copies(config, material, block, progress)
+        with publish(path, job) as file:
+            append_augmented(file.create_group(f"subsets/{block.subset}"), copies)
+            file.attrs["statistics"] = json.dumps(asdict(statistics))
+
+
+def forget() -> None:
+    """Free the data and models that this process has kept for the next block."""
+    _material.cache_clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """All that the blocks of a subset have in common."""
+
+    structures: StructureSet
+    geometry: Geometry
+    surrogate: Surrogate | None
+    sigma: Callable[[FloatArray], FloatArray] | None
+    allowed_sigma: float
+    neighbours: FloatArray
+
+
+@lru_cache(maxsize=1)
+def _material(config_json: str, sources: Sources, subset: str) -> _Material:
+    """Read what a subset needs, once per process."""
+    config = AugmentConfig.model_validate_json(config_json)
+    structures = load_split(sources.split, "train")[subset]
+    if sources.gpr is None:
+        geometry = Geometry.of(structures, InverseDistanceSettings(1.0))
+        return _Material(structures, geometry, None, None, 0.0, np.zeros(len(structures)))
+    models = load_gps(sources.gpr)
+    surrogate = models[find_surrogate(models, structures.structure(0), subset)]
+    given = config.adaptive.target_sigma if config.mode == "adaptive" else config.thermal.fence
+    allowed = given or 0.0
+    if config.mode in ("adaptive", "thermal") and given is None:
+        allowed = ALLOWED * typical_sigma(surrogate, config.sigma, config.sigma_max_rows, config.seed)
+        allowed = max(allowed, config.adaptive.tolerated_sigma) if config.mode == "adaptive" else allowed
+    sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
+    neighbours = np.full(len(structures), np.inf)
+    if config.mode == "adaptive":
+        neighbours = nearest_steps(structures, not (structures.is_periodic or config.fixed_atoms))
+    return _Material(structures, surrogate.geometry, surrogate, sigma, allowed, neighbours)
+
+
+def _copies(
+    config: AugmentConfig, material: _Material, block: Block, progress: Progress
+) -> tuple[AugmentedSet, Statistics]:
+    parents = material.structures.select(np.arange(*block.parents))
+    positions, index, numbers = _place(config, material, parents, block)
+    if material.surrogate is None:
+        candidates = label_with_taylor(parents, positions, index, numbers)
+    else:
+        label = material.surrogate.energies
+        candidates = label_with_gp(
+            parents, positions, index, numbers, label, material.sigma, progress=progress
+        )
+    assert material.structures.energies is not None  # every labelling needs them and has checked
+    gates = Gates(config.max_sigma, config.minimum_distance or None, config.energy_window)
+    result = apply_gates(candidates, gates, float(material.structures.energies.min()))
+    index = index[result.keep]
+    if config.candidates > 1:
+        result, index = _choose(config, material, parents, block, result, index)
+    return result.accepted, _statistics(len(candidates), result, parents, index)
+
+
+def _place(
+    config: AugmentConfig, material: _Material, parents: StructureSet, block: Block
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return positions, parents and numbers of the candidates."""
+    first, stop = block.copies
+    count = stop - first
+    if config.mode in ("gaussian", "along_bond"):
+        delta = displacement_per_atom(config.displacement, config.species_displacement, parents.species)
+        mode, fixed = config.mode, config.fixed_atoms
+        return displace(parents, delta, count, config.seed, mode, fixed, first)
+    surrogate, sigma = material.surrogate, material.sigma
+    assert surrogate is not None  # the configuration has checked
+    assert sigma is not None
+
+    def forces(positions: FloatArray) -> FloatArray:
+        return surrogate.energies_and_forces(positions)[1]
+
+    free = free_atoms(parents, config.fixed_atoms)
+    if config.mode == "adaptive":
+        a = config.adaptive
+        far = AdaptiveSettings(material.allowed_sigma, a.smallest, a.largest, a.softness, a.n_probes)
+        values = surrogate.descriptor.values
+        near = material.neighbours[slice(*block.parents)]
+        shifts = adaptive_shifts(
+            parents, count, config.seed, free, sigma, forces, values, near, far, first, block.n_all
+        )
+    else:
+        t = config.thermal
+        fence = material.allowed_sigma
+        warm = ThermalSettings(t.temperature, t.timestep, t.steps, t.friction, fence, t.look_every)
+        shifts = thermal_shifts(parents, count, config.seed, free, forces, sigma, warm, first)
+    positions = (parents.positions[:, None] + shifts).reshape(-1, *parents.positions.shape[1:])
+    index = np.repeat(np.arange(len(parents)), count)
+    return positions, index, np.tile(np.arange(first, stop), len(parents))
+
+
+def _choose(
+    config: AugmentConfig,
+    material: _Material,
+    parents: StructureSet,
+    block: Block,
+    result: GateResult,
+    index: IntArray,
+) -> tuple[GateResult, IntArray]:
+    """Keep the most informative of the copies that passed the gates."""
+    wanted = -(-(block.copies[1] - block.copies[0]) // config.candidates)
+    descriptor = material.geometry.make_descriptor()
+    values, own = (
+        descriptor.values(x).reshape(len(x), -1)
+        for x in (result.accepted.structures.positions, parents.positions)
+    )
+    chosen = most_informative(values, index, own, wanted)
+    return replace(result, accepted=keep_copies(result.accepted, chosen)), index[chosen]
+
+
+def _statistics(n_candidates: int, result: GateResult, parents: StructureSet, index: IntArray) -> Statistics:
+    accepted, energies = result.accepted, result.accepted.structures.energies
+    step = accepted.structures.positions - parents.positions[index]
+    given = accepted.sigma is not None and len(accepted) > 0
+    return Statistics(
+        candidates=n_candidates,
+        accepted=len(accepted),
+        rejected=result.rejected,
+        sigma_sum=float(np.sum(accepted.sigma)) if given else None,  # type: ignore[arg-type]
+        sigma_max=float(np.max(accepted.sigma)) if given else None,  # type: ignore[arg-type]
+        energy_low=np.inf if energies is None else float(energies.min(initial=np.inf)),
+        energy_high=-np.inf if energies is None else float(energies.max(initial=-np.inf)),
+        square_sum=float(np.mean(np.square(step), axis=(1, 2)).sum()) if len(accepted) else 0.0,
+    )
+
+
+def _combined(
+    ours: float | None, theirs: float | None, function: Callable[[float, float], float]
+) -> float | None:
+    if ours is None or theirs is None:
+        return theirs if ours is None else ours
+    return function(ours, theirs)

@@ -1,0 +1,260 @@
+"""From uncertainty to reference calculations and back: select, label and active on the embedded H2 data."""
+
+import csv
+import json
+import signal
+
+import h5py
+import numpy as np
+import pytest
+from ase.io import read
+
+from aenet_gpr_cli.config.active import ActiveConfig
+from aenet_gpr_cli.config.label import LabelConfig
+from aenet_gpr_cli.config.select import SelectConfig
+from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError
+from aenet_gpr_cli.io.sources import read_sources
+from aenet_gpr_cli.io.structures import load_split
+from aenet_gpr_cli.io.xsf import write_xsf
+from aenet_gpr_cli.stages import active, label, select, split
+from aenet_gpr_cli.stages.base import Context
+from aenet_gpr_cli.structures import Structure
+
+from .conftest import CASE, ROOT
+from .unfinished import after, signalled
+
+POOL = ROOT / "example_data" / "h2" / "test_set.zip"
+LENNARD_JONES = {"name": "lj", "parameters": {"epsilon": 1.0, "sigma": 1.0, "rc": 3.0}}
+
+
+def bond_lengths(structures):
+    return np.array([np.linalg.norm(s.positions[1] - s.positions[0]) for s in structures])
+
+
+@pytest.fixture
+def selected(finished, tmp_path):
+    output = tmp_path / "selected.h5"
+    select.run(SelectConfig(n_select=6), finished / "gpr.h5", [POOL], output, Context())
+    return output
+
+
+def test_the_most_uncertain_are_selected_without_their_labels(finished, tmp_path):
+    output = tmp_path / "selected.h5"
+    config = SelectConfig(n_select=5, diversity=1, write=["xsf", "extxyz"])
+    table = select.run(config, finished / "gpr.h5", [POOL], output, Context())
+    chosen = select.load_selected(output)
+    assert len(chosen) == 5
+    with h5py.File(output) as file:
+        sigma = file["pool/H2/sigma"][()]
+        assert sorted(file["subsets/H2/sigma"][()]) == sorted(sigma)[-5:]
+    listed = read_sources([tmp_path / "selected"])
+    assert all(s.energy is None and s.forces is None for s in listed)
+    np.testing.assert_allclose(bond_lengths(listed), bond_lengths(chosen), rtol=1e-14)
+    frames = read(tmp_path / "selected.extxyz", ":")
+    assert [a.info["name"] for a in frames] == [s.name for s in chosen]
+    assert table.rows[0][1:3] == ["200", "5"]
+
+
+def test_a_threshold_selects_all_above(finished, tmp_path):
+    with_all = SelectConfig(n_select=200, diversity=1)
+    select.run(with_all, finished / "gpr.h5", [POOL], tmp_path / "all.h5", Context())
+    with h5py.File(tmp_path / "all.h5") as file:
+        sigma = file["pool/H2/sigma"][()]
+    limit = float(np.median(sigma))
+    config = SelectConfig(n_select=None, threshold=limit)
+    select.run(config, finished / "gpr.h5", [POOL], tmp_path / "some.h5", Context())
+    assert len(select.load_selected(tmp_path / "some.h5")) == (sigma > limit).sum()
+
+
+def test_diversity_spreads_the_selection(finished, tmp_path):
+    spread = []
+    for diversity in (1, 20):
+        config = SelectConfig(n_select=5, diversity=diversity)
+        select.run(config, finished / "gpr.h5", [POOL], tmp_path / "s.h5", Context(force=True))
+        lengths = np.sort(bond_lengths(select.load_selected(tmp_path / "s.h5")))
+        spread.append(np.diff(lengths).min())
+    assert spread[1] > 2 * spread[0]
+
+
+def test_a_committee_ranks_and_a_single_network_cannot(finished, tmp_path):
+    config = SelectConfig(n_select=5)
+    table = select.run(config, finished / "ann_gpr.h5", [POOL], tmp_path / "s.h5", Context())
+    assert table.rows[0][2] == "5"
+    with h5py.File(finished / "ann_gpr.h5") as file, h5py.File(tmp_path / "one.h5", "w") as copy:
+        for name in file:
+            file.copy(name, copy)
+        copy.attrs.update(file.attrs)
+        for network in copy["model/networks"].values():
+            for layer in [k for k in network if k.startswith("layer_")]:
+                values = network[f"{layer}/layer"][()][:1]
+                del network[f"{layer}/layer"]
+                network[f"{layer}/layer"] = values
+    with pytest.raises(ConfigError, match="a single network has no uncertainty"):
+        select.run(config, tmp_path / "one.h5", [POOL], tmp_path / "t.h5", Context())
+
+
+def test_what_is_excluded_is_not_selected(finished, selected, tmp_path):
+    first = {s.name for s in select.load_selected(selected)}
+    config = SelectConfig(n_select=6)
+    select.run(config, finished / "gpr.h5", [POOL], tmp_path / "t.h5", Context(), first)
+    second = {s.name for s in select.load_selected(tmp_path / "t.h5")}
+    assert len(second) == 6
+    assert not first & second
+
+
+def test_labels_are_those_of_the_calculator_and_split_takes_them(finished, selected, tmp_path):
+    config = LabelConfig(calculator=LENNARD_JONES, workers=2)
+    label.run(config, [selected], tmp_path / "labelled.h5", Context())
+    stored = {s.name: s for s in read_sources([POOL])}
+    with h5py.File(tmp_path / "labelled.h5") as file:
+        names = file["subsets/H2/names"].asstr()[()]
+        for name, energy, forces in zip(
+            names, file["subsets/H2/energies"][()], file["subsets/H2/forces"][()], strict=True
+        ):
+            assert energy == pytest.approx(stored[name].energy, abs=1e-12)
+            np.testing.assert_allclose(forces, stored[name].forces, atol=1e-10)
+    given = {"inputs": [str(ROOT / "example_data/h2/train_set.zip")], "train": 4}
+    plain = split.SplitConfig.model_validate(given)
+    more = split.SplitConfig.model_validate(given | {"train_inputs": [str(tmp_path / "labelled")]})
+    split.run(plain, tmp_path, tmp_path / "plain.h5", Context())
+    split.run(more, tmp_path, tmp_path / "more.h5", Context())
+    before, after_ = (load_split(tmp_path / f"{n}.h5", "train")["H2"].names for n in ("plain", "more"))
+    assert set(before) <= set(after_)  # the division stays
+    assert len(after_) == len(before) + 6
+    tests = [load_split(tmp_path / f"{n}.h5", "test")["H2"].names for n in ("plain", "more")]
+    assert tests[0] == tests[1]
+
+
+def test_what_fails_is_recorded_and_left_out(selected, tmp_path, monkeypatch):
+    calculate = label.calculate
+
+    def fragile(calculator, structure, *rest):
+        if structure.name == select.load_selected(selected)[2].name:
+            raise NumericalError("SCF not converged")
+        return calculate(calculator, structure, *rest)
+
+    monkeypatch.setattr(label, "calculate", fragile)
+    table = label.run(LabelConfig(calculator=LENNARD_JONES), [selected], tmp_path / "l.h5", Context())
+    assert table.rows[0][1] == "5"
+    assert any("1 of 6 calculations failed" in note for note in table.notes)
+    with h5py.File(tmp_path / "l.h5") as file:
+        assert list(json.loads(file.attrs["failures"]).values()) == ["SCF not converged"]
+    monkeypatch.setattr(label, "calculate", lambda *a: (_ for _ in ()).throw(NumericalError("no")))
+    with pytest.raises(NumericalError, match="every calculation failed"):
+        label.run(LabelConfig(calculator=LENNARD_JONES), [selected], tmp_path / "m.h5", Context())
+
+
+def test_an_interrupted_work_list_goes_on(selected, tmp_path, monkeypatch):
+    done, calculate = [], label.calculate
+    monkeypatch.setattr(label, "calculate", lambda *a: (done.append(a[1].name), calculate(*a))[1])
+    config, output = LabelConfig(calculator=LENNARD_JONES), tmp_path / "l.h5"
+    with pytest.raises(InterruptedRun):
+        label.run(config, [selected], output, Context(stop=after(3)))
+    assert 0 < len(done) < 6
+    label.run(config, [selected], output, Context())
+    assert len(done) == len(set(done)) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nonsense", "expected a calculator of ASE"),
+        ("os.system", "expected the class of an ASE calculator"),
+        ("subprocess.Popen", "expected the class of an ASE calculator"),
+        ("no.such.module.Class", "cannot be imported"),
+    ],
+)
+def test_only_ase_calculators_are_made(selected, tmp_path, name, said):
+    with pytest.raises(ConfigError, match=said):
+        label.run(LabelConfig(calculator={"name": name}), [selected], tmp_path / "l.h5", Context())
+
+
+def test_a_wrong_work_list_is_told(selected, finished, tmp_path):
+    config = LabelConfig(calculator={"name": "stored"})
+    write_xsf(Structure(("H", "H"), np.array([[0.0, 0, 0], [0, 0, 1.0]])), tmp_path / "bare.xsf")
+    with pytest.raises(NumericalError, match="expected stored energy and forces"):
+        label.run(config, [tmp_path / "bare.xsf"], tmp_path / "l.h5", Context())
+    with pytest.raises(InputError, match="expected the output of select"):
+        label.run(config, [finished / "split.h5"], tmp_path / "m.h5", Context())
+
+
+def active_config(**changes) -> ActiveConfig:
+    h2 = str(ROOT / "example_data" / "h2")
+    keys = {
+        "name": "h2",
+        "seed": 1,
+        "pool": [str(POOL)],
+        "rounds": 2,
+        "split": {"inputs": [f"{h2}/train_set.zip"], "test_inputs": [f"{h2}/test_set.zip"]},
+        "fit_gpr": {"power": 2.0, "length_scale": 0.5, "noise_std_energy": 1e-6, "noise_std_force": 1e-6},
+        "augment": {"mode": "along_bond", "n_copies": 2},
+        "train_ann": {
+            "network": {"radial_cutoff": 8.0, "radial_order": 6, "angular_order": -1, "hidden": [4]},
+            "levenberg_marquardt": {"iterations": 10},
+        },
+        "select": {"n_select": 2},
+        "label": {"calculator": LENNARD_JONES},
+    }
+    return ActiveConfig.model_validate(keys | changes)
+
+
+@pytest.fixture
+def pool(tmp_path):
+    """The pool without the test structures' archive being given twice."""
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    for s in read_sources([POOL])[::10]:
+        write_xsf(Structure(s.species, s.positions), folder / s.name.rpartition("/")[2])
+    return str(folder)
+
+
+def test_rounds_add_structures_and_lower_sigma(tmp_path, pool):
+    table = active.run(active_config(pool=[pool]), CASE, tmp_path / "work", Context())
+    rows = list(csv.DictReader((tmp_path / "work" / "active.csv").open()))
+    by_round = {int(r["round"]): r for r in rows if r["model"] == "gpr"}
+    assert [int(by_round[n]["n_training"]) for n in range(3)] == [7, 9, 11]
+    assert float(by_round[2]["largest_sigma"]) < float(by_round[0]["largest_sigma"])
+    assert {r["model"] for r in rows} == {"gpr", "ann_gpr"}
+    assert (tmp_path / "work" / "active.png").stat().st_size > 10_000
+    assert len(table.rows) == 6
+    names = [
+        s.name for n in range(3) for s in select.load_selected(tmp_path / f"work/round_0{n}/selected.h5")
+    ]
+    assert len(names) == len(set(names))  # nothing is calculated twice
+
+
+def test_the_budget_and_the_target_end_it(tmp_path, pool):
+    spent = active.run(active_config(pool=[pool], budget=9), CASE, tmp_path / "a", Context())
+    assert "budget of 9" in spent.notes[0]
+    assert max(int(row[1]) for row in spent.rows) == 9
+    reached = active.run(active_config(pool=[pool], target_sigma=1.0), CASE, tmp_path / "b", Context())
+    assert "no structure of the pool" in reached.notes[0]
+    assert {row[0] for row in reached.rows} == {"0"}
+
+
+def test_an_interrupted_loop_goes_on_to_the_same_result(tmp_path, pool):
+    config = active_config(pool=[pool], augment=None, train_ann=None)
+    active.run(config, CASE, tmp_path / "whole", Context())
+    with pytest.raises(InterruptedRun):
+        active.run(config, CASE, tmp_path / "work", Context(stop=after(25)))
+    assert not (tmp_path / "work" / "active.csv").exists()
+    active.run(config, CASE, tmp_path / "work", Context())
+    ours, theirs = ((tmp_path / name / "active.csv").read_text() for name in ("work", "whole"))
+    assert ours == theirs
+
+
+def test_networks_need_copies(tmp_path):
+    with pytest.raises(ValueError, match="expected augment and train_ann together"):
+        active_config(augment=None)
+    with pytest.raises(ValueError, match="expected gpr"):
+        active_config(train_ann={"mode": "taylor"})
+
+
+def test_a_killed_labelling_goes_on(selected, tmp_path):
+    output = tmp_path / "l.h5"
+    options = ["calculator.name=lj", "calculator.parameters={epsilon: 1.0, sigma: 1.0, rc: 3.0}"]
+    command = ["label", selected, "-o", output, *(t for option in options for t in ("--set", option))]
+    killed = signalled(signal.SIGKILL, "finished_0000002.h5", 1, "after", *command)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    table = label.run(LabelConfig(calculator=LENNARD_JONES), [selected], output, Context())
+    assert table.rows[0][1] == "6"

@@ -1,0 +1,216 @@
+"""Copies on disk: the same for any number of processes, after a kill, and nothing left of earlier runs."""
+
+import errno
+import signal
+
+import h5py
+import numpy as np
+import pytest
+from ase.io import read
+
+from aenet_gpr_cli.config.augment import AugmentConfig
+from aenet_gpr_cli.config.fit_gpr import FitGprConfig
+from aenet_gpr_cli.errors import ConfigError, InterruptedRun, ResourceError
+from aenet_gpr_cli.io import artefact
+from aenet_gpr_cli.io.structures import load_augmented, load_split
+from aenet_gpr_cli.io.xsf import read_xsf
+from aenet_gpr_cli.stages import augment, fit_gpr
+from aenet_gpr_cli.stages.augment_block import plan_blocks
+from aenet_gpr_cli.stages.base import Context
+
+from .unfinished import after, assert_same, left_behind, signalled, write_split
+
+KEYS = {"n_copies": 3, "displacement": 0.02, "block_size": 6, "minimum_distance": 0.0}
+
+
+def settings(**changes) -> AugmentConfig:
+    return AugmentConfig.model_validate(KEYS | changes)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    split = write_split(folder / "split.h5")
+    fit_gpr.run(FitGprConfig(length_scale=1.0, power=1.0), split, folder / "gpr.h5", Context())
+    return split, folder / "gpr.h5"
+
+
+@pytest.fixture(scope="module")
+def whole(inputs, tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole") / "augmented.h5"
+    augment.run(settings(), *inputs, output, Context())
+    return output
+
+
+def test_two_processes_make_the_same_copies_bit_for_bit(inputs, whole, tmp_path):
+    output = tmp_path / "augmented.h5"
+    augment.run(settings(workers=2), *inputs, output, Context())
+    assert_same(output, whole, "subsets")
+    with h5py.File(output) as a, h5py.File(whole) as b:
+        assert a.attrs["fingerprint"] == b.attrs["fingerprint"]  # workers change nothing
+
+
+@pytest.mark.parametrize("mode", ["adaptive", "thermal"])
+def test_modes_that_ask_the_surrogate_do_so_too(inputs, tmp_path, mode):
+    config = settings(mode=mode, thermal={"steps": 5}, block_size=4)
+    augment.run(config, *inputs, tmp_path / "one.h5", Context())
+    augment.run(config.model_copy(update={"workers": 2}), *inputs, tmp_path / "two.h5", Context())
+    assert_same(tmp_path / "two.h5", tmp_path / "one.h5", "subsets")
+
+
+def test_stopped_and_run_again(inputs, whole, tmp_path, monkeypatch):
+    output, made = tmp_path / "augmented.h5", []
+    make = augment.make_block
+
+    def counted(config, sources, block, *rest):
+        make(config, sources, block, *rest)
+        made.append(block.name)
+
+    monkeypatch.setattr(augment, "make_block", counted)
+    with pytest.raises(InterruptedRun):
+        augment.run(settings(), *inputs, output, Context(stop=after(9)))
+    stopped = len(made)
+    assert not output.exists()
+    assert 0 < stopped < 16
+    augment.run(settings(), *inputs, output, Context())
+    assert len(made) == 16  # 4 subsets of 8 × 3 copies in blocks of 6, each made once
+    assert_same(output, whole, "subsets")
+    assert left_behind(tmp_path) == set()
+
+
+def test_killed_and_run_again(inputs, whole, tmp_path):
+    output = tmp_path / "augmented.h5"
+    options = [f"{key}={value}" for key, value in KEYS.items()]
+    command = ["augment", *inputs, "-o", output, *(text for option in options for text in ("--set", option))]
+    killed = signalled(signal.SIGKILL, "finished_H2O.0000001.h5", 1, "after", *command)
+    assert killed.returncode == -signal.SIGKILL
+    assert not output.exists()
+    augment.run(settings(), *inputs, output, Context())
+    assert_same(output, whole, "subsets")
+    assert left_behind(tmp_path) == set()
+
+
+def test_unfinished_work_of_other_settings_is_not_mixed_in(inputs, tmp_path):
+    output = tmp_path / "augmented.h5"
+    with pytest.raises(InterruptedRun):
+        augment.run(settings(), *inputs, output, Context(stop=after(9)))
+    with pytest.raises(ConfigError, match="displacement"):
+        augment.run(settings(displacement=0.03), *inputs, output, Context())
+    table = augment.run(settings(displacement=0.03), *inputs, output, Context(restart=True))
+    assert [row[2] for row in table.rows] == ["24"] * 4
+
+
+def test_a_full_disk_leaves_the_earlier_artefact(inputs, whole, tmp_path, monkeypatch):
+    output = tmp_path / "augmented.h5"
+    augment.run(settings(), *inputs, output, Context())
+    before, append = output.read_bytes(), artefact.append_field
+
+    def full(group, name, values):
+        if group.file.filename.endswith(".tmp") and ".augmented.h5." in group.file.filename:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(group, name, values)
+
+    monkeypatch.setattr("aenet_gpr_cli.io.structures.append_field", full)
+    with pytest.raises(ResourceError, match="free some space") as caught:
+        augment.run(settings(n_copies=4), *inputs, output, Context())
+    assert caught.value.exit_code == 4
+    assert output.read_bytes() == before
+    monkeypatch.undo()
+    table = augment.run(settings(n_copies=4), *inputs, output, Context())  # goes on with the blocks it has
+    assert [row[2] for row in table.rows] == ["32"] * 4
+    assert left_behind(tmp_path) == set()
+
+
+def test_nothing_of_a_larger_run_is_left(inputs, tmp_path):
+    output = tmp_path / "copies.h5"
+    augment.run(settings(write=["xsf", "extxyz"]), *inputs, output, Context())
+    augment.run(settings(write=["xsf", "extxyz"], n_copies=1), *inputs, output, Context())
+    assert len(list((tmp_path / "copies" / "H2O").glob("*.xsf"))) == 8
+    assert len(read(tmp_path / "copies.extxyz", ":")) == 32
+    assert len(load_augmented(output)["H2O"]) == 8
+
+
+def test_other_programs_read_the_copies(inputs, tmp_path):
+    augment.run(settings(write=["xsf", "extxyz"]), *inputs, tmp_path / "copies.h5", Context())
+    copies = load_augmented(tmp_path / "copies.h5")
+    frames = read(tmp_path / "copies.extxyz", ":")
+    joined = [(s, i) for s in copies.values() for i in range(len(s))]
+    assert len(frames) == len(joined)
+    for atoms, (subset, i) in zip(frames, joined, strict=True):
+        assert tuple(atoms.get_chemical_symbols()) == subset.structures.species
+        np.testing.assert_allclose(atoms.positions, subset.structures.positions[i], atol=1e-8)
+        assert atoms.get_potential_energy() == pytest.approx(subset.structures.energies[i], abs=1e-8)
+        assert "forces" not in atoms.calc.results
+        assert (atoms.info["parent"], atoms.info["copy"]) == (subset.parents[i], subset.copies[i])
+    first = read_xsf(sorted((tmp_path / "copies" / "HO").glob("*.xsf"))[0])
+    assert first.energy == copies["HO"].structures.energies[0]
+
+
+def test_a_number_in_total_is_spread_evenly(inputs, tmp_path):
+    table = augment.run(settings(n_total=19), *inputs, tmp_path / "a.h5", Context())
+    assert [row[2] for row in table.rows] == ["19"] * 4
+    parents = load_augmented(tmp_path / "a.h5")["H2O"].parents
+    assert sorted({parents.count(p) for p in parents}) == [2, 3]
+    assert len(set(parents)) == 8
+
+
+def test_some_species_go_farther(inputs, tmp_path):
+    config = settings(species_displacement={"H": 0.08}, n_copies=200)
+    augment.run(config, *inputs, tmp_path / "a.h5", Context())
+    copies = load_augmented(tmp_path / "a.h5")["H2O"]
+    references = load_split(inputs[0], "train")["H2O"]
+    place = {name: i for i, name in enumerate(references.names)}
+    origin = references.positions[[place[p] for p in copies.parents]]
+    distance = np.linalg.norm(copies.structures.positions - origin, axis=2)
+    assert distance[:, 1:].mean() > 0.1  # three components of 0.08 Å, hydrogen hardly moves the centre
+    assert distance[:, 0].mean() < 0.04
+    with pytest.raises(ConfigError, match="none has Li"):
+        augment.run(settings(species_displacement={"Li": 0.1}), *inputs, tmp_path / "b.h5", Context())
+
+
+def test_the_most_informative_candidates_spread_out(inputs, tmp_path):
+    many = augment.run(settings(candidates=10), *inputs, tmp_path / "many.h5", Context())
+    plain = augment.run(settings(), *inputs, tmp_path / "plain.h5", Context())
+    assert [row[2] for row in many.rows] == [row[2] for row in plain.rows] == ["24"] * 4
+    assert all(float(m[4]) > float(p[4]) for m, p in zip(many.rows, plain.rows, strict=True))  # rms δ
+
+
+def test_more_sigma_allowed_is_farther(inputs, tmp_path):
+    sizes = []
+    for target in (1e-5, 1e-4):
+        config = settings(mode="adaptive", adaptive={"target_sigma": target, "n_probes": 2})
+        table = augment.run(config, *inputs, tmp_path / "a.h5", Context())
+        sizes.append([float(row[4]) for row in table.rows])
+    assert all(near < far for near, far in zip(*sizes, strict=True))
+
+
+def test_exact_sigma_is_refused_where_it_does_not_fit(inputs, tmp_path):
+    with pytest.raises(ResourceError, match="use sigma: bound"):
+        augment.run(settings(sigma="exact", max_memory_gib=1e-9), *inputs, tmp_path / "a.h5", Context())
+
+
+def test_blocks_hold_every_copy_once():
+    for counts, size, whole in (
+        ([3] * 7, 6, False),
+        ([4, 4, 3, 3], 4, False),
+        ([9, 2, 0], 4, False),
+        ([9, 2], 4, True),
+    ):
+        blocks = plan_blocks("x", counts, size, whole)
+        held = [(p, c) for b in blocks for p in range(*b.parents) for c in range(*b.copies)]
+        assert held == [(p, c) for p, count in enumerate(counts) for c in range(count)]
+        if not whole:
+            assert all((b.parents[1] - b.parents[0]) * (b.copies[1] - b.copies[0]) <= size for b in blocks)
+        assert len({b.name for b in blocks}) == len(blocks)
+
+
+def test_splitting_the_copies_of_a_parent_changes_none(inputs, tmp_path):
+    augment.run(settings(n_copies=20, block_size=6), *inputs, tmp_path / "small.h5", Context())
+    augment.run(settings(n_copies=20, block_size=999), *inputs, tmp_path / "large.h5", Context())
+    ours, theirs = load_augmented(tmp_path / "small.h5"), load_augmented(tmp_path / "large.h5")
+    for name in ours:
+        np.testing.assert_array_equal(ours[name].structures.positions, theirs[name].structures.positions)
+        np.testing.assert_allclose(
+            ours[name].structures.energies, theirs[name].structures.energies, rtol=1e-12
+        )
+        assert ours[name].structures.names == theirs[name].structures.names
