@@ -17,10 +17,10 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann import parallel
 from aenet_gpr_cli.ann.objective import Objective
+from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray
 
 State = dict[str, NDArray]
-Progress = Callable[[int, int, str], None]
 Snapshot = Callable[[], State]
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # the usual constants, and those of ænet-PyTorch

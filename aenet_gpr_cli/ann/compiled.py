@@ -11,36 +11,12 @@ layers from the input to the output.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
 
+from aenet_gpr_cli.jit import loop, part
 from aenet_gpr_cli.structures import FloatArray, IntArray
-
-F = TypeVar("F", bound=Callable[..., object])
-_OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",  # a check for division by zero would prevent SIMD
-    # Sums may be reordered to use SIMD, which costs no accuracy; NaN and infinity keep their meaning.
-    "fastmath": {"reassoc", "contract", "nsz"},
-}
-
-_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
-
-
-def _loop(function: F) -> F:
-    return cast(F, njit(**_OPTIONS)(function))
-
-
-def _part(function: F) -> F:
-    # What only compiled code calls compiles faster without entries from Python and C. It has to be inlined:
-    # a copy of its own may round differently, and a process that compiles calls another copy than one that
-    # reads the cache.
-    return cast(F, njit(**_INNER)(function))
 
 
 @lru_cache(maxsize=2)
@@ -61,7 +37,7 @@ def constants(dtype: np.dtype) -> FloatArray:
     return np.array([-20.0, 20.0, 0.25, *above, *below, 1.0, 2.0]).astype(dtype)
 
 
-@_part
+@part
 def _tanh(z: FloatArray, c: FloatArray) -> None:
     """Replace z by tanh z, to rounding: Padé [9/8] of z/4, and twice tanh 2y = 2t/(1 + t²).
 
@@ -80,7 +56,7 @@ def _tanh(z: FloatArray, c: FloatArray) -> None:
         z[a] = two * p * q / (q * q + p * p)
 
 
-@_part
+@part
 def _combine(w: FloatArray, first: int, step: int, rows: FloatArray, add: float, out: FloatArray) -> None:
     """Write add + Σ_k w[first + k·step] rows[k] to out, five rows at a time."""
     for a in range(len(out)):
@@ -99,7 +75,7 @@ def _combine(w: FloatArray, first: int, step: int, rows: FloatArray, add: float,
             out[a] += w0 * r0[a]
 
 
-@_part
+@part
 def _correlate(
     delta: FloatArray, rows: FloatArray, zero: float, columns: int, first: int, out: FloatArray
 ) -> None:
@@ -135,7 +111,7 @@ def _correlate(
             out[first + h * columns + k] += s
 
 
-@_part
+@part
 def _total(row: FloatArray, zero: float) -> float:
     total = zero
     for a in range(len(row)):
@@ -143,7 +119,7 @@ def _total(row: FloatArray, zero: float) -> float:
     return total
 
 
-@_part
+@part
 def _place(sizes: IntArray, start: int, layer: int) -> int:
     """Return where the weights of a layer begin."""
     for l in range(layer):
@@ -151,7 +127,7 @@ def _place(sizes: IntArray, start: int, layer: int) -> int:
     return start
 
 
-@_loop
+@loop
 def forward(
     flat: FloatArray,
     start: int,
@@ -176,7 +152,7 @@ def forward(
                 _combine(w, first, 1, rows, w[first + columns - 1], out)
 
 
-@_loop
+@loop
 def backward(
     flat: FloatArray,
     start: int,
@@ -215,7 +191,7 @@ def backward(
                         d[a] = (one - v[a] * v[a]) * room[a]
 
 
-@_loop
+@loop
 def curvature(
     flat: FloatArray,
     start: int,

@@ -10,37 +10,13 @@ of the atomic energies by its inputs, with a last row of ones; ``start`` and ``s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import numpy as np
-from numba import njit
 
+from aenet_gpr_cli.jit import loop, part
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
-F = TypeVar("F", bound=Callable[..., object])
-_OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",  # a check for division by zero would prevent SIMD
-    # Sums may be reordered to use SIMD, which costs no accuracy; NaN and infinity keep their meaning.
-    "fastmath": {"reassoc", "contract", "nsz"},
-}
-_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
 
-
-def _loop(function: F) -> F:
-    return cast(F, njit(**_OPTIONS)(function))
-
-
-def _part(function: F) -> F:
-    # What only compiled code calls compiles faster without entries from Python and C. It has to be inlined:
-    # a copy of its own may round differently, and a process that compiles calls another copy than one that
-    # reads the cache.
-    return cast(F, njit(**_INNER)(function))
-
-
-@_part
+@part
 def _length(sizes: IntArray) -> int:
     total = 0
     for l in range(len(sizes) - 1):
@@ -48,7 +24,7 @@ def _length(sizes: IntArray) -> int:
     return total
 
 
-@_part
+@part
 def _add_atoms(target: FloatArray, factors: FloatArray, rows: FloatArray) -> None:
     """Add Σ_atoms factor · row to target, four atoms at a time."""
     n = len(target)
@@ -64,7 +40,7 @@ def _add_atoms(target: FloatArray, factors: FloatArray, rows: FloatArray) -> Non
             target[f] += f0 * r0[f]
 
 
-@_loop
+@loop
 def energy_rows(
     start: int,
     sizes: IntArray,
@@ -102,7 +78,7 @@ def energy_rows(
                 place += n_in + 1
 
 
-@_part
+@part
 def _first_rates(w: FloatArray, place: int, directions: FloatArray, out: FloatArray) -> None:
     """Write Σ_f w[h, f] direction[f] to out[h], two units at a time; the last column of w is the bias."""
     width = len(directions)
@@ -122,7 +98,7 @@ def _first_rates(w: FloatArray, place: int, directions: FloatArray, out: FloatAr
         out[h] = s0
 
 
-@_part
+@part
 def _combine(w: FloatArray, place: int, step: int, rows: FloatArray, out: FloatArray) -> None:
     """Write Σ_k w[place + k·step] rows[k] to out, five rows at a time."""
     for a in range(len(out)):
@@ -141,7 +117,7 @@ def _combine(w: FloatArray, place: int, step: int, rows: FloatArray, out: FloatA
             out[a] += w0 * r0[a]
 
 
-@_part
+@part
 def _propagate(
     w: FloatArray,
     end: int,
@@ -180,7 +156,7 @@ def _propagate(
                 d[p] = d[p] * (1.0 - v[p] * v[p]) - 2.0 * v[p] * s[p] * r[p]
 
 
-@_part
+@part
 def _tile(arrays: tuple[FloatArray, ...], a: int, n_atoms: int, n: int, out: FloatArray) -> None:
     """Repeat the values of each atom for n components, to out[layer, unit, atom · n + component]."""
     for l in range(len(arrays)):
@@ -192,7 +168,7 @@ def _tile(arrays: tuple[FloatArray, ...], a: int, n_atoms: int, n: int, out: Flo
                     one[r] = source[c]
 
 
-@_part
+@part
 def _hidden_rows(
     place: int,
     sizes: IntArray,
@@ -227,7 +203,7 @@ def _hidden_rows(
                 rows[r, place + h * (n_in + 1) + k] = factor * total[r]
 
 
-@_loop
+@loop
 def force_rows(
     w: FloatArray,
     start: int,

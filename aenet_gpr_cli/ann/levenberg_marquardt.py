@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann import parallel
-from aenet_gpr_cli.ann.adamw import Outcome, Progress, Snapshot, State
+from aenet_gpr_cli.ann.adamw import Outcome, Snapshot, State
 from aenet_gpr_cli.ann.damped_solver import Factor, factorise
 from aenet_gpr_cli.ann.normal_equations import normal_equations
 from aenet_gpr_cli.ann.objective import Objective
+from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 SHRINK = 5.0  # of the damping after a step that helped; it doubles, then quadruples, … after one that did not

@@ -12,9 +12,10 @@ import numpy as np
 from torch import Tensor
 
 from aenet_gpr_cli.ann import levenberg_marquardt
-from aenet_gpr_cli.ann.adamw import Outcome, Progress, Snapshot, State
+from aenet_gpr_cli.ann.adamw import Outcome, Snapshot, State
 from aenet_gpr_cli.ann.levenberg_marquardt import LevenbergMarquardtSettings
 from aenet_gpr_cli.ann.objective import Objective
+from aenet_gpr_cli.progress import Progress
 
 _CURVES = ("training_loss", "validation_loss")
 

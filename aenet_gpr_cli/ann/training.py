@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from aenet_gpr_cli.ann import adamw, levenberg_marquardt, parallel, restarts
-from aenet_gpr_cli.ann.adamw import AdamWSettings, Outcome, Progress, Snapshot, State
+from aenet_gpr_cli.ann.adamw import AdamWSettings, Outcome, Snapshot, State
 from aenet_gpr_cli.ann.committee import initial_weights, to_layers
 from aenet_gpr_cli.ann.dataset import (
     FeatureStatistics,
@@ -36,6 +36,7 @@ from aenet_gpr_cli.ann.streamed import MakeRows, MemoryRows
 from aenet_gpr_cli.ann.tensors import tensor_data
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, NumericalError
+from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 LM_MATRIX_MEMORY = 256 * 2**20  # bytes of JᵀJ for members treated as one batch

@@ -12,9 +12,8 @@ import numpy as np
 
 from aenet_gpr_cli.augmentation.displacements import as_augmented_set
 from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
-
-Progress = Callable[[int, int, str], None]
 
 
 def label_with_gp(

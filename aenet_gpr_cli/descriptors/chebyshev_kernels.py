@@ -7,40 +7,11 @@ parts stay in this file: numba's cache does not notice changes in others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import numpy as np
-from numba import njit
 
 from aenet_gpr_cli.descriptors.chebyshev_work import Basis, Edges, Work
+from aenet_gpr_cli.jit import inlined, loop, part
 from aenet_gpr_cli.structures import FloatArray, IntArray
-
-F = TypeVar("F", bound=Callable[..., object])
-_OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",  # a check for division by zero would prevent SIMD
-    # Sums may be reordered to use SIMD, which costs no accuracy; NaN and infinity keep their meaning.
-    "fastmath": {"reassoc", "contract", "nsz"},
-}
-# What only compiled code calls compiles faster without entries from Python and C. It has to be inlined: a
-# copy of its own may round differently, and a process that compiles calls another copy than one that reads
-# the cache.
-_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
-
-
-def _loop(function: F) -> F:
-    return cast(F, njit(**_OPTIONS)(function))
-
-
-def _part(function: F) -> F:
-    return cast(F, njit(**_INNER)(function))
-
-
-def _inlined(function: F) -> F:
-    return cast(F, njit(inline="always", **_INNER)(function))
-
 
 PI = 3.14159265358979  # ænet's 15 digits
 # Taylor series about 0 up to y^21 and y^22: complete to 1e-18 for |y| ≤ π/2, and, unlike libm's, SIMD.
@@ -48,7 +19,7 @@ _SIN = np.array([(-1.0) ** k / float(np.prod(np.arange(1.0, 2 * k + 2))) for k i
 _COS = np.array([(-1.0) ** k / float(np.prod(np.arange(1.0, 2 * k + 1))) for k in range(12)])
 
 
-@_part
+@part
 def cutoff_function(r: FloatArray, cutoff: float, n: int, value: FloatArray, slope: FloatArray) -> None:
     """Write f_c = ½(cos(πr/R_c) + 1) and df_c/dr; both are zero from R_c on."""
     for e in range(n):
@@ -65,7 +36,7 @@ def cutoff_function(r: FloatArray, cutoff: float, n: int, value: FloatArray, slo
         slope[e] = inside * (-0.5 * PI / cutoff) * cosine
 
 
-@_part
+@part
 def geometry(edges: Edges, lo: int, n: int, g: FloatArray) -> None:
     """Write distance, unit vector and type spin of n edges, from lo on, to the rows of g."""
     for e in range(n):
@@ -76,7 +47,7 @@ def geometry(edges: Edges, lo: int, n: int, g: FloatArray) -> None:
         g[4, e] = edges.spin[edges.neighbour[lo + e]]
 
 
-@_part
+@part
 def within(g: FloatArray, n: int, cutoff: float, near: FloatArray, place: IntArray) -> int:
     """Gather the edges shorter than the cutoff in `near` and their places in `place`; return how many."""
     count = 0
@@ -90,7 +61,7 @@ def within(g: FloatArray, n: int, cutoff: float, near: FloatArray, place: IntArr
     return count
 
 
-@_part
+@part
 def radial_terms(
     r: FloatArray, n: int, cutoff: float, fc: FloatArray, dfc: FloatArray, f: FloatArray, d: FloatArray
 ) -> None:
@@ -119,7 +90,7 @@ def radial_terms(
             d[k, e] = x2 * d[k - 1, e] - d[k - 2, e] + 2.0 * step * f[k - 1, e]
 
 
-@_part
+@part
 def harmonics(g: FloatArray, n: int, table: FloatArray, q: FloatArray, c: FloatArray, s: FloatArray) -> None:
     """Write the factors of the real spherical harmonics of the unit vectors in g.
 
@@ -145,7 +116,7 @@ def harmonics(g: FloatArray, n: int, table: FloatArray, q: FloatArray, c: FloatA
                 q[l, m, e] = up * g[3, e] * q[l - 1, m, e] - down * q[l - 2, m, e]
 
 
-@_part
+@part
 def moments(
     w: FloatArray, spin: FloatArray, n: int, q: FloatArray, c: FloatArray, s: FloatArray, out: FloatArray
 ) -> None:
@@ -163,7 +134,7 @@ def moments(
             out[1, l, m, 0], out[1, l, m, 1] = spin_c, spin_s
 
 
-@_inlined
+@inlined
 def radial_part(i: int, edges: Edges, basis: Basis, work: Work) -> int:
     """Write distances, directions and radial terms of atom i's edges; return their number."""
     n = edges.offsets[i + 1] - edges.offsets[i]
@@ -174,7 +145,7 @@ def radial_part(i: int, edges: Edges, basis: Basis, work: Work) -> int:
     return n
 
 
-@_inlined
+@inlined
 def angular_part(n: int, basis: Basis, work: Work) -> int:
     """Write the moments of the edges within the angular cutoff; return their number."""
     near_n = within(work.all, n, basis.angular_cutoff, work.near, work.place)
@@ -185,7 +156,7 @@ def angular_part(n: int, basis: Basis, work: Work) -> int:
     return near_n
 
 
-@_loop
+@loop
 def value_loop(first: int, last: int, edges: Edges, basis: Basis, work: Work, out: FloatArray) -> None:
     """Write the descriptors of the atoms first:last to out[atom, feature]."""
     half = basis.n_radial + basis.n_angular
@@ -218,7 +189,7 @@ def value_loop(first: int, last: int, edges: Edges, basis: Basis, work: Work, ou
                     out[i, h * half + basis.n_radial + k] += 0.5 * basis.expansion[k, l] * power
 
 
-@_part
+@part
 def angular_gradients(n: int, basis: Basis, work: Work) -> None:
     """Write ½ d(Σ_m |M_lm|²)/dR_e to p[h, l, :, e], and −½ d(w_e²)/dR_e to its last l.
 
@@ -255,7 +226,7 @@ def angular_gradients(n: int, basis: Basis, work: Work) -> None:
             y[0, e], y[1, e], y[2, e] = along * near[1, e], along * near[2, e], along * near[3, e]
 
 
-@_part
+@part
 def pull_back(
     i: int,
     n: int,
@@ -304,7 +275,7 @@ def pull_back(
     out[i, 2] -= total_z
 
 
-@_part
+@part
 def push_forward(
     i: int, n: int, near_n: int, edges: Edges, basis: Basis, work: Work, tangent: FloatArray, out: FloatArray
 ) -> None:
@@ -340,7 +311,7 @@ def push_forward(
             out[basis.n_radial + k] += basis.expansion[k, l] * plain
 
 
-@_loop
+@loop
 def derivative_loop(
     first: int,
     last: int,

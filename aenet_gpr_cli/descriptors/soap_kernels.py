@@ -6,34 +6,13 @@ compiled parts stay in this file: numba's cache does not notice changes in other
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import numpy as np
-from numba import njit
 
+from aenet_gpr_cli.jit import loop, part, shared
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
-F = TypeVar("F", bound=Callable[..., object])
-_OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",  # a check for division by zero would prevent SIMD
-    # sums may be reordered to use SIMD, which costs no accuracy; NaN and infinity keep their meaning
-    "fastmath": {"reassoc", "contract", "nsz"},
-}
 
-
-def _loop(function: F) -> F:
-    return cast(F, njit(**_OPTIONS)(function))
-
-
-def _part(function: F) -> F:
-    # called by compiled code: a copy that is not inlined may round differently (see tests/test_compiled.py)
-    return cast(F, njit(forceinline=True, **_OPTIONS)(function))
-
-
-@_part
+@shared
 def solid_harmonics(vector: FloatArray, norms: FloatArray, value: FloatArray, slope: FloatArray) -> None:
     """Write the real solid harmonics r^l Y_lm and their gradients; (l, m) stands at l² + l + m.
 
@@ -77,7 +56,7 @@ def solid_harmonics(vector: FloatArray, norms: FloatArray, value: FloatArray, sl
                 slope[2, at] = norm * along * sine[m]
 
 
-@_part
+@part
 def _radial(r2: float, exponents: FloatArray, amplitudes: FloatArray, g: FloatArray, dg: FloatArray) -> None:
     """Write the radial functions of all degrees and their derivatives with respect to r²."""
     n_degrees, n_max = exponents.shape
@@ -92,7 +71,7 @@ def _radial(r2: float, exponents: FloatArray, amplitudes: FloatArray, g: FloatAr
                 dg[degree, n] -= exponents[degree, k] * part
 
 
-@_loop
+@loop
 def expand_density(
     positions: FloatArray,
     kinds: IntArray,

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from aenet_gpr_cli.errors import ConfigError, NumericalError
 from aenet_gpr_cli.gpr.lanczos import log_ratio
-from aenet_gpr_cli.gpr.preconditioner import Preconditioner, Progress
+from aenet_gpr_cli.gpr.preconditioner import Preconditioner
 from aenet_gpr_cli.gpr.rank_choice import make_low_rank
 from aenet_gpr_cli.gpr.solvers import AnyCovariance
+from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 TABLE_BYTES = 2**30  # kernel values are kept between iterations up to this size

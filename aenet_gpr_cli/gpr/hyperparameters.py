@@ -8,7 +8,7 @@ a grid each descriptor is searched on few structures, compared on more, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,9 @@ from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.errors import ConfigError, NumericalError
 from aenet_gpr_cli.gpr.covariance import n_rows
 from aenet_gpr_cli.gpr.evidence import Evidence, Hyperparameters, Problem
+from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
-Progress = Callable[[int, int, str], None]
 OBJECTIVES = ("likelihood", "leave_one_out", "validation")
 ROUGH_SHARE = 4  # descriptors are first compared on this many times fewer rows
 MIN_ROUGH = 10  # structures, below which no objective says much

@@ -7,36 +7,18 @@ Compiled loops only touch the few axes of each monomial, for several structures 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
 
 from aenet_gpr_cli.gpr.covariance import Covariance, split_rows, stack_rows
+from aenet_gpr_cli.jit import loop, part, shared
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
-F = TypeVar("F", bound=Callable[..., object])
 MAX_DEGREE = 4  # higher terms are below the noise wherever few monomials suffice
 MAX_CANDIDATES = 2**19  # monomials weighed per degree: bounds the memory of the choice at 50 MB
 LANES = 16  # structures that the compiled loops take together: one or a few vector registers
 AXES_BLOCK = 64  # structures whose dense Jacobian is held at a time
-_OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"reassoc", "contract", "nsz"},
-}
-
-
-def _loop(function: F) -> F:
-    return cast(F, njit(**_OPTIONS)(function))
-
-
-def _part(function: F) -> F:
-    # called by compiled code: a copy that is not inlined may round differently (see tests/test_compiled.py)
-    return cast(F, njit(forceinline=True, **_OPTIONS)(function))
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +215,7 @@ def _most_important(
     return np.ascontiguousarray(every[0][best]), every[1][best], every[2][best]
 
 
-@_part
+@part
 def _damping(z: FloatArray) -> float:
     total = 0.0
     for a in range(len(z) - 1):
@@ -241,7 +223,7 @@ def _damping(z: FloatArray) -> float:
     return np.exp(-0.5 * total)
 
 
-@_part
+@shared
 def _rows(z: FloatArray, along: FloatArray, powers: IntArray, scale: FloatArray, out: FloatArray) -> None:
     damping, width = _damping(z), along.shape[1]
     radial = np.zeros(width)
@@ -260,7 +242,7 @@ def _rows(z: FloatArray, along: FloatArray, powers: IntArray, scale: FloatArray,
             )
 
 
-@_loop
+@loop
 def _project(z: FloatArray, u: FloatArray, shift: FloatArray, powers: IntArray, out: FloatArray) -> None:
     for block in range(len(z)):
         x, y, own = z[block], u[block], shift[block]
@@ -275,7 +257,7 @@ def _project(z: FloatArray, u: FloatArray, shift: FloatArray, powers: IntArray, 
             out[j] += total
 
 
-@_loop
+@loop
 def _expand(
     z: FloatArray, powers: IntArray, weights: FloatArray, values: FloatArray, slopes: FloatArray
 ) -> None:

@@ -7,8 +7,6 @@ the columns of selected structures (Nyström) for any other kernel; `rank_choice
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.linalg.blas import dsyrk, dtrsm
 from scipy.linalg.lapack import dpotri, dpotrs
@@ -16,11 +14,10 @@ from scipy.linalg.lapack import dpotri, dpotrs
 from aenet_gpr_cli.gpr.covariance import split_rows
 from aenet_gpr_cli.gpr.low_rank import JITTER, LowRank, factorise, own_block
 from aenet_gpr_cli.gpr.solvers import AnyCovariance
+from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray
 
 GRAM_BLOCK_BYTES = 2**24  # rows of Φ held at a time while their products are summed
-
-Progress = Callable[[int, int, str], None]
 
 
 class Preconditioner:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.progress import Progress
 
 COMMIT = "093018d9ee5db9dd4e00bf76f97b50fee9b226e4"
 _SOURCE = f"https://raw.githubusercontent.com/atomisticnet/aenet-gpr/{COMMIT}"
@@ -106,7 +106,7 @@ def fetch(
     name: str,
     destination: Path,
     mirror: Path | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Bring one published set to this machine and check it by SHA-256.
 

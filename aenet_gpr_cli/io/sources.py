@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aenet_gpr_cli.errors import InputError
@@ -17,12 +17,12 @@ from aenet_gpr_cli.io.archives import ARCHIVE_SUFFIXES, is_archive, is_hidden, i
 from aenet_gpr_cli.io.ase_reader import MAYBE_SUFFIXES, OUTPUT_NAMES, SUFFIXES, ase_format, iter_ase
 from aenet_gpr_cli.io.published import resolve
 from aenet_gpr_cli.io.xsf import decode_xsf, parse_xsf, read_xsf
+from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.grouping import natural_key
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, str], None]
 
 LOOKED_FOR = "*.xsf, *.xyz, *.extxyz, *.traj, OUTCAR, vasprun.xml, outputs that ASE recognises, zip and tar"
 _SHOWN_PROBLEMS = 5

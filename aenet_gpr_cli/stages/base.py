@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from aenet_gpr_cli.errors import InputError, InterruptedRun
 from aenet_gpr_cli.io.artefact import Job, is_current, read_summary, sha256_of
+from aenet_gpr_cli.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 log = logging.getLogger("aenet_gpr_cli")
 MISSING = "missing:"
 GO_ON = "What was finished before is kept; run the same command again to go on"

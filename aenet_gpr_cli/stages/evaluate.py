@@ -18,6 +18,7 @@ from aenet_gpr_cli.io.tables import write_csv, write_json
 from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.calibration import Uncertainty, calibration_notes, joined
 from aenet_gpr_cli.stages.predictors import Predictor, blocks, join_predictions, load_predictor
+from aenet_gpr_cli.stages.training_table import training_notes, training_rows
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import MEV_PER_EV
 
@@ -90,7 +91,8 @@ def run(
                 name, predictor, subsets, config, file.create_group(f"models/{name}"), context
             )
         _write_reference(file, subsets)
-        written = _write_tables(results, output)
+        trainings = training_rows(models, results, file, subsets)
+        written = _write_tables(results, trainings, output)
         if config.plots:
             from aenet_gpr_cli.stages.pictures import draw_evaluation
 
@@ -100,7 +102,12 @@ def run(
             f"Errors on the {config.on} structures",
             COLUMNS,
             rows,
-            [*calibration_notes(results, config.sigma), f"wrote {output}", *written],
+            [
+                *training_notes(trainings),
+                *calibration_notes(results, config.sigma),
+                f"wrote {output}",
+                *written,
+            ],
         )
         file.attrs["summary"] = summary.to_json()
         file.attrs["metrics"] = json.dumps(results)
@@ -147,15 +154,21 @@ def _write_reference(file: h5py.File, subsets: Mapping[str, StructureSet]) -> No
             write_field(group, "reference_forces", subset.forces)
 
 
-def _write_tables(results: Mapping[str, Any], output: Path) -> list[str]:
+def _write_tables(
+    results: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]], output: Path
+) -> list[str]:
     write_json(output.with_suffix(".json"), results)
     rows = [
         {"model": model, "subset": subset, **metrics}
         for model, result in results.items()
         for subset, metrics in (("total", result["total"]), *result["subsets"].items())
     ]
-    write_csv(output.with_suffix(".csv"), rows)
-    return [f"wrote {output.with_suffix(suffix)}" for suffix in (".json", ".csv")]
+    written = [output.with_suffix(suffix) for suffix in (".json", ".csv")]
+    write_csv(written[1], rows)
+    if trainings:
+        written.append(output.with_name(f"{output.stem}_training.csv"))
+        write_csv(written[2], trainings)
+    return [f"wrote {path}" for path in written]
 
 
 def _row(name: str, metrics: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,8 @@ from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver, Solver
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefact import write_field
 from aenet_gpr_cli.io.models import write_gp
-from aenet_gpr_cli.stages.base import Progress, log
+from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.stages.base import log
 from aenet_gpr_cli.stages.fit_plan import Plan, plan_fit
 from aenet_gpr_cli.stages.gp_candidates import describe
 from aenet_gpr_cli.stages.gp_search import Choice, choose

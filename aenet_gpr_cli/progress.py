@@ -1,0 +1,7 @@
+"""How long work tells what it has done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[int, int, str], None]  # done, total, message
