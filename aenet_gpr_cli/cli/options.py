@@ -187,7 +187,10 @@ def _section(data: dict[str, Any], section: str, variant: str | None, path: Path
     seed = {"seed": data["seed"]} if "seed" in data else {}
     content = data.get(section) or {}
     if section in ("augment", "train_ann"):
-        variants = expand_variants(content)
+        try:
+            variants = expand_variants(content, list(expand_variants(data.get("augment") or {})))
+        except ValueError as error:
+            raise ConfigError(f"{path}: {section}.{error}") from error
         if variant is None and len(variants) == 1:
             variant = next(iter(variants))
         if variant not in variants:

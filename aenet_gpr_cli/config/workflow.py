@@ -14,6 +14,7 @@ from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.config.slurm import SlurmConfig
 from aenet_gpr_cli.config.split import SplitConfig
 from aenet_gpr_cli.config.train_ann import TrainAnnConfig
+from aenet_gpr_cli.config.variants import expand_variants
 
 STAGES = ("split", "fit_gpr", "augment", "train_ann", "evaluate", "benchmark")
 
@@ -31,7 +32,8 @@ class WorkflowConfig(StrictModel):
     """All stages of one case.
 
     `augment` and `train_ann` map names of variants to settings. A variant called `defaults` is not run:
-    the others start from it.
+    the others start from it. A name with a key in braces stands for one variant per value of that key, see
+    `config.variants`.
     """
 
     name: str = Field(..., pattern=r"^[A-Za-z0-9_.-]+$", description="name of the case, used for its folder")
@@ -68,7 +70,7 @@ class WorkflowConfig(StrictModel):
         data = dict(data)
         for stage in ("augment", "train_ann"):
             if isinstance(data.get(stage), dict):
-                data[stage] = expand_variants(data[stage])
+                data[stage] = _expand(stage, data[stage], data.get("augment"))
         for stage in STAGES:
             data = _pass_seed(data, stage)
         return data
@@ -95,19 +97,11 @@ class WorkflowConfig(StrictModel):
         return variant.augmented or variant.mode
 
 
-def expand_variants(section: dict[str, Any]) -> dict[str, Any]:
-    """Merge the entry ``defaults`` into every other entry; nested mappings merge key by key."""
-    defaults = section.get("defaults") or {}
-    return {name: _merge(defaults, value or {}) for name, value in section.items() if name != "defaults"}
-
-
-def _merge(base: Any, top: Any) -> Any:
-    if not (isinstance(base, dict) and isinstance(top, dict)):
-        return top
-    return {
-        key: _merge(base[key], top[key]) if key in base and key in top else top.get(key, base.get(key))
-        for key in {**base, **top}
-    }
+def _expand(stage: str, section: dict[str, Any], augment: Any) -> dict[str, Any]:
+    try:
+        return expand_variants(section, list(augment or ()))
+    except ValueError as error:
+        raise ValueError(f"{stage}.{error}") from error
 
 
 def _pass_seed(data: dict[str, Any], stage: str) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+"""Variants of a stage from their short notation: common keys, and sweeps over values.
+
+A section maps names to settings. The entry ``defaults`` holds what all share. A name with a key in braces
+stands for one variant per value of that key, a name with several keys for all combinations:
+
+    gpr_{displacement}_{n_copies}: {method: gpr, displacement: [0.021, 0.034], n_copies: [4, 16]}
+
+gives ``gpr_0.021_4``, ``gpr_0.021_16``, ``gpr_0.034_4`` and ``gpr_0.034_16``. Keys in groups are written with
+dots. In `train_ann` a pattern may stand in place of the list: ``"{augmented}": {augmented: gpr_*}`` is one
+training for each augmentation variant of such a name.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+DEFAULTS = "defaults"
+SOURCE = "augmented"
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def expand_variants(section: dict[str, Any], sources: Sequence[str] = ()) -> dict[str, Any]:
+    """Write out the short notation of a section.
+
+    Parameters
+    ----------
+    section : dict
+        Name → settings; the settings of ``defaults`` go into every other entry, nested mappings key by key.
+    sources : sequence of str
+        Names of augmentation variants, which patterns of ``augmented`` match.
+
+    Returns
+    -------
+    dict
+        One entry for each variant, in the order of the file.
+
+    Raises
+    ------
+    ValueError
+        If a key in braces has no list of values, or two entries give the same name.
+    """
+    defaults = section.get(DEFAULTS) or {}
+    variants: dict[str, Any] = {}
+    for name, settings in section.items():
+        if name == DEFAULTS:
+            continue
+        for variant, values in _sweep(str(name), _merge(defaults, settings or {}), sources):
+            if variant in variants:
+                raise ValueError(f"{variant}: two entries give a variant of this name; rename one")
+            variants[variant] = values
+    return variants
+
+
+def _sweep(name: str, settings: Any, sources: Sequence[str]) -> Iterable[tuple[str, Any]]:
+    keys = list(dict.fromkeys(PLACEHOLDER.findall(name)))
+    if not keys:
+        return [(name, settings)]
+    values = [_values(name, settings, key, sources) for key in keys]
+    return [_variant(name, settings, dict(zip(keys, c, strict=True))) for c in itertools.product(*values)]
+
+
+def _values(name: str, settings: Any, key: str, sources: Sequence[str]) -> list[Any]:
+    value = settings
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if key == SOURCE and isinstance(value, str):
+        value = [source for source in sources if fnmatch.fnmatchcase(source, value)]
+    if not isinstance(value, list) or not value:
+        raise ValueError(
+            f"{name}: expected a list of values of {key!r}, whose name stands in braces, got {value!r}"
+        )
+    return value
+
+
+def _variant(name: str, settings: Any, chosen: dict[str, Any]) -> tuple[str, Any]:
+    for key, value in chosen.items():
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        settings = _merge(settings, nested)
+    return PLACEHOLDER.sub(lambda match: _text(chosen[match[1]]), name), settings
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _merge(base: Any, top: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(top, dict)):
+        return top
+    return {
+        key: _merge(base[key], top[key]) if key in base and key in top else top.get(key, base.get(key))
+        for key in {**base, **top}
+    }

@@ -1,0 +1,73 @@
+"""Short notation of variants: common keys, sweeps, and patterns of augmentation variants."""
+
+import itertools
+
+import pytest
+
+from aenet_gpr_cli.config.load import build
+from aenet_gpr_cli.config.variants import expand_variants
+from aenet_gpr_cli.config.workflow import WorkflowConfig
+from aenet_gpr_cli.errors import ConfigError
+
+CASE = {"name": "case", "split": {"inputs": ["a.xsf"]}, "fit_gpr": {}}
+SWEEP = {
+    "defaults": {"n_copies": 3},
+    "gpr_{displacement}": {"method": "gpr", "displacement": [0.021, 0.034]},
+    "taylor": {"method": "taylor"},
+}
+
+
+def test_a_key_in_braces_gives_one_variant_per_value():
+    assert expand_variants(SWEEP) == {
+        "gpr_0.021": {"method": "gpr", "displacement": 0.021, "n_copies": 3},
+        "gpr_0.034": {"method": "gpr", "displacement": 0.034, "n_copies": 3},
+        "taylor": {"method": "taylor", "n_copies": 3},
+    }
+
+
+def test_several_keys_give_all_combinations_and_other_lists_stay():
+    deltas, copies = [0.01, 0.02, 0.03], [4, 16]
+    variants = expand_variants(
+        {"{n_copies}_{displacement}": {"displacement": deltas, "n_copies": copies, "fixed_atoms": [0, 1]}}
+    )
+    assert list(variants) == [f"{m}_{d}" for m, d in itertools.product(copies, deltas)]
+    assert all(v["fixed_atoms"] == [0, 1] for v in variants.values())
+
+
+def test_a_swept_key_may_lie_in_a_group_and_its_neighbours_stay():
+    section = {
+        "defaults": {"loss": {"alpha": 0.3, "force_fraction": [0.1, 1]}},
+        "direct_{loss.force_fraction}": {"mode": "direct"},
+    }
+    variants = expand_variants(section)
+    assert [v["loss"] for v in variants.values()] == [
+        {"alpha": 0.3, "force_fraction": 0.1},
+        {"alpha": 0.3, "force_fraction": 1},
+    ]
+    assert list(variants) == ["direct_0.1", "direct_1"]
+    assert section["defaults"]["loss"]["force_fraction"] == [0.1, 1]
+
+
+def test_a_training_per_augmentation_variant_of_a_name():
+    training = {"{augmented}": {"mode": "gpr", "augmented": "gpr_*"}, "energy_only": {"mode": "energy_only"}}
+    config = build(WorkflowConfig, {**CASE, "augment": SWEEP, "train_ann": training}, "w")
+    assert {name: v.augmented for name, v in config.train_ann.items()} == {
+        "gpr_0.021": "gpr_0.021",
+        "gpr_0.034": "gpr_0.034",
+        "energy_only": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"augment": {"g_{displacement}": {}}}, r"augment\.g_\{displacement\}: expected a list .* got None"),
+        ({"augment": {"g_{displacement}": {"displacement": 0.1}}}, r"expected a list of values .* got 0\.1"),
+        ({"augment": {"g_{n}": {"displacement": [0.1]}}}, r"expected a list of values of 'n'"),
+        ({"augment": {"g_{n_copies}": {"n_copies": [1]}, "g_1": {}}}, r"augment\.g_1: two entries"),
+        ({"train_ann": {"{augmented}": {"augmented": "gpr_*"}}}, r"train_ann\.\{augmented\}: expected a list"),
+    ],
+)
+def test_a_sweep_without_values_or_with_a_taken_name_is_refused(section, message):
+    with pytest.raises(ConfigError, match=message):
+        build(WorkflowConfig, {**CASE, **section}, "w")
