@@ -6,7 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS, PositiveFloat, PositiveInt, StageConfig
+from aenet_gpr_cli.config.base import (
+    SIGMA_MAX_ROWS,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    StageConfig,
+)
 
 
 class EvaluateConfig(StageConfig):
@@ -25,4 +31,11 @@ class EvaluateConfig(StageConfig):
         16.0, description="memory for the dense factor of `sigma: exact`; beyond, σ is solved for one by one"
     )
     block_size: PositiveInt = Field(100, description="structures predicted at a time")
+    smallest_force: NonNegativeFloat = Field(
+        0.01,
+        description="atoms with no more reference force than this, in eV/Å, have no direction to compare",
+    )
+    extxyz: bool = Field(
+        True, description="write predictions of each model and the reference as an extended XYZ file"
+    )
     plots: bool = Field(True, description="draw parity plots and the comparison of the models")

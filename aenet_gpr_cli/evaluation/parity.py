@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.evaluation.metrics import angles
+from aenet_gpr_cli.evaluation.error_sums import angles
 from aenet_gpr_cli.structures import FloatArray
 
 
@@ -26,7 +26,7 @@ class ParitySamples:
     reference_norms, predicted_norms : ndarray of shape (n_atoms_in_total,), eV/Å
         ‖F‖ of every atom.
     direction_errors : ndarray of shape (n_atoms_in_total,), degrees
-        Angle between predicted and reference force; NaN where the reference force is zero.
+        Angle between predicted and reference force; NaN where the reference force is too small.
     """
 
     reference_energies: FloatArray
@@ -41,6 +41,7 @@ def parity_samples(
     energies: FloatArray,
     reference_forces: FloatArray | None,
     forces: FloatArray | None,
+    smallest_force: float = 0.0,
 ) -> ParitySamples:
     """Pair predictions of one subset with the reference.
 
@@ -50,6 +51,8 @@ def parity_samples(
     energies : ndarray of shape (n_members, n_structures), eV
     reference_forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å, or None
     forces : ndarray of shape (n_members, n_structures, n_atoms, 3), eV/Å, or None
+    smallest_force : float, eV/Å
+        Reference forces must be larger for their direction to be compared.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def parity_samples(
         energies.mean(axis=0) - lowest,
         norms,
         np.linalg.norm(mean, axis=1),
-        np.where(norms > 0, angles(mean, reference), np.nan),
+        np.where(norms > smallest_force, angles(mean, reference), np.nan),
     )
 
 

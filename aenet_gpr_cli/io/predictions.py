@@ -24,6 +24,7 @@ class PredictedStructure:
     forces_std : ndarray of shape (n_atoms, 3), eV/Å, or None
     reference_energy : float or None, eV
         What the file said.
+    reference_forces : ndarray of shape (n_atoms, 3), eV/Å, or None
     beyond_training : ndarray of shape (n_atoms,), dimensionless, or None
         How far each environment lies outside the training data.
     domain_distance : float or None, dimensionless
@@ -34,6 +35,7 @@ class PredictedStructure:
     energy_std: float | None
     forces_std: FloatArray | None
     reference_energy: float | None
+    reference_forces: FloatArray | None = None
     beyond_training: FloatArray | None = None
     domain_distance: float | None = None
 
@@ -42,7 +44,7 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
     """Write all structures to one extended XYZ file, which appears complete or not at all.
 
     The comment line carries ``energy``, ``energy_std``, ``reference_energy`` (eV), ``domain_distance`` and
-    ``name``, the columns ``forces`` and ``forces_std`` (eV/Å), and ``beyond_training``.
+    ``name``, the columns ``forces``, ``forces_std`` and ``reference_forces`` (eV/Å), and ``beyond_training``.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
             value = getattr(item, key)
             if value is not None:
                 atoms.info[key] = value
-        for key in ("forces_std", "beyond_training"):
+        for key in ("forces_std", "reference_forces", "beyond_training"):
             if getattr(item, key) is not None:
                 atoms.arrays[key] = getattr(item, key)
         labels = {"energy": s.energy, "forces": s.forces}

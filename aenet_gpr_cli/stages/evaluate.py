@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,21 @@ import h5py
 
 from aenet_gpr_cli.config.evaluate import EvaluateConfig
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.evaluation.metrics import ErrorSums, error_sums, metrics_from_sums
 from aenet_gpr_cli.io.artefact import publish, write_field
+from aenet_gpr_cli.io.predictions import PredictedStructure, write_extxyz
 from aenet_gpr_cli.io.structures import load_split
 from aenet_gpr_cli.io.tables import write_csv, write_json
 from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.calibration import Uncertainty, calibration_notes, joined
-from aenet_gpr_cli.stages.predictors import Predictor, blocks, join_predictions, load_predictor
+from aenet_gpr_cli.stages.errors_of_model import errors_of, joined_errors
+from aenet_gpr_cli.stages.predictors import (
+    Prediction,
+    Predictor,
+    blocks,
+    join_predictions,
+    load_predictor,
+    predicted_structures,
+)
 from aenet_gpr_cli.stages.training_table import training_notes, training_rows
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import MEV_PER_EV
@@ -87,16 +95,15 @@ def run(
         results = {}
         for name, path in models.items():
             predictor = load_predictor(path, config.sigma, config.sigma_max_rows, config.max_memory_gib)
-            results[name] = _evaluate(
-                name, predictor, subsets, config, file.create_group(f"models/{name}"), context
-            )
+            group = file.create_group(f"models/{name}")
+            results[name] = _evaluate(name, predictor, subsets, config, group, output, context)
         _write_reference(file, subsets)
         trainings = training_rows(models, results, file, subsets)
         written = _write_tables(results, trainings, output)
         if config.plots:
             from aenet_gpr_cli.stages.pictures import draw_evaluation
 
-            written += draw_evaluation(file, results, output)
+            written += draw_evaluation(file, results, config.smallest_force, output)
         rows = [_row(name, result["total"]) for name, result in results.items()]
         summary = Summary(
             f"Errors on the {config.on} structures",
@@ -120,28 +127,46 @@ def _evaluate(
     subsets: Mapping[str, StructureSet],
     config: EvaluateConfig,
     group: h5py.Group,
+    output: Path,
     context: Context,
 ) -> dict[str, Any]:
-    sums, uncertainty, by_subset = ErrorSums(), [], {}
+    errors, uncertainty, by_subset = [], [], {}
+    structures: list[PredictedStructure] = []
     for subset_name, subset in subsets.items():
         parts = []
         for start, block in blocks(subset, config.block_size):
             context.report(start, len(subset), f"{name} on {subset_name}")
             parts.append(predictor(block, subset_name))
         prediction = join_predictions(parts)
-        stored = group.create_group(subset_name)
-        write_field(stored, "predicted_energies", prediction.energies)
-        write_field(stored, "predicted_forces", prediction.forces)
-        if prediction.sigma is not None:
-            write_field(stored, "sigma", prediction.sigma)
-        if prediction.domain_distance is not None:
-            write_field(stored, "domain_distance", prediction.domain_distance)
+        _write_prediction(group.create_group(subset_name), prediction)
+        if config.extxyz:
+            members = [subset.structure(i) for i in range(len(subset))]
+            structures += list(predicted_structures(members, prediction))
         uncertainty.append(Uncertainty.of(prediction, subset.energies))
-        compared = prediction.forces if subset.forces is not None else None
-        part = error_sums(subset, prediction.energies, compared)
-        by_subset[subset_name] = metrics_from_sums(part) | uncertainty[-1].metrics()
-        sums = sums + part
-    return {"total": metrics_from_sums(sums) | joined(uncertainty).metrics(), "subsets": by_subset}
+        errors.append(errors_of(subset, prediction, config.smallest_force))
+        by_subset[subset_name] = errors[-1].metrics() | uncertainty[-1].metrics()
+    if config.extxyz:
+        write_extxyz(extxyz_path(output, name), structures)
+    pooled = joined_errors(errors)
+    return {
+        "total": pooled.metrics() | joined(uncertainty).metrics(),
+        "subsets": by_subset,
+        "species": pooled.species_metrics(),
+        "members": pooled.member_metrics(),
+    }
+
+
+def extxyz_path(output: Path, model: str) -> Path:
+    """Return where the predictions of a model are written."""
+    return output.with_name(f"{output.stem}_{model}.extxyz")
+
+
+def _write_prediction(group: h5py.Group, prediction: Prediction) -> None:
+    write_field(group, "predicted_energies", prediction.energies)
+    write_field(group, "predicted_forces", prediction.forces)
+    for name in ("sigma", "domain_distance"):
+        if (values := getattr(prediction, name)) is not None:
+            write_field(group, name, values)
 
 
 def _write_reference(file: h5py.File, subsets: Mapping[str, StructureSet]) -> None:
@@ -159,9 +184,9 @@ def _write_tables(
 ) -> list[str]:
     write_json(output.with_suffix(".json"), results)
     rows = [
-        {"model": model, "subset": subset, **metrics}
+        {"model": model, "part": part, "of": of, **{key: metrics.get(key) for key in result["total"]}}
         for model, result in results.items()
-        for subset, metrics in (("total", result["total"]), *result["subsets"].items())
+        for part, of, metrics in _parts(result)
     ]
     written = [output.with_suffix(suffix) for suffix in (".json", ".csv")]
     write_csv(written[1], rows)
@@ -169,6 +194,16 @@ def _write_tables(
         written.append(output.with_name(f"{output.stem}_training.csv"))
         write_csv(written[2], trainings)
     return [f"wrote {path}" for path in written]
+
+
+def _parts(result: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield the errors of all, of each subset, species and member, as (part, of, metrics)."""
+    yield "all", "total", result["total"]
+    for part, group in (("subset", result["subsets"]), ("species", result["species"])):
+        for of, metrics in group.items():
+            yield part, of, metrics
+    for number, metrics in enumerate(result["members"]):
+        yield "member", str(number), metrics
 
 
 def _row(name: str, metrics: Mapping[str, Any]) -> list[str]:

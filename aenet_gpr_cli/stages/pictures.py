@@ -14,7 +14,9 @@ from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.io.artefact import read_optional
 
 
-def draw_evaluation(file: h5py.File, results: Mapping[str, Any], output: Path) -> list[str]:
+def draw_evaluation(
+    file: h5py.File, results: Mapping[str, Any], smallest_force: float, output: Path
+) -> list[str]:
     """Draw parity plots and the comparison of the models.
 
     Parameters
@@ -23,6 +25,8 @@ def draw_evaluation(file: h5py.File, results: Mapping[str, Any], output: Path) -
         The artefact of `evaluate`: predictions and reference.
     results : mapping
         Metrics by model, ``total`` and ``subsets``.
+    smallest_force : float, eV/Å
+        Reference forces must be larger for their direction to be compared.
     output : Path
         Pictures are named after it.
 
@@ -32,7 +36,7 @@ def draw_evaluation(file: h5py.File, results: Mapping[str, Any], output: Path) -
         What was written, one line each.
     """
     totals = {name: result["total"] for name, result in results.items()}
-    samples = {name: _samples(file, name) for name in results}
+    samples = {name: _samples(file, name, smallest_force) for name in results}
     pictures = {"parity": parity.plot(samples, totals), "summary": summary.plot(totals)}
     lines = []
     for name, figure in pictures.items():
@@ -42,7 +46,7 @@ def draw_evaluation(file: h5py.File, results: Mapping[str, Any], output: Path) -
     return lines
 
 
-def _samples(file: h5py.File, model: str) -> ParitySamples:
+def _samples(file: h5py.File, model: str, smallest_force: float) -> ParitySamples:
     parts = []
     for subset, predicted in file[f"models/{model}"].items():
         reference = file[f"reference/{subset}"]
@@ -52,6 +56,7 @@ def _samples(file: h5py.File, model: str) -> ParitySamples:
                 predicted["predicted_energies"][()],
                 read_optional(reference, "reference_forces"),
                 predicted["predicted_forces"][()],
+                smallest_force,
             )
         )
     return join_samples(parts)

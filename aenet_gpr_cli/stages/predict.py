@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +22,11 @@ from aenet_gpr_cli.stages.predictors import (
     blocks,
     join_predictions,
     load_predictor,
-    std_over_members,
+    predicted_structures,
     templates,
 )
-from aenet_gpr_cli.structures import Structure, StructureSet
+from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.grouping import group
-from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.units import MEV_PER_EV
 
 KIND = "predict"
@@ -79,7 +78,7 @@ def run(
                 parts.append(predictor(block, config.subset))
             prediction = join_predictions(parts)
             _write(file.create_group(f"subsets/{name}"), subset, prediction)
-            found |= {item.structure.name: item for item in _each(members, prediction)}
+            found |= {item.structure.name: item for item in predicted_structures(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
         notes = _warnings(ordered) + _outside(ordered)
         notes += [f"wrote {path}" for path in (output, *write_structure_files(output, ordered, config.write))]
@@ -104,22 +103,6 @@ def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> N
     for name, values in (("reference_energies", subset.energies), ("reference_forces", subset.forces)):
         if values is not None:
             write_field(group, name, values)
-
-
-def _each(members: Sequence[Structure], prediction: Prediction) -> Iterator[PredictedStructure]:
-    energies, forces = prediction.energies.mean(axis=0), prediction.forces.mean(axis=0)
-    spread, beyond = std_over_members(prediction.forces), prediction.beyond_training
-    distance = prediction.domain_distance
-    for i, given in enumerate(members):
-        back = slice(None) if given.atom_order is None else np.argsort(given.atom_order)
-        yield PredictedStructure(
-            structure=in_file_order(replace(given, energy=float(energies[i]), forces=forces[i])),
-            energy_std=None if prediction.sigma is None else float(prediction.sigma[i]),
-            forces_std=None if spread is None else spread[i][back],
-            reference_energy=given.energy,
-            beyond_training=None if beyond is None else beyond[i][back],
-            domain_distance=None if distance is None else float(distance[i]),
-        )
 
 
 def _warnings(predicted: Sequence[PredictedStructure]) -> list[str]:

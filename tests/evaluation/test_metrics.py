@@ -4,25 +4,19 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.evaluation.metrics import angles, error_sums, metrics, pooled_metrics
+from aenet_gpr_cli.evaluation.error_sums import angles, error_sums, species_sums
+from aenet_gpr_cli.evaluation.metrics import force_metrics, metrics, metrics_from_sums, pooled_metrics
 from aenet_gpr_cli.structures import StructureSet
 
-KEYS = {
-    "energy_mae",
-    "energy_rmse",
-    "energy_msd",
-    "energy_max_error",
-    "energy_mae_per_atom",
-    "force_component_mae",
-    "force_component_rmse",
-    "force_norm_mae",
-    "force_norm_msd",
-    "force_direction_mae",
-    "force_direction_msd",
-    "force_outliers",
-    "n_structures",
-    "n_members",
-}
+KEYS = (
+    {f"energy_{m}{per}" for m in ("mae", "rmse", "msd") for per in ("", "_per_atom")}
+    | {
+        f"force_{q}_{m}"
+        for q in ("component", "norm", "direction")
+        for m in ("mae", "rmse", "msd", "max_error")
+    }
+    | {"energy_max_error", "force_outliers", "n_structures", "n_members", "n_atoms", "n_directions"}
+)
 
 
 def reference(energies, forces=None) -> StructureSet:
@@ -118,11 +112,7 @@ def test_outlier_means_more_than_one_electronvolt_per_angstrom_in_the_norm():
 def test_one_member_has_no_spread():
     case, energies, forces = random_case(np.random.default_rng(1), members=1)
     result = metrics(case, energies, forces)
-    assert [key for key, value in result.items() if value is None] == [
-        "energy_msd",
-        "force_norm_msd",
-        "force_direction_msd",
-    ]
+    assert {key for key, value in result.items() if value is None} == {k for k in KEYS if "_msd" in k}
 
 
 def test_perfect_prediction_has_zero_error():
@@ -152,7 +142,7 @@ def test_rotation_changes_norms_and_directions_of_nothing():
     rotation = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
     rotated = reference(case.energies, case.forces @ rotation)
     before, after = metrics(case, energies, forces), metrics(rotated, energies, forces @ rotation)
-    for key in KEYS - {"force_component_mae"}:
+    for key in KEYS - {f"force_component_{m}" for m in ("mae", "max_error", "msd")}:
         assert after[key] == pytest.approx(before[key], rel=1e-12)
 
 
@@ -235,3 +225,42 @@ def test_nothing_to_compare_is_an_error():
             np.zeros((1, 1)),
             np.zeros((1, 1, 1, 3)),
         )
+
+
+def test_a_force_too_small_for_a_direction_counts_everywhere_else():
+    case = reference([0.0], [[[0.01, 0, 0], [0, 1.0, 0]]])
+    predicted = np.array([[[[0, 0.01, 0], [0, 1.0, 1.0]]]])
+    every = metrics_from_sums(error_sums(case, np.zeros((1, 1)), predicted))
+    large = metrics_from_sums(error_sums(case, np.zeros((1, 1)), predicted, 0.05))
+    assert (every["n_directions"], large["n_directions"], large["n_atoms"]) == (2, 1, 2)
+    assert every["force_direction_mae"] == pytest.approx((90 + 45) / 2)
+    assert large["force_direction_mae"] == pytest.approx(45)
+    assert large["force_norm_mae"] == every["force_norm_mae"]
+
+
+def test_species_divide_the_atoms_and_add_up_to_all_of_them():
+    case, energies, forces = random_case(np.random.default_rng(8), atoms=4)
+    case = StructureSet(("O", "H", "O", "C"), case.positions, energies=case.energies, forces=case.forces)
+    parts = {symbol: force_metrics(sums) for symbol, sums in species_sums(case, forces).items()}
+    assert list(parts) == ["C", "H", "O"]
+    whole = metrics(case, energies, forces)
+    for key in ("force_norm_mae", "force_component_mae", "force_norm_msd", "force_direction_mae"):
+        mean = np.average([p[key] for p in parts.values()], weights=[p["n_atoms"] for p in parts.values()])
+        assert mean == pytest.approx(whole[key], rel=1e-12)
+    assert max(p["force_norm_max_error"] for p in parts.values()) == whole["force_norm_max_error"]
+    assert sum(p["force_outliers"] for p in parts.values()) == whole["force_outliers"] > 0
+    oxygen = metrics(reference(case.energies, case.forces[:, [0, 2]]), energies, forces[:, :, [0, 2]])
+    for key, value in parts["O"].items():
+        assert oxygen[key] == pytest.approx(value, rel=1e-12)
+
+
+def test_root_mean_square_and_largest_errors_by_hand():
+    case = reference([0.0], [[[1.0, 0, 0], [0, 2.0, 0]]])
+    predicted = np.array([[[[4.0, 0, 0], [0, 0, 6.0]]]])
+    result = metrics(case, np.array([[4.0]]), predicted)
+    assert result["force_norm_rmse"] == pytest.approx(np.sqrt((9 + 16) / 2))
+    assert result["force_component_rmse"] == pytest.approx(np.sqrt((9 + 4 + 36) / 6))
+    assert result["force_direction_rmse"] == pytest.approx(np.sqrt(90**2 / 2))
+    assert (result["force_norm_max_error"], result["force_component_max_error"]) == (4.0, 6.0)
+    assert result["force_direction_max_error"] == pytest.approx(90.0)
+    assert result["energy_rmse_per_atom"] == pytest.approx(2.0)
