@@ -1,4 +1,4 @@
-"""Make the heterogeneous example set: 17 subsets of what Li–EC interfaces are made of, labelled with GFN1-xTB.
+"""Make the heterogeneous example set: 17 subsets of what Li–EC interfaces consist of, by GFN1-xTB.
 
 Run as ``python example_data/make_heterogeneous_data.py [--processes 2]``; needs the extra ``label`` (tblite).
 Owns the subsets, how each is sampled, and the seeds; geometry of EC, labelling and writing of archives are
@@ -38,8 +38,8 @@ Sampler = Callable[[Atoms, np.random.Generator], Atoms]
 class Subset:
     """Name, start geometry and sampling of one subset.
 
-    ``sample`` makes a structure from the relaxed start; ``temperature`` (K) in its place takes them from molecular
-    dynamics. Slabs and crystals keep their lattice positions (`relax` is False): with one k-point
+    ``sample`` makes a structure from the relaxed start; ``temperature`` (K) in its place takes them from
+    molecular dynamics. Slabs and crystals keep their lattice positions (`relax` is False): with one k-point
     GFN1-xTB pulls layers apart.
     """
 

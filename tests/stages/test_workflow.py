@@ -3,6 +3,7 @@
 import csv
 import json
 
+import ase.io
 import h5py
 import numpy as np
 import pytest
@@ -39,9 +40,12 @@ def test_the_names_of_the_artefacts_are_fixed(finished):
 def test_every_model_has_every_metric_by_subset_and_in_total(metrics):
     assert set(metrics) == MODELS
     for result in metrics.values():
-        assert set(result) == {"total", "subsets"}
+        assert set(result) == {"total", "subsets", "species", "members"}
         assert set(result["subsets"]) == {"H2"}
-        for row in (result["total"], *result["subsets"].values()):
+        assert set(result["species"]) == {"H"}
+        n_members = result["total"]["n_members"]
+        assert len(result["members"]) == (n_members if n_members > 1 else 0)
+        for row in (result["total"], *result["subsets"].values(), *result["members"]):
             assert set(row) >= METRICS
             assert row["n_structures"] == 200
     assert metrics["ann_gpr"]["total"]["n_members"] == 2
@@ -50,10 +54,24 @@ def test_every_model_has_every_metric_by_subset_and_in_total(metrics):
 
 def test_the_csv_says_the_same_as_the_json(finished, metrics):
     rows = list(csv.DictReader((finished / "metrics.csv").open()))
-    assert len(rows) == 2 * len(MODELS)
+    assert len(rows) == sum(3 + len(result["members"]) for result in metrics.values())
     for row in rows:
-        if row["subset"] == "total":
-            assert float(row["energy_mae"]) == metrics[row["model"]]["total"]["energy_mae"]
+        result = metrics[row["model"]]
+        if row["part"] == "all":
+            assert float(row["energy_mae"]) == result["total"]["energy_mae"]
+        elif row["part"] == "species":
+            assert float(row["force_norm_mae"]) == result["species"][row["of"]]["force_norm_mae"]
+        elif row["part"] == "member":
+            assert float(row["energy_mae"]) == result["members"][int(row["of"])]["energy_mae"]
+
+
+def test_the_extended_xyz_files_hold_the_predictions_and_the_reference(finished, metrics):
+    frames = ase.io.read(finished / "metrics_ann_gpr.extxyz", ":")
+    errors = [abs(frame.get_potential_energy() - frame.info["reference_energy"]) for frame in frames]
+    assert np.mean(errors) == pytest.approx(metrics["ann_gpr"]["total"]["energy_mae"], rel=1e-6)
+    components = [np.abs(frame.get_forces() - frame.arrays["reference_forces"]).mean() for frame in frames]
+    expected = metrics["ann_gpr"]["total"]["force_component_mae"]
+    assert np.mean(components) == pytest.approx(expected, rel=1e-5)
 
 
 def test_metrics_are_those_of_the_stored_predictions(finished, metrics):
