@@ -1,4 +1,4 @@
-"""Small tables and nested numbers as CSV and JSON, published by rename like the artefacts."""
+"""Small tables and nested numbers as CSV and JSON, and text, published by rename like the artefacts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     path : Path
     content : mapping
     """
-    _publish(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -35,10 +35,17 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _publish(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
-def _publish(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, which appears complete or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    text : str
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")

@@ -36,7 +36,7 @@ def draw_evaluation(
         What was written, one line each.
     """
     totals = {name: result["total"] for name, result in results.items()}
-    samples = {name: _samples(file, name, smallest_force) for name in results}
+    samples = {name: parity_of(file, name, smallest_force) for name in results}
     pictures = {"parity": parity.plot(samples, totals), "summary": summary.plot(totals)}
     lines = []
     for name, figure in pictures.items():
@@ -46,7 +46,21 @@ def draw_evaluation(
     return lines
 
 
-def _samples(file: h5py.File, model: str, smallest_force: float) -> ParitySamples:
+def parity_of(file: h5py.File, model: str, smallest_force: float) -> ParitySamples:
+    """Read what the parity plots of one model show.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The artefact of `evaluate`.
+    model : str
+    smallest_force : float, eV/Å
+        Reference forces must be larger for their direction to be compared.
+
+    Returns
+    -------
+    ParitySamples
+    """
     parts = []
     for subset, predicted in file[f"models/{model}"].items():
         reference = file[f"reference/{subset}"]

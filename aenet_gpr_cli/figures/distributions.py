@@ -1,0 +1,105 @@
+"""Distributions of energies: of a split (Figures S12, S14), and of augmented sets (S13, S15).
+
+Takes energies and draws histograms; computes nothing but bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures.style import GREY, SINGLE_COLUMN, mode_style, new_figure, print_style
+from aenet_gpr_cli.structures import FloatArray
+
+BINS = 40
+TRAINING = "#4d4d4d"  # dark and light grey, as in the paper
+TEST = "#bdbdbd"
+
+
+def plot(reference: Mapping[str, FloatArray]) -> Figure:
+    """Draw the energies of the parts of a split.
+
+    Parameters
+    ----------
+    reference : mapping of str to ndarray of shape (n_structures,), eV
+        ``train`` and ``test``, relative to the lowest energy of the subset.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    InputError
+        If there is no energy.
+    """
+    edges = _edges(reference)
+    with print_style():
+        figure = new_figure(SINGLE_COLUMN, 2.3)
+        axis = figure.subplots()
+        for part, color, label in (("test", TEST, "test"), ("train", TRAINING, "training")):
+            if part in reference:
+                text = f"{label}, {len(reference[part])} structures"
+                axis.hist(reference[part], bins=edges, color=color, alpha=0.85, label=text)
+        _label(axis)
+    return figure
+
+
+def plot_augmented(training: FloatArray, augmented: Mapping[str, FloatArray]) -> Figure:
+    """Draw the energies of augmented sets over those of their parents, one panel for each set.
+
+    Parameters
+    ----------
+    training : ndarray of shape (n_structures,), eV
+    augmented : mapping of str to ndarray of shape (n_copies,), eV
+        Name of the variant → energies of the copies, from the same zero.
+
+    Returns
+    -------
+    Figure
+        Densities, so that few parents and many copies compare.
+
+    Raises
+    ------
+    InputError
+        If there is no augmented set.
+    """
+    if not augmented:
+        raise InputError("distribution figure: expected at least one augmented set, got none")
+    edges = _edges({"train": training, **augmented})
+    columns = min(3, len(augmented))
+    rows = -(-len(augmented) // columns)
+    with print_style():
+        figure = new_figure(0.4 + 2.3 * max(columns, 1.4), 0.2 + 2.0 * rows)
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for axis in axes.flat[len(augmented) :]:
+            axis.set_visible(False)
+        for axis, (name, energies) in zip(axes.flat, augmented.items(), strict=False):
+            style = mode_style(f"ann_{name}")
+            axis.hist(training, bins=edges, density=True, color=TEST, label="training")
+            axis.hist(
+                energies, bins=edges, density=True, histtype="step", color=style.color, linewidth=1.3,
+                label=f"{len(energies)} copies",
+            )  # fmt: skip
+            axis.set_title(name.replace("_", " "), color=style.color, fontweight="bold")
+            _label(axis, "density (1/eV)" if axis in axes[:, 0] else "")
+    return figure
+
+
+def _edges(energies: Mapping[str, FloatArray]) -> list[float]:
+    values = [part for part in energies.values() if len(part)]
+    if not values:
+        raise InputError("distribution figure: expected at least one energy, got none")
+    joined = np.concatenate(values)
+    low, high = float(joined.min()), float(joined.max())
+    return list(np.linspace(low, high if high > low else low + 1.0, BINS + 1))
+
+
+def _label(axis: Axes, ylabel: str = "structures") -> None:
+    axis.set_xlabel("energy above the lowest (eV)")
+    axis.set_ylabel(ylabel)
+    axis.legend(labelcolor=GREY)

@@ -1,0 +1,83 @@
+"""Errors and spread of the networks against δ or M (Figures 2e-h, 3, 5, S8 and S9 of the paper).
+
+Takes rows of `evaluate` with the augmentation behind each network and draws them; models without augmentation
+are dashed lines. Computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, mode_style, new_figure, print_style
+from aenet_gpr_cli.units import MEV_PER_EV
+
+Row = Mapping[str, Any]
+QUANTITIES = (
+    ("energy", "energy", "meV", MEV_PER_EV),
+    ("force_norm", "‖F‖", "eV/Å", 1.0),
+    ("force_direction", "direction of F", "°", 1.0),
+)
+AXIS_LABELS = {"displacement": "δ (Å)", "n_copies": "copies per structure, M"}
+METHODS = {"gpr": "ann_gpr", "taylor": "ann_taylor"}
+
+
+def plot(rows: Sequence[Row], against: str) -> Figure:
+    """Draw MAE (above) and MSD (below) of energy, ‖F‖ and direction.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        One per network: ``model``, ``method`` (gpr, taylor, or None without augmentation),
+        ``displacement`` (Å), ``n_copies``, and the measures of
+        `evaluate`. The row of MSD is left out for single networks.
+    against : str
+        ``displacement`` or ``n_copies``.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    InputError
+        If no row has an augmentation.
+    """
+    if not any(row["method"] for row in rows):
+        raise InputError("sweep figure: expected at least one network with augmentation, got none")
+    measures = [m for m in ("mae", "msd") if any(row.get(f"energy_{m}") for row in rows if row["method"])]
+    quantities = [q for q in QUANTITIES if any(row.get(f"{q[0]}_mae") for row in rows)]
+    with print_style():
+        figure = new_figure(DOUBLE_COLUMN, 0.5 + 1.9 * len(measures))
+        axes = figure.subplots(len(measures), len(quantities), sharex=True, squeeze=False)
+        for line, measure in zip(axes, measures, strict=True):
+            for axis, (key, label, unit, factor) in zip(line, quantities, strict=True):
+                _draw(axis, rows, against, f"{key}_{measure}", factor)
+                axis.set_ylabel(f"{label} {measure.upper()} ({unit})")
+        for axis in axes[-1]:
+            axis.set_xlabel(AXIS_LABELS[against])
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
+    return figure
+
+
+def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float) -> None:
+    for method, name in METHODS.items():
+        own = sorted((r for r in rows if r["method"] == method), key=lambda row: row[against])
+        points = [(row[against], row[key] * factor) for row in own if row.get(key) is not None]
+        if points:
+            style = mode_style(name)
+            axis.plot(*zip(*points, strict=True), marker=style.marker, color=style.color, label=style.label)
+    for row in rows:
+        if not row["method"] and row.get(key) is not None:
+            style = mode_style(row["model"])
+            axis.axhline(row[key] * factor, linestyle="--", color=style.color, label=style.label)
+    axis.set_xscale("log")
+    values = sorted({row[against] for row in rows if row["method"]})
+    axis.set_xticks(values, [f"{value:g}" for value in values], rotation=60 if len(values) > 4 else 0)
+    axis.minorticks_off()
+    axis.set_yscale("log")

@@ -1,0 +1,95 @@
+"""Pictures of the report: from artefacts to inline pictures with captions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aenet_gpr_cli.figures import distributions, learning_curves, parity
+from aenet_gpr_cli.figures import summary as bars
+from aenet_gpr_cli.figures.page import picture
+from aenet_gpr_cli.io.artefact import open_artefact
+from aenet_gpr_cli.io.structures import load_split
+from aenet_gpr_cli.stages.members import read_committee
+from aenet_gpr_cli.stages.pictures import parity_of
+from aenet_gpr_cli.structures import FloatArray
+
+COLUMNS = 4  # panels side by side
+
+
+def summary(totals: Mapping[str, Any]) -> str:
+    """Draw the comparison of all models."""
+    return picture(bars.plot(totals), "Mean absolute errors on structures that training never saw.")
+
+
+def energies(split: Path) -> list[str]:
+    """Draw the energies of training and test structures above the lowest of their subset."""
+    lowest = _lowest(split)
+    parts = {}
+    for part in ("train", "test"):
+        values = _relative(split, part, lowest)
+        if len(values):
+            parts[part] = values
+    caption = "Energies of the reference structures above the lowest of their subset."
+    return [picture(distributions.plot(parts), caption)] if parts else []
+
+
+def augmented(split: Path, sets: Mapping[str, Path]) -> list[str]:
+    """Draw the energies of the copies over those of their parents."""
+    lowest = _lowest(split)
+    parents = _relative(split, "train", lowest)
+    copies = {name: _copies(path, lowest) for name, path in sets.items()}
+    caption = "Energies of the displaced copies (lines) over those of the training structures (grey)."
+    return [picture(distributions.plot_augmented(parents, copies), caption)]
+
+
+def curves(models: Sequence[Path]) -> list[str]:
+    """Draw the learning curves, so many side by side as fit."""
+    blocks = []
+    for start in range(0, len(models), COLUMNS):
+        found = {}
+        for path in models[start : start + COLUMNS]:
+            committee = read_committee(path)
+            validation = committee.validation_loss
+            found[path.stem] = learning_curves.LearningCurve(committee.training_loss, validation)
+        figure = learning_curves.plot(found, "loss", "epoch or iteration")
+        caption = "Loss while training: median of the committee, shaded from best to worst."
+        blocks.append(picture(figure, caption))
+    return blocks
+
+
+def predictions(metrics: Path) -> str:
+    """Draw predictions against the reference."""
+    with open_artefact(metrics, "evaluate") as file:
+        results = json.loads(file.attrs["metrics"])
+        smallest = json.loads(file.attrs["config"])["smallest_force"]
+        samples = {name: parity_of(file, name, smallest) for name in results}
+    totals = {name: result["total"] for name, result in results.items()}
+    caption = "Energy, ‖F‖ and the angle to the reference force; dashed lines mark errors of 1 eV/Å."
+    return picture(parity.plot(samples, totals), caption)
+
+
+def _lowest(split: Path) -> dict[str, float]:
+    lowest: dict[str, float] = {}
+    for part in ("train", "test"):
+        for name, subset in load_split(split, part).items():
+            if subset.energies is not None and len(subset):
+                value = float(subset.energies.min())
+                lowest[name] = min(value, lowest.get(name, value))
+    return lowest
+
+
+def _relative(split: Path, part: str, lowest: Mapping[str, float]) -> FloatArray:
+    subsets = load_split(split, part).items()
+    energies = [s.energies - lowest[name] for name, s in subsets if s.energies is not None]
+    return np.concatenate(energies) if energies else np.zeros(0)
+
+
+def _copies(path: Path, lowest: Mapping[str, float]) -> FloatArray:
+    with open_artefact(path, "augment") as file:
+        groups = file["subsets"]
+        return np.concatenate([groups[name]["energies"][()] - lowest[name] for name in groups])
