@@ -30,6 +30,7 @@ COMMANDS = {
     "import": "Read a potential of ænet.",
     "benchmark": "Measure time per epoch and peak memory of the training modes.",
     "report": "Write one HTML page about a finished run.",
+    "figures": "Draw the paper's figures of a finished run.",
     "run": "Run a whole workflow; finished stages are skipped.",
     "submit": "Run a whole workflow on a cluster with SLURM.",
     "status": "Show what ran in a working folder, what is unfinished, and what is queued.",

@@ -11,6 +11,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, mode_style, new_figure, print_style
@@ -68,12 +69,13 @@ def plot(rows: Sequence[Row], against: str) -> Figure:
 def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float) -> None:
     for method, name in METHODS.items():
         own = sorted((r for r in rows if r["method"] == method), key=lambda row: row[against])
-        points = [(row[against], row[key] * factor) for row in own if row.get(key) is not None]
+        # exactly zero, as the direction in a dimer may be, has no place on a logarithmic axis
+        points = [(row[against], row[key] * factor) for row in own if row.get(key)]
         if points:
             style = mode_style(name)
             axis.plot(*zip(*points, strict=True), marker=style.marker, color=style.color, label=style.label)
     for row in rows:
-        if not row["method"] and row.get(key) is not None:
+        if not row["method"] and row.get(key):
             style = mode_style(row["model"])
             axis.axhline(row[key] * factor, linestyle="--", color=style.color, label=style.label)
     axis.set_xscale("log")
@@ -81,3 +83,6 @@ def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float
     axis.set_xticks(values, [f"{value:g}" for value in values], rotation=60 if len(values) > 4 else 0)
     axis.minorticks_off()
     axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())

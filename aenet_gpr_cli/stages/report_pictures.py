@@ -28,23 +28,15 @@ def summary(totals: Mapping[str, Any]) -> str:
 
 def energies(split: Path) -> list[str]:
     """Draw the energies of training and test structures above the lowest of their subset."""
-    lowest = _lowest(split)
-    parts = {}
-    for part in ("train", "test"):
-        values = _relative(split, part, lowest)
-        if len(values):
-            parts[part] = values
+    parts = energies_by_part(split)
     caption = "Energies of the reference structures above the lowest of their subset."
     return [picture(distributions.plot(parts), caption)] if parts else []
 
 
 def augmented(split: Path, sets: Mapping[str, Path]) -> list[str]:
     """Draw the energies of the copies over those of their parents."""
-    lowest = _lowest(split)
-    parents = _relative(split, "train", lowest)
-    copies = {name: _copies(path, lowest) for name, path in sets.items()}
     caption = "Energies of the displaced copies (lines) over those of the training structures (grey)."
-    return [picture(distributions.plot_augmented(parents, copies), caption)]
+    return [picture(distributions.plot_augmented(*augmented_energies(split, sets)), caption)]
 
 
 def curves(models: Sequence[Path]) -> list[str]:
@@ -71,6 +63,20 @@ def predictions(metrics: Path) -> str:
     totals = {name: result["total"] for name, result in results.items()}
     caption = "Energy, ‖F‖ and the angle to the reference force; dashed lines mark errors of 1 eV/Å."
     return picture(parity.plot(samples, totals), caption)
+
+
+def energies_by_part(split: Path) -> dict[str, FloatArray]:
+    """Read the energies of each part of a split above the lowest of their subset, eV."""
+    lowest = _lowest(split)
+    parts = {part: _relative(split, part, lowest) for part in ("train", "test")}
+    return {part: values for part, values in parts.items() if len(values)}
+
+
+def augmented_energies(split: Path, sets: Mapping[str, Path]) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Read the energies of the training structures and of the copies from the same zero, eV."""
+    lowest = _lowest(split)
+    copies = {name: _copies(path, lowest) for name, path in sets.items()}
+    return _relative(split, "train", lowest), copies
 
 
 def _lowest(split: Path) -> dict[str, float]:
