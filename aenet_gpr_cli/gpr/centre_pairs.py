@@ -183,7 +183,8 @@ class CentrePairCovariance:
         Parameters
         ----------
         values : ndarray of shape (m, n_centres * n_features)
-            Descriptors of the new structures, not centred.
+            Descriptors of the new structures, not centred; of one image where the centres are images under
+            permutations: all of them say the same.
 
         Returns
         -------
@@ -192,9 +193,9 @@ class CentrePairCovariance:
         n, size, own = self.n_structures, self.n_centres, self.x
         out = np.empty((self.n_rows, len(values)))
         for column, one in enumerate(values):
-            y = one.reshape(size, -1) - self.origin
+            y = one.reshape(-1, own.shape[1]) - self.origin
             k, k1, _ = self.kernel(squared_distances(own, y))
-            pull = (k1 @ y - k1.sum(axis=1)[:, None] * own) / size**2
+            pull = (k1 @ y - k1.sum(axis=1)[:, None] * own) / (size * len(y))
             out[:n, column] = k.reshape(n, -1).mean(axis=1)
             out[n:, column] = self.points.vjp(pull.reshape(n, -1)).ravel()
         return out

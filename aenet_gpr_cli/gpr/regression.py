@@ -306,14 +306,15 @@ def predict_energies(model: GPModel, descriptor: Descriptor, positions: FloatArr
     ----------
     model : GPModel
     descriptor : Descriptor
-        The one the model was fitted with.
+        The one the model was fitted with, or of one image where that has images under permutations: all of
+        those of a new structure say the same.
     positions : ndarray of shape (n_structures, n_atoms, 3), Å
 
     Returns
     -------
     ndarray of shape (n_structures,), eV
     """
-    kernel, out = model.make_kernel(), np.empty(len(positions))
+    kernel, out, share = model.make_kernel(), np.empty(len(positions)), _share(model, descriptor)
     own_shift = np.einsum("jp,jp->j", model.training_x, model.descriptor_weights)
     for start in range(0, len(positions), PREDICTION_BLOCK):
         rows = slice(start, start + PREDICTION_BLOCK)
@@ -321,7 +322,7 @@ def predict_energies(model: GPModel, descriptor: Descriptor, positions: FloatArr
         k, k1, _ = kernel(squared_distances(x, model.training_x))
         s = x @ model.descriptor_weights.T - own_shift
         values = k @ model.energy_weights + np.einsum("ij,ij->i", k1, s)
-        out[rows] = values.reshape(-1, model.n_centres).sum(axis=1)
+        out[rows] = share * values.reshape(len(out[rows]), -1).sum(axis=1)
     return model.prior_mean + out
 
 
@@ -349,6 +350,7 @@ def predict(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> tu
     ----------
     model : GPModel
     descriptor : Descriptor
+        See `predict_energies`.
     positions : ndarray of shape (n_structures, n_atoms, 3), Å
 
     Returns
@@ -357,7 +359,7 @@ def predict(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> tu
     forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å
         Physical forces, F = -∂E/∂R.
     """
-    kernel = model.make_kernel()
+    kernel, share = model.make_kernel(), _share(model, descriptor)
     energies, forces = np.empty(len(positions)), np.empty(positions.shape)
     for start in range(0, len(positions), PREDICTION_BLOCK):
         rows = slice(start, start + PREDICTION_BLOCK)
@@ -365,11 +367,16 @@ def predict(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> tu
         x = _by_centre(model, points.values)
         table = kernel(squared_distances(x, model.training_x))
         values, slopes = expand(table, x, model.training_x, model.energy_weights, model.descriptor_weights)
-        energies[rows] = values.reshape(-1, model.n_centres).sum(axis=1)
-        forces[rows] = -points.vjp(slopes.reshape(points.values.shape))
+        energies[rows] = share * values.reshape(len(points.values), -1).sum(axis=1)
+        forces[rows] = -share * points.vjp(slopes.reshape(points.values.shape))
     return model.prior_mean + energies, forces
 
 
 def _by_centre(model: GPModel, values: FloatArray) -> FloatArray:
     """Centred descriptors, one row per centre."""
     return values.reshape(-1, model.training_x.shape[1]) - model.origin
+
+
+def _share(model: GPModel, descriptor: Descriptor) -> float:
+    """Centres of a training structure for each of a new one."""
+    return model.n_centres * model.training_x.shape[1] / descriptor.n_features

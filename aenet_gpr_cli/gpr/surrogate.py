@@ -7,7 +7,7 @@ Owns what a subset tells its descriptor; building that is `descriptors.build`'s,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -114,6 +114,12 @@ class Surrogate:
         """Descriptor of the geometry, made once: its tables cost more than a prediction."""
         return self.geometry.make_descriptor()
 
+    @cached_property
+    def one_image(self) -> Descriptor:
+        """The same without its images under permutations: for a new structure they all say the same."""
+        plain = replace(self.geometry, permutations=None)
+        return self.descriptor if self.geometry.permutations is None else plain.make_descriptor()
+
     def energies(self, positions: FloatArray) -> FloatArray:
         """Return the posterior mean of the energies, without any Jacobian of the new structures.
 
@@ -125,7 +131,7 @@ class Surrogate:
         -------
         ndarray of shape (n_structures,), eV
         """
-        return predict_energies(self.model, self.descriptor, positions)
+        return predict_energies(self.model, self.one_image, positions)
 
     def energies_and_forces(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the posterior mean of energies and forces.
@@ -139,7 +145,7 @@ class Surrogate:
         energies : ndarray of shape (n_structures,), eV
         forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å
         """
-        return predict(self.model, self.descriptor, positions)
+        return predict(self.model, self.one_image, positions)
 
     @cached_property
     def domain(self) -> TrainingDomain:
@@ -167,11 +173,11 @@ class Surrogate:
         """
         if method == "none":
             return None
-        descriptor = self.descriptor
+        descriptor, n_images = self.descriptor, self.geometry.n_images
         if method == "bound":
-            return EnergySigmaBound(self.model, descriptor, max_rows)
+            return EnergySigmaBound(self.model, descriptor, max_rows, n_images)
         solver = self._solver(max_bytes)
-        return lambda positions: energy_sigma(self.model, descriptor, positions, solver)
+        return lambda positions: energy_sigma(self.model, descriptor, positions, solver, n_images)
 
     def _solver(self, max_bytes: float) -> Solver:
         model, descriptor = self.model, self.descriptor

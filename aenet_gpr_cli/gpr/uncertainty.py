@@ -12,8 +12,8 @@ import numpy as np
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.coverage import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.gpr.covariance import Covariance, squared_distances
-from aenet_gpr_cli.gpr.directions import DirectionalPoints, Directions
+from aenet_gpr_cli.gpr.covariance import squared_distances
+from aenet_gpr_cli.gpr.directions import Directions
 from aenet_gpr_cli.gpr.regression import GPModel
 from aenet_gpr_cli.gpr.solvers import CholeskySolver, Solver
 from aenet_gpr_cli.structures import FloatArray
@@ -23,7 +23,9 @@ BOUND_JITTER = 1e-8  # relative; conditioning on data with more noise still boun
 KEPT_DIRECTIONS = 0.6  # of those seen; measured: more structures with fewer directions give looser bounds
 
 
-def energy_sigma(model: GPModel, descriptor: Descriptor, positions: FloatArray, solver: Solver) -> FloatArray:
+def energy_sigma(
+    model: GPModel, descriptor: Descriptor, positions: FloatArray, solver: Solver, n_images: int = 1
+) -> FloatArray:
     """Return the exact posterior standard deviation of each energy.
 
     σ² = w² (k_** - k_*ᵀ (K + noise)⁻¹ k_*), k_** the prior variance (1 for one centre) and k_* the
@@ -37,6 +39,8 @@ def energy_sigma(model: GPModel, descriptor: Descriptor, positions: FloatArray, 
     positions : ndarray of shape (n_structures, n_atoms, 3), Å
     solver : Solver
         Of the model, from `fit_with_solver` or `refactorise`.
+    n_images : int
+        Images under permutations that the descriptor consists of: one of them says all.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def energy_sigma(model: GPModel, descriptor: Descriptor, positions: FloatArray, 
     for start in range(0, len(positions), SIGMA_BLOCK):
         rows = slice(start, start + SIGMA_BLOCK)
         values = descriptor.values(positions[rows])
-        columns = covariance.energy_columns(values)
+        columns = covariance.energy_columns(values[:, : values.shape[1] // n_images])
         if isinstance(solver, CholeskySolver):
             half = solver.half_solve(columns)
             explained = np.einsum("ib,ib->b", half, half)
@@ -96,6 +100,8 @@ class EnergySigmaBound:
         The one the model was fitted with.
     max_rows : int
         Observations to condition on; σ is exact where the data have no more.
+    n_images : int
+        Images under permutations that the descriptor consists of: one of them says all.
 
     Raises
     ------
@@ -107,10 +113,10 @@ class EnergySigmaBound:
     max_rows³/3 operations and max_rows² numbers once; max_rows² operations per structure.
     """
 
-    def __init__(self, model: GPModel, descriptor: Descriptor, max_rows: int) -> None:
+    def __init__(self, model: GPModel, descriptor: Descriptor, max_rows: int, n_images: int = 1) -> None:
         if max_rows < 1:
             raise ConfigError(f"max_rows: expected at least 1, got {max_rows}")
-        self._model, self._descriptor = model, descriptor
+        self._model, self._descriptor, self._n_images = model, descriptor, n_images
         covariance = model.covariance(descriptor)
         directions = Directions.of(covariance.points)
         kept = _directions_to_keep(model.n_structures, directions.n_seen, max_rows)
@@ -118,6 +124,16 @@ class EnergySigmaBound:
         chosen = farthest_points(covariance.points.values, count)
         points = directions.restrict(covariance.points, chosen, kept)
         self._base = replace(covariance, points=points, n_atoms=kept // 3)
+        # by centre, with the products that need no new structure
+        self._centres = self._base.x.reshape(count, model.n_centres, -1).swapaxes(0, 1)
+        self._jacobians = [
+            np.ascontiguousarray(jacobian)
+            for jacobian in np.split(points.transposed.reshape(count * kept, -1), model.n_centres, axis=1)
+        ]
+        self._own = [
+            np.einsum("nrp,np->nr", jacobian.reshape(count, kept, -1), x)
+            for jacobian, x in zip(self._jacobians, self._centres, strict=True)
+        ]
         self._solver = CholeskySolver(self._base, model.noise_energy, model.noise_force, BOUND_JITTER)
 
     @property
@@ -140,22 +156,25 @@ class EnergySigmaBound:
         for start in range(0, len(positions), SIGMA_BLOCK):
             rows = slice(start, start + SIGMA_BLOCK)
             values = self._descriptor.values(positions[rows])
-            half = self._solver.half_solve(self._columns(values))
+            columns = self._columns(values[:, : values.shape[1] // self._n_images])
+            half = self._solver.half_solve(columns)
             out[rows] = self._base.energy_variances(values) - np.einsum("ib,ib->b", half, half)
         return _sigma(self._model, out)
 
     def _columns(self, values: FloatArray) -> FloatArray:
-        """Covariance with new energies; by one matrix product for a plain covariance and dense Jacobians."""
-        base = self._base
-        if not isinstance(base, Covariance):
-            return base.energy_columns(values)
-        assert isinstance(base.points, DirectionalPoints)
-        own, x, jacobians = base.x, values - base.origin, base.points.transposed
-        k, k1, _ = base.kernel(squared_distances(own, x))
-        pull = jacobians.reshape(-1, x.shape[1]) @ x.T
-        pull -= np.einsum("nrp,np->nr", jacobians, own).reshape(-1, 1)
-        gradient = pull.reshape(len(own), -1, len(x)) * k1[:, None]
-        return np.concatenate([k, gradient.reshape(-1, len(x))])
+        """Covariance of all rows with new energies, by matrix products: k and k1 Jᵀ(x_* - x)."""
+        base, n = self._base, self._base.n_structures
+        new = values.reshape(len(values), -1, len(base.origin)) - base.origin
+        energy, gradient = np.zeros((n, len(new))), np.zeros((n, 3 * base.n_atoms, len(new)))
+        for x, jacobian, own in zip(self._centres, self._jacobians, self._own, strict=True):
+            for y in new.swapaxes(0, 1):
+                k, k1, _ = base.kernel(squared_distances(x, y))
+                energy += k
+                pull = (jacobian @ y.T).reshape(gradient.shape)
+                pull -= own[:, :, None]
+                pull *= k1[:, None]
+                gradient += pull
+        return np.concatenate([energy, gradient.reshape(-1, len(new))]) / (len(self._centres) * new.shape[1])
 
 
 def _directions_to_keep(n_structures: int, n_seen: int, max_rows: int) -> int:

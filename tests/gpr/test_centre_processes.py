@@ -96,6 +96,20 @@ def test_sigma_is_zero_on_permuted_data_and_bounded() -> None:
     assert bound.mean() > 1.1 * sigma.mean()
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_one_image_of_a_new_structure_says_what_all_say(kernel: Kernel) -> None:
+    model, solver = fit_with_solver(TRAINING, DESCRIPTOR, kernel, 1e-3, 1e-3, cholesky, n_centres=3)
+    whole, one = predict(model, DESCRIPTOR, TEST.positions), predict(model, INNER, TEST.positions)
+    np.testing.assert_allclose(one[0], whole[0], rtol=0, atol=1e-8)
+    np.testing.assert_allclose(one[1], whole[1], rtol=0, atol=1e-8)
+    np.testing.assert_allclose(predict_energies(model, INNER, TEST.positions), whole[0], rtol=0, atol=1e-8)
+    for n_images in (1, 3):
+        sigma = energy_sigma(model, DESCRIPTOR, TEST.positions, solver, n_images)
+        bound = EnergySigmaBound(model, DESCRIPTOR, 10 * 13, n_images)(TEST.positions)
+        np.testing.assert_allclose(bound, sigma, rtol=1e-3)  # on all data it is exact, but for its jitter
+        assert sigma.min() > 0.0
+
+
 @pytest.mark.parametrize("max_rank", [0, 65])
 def test_matrix_free_fit_equals_the_exact_one(max_rank: int) -> None:
     def iterative(covariance: AnyCovariance, noise_energy: float, noise_force: float):  # type: ignore[no-untyped-def]
