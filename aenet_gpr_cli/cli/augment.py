@@ -21,6 +21,7 @@ from aenet_gpr_cli.cli.options import (
 @click.argument("split", type=EXISTING)
 @click.argument("gpr", type=EXISTING, required=False)
 @stage_options("augmented.h5")
+@click.option("--subset", "subsets", multiple=True, help="Do this subset only. Repeatable.")
 @resume_options()[0]
 @resume_options()[1]
 @gather
@@ -31,9 +32,11 @@ def command(split: Path, gpr: Path | None, options: dict[str, Any]) -> None:
 
     \b
     aenet-gpr augment split.h5 gpr.h5 --set displacement=0.034 --set n_copies=36 -o augmented.h5
+    aenet-gpr augment split.h5 gpr.h5 --subset H2O -o augmented.H2O.h5   (then: collect)
     """
     from aenet_gpr_cli.config.augment import AugmentConfig
     from aenet_gpr_cli.stages import augment
 
     config, _ = load_stage_config(AugmentConfig, "augment", options)
-    run_stage(options, lambda context: augment.run(config, split, gpr, options["output"], context))
+    output, only = options["output"], options["subsets"]
+    run_stage(options, lambda context: augment.run(config, split, gpr, output, context, only))

@@ -19,13 +19,14 @@ from aenet_gpr_cli.cli.options import EXISTING, gather, run_stage, verbosity_opt
 @verbosity_options()[1]
 @gather
 def command(parts: tuple[Path, ...], options: dict[str, Any]) -> None:
-    """Put the members of a committee, or the subsets of a surrogate, together that were made one by one.
+    """Join members of a committee, or subsets of surrogates or of copies, that were made one by one.
 
     The output is the one that a single job would have written; `aenet-gpr run` takes it as up to date.
 
     \b
     aenet-gpr collect ann.member_*.h5 -o ann.h5
     aenet-gpr collect gpr.H2O.h5 gpr.CO2.h5 -o gpr.h5
+    aenet-gpr collect augmented.H2O.h5 augmented.CO2.h5 -o augmented.h5
     """
     from aenet_gpr_cli.stages import collect
 

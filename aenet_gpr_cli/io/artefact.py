@@ -275,34 +275,38 @@ def append_field(group: h5py.Group, name: str, values: Any) -> None:
         dataset[before:] = rows
 
 
-def read_strings(group: h5py.Group, name: str) -> tuple[str, ...]:
+def read_strings(group: h5py.Group, name: str, rows: slice = slice(None)) -> tuple[str, ...]:
     """Read an array of strings.
 
     Parameters
     ----------
     group : h5py.Group
     name : str
+    rows : slice, optional
+        Of the array; default: all.
 
     Returns
     -------
     tuple of str
     """
-    return tuple(group[name].asstr()[()]) if len(group[name]) else ()
+    return tuple(group[name].asstr()[rows]) if len(group[name]) else ()
 
 
-def read_optional(group: h5py.Group, name: str) -> np.ndarray | None:
+def read_optional(group: h5py.Group, name: str, rows: slice = slice(None)) -> np.ndarray | None:
     """Read an array, or None where it is absent.
 
     Parameters
     ----------
     group : h5py.Group
     name : str
+    rows : slice, optional
+        Along the first axis; default: all.
 
     Returns
     -------
     ndarray or None
     """
-    return group[name][()] if name in group else None
+    return group[name][rows] if name in group else None
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,12 +35,14 @@ def write_structures(group: h5py.Group, structures: StructureSet) -> None:
             write_field(group, name, values)
 
 
-def read_structures(group: h5py.Group) -> StructureSet:
+def read_structures(group: h5py.Group, rows: slice = slice(None)) -> StructureSet:
     """Read a structure set.
 
     Parameters
     ----------
     group : h5py.Group
+    rows : slice, optional
+        Structures to read; default: all.
 
     Returns
     -------
@@ -49,13 +52,13 @@ def read_structures(group: h5py.Group) -> StructureSet:
     pbc: Pbc = (a, b, c)
     return StructureSet(
         species=read_strings(group, "species"),
-        positions=group["positions"][()],
-        cells=read_optional(group, "cells"),
+        positions=group["positions"][rows],
+        cells=read_optional(group, "cells", rows),
         pbc=pbc,
-        energies=read_optional(group, "energies"),
-        forces=read_optional(group, "forces"),
-        names=read_strings(group, "names"),
-        atom_orders=read_optional(group, "atom_orders"),
+        energies=read_optional(group, "energies", rows),
+        forces=read_optional(group, "forces", rows),
+        names=read_strings(group, "names", rows),
+        atom_orders=read_optional(group, "atom_orders", rows),
     )
 
 
@@ -86,24 +89,43 @@ def append_augmented(group: h5py.Group, augmented: AugmentedSet) -> None:
             append_field(group, name, values)
 
 
-def read_augmented(group: h5py.Group) -> AugmentedSet:
+def read_augmented(group: h5py.Group, rows: slice = slice(None)) -> AugmentedSet:
     """Read an augmented set.
 
     Parameters
     ----------
     group : h5py.Group
+    rows : slice, optional
+        Copies to read; default: all.
 
     Returns
     -------
     AugmentedSet
     """
     return AugmentedSet(
-        structures=read_structures(group),
-        parents=read_strings(group, "parents"),
-        copies=group["copies"][()],
-        sigma=read_optional(group, "sigma"),
+        structures=read_structures(group, rows),
+        parents=read_strings(group, "parents", rows),
+        copies=group["copies"][rows],
+        sigma=read_optional(group, "sigma", rows),
         label=str(group.attrs["label"]),
     )
+
+
+def augmented_blocks(group: h5py.Group, size: int) -> Iterator[AugmentedSet]:
+    """Read an augmented set piece by piece.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    size : int
+        Copies at a time.
+
+    Yields
+    ------
+    AugmentedSet
+    """
+    for start in range(0, len(group["copies"]), size):
+        yield read_augmented(group, slice(start, start + size))
 
 
 def load_split(path: Path, part: str) -> dict[str, StructureSet]:

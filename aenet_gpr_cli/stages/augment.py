@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import h5py
@@ -19,20 +20,35 @@ from aenet_gpr_cli.gpr.solvers import dense_bytes
 from aenet_gpr_cli.io.artefact import open_artefact, publish
 from aenet_gpr_cli.io.checkpoint import Checkpoint
 from aenet_gpr_cli.io.copies import write_copies_as_extxyz, write_copies_as_xsf
-from aenet_gpr_cli.io.structures import append_augmented, load_split, read_augmented
+from aenet_gpr_cli.io.structures import (
+    append_augmented,
+    augmented_blocks,
+    choose_subsets,
+    load_split,
+    read_augmented,
+)
 from aenet_gpr_cli.stages.augment_block import Block, Sources, Statistics, forget, make_block, plan_blocks
 from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.processes import run_tasks
-from aenet_gpr_cli.structures import AugmentedSet, StructureSet
+from aenet_gpr_cli.stages.subset_parts import asked_for
+from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
 
 KIND = "augment"
+TITLE = "Augmented structures"
 COLUMNS = (
     "subset", "references", "copies", "rejected", "rms δ / Å", "mean σ / meV", "max σ / meV", "ΔE range / eV",
 )  # fmt: skip
 
 
-def run(config: AugmentConfig, split: Path, gpr: Path | None, output: Path, context: Context) -> Summary:
+def run(
+    config: AugmentConfig,
+    split: Path,
+    gpr: Path | None,
+    output: Path,
+    context: Context,
+    only: Sequence[str] = (),
+) -> Summary:
     """Displace every training structure M times and label the copies.
 
     Parameters
@@ -44,6 +60,9 @@ def run(config: AugmentConfig, split: Path, gpr: Path | None, output: Path, cont
         Output of `fit-gpr`; needed for the method gpr.
     output : Path
     context : Context
+    only : sequence of str
+        Do these of the subsets, to be collected with the others later (and written for other programs only
+        then); empty for all.
 
     Returns
     -------
@@ -52,7 +71,8 @@ def run(config: AugmentConfig, split: Path, gpr: Path | None, output: Path, cont
     Raises
     ------
     ConfigError
-        If the method is gpr and no model is given, or an unfinished run of another configuration is there.
+        If the method is gpr and no model is given, a subset is asked for that the split does not have, or an
+        unfinished run of another configuration is there.
     InputError
         If a subset has no model, or the model is for other atoms.
     ResourceError
@@ -63,36 +83,44 @@ def run(config: AugmentConfig, split: Path, gpr: Path | None, output: Path, cont
     if config.method == "gpr" and gpr is None:
         raise ConfigError("augment: method gpr needs the output of fit-gpr; give it, or set method=taylor")
     inputs = {"split": split, **({"gpr": gpr} if config.method == "gpr" and gpr else {})}
-    job = make_job(KIND, config, inputs, context)
+    part, everyone = asked_for(split, only)
+    job = make_job(KIND, config, inputs, context, part=part, whole=everyone)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     subsets = load_split(split, "train")
     _check_species(config, subsets)
+    subsets = choose_subsets(subsets, list(part), split)
     counts = {name: _counts(config, len(subset)) for name, subset in subsets.items()}
     if context.dry_run:
-        return planned(KIND, output, [f"{sum(map(sum, counts.values()))} copies; {_how(config)}"])
+        return planned(KIND, output, [f"{sum(map(sum, counts.values()))} copies; {how(config)}"])
     _check_memory(config, subsets)
     sources = Sources(split, inputs.get("gpr"), tuple(job.inputs.values()))
-    whole = config.candidates > 1 or config.mode == "along_bond"
-    blocks = [
-        block
-        for name, numbers in counts.items()
-        for block in plan_blocks(name, [n * config.candidates for n in numbers], config.block_size, whole)
-    ]
+    blocks = _blocks(config, counts)
     checkpoint = Checkpoint(output, job)
     with publish(output, job) as file:
         checkpoint.prepare(context.resume, context.restart)
         _make_missing(config, sources, blocks, checkpoint, context)
         totals = _join(blocks, checkpoint, file)
         rows = [_row(name, subset, totals[name]) for name, subset in subsets.items()]
-        notes = [f"{_how(config)}; wrote {output}", *_write_files(config, checkpoint, blocks, output)]
-        summary = Summary("Augmented structures", COLUMNS, rows, notes)
+        notes = [f"{how(config)}; wrote {output}"]
+        notes += [] if job.part else write_files(config, file, list(subsets), output)
+        summary = Summary(TITLE, COLUMNS, rows, notes)
         file.attrs["summary"] = summary.to_json()
     checkpoint.discard()
     return summary
 
 
-def _how(config: AugmentConfig) -> str:
+def how(config: AugmentConfig) -> str:
+    """Return in a few words how copies are made.
+
+    Parameters
+    ----------
+    config : AugmentConfig
+
+    Returns
+    -------
+    str
+    """
     amount = f"M = {config.n_copies}" if config.n_total is None else f"{config.n_total} copies per subset"
     if config.mode in ("adaptive", "thermal"):
         return f"{config.mode}, {amount}, label {config.method}"
@@ -113,6 +141,15 @@ def _counts(config: AugmentConfig, n_structures: int) -> list[int]:
         return [config.n_copies] * n_structures
     each, more = divmod(config.n_total, n_structures)
     return [each + (number < more) for number in range(n_structures)]
+
+
+def _blocks(config: AugmentConfig, counts: Mapping[str, list[int]]) -> list[Block]:
+    whole = config.candidates > 1 or config.mode == "along_bond"
+    return [
+        block
+        for name, numbers in counts.items()
+        for block in plan_blocks(name, [n * config.candidates for n in numbers], config.block_size, whole)
+    ]
 
 
 def _check_memory(config: AugmentConfig, subsets: Mapping[str, StructureSet]) -> None:
@@ -187,23 +224,33 @@ def _row(name: str, subset: StructureSet, total: Statistics) -> list[str]:
     ]
 
 
-def _write_files(
-    config: AugmentConfig, checkpoint: Checkpoint, blocks: list[Block], output: Path
-) -> list[str]:
-    """Write the copies in the formats of other programs, block by block."""
+def write_files(config: AugmentConfig, file: h5py.File, names: Sequence[str], output: Path) -> list[str]:
+    """Write the copies in the formats of other programs, block by block.
+
+    Parameters
+    ----------
+    config : AugmentConfig
+    file : h5py.File
+        Holds them.
+    names : sequence of str
+        Subsets, in the order wanted.
+    output : Path
+        The files are written beside it.
+
+    Returns
+    -------
+    list of str
+        What was written where.
+    """
     written: list[Path] = []
+    groups = {name: file[f"subsets/{name}"] for name in names}
     if "xsf" in config.write:
-        for name in dict.fromkeys(block.subset for block in blocks):
+        for name, group in groups.items():
             written.append(output.with_suffix("") / name)
             written[-1].parent.mkdir(parents=True, exist_ok=True)
-            write_copies_as_xsf(written[-1], _read([b for b in blocks if b.subset == name], checkpoint))
+            write_copies_as_xsf(written[-1], augmented_blocks(group, config.block_size))
     if "extxyz" in config.write:
         written.append(output.with_suffix(".extxyz"))
-        write_copies_as_extxyz(written[-1], _read(blocks, checkpoint))
+        blocks = (augmented_blocks(group, config.block_size) for group in groups.values())
+        write_copies_as_extxyz(written[-1], chain.from_iterable(blocks))
     return [f"wrote {path}" for path in written]
-
-
-def _read(blocks: list[Block], checkpoint: Checkpoint) -> Iterator[AugmentedSet]:
-    for block in blocks:
-        with open_artefact(checkpoint.path_of((block.name,)), KIND) as part:
-            yield read_augmented(part[f"subsets/{block.subset}"])

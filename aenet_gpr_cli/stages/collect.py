@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
+
+from aenet_gpr_cli.config.augment import AugmentConfig
 from aenet_gpr_cli.config.base import StageConfig
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.config.train_ann import TrainAnnConfig
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefact import Job, open_artefact, publish
 from aenet_gpr_cli.io.checkpoint import describe_differences, read_job
-from aenet_gpr_cli.stages import fit_gpr, train_ann
+from aenet_gpr_cli.stages import augment, fit_gpr, train_ann
 from aenet_gpr_cli.stages.base import Context, Summary, nothing_to_do, planned
-from aenet_gpr_cli.stages.fit_subset import COLUMNS
 from aenet_gpr_cli.stages.members import join_committees, read_committee, write_committee
-
-CONFIGS: dict[str, type[StageConfig]] = {train_ann.KIND: TrainAnnConfig, fit_gpr.KIND: FitGprConfig}
-NOUNS = {train_ann.KIND: "member", fit_gpr.KIND: "subset"}
+from aenet_gpr_cli.stages.subset_parts import copy_subsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def run(paths: Sequence[Path], output: Path, context: Context) -> Summary:
     Parameters
     ----------
     paths : sequence of Path
-        Outputs of `train-ann --member`, or of `fit-gpr --subset`; all parts, in any order.
+        Outputs of `train-ann --member`, `fit-gpr --subset` or `augment --subset`; all parts, in any order.
     output : Path
     context : Context
 
@@ -58,7 +58,8 @@ def run(paths: Sequence[Path], output: Path, context: Context) -> Summary:
     """
     parts = [_read(path) for path in paths]
     first = parts[0]
-    neutral = CONFIGS[first.kind].neutral
+    kind = KINDS[first.kind]
+    neutral = kind.config.neutral
     for other in parts[1:]:
         _check_same(first, other, neutral)
     _check_complete(parts)
@@ -66,32 +67,58 @@ def run(paths: Sequence[Path], output: Path, context: Context) -> Summary:
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     if context.dry_run:
-        return planned("collect", output, [f"{len(first.whole)} {NOUNS[first.kind]}s of {first.kind}"])
+        return planned("collect", output, [f"{len(first.whole)} {kind.noun}s of {first.kind}"])
     with publish(output, job) as file:
         file.attrs["wall_time_s"] = sum(part.wall_time for part in parts)
-        if first.kind == fit_gpr.KIND:
-            rows = fit_gpr.copy_subsets(paths, first.whole, file)
-            summary = Summary(fit_gpr.TITLE, COLUMNS, rows, [f"wrote {output}"])
-        else:
-            committee = join_committees([read_committee(path) for path in paths])
-            write_committee(file, committee, str(first.config["mode"]))
-            n_structures = int(first.row[train_ann.COLUMNS.index("structures")])
-            seconds = float(file.attrs["wall_time_s"])
-            row = train_ann.table_row(
-                str(first.config["mode"]), output.stem, n_structures, committee, seconds
-            )
-            summary = Summary(train_ann.TITLE, train_ann.COLUMNS, [row], [f"wrote {output}"])
+        summary = kind.join(parts, output, file)
         file.attrs["summary"] = summary.to_json()
     return summary
+
+
+def _join_members(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summary:
+    mode, committee = str(parts[0].config["mode"]), join_committees([read_committee(p.path) for p in parts])
+    write_committee(file, committee, mode)
+    n_structures = int(parts[0].row[train_ann.COLUMNS.index("structures")])
+    seconds = float(file.attrs["wall_time_s"])
+    row = train_ann.table_row(mode, output.stem, n_structures, committee, seconds)
+    return Summary(train_ann.TITLE, train_ann.COLUMNS, [row], [f"wrote {output}"])
+
+
+def _join_fits(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summary:
+    rows = copy_subsets([part.path for part in parts], fit_gpr.KIND, parts[0].whole, file)
+    return Summary(fit_gpr.TITLE, fit_gpr.COLUMNS, rows, [f"wrote {output}"])
+
+
+def _join_copies(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summary:
+    names, config = parts[0].whole, AugmentConfig.model_validate(parts[0].config)
+    rows = copy_subsets([part.path for part in parts], augment.KIND, names, file)
+    notes = [f"{augment.how(config)}; wrote {output}", *augment.write_files(config, file, names, output)]
+    return Summary(augment.TITLE, augment.COLUMNS, rows, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What parts of a stage are called, and how they are put together."""
+
+    config: type[StageConfig]
+    noun: str
+    join: Callable[[Sequence[_Part], Path, h5py.File], Summary]
+
+
+KINDS = {
+    train_ann.KIND: _Kind(TrainAnnConfig, "member", _join_members),
+    fit_gpr.KIND: _Kind(FitGprConfig, "subset", _join_fits),
+    augment.KIND: _Kind(AugmentConfig, "subset", _join_copies),
+}
 
 
 def _read(path: Path) -> _Part:
     with open_artefact(path) as file:
         kind = str(file.attrs["kind"])
-        if kind not in CONFIGS:
-            raise InputError(f"{path}: expected the output of train-ann or fit-gpr, got that of {kind}")
+        if kind not in KINDS:
+            raise InputError(f"{path}: expected the output of {', '.join(KINDS)}, got that of {kind}")
         if "part" not in file.attrs:
-            raise InputError(f"{path}: expected a single {NOUNS[kind]}, got a complete output of {kind}")
+            raise InputError(f"{path}: expected a single {KINDS[kind].noun}, got a complete output of {kind}")
         config, inputs = read_job(file)
         part, whole = (tuple(json.loads(file.attrs[name])) for name in ("part", "whole"))
         row = json.loads(file.attrs["summary"])["rows"][0]
@@ -115,7 +142,7 @@ def _check_same(first: _Part, other: _Part, neutral: frozenset[str]) -> None:
 
 
 def _check_complete(parts: Sequence[_Part]) -> None:
-    noun, where = NOUNS[parts[0].kind], dict[str, Path]()
+    noun, where = KINDS[parts[0].kind].noun, dict[str, Path]()
     for part in parts:
         for name in part.part:
             if name in where:

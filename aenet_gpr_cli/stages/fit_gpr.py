@@ -7,22 +7,20 @@ are there, so that a stopped or failed run is finished by running it again.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import h5py
-
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.errors import AenetGprError
-from aenet_gpr_cli.io.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefact import publish
 from aenet_gpr_cli.io.checkpoint import Checkpoint
-from aenet_gpr_cli.io.structures import choose_subsets, load_split, subset_names
+from aenet_gpr_cli.io.structures import choose_subsets, load_split
 from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.fit_plan import Plan, plan_fit
 from aenet_gpr_cli.stages.fit_subset import COLUMNS, FittedSubset, fit_subset
 from aenet_gpr_cli.stages.processes import run_tasks
+from aenet_gpr_cli.stages.subset_parts import asked_for, copy_subsets
 from aenet_gpr_cli.structures import StructureSet
 
 KIND = "fit-gpr"
@@ -58,9 +56,8 @@ def run(
     InterruptedRun
         If the context asked to stop; finished subsets are kept.
     """
-    everyone = tuple(config.subsets or subset_names(split, "train")) if split.is_file() else ()
-    part = tuple(choose_subsets(dict.fromkeys(everyone), list(only) or None, split)) if everyone else ()
-    job = make_job(KIND, config, {"split": split}, context, part=part, whole=everyone)
+    part, whole = asked_for(split, only, config.subsets)
+    job = make_job(KIND, config, {"split": split}, context, part=part, whole=whole)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     subsets = choose_subsets(load_split(split, "train"), list(part), split)
@@ -75,38 +72,11 @@ def run(
         checkpoint.prepare(context.resume, context.restart)
         file.attrs["wall_time_s"] = checkpoint.seconds_of_finished()
         _fit_missing(config, subsets, workers, checkpoint, context)
-        rows = copy_subsets(list(checkpoint.finished()), list(subsets), file)
+        rows = copy_subsets(list(checkpoint.finished()), KIND, list(subsets), file)
         summary = Summary(TITLE, COLUMNS, rows, [f"wrote {output}"])
         file.attrs["summary"] = summary.to_json()
     checkpoint.discard()
     return summary
-
-
-def copy_subsets(paths: Sequence[Path], names: Sequence[str], file: h5py.File) -> list[list[str]]:
-    """Copy fitted subsets out of other artefacts.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Outputs of `fit-gpr`, each subset in one of them.
-    names : sequence of str
-        Subsets, in the order wanted.
-    file : h5py.File
-        Written to.
-
-    Returns
-    -------
-    list of list of str
-        Their rows of the table.
-    """
-    target = file.create_group("subsets")
-    rows: dict[str, list[str]] = {}
-    for path in paths:
-        with open_artefact(path, KIND) as source:
-            for name in source["subsets"]:
-                source.copy(source[f"subsets/{name}"], target, name)
-            rows |= {row[0]: row for row in json.loads(source.attrs["summary"])["rows"]}
-    return [rows[name] for name in names]
 
 
 def _fit_missing(

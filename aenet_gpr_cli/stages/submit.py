@@ -138,9 +138,8 @@ def _augment(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
         inputs = ("split.h5", *(["gpr.h5"] if source == "gpr" else []))
         memory = max(augment_gib(variant, subset) for subset in subsets.values())
         command = _stage("augment", *inputs, variant=name)
-        output = f"augmented_{name}"
-        whole = (*command, "-o", f"{output}.h5")
-        yield SlurmJob(f"augment_{name}", "augment", whole, (), ready[source], memory), output
+        job = SlurmJob(f"augment_{name}", "augment", command, tuple(subsets), ready[source], memory)
+        yield from _in_parts(job, "--subset", "", f"augmented_{name}", OTHER_GIB)
 
 
 def _train_ann(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:

@@ -131,6 +131,23 @@ def test_each_job_waits_for_those_it_needs(submitted):
     assert [j.job_id for j in read_record(workdir)] == list(names)
 
 
+def test_fits_and_copies_are_made_by_an_array_over_the_subsets(submitted):
+    from aenet_gpr_cli.io.structures import load_split
+
+    workdir, _, _ = submitted
+    (subset,) = load_split(workdir / "split.h5", "train").values()
+    workflow = small_workflow()
+    jobs = {j.name: j for j in submit.plan(workflow, {"A": subset, "B": subset})}
+    for stage, artefact in (("fit-gpr", "gpr"), ("augment_gpr", "augmented_gpr")):
+        array, collected = jobs[stage], jobs[f"collect_{artefact}"]
+        assert array.items == ("A", "B")
+        assert array.command[-4:] == ("--subset", ITEM, "-o", f"parts/{artefact}.{ITEM}.h5")
+        assert collected.needs == (stage,)
+        assert collected.command[-4:-2] == (f"parts/{artefact}.A.h5", f"parts/{artefact}.B.h5")
+    assert jobs["augment_gpr"].needs == ("collect_gpr",)
+    assert jobs["train-ann_gpr"].needs == ("collect_augmented_gpr",)
+
+
 def test_a_dry_run_writes_scripts_and_submits_nothing(tmp_path):
     def refuse(script, after):
         raise AssertionError("submitted")
