@@ -226,6 +226,8 @@ class AugmentedSet:
         Standard deviation of the label; None where the method has none.
     label : str
         Where the energies came from: ``gpr`` or ``taylor``.
+    domain_distance : ndarray of shape (n_structures,), dimensionless, or None
+        Distance to the training data of the process, see `gpr.domain`; None where there is no process.
     """
 
     structures: StructureSet
@@ -233,6 +235,7 @@ class AugmentedSet:
     copies: IntArray
     sigma: FloatArray | None
     label: str
+    domain_distance: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.structures)

@@ -125,6 +125,7 @@ def as_augmented_set(
     energies: FloatArray,
     sigma: FloatArray | None,
     label: str,
+    domain_distance: FloatArray | None = None,
 ) -> AugmentedSet:
     """Join displaced geometries and their synthetic energies, with the origin of every copy.
 
@@ -140,6 +141,8 @@ def as_augmented_set(
         Standard deviation of the energies.
     label : str
         ``gpr`` or ``taylor``.
+    domain_distance : ndarray of shape (n_copies_in_total,), dimensionless, or None
+        Distance to the training data.
 
     Returns
     -------
@@ -157,7 +160,7 @@ def as_augmented_set(
         names=tuple(f"{name}#{copy}" for name, copy in zip(parent_names, copies, strict=True)),
         atom_orders=None if structures.atom_orders is None else structures.atom_orders[parents],
     )
-    return AugmentedSet(children, parent_names, copies, sigma, label)
+    return AugmentedSet(children, parent_names, copies, sigma, label, domain_distance)
 
 
 def random_shifts(

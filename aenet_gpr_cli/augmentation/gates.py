@@ -194,4 +194,5 @@ def keep_copies(augmented: AugmentedSet, keep: NDArray[np.bool_]) -> AugmentedSe
         parents=tuple(augmented.parents[i] for i in index),
         copies=augmented.copies[index],
         sigma=None if augmented.sigma is None else augmented.sigma[index],
+        domain_distance=None if augmented.domain_distance is None else augmented.domain_distance[index],
     )

@@ -25,6 +25,7 @@ def label_with_gp(
     sigma: Callable[[FloatArray], FloatArray] | None,
     block_size: int = 4096,  # copies per call of the model; bounds memory, does not change the labels
     progress: Progress | None = None,
+    domain: Callable[[FloatArray], FloatArray] | None = None,
 ) -> AugmentedSet:
     """Label displaced copies with the mean of a Gaussian process, and with its standard deviation.
 
@@ -41,6 +42,8 @@ def label_with_gp(
         Posterior standard deviation of the total energy; None where it is not wanted.
     block_size : int
     progress : callable(done, total, message), optional
+    domain : callable, (m, n_atoms, 3) Å -> (m,) dimensionless, optional
+        Distance to the training data.
 
     Returns
     -------
@@ -55,11 +58,14 @@ def label_with_gp(
     total = len(positions)
     energies = np.empty(total)
     deviations = None if sigma is None else np.empty(total)
+    distances = None if domain is None else np.empty(total)
     for start in range(0, total, block_size):
         block = slice(start, min(start + block_size, total))
         energies[block] = predict_energies(positions[block])
         if sigma is not None and deviations is not None:
             deviations[block] = sigma(positions[block])
+        if domain is not None and distances is not None:
+            distances[block] = domain(positions[block])
         if progress is not None:
             progress(block.stop, total, "labelling copies")
     for quantity, values in (("energies", energies), ("standard deviations", deviations)):
@@ -68,4 +74,4 @@ def label_with_gp(
                 f"surrogate model: {np.count_nonzero(~np.isfinite(values))} of {total} predicted {quantity} "
                 "are not finite; refit with more noise or a shorter length scale, or use a smaller δ"
             )
-    return as_augmented_set(structures, positions, parents, copies, energies, deviations, "gpr")
+    return as_augmented_set(structures, positions, parents, copies, energies, deviations, "gpr", distances)

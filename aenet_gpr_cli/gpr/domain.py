@@ -14,6 +14,7 @@ from aenet_gpr_cli.gpr.regression import GPModel
 from aenet_gpr_cli.structures import FloatArray
 
 BLOCK = 1024  # structures compared with the training data at a time
+OUTSIDE = 1.0  # a larger distance is outside the training data
 
 
 class TrainingDomain:

@@ -150,7 +150,7 @@ class Surrogate:
     @cached_property
     def domain(self) -> TrainingDomain:
         """Distances of structures to the training data."""
-        return TrainingDomain(self.model, self.descriptor, self.geometry.n_images)
+        return TrainingDomain(self.model, self.one_image, self.geometry.n_images)
 
     def sigma(
         self, method: str, max_rows: int, max_bytes: float = np.inf

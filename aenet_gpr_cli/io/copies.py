@@ -52,8 +52,8 @@ def write_copies_as_xsf(folder: Path, blocks: Iterable[AugmentedSet]) -> None:
 def write_copies_as_extxyz(path: Path, blocks: Iterable[AugmentedSet]) -> None:
     """Write all copies to one extended XYZ file.
 
-    The comment line carries ``energy`` and ``sigma`` (eV), ``parent``, ``copy`` and ``label``; there are no
-    forces, because the copies have none.
+    The comment line carries ``energy`` and ``sigma`` (eV), ``domain_distance``, ``parent``, ``copy`` and
+    ``label``; there are no forces, because the copies have none.
 
     Parameters
     ----------
@@ -76,6 +76,8 @@ def write_copies_as_extxyz(path: Path, blocks: Iterable[AugmentedSet]) -> None:
                     atoms.info |= {"parent": parent, "copy": int(copy), "label": block.label}
                     if block.sigma is not None:
                         atoms.info["sigma"] = float(block.sigma[index])
+                    if block.domain_distance is not None:
+                        atoms.info["domain_distance"] = float(block.domain_distance[index])
                     atoms.calc = SinglePointCalculator(atoms, energy=s.energy)
                     frames.append(atoms)
                 if frames:

@@ -84,6 +84,7 @@ def append_augmented(group: h5py.Group, augmented: AugmentedSet) -> None:
         ("energies", structures.energies),
         ("atom_orders", structures.atom_orders),
         ("sigma", augmented.sigma),
+        ("domain_distance", augmented.domain_distance),
     ):
         if values is not None:
             append_field(group, name, values)
@@ -108,6 +109,7 @@ def read_augmented(group: h5py.Group, rows: slice = slice(None)) -> AugmentedSet
         copies=group["copies"][rows],
         sigma=read_optional(group, "sigma", rows),
         label=str(group.attrs["label"]),
+        domain_distance=read_optional(group, "domain_distance"),
     )
 
 

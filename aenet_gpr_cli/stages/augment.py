@@ -38,6 +38,7 @@ KIND = "augment"
 TITLE = "Augmented structures"
 COLUMNS = (
     "subset", "references", "copies", "rejected", "rms δ / Å", "mean σ / meV", "max σ / meV", "ΔE range / eV",
+    "outside",
 )  # fmt: skip
 
 
@@ -221,6 +222,7 @@ def _row(name: str, subset: StructureSet, total: Statistics) -> list[str]:
         f"{total.sigma_sum / total.accepted * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[operator]
         f"{total.sigma_max * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[operator]
         f"{total.energy_low - lowest:.3f} … {total.energy_high - lowest:.3f}" if some else "–",
+        "–" if total.n_outside is None else str(total.n_outside),
     ]
 
 

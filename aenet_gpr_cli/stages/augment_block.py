@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -26,6 +27,7 @@ from aenet_gpr_cli.augmentation.taylor import label_with_taylor
 from aenet_gpr_cli.augmentation.thermal import ThermalSettings, thermal_shifts
 from aenet_gpr_cli.config.augment import AugmentConfig
 from aenet_gpr_cli.descriptors.build import InverseDistanceSettings
+from aenet_gpr_cli.gpr.domain import OUTSIDE
 from aenet_gpr_cli.gpr.matching import find_surrogate
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.gpr.unseen import typical_sigma
@@ -38,6 +40,8 @@ from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, Structu
 # σ that copies may have, in units of what is usual for structures that training did not see: the error of the
 # network is larger still
 ALLOWED = 2.0
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ class Statistics:
     energy_low, energy_high : float, eV
     square_sum : float, Å²
         Of the root-mean-square displacements of the accepted copies.
+    n_outside : int or None
+        Accepted copies farther from the training data than these are from each other.
     """
 
     candidates: int = 0
@@ -109,6 +115,7 @@ class Statistics:
     energy_low: float = np.inf
     energy_high: float = -np.inf
     square_sum: float = 0.0
+    n_outside: int | None = None
 
     def __add__(self, other: Statistics) -> Statistics:
         """Return the statistics of both together."""
@@ -122,6 +129,7 @@ class Statistics:
             energy_low=min(self.energy_low, other.energy_low),
             energy_high=max(self.energy_high, other.energy_high),
             square_sum=self.square_sum + other.square_sum,
+            n_outside=_combined(self.n_outside, other.n_outside, int.__add__),
         )
 
 
@@ -234,9 +242,9 @@ def _copies(
     if material.surrogate is None:
         candidates = label_with_taylor(parents, positions, index, numbers)
     else:
-        label = material.surrogate.energies
+        label, domain = material.surrogate.energies, material.surrogate.domain
         candidates = label_with_gp(
-            parents, positions, index, numbers, label, material.sigma, progress=progress
+            parents, positions, index, numbers, label, material.sigma, progress=progress, domain=domain
         )
     assert material.structures.energies is not None  # every labelling needs them and has checked
     gates = Gates(config.max_sigma, config.minimum_distance or None, config.energy_window)
@@ -305,6 +313,7 @@ def _choose(
 def _statistics(n_candidates: int, result: GateResult, parents: StructureSet, index: IntArray) -> Statistics:
     accepted, energies = result.accepted, result.accepted.structures.energies
     step = accepted.structures.positions - parents.positions[index]
+    distance = accepted.domain_distance
     given = accepted.sigma is not None and len(accepted) > 0
     return Statistics(
         candidates=n_candidates,
@@ -315,12 +324,13 @@ def _statistics(n_candidates: int, result: GateResult, parents: StructureSet, in
         energy_low=np.inf if energies is None else float(energies.min(initial=np.inf)),
         energy_high=-np.inf if energies is None else float(energies.max(initial=-np.inf)),
         square_sum=float(np.mean(np.square(step), axis=(1, 2)).sum()) if len(accepted) else 0.0,
+        n_outside=None if distance is None else int(np.count_nonzero(distance > OUTSIDE)),
     )
 
 
 def _combined(
-    ours: float | None, theirs: float | None, function: Callable[[float, float], float]
-) -> float | None:
+    ours: Number | None, theirs: Number | None, function: Callable[[Number, Number], Number]
+) -> Number | None:
     if ours is None or theirs is None:
         return theirs if ours is None else ours
     return function(ours, theirs)

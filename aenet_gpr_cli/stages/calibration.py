@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aenet_gpr_cli.gpr.calibration import LEVELS, calibrate, z_scores
+from aenet_gpr_cli.gpr.domain import OUTSIDE
 from aenet_gpr_cli.stages.predictors import Prediction
 from aenet_gpr_cli.structures import FloatArray
 
@@ -68,7 +69,7 @@ class Uncertainty:
             "z_mean": None if found is None else found.z_mean,
             "z_std": None if found is None else found.z_std,
             **{f"coverage_{round(100 * p)}": c for p, c in zip(LEVELS, coverage, strict=True)},
-            "n_outside_domain": int((self.distance > 1.0).sum()) if len(self.distance) else None,
+            "n_outside_domain": int((self.distance > OUTSIDE).sum()) if len(self.distance) else None,
         }
 
 

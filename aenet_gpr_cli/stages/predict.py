@@ -12,6 +12,7 @@ import numpy as np
 from aenet_gpr_cli.ann.extrapolation import describe
 from aenet_gpr_cli.calculators.committee import WARN_BEYOND
 from aenet_gpr_cli.config.predict import PredictConfig
+from aenet_gpr_cli.gpr.domain import OUTSIDE
 from aenet_gpr_cli.io.artefact import publish, write_field
 from aenet_gpr_cli.io.predictions import PredictedStructure, write_structure_files
 from aenet_gpr_cli.io.sources import read_sources, source_hashes
@@ -120,7 +121,7 @@ def _warnings(predicted: Sequence[PredictedStructure]) -> list[str]:
 def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
     """Say which structures are farther from the data of the Gaussian process than these from each other."""
     distance = np.array([p.domain_distance or 0.0 for p in predicted])
-    if not (outside := distance > 1.0).any():
+    if not (outside := distance > OUTSIDE).any():
         return []
     worst = int(np.argmax(distance))
     return [

@@ -25,12 +25,19 @@ def spread(positions):
     return np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)
 
 
+def reach(positions):
+    return np.abs(positions).max(axis=(1, 2))
+
+
 def test_labels_are_those_of_the_model_for_any_block_size(copies):
     structures, positions, parents, numbers = copies
     for block_size in (1, 4, 21, 1000):
-        augmented = label_with_gp(structures, positions, parents, numbers, energy, spread, block_size)
+        augmented = label_with_gp(
+            structures, positions, parents, numbers, energy, spread, block_size, domain=reach
+        )
         assert np.array_equal(augmented.structures.energies, energy(positions))
         assert np.array_equal(augmented.sigma, spread(positions))
+        assert np.array_equal(augmented.domain_distance, reach(positions))
         assert augmented.label == "gpr"
 
 

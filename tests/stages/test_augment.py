@@ -214,7 +214,7 @@ def test_a_number_in_total_is_spread_evenly(inputs, tmp_path):
 
 
 def test_some_species_go_farther(inputs, tmp_path):
-    config = settings(species_displacement={"H": 0.08}, n_copies=200)
+    config = settings(species_displacement={"H": 0.08}, n_copies=200, block_size=2000)
     augment.run(config, *inputs, tmp_path / "a.h5", Context())
     copies = load_augmented(tmp_path / "a.h5")["H2O"]
     references = load_split(inputs[0], "train")["H2O"]
@@ -246,6 +246,36 @@ def test_more_sigma_allowed_is_farther(inputs, tmp_path):
 def test_exact_sigma_is_refused_where_it_does_not_fit(inputs, tmp_path):
     with pytest.raises(ResourceError, match="use sigma: bound"):
         augment.run(settings(sigma="exact", max_memory_gib=1e-9), *inputs, tmp_path / "a.h5", Context())
+
+
+def test_copies_tell_how_far_they_are_from_the_training_data(inputs, tmp_path):
+    """Against distances of the descriptor, calculated here; and their number in the table."""
+    config = settings(displacement=0.15, max_sigma=0.05, write=["extxyz"])
+    table = augment.run(config, *inputs, tmp_path / "a.h5", Context())
+    references, copies = load_split(inputs[0], "train"), load_augmented(tmp_path / "a.h5")
+    for name, row in zip(references, table.rows, strict=True):
+        own, given = references[name].positions, copies[name]
+        x, new = (_inverse_distances(p) for p in (own, given.structures.positions))
+        gaps = np.linalg.norm(x[:, None] - x, axis=2) + 1e9 * np.eye(len(x))
+        distance = np.linalg.norm(new[:, None] - x, axis=2).min(axis=1) / gaps.min(axis=1).max()
+        np.testing.assert_allclose(given.domain_distance, distance, rtol=1e-5, atol=1e-7)
+        assert row[8] == str((distance > 1.0).sum())
+    assert sum(int(row[8]) for row in table.rows) > 0
+    assert any(int(row[8]) < int(row[2]) for row in table.rows)
+    frames = read(tmp_path / "a.extxyz", ":")
+    told = np.concatenate([c.domain_distance for c in copies.values()])
+    np.testing.assert_allclose([a.info["domain_distance"] for a in frames], told, rtol=1e-6)
+
+
+def test_taylor_labels_have_no_domain(inputs, tmp_path):
+    table = augment.run(settings(method="taylor"), inputs[0], None, tmp_path / "a.h5", Context())
+    assert {row[8] for row in table.rows} == {"–"}
+    assert all(c.domain_distance is None for c in load_augmented(tmp_path / "a.h5").values())
+
+
+def _inverse_distances(positions):
+    first, second = np.triu_indices(positions.shape[1], 1)
+    return 1.0 / np.linalg.norm(positions[:, first] - positions[:, second], axis=2)
 
 
 def test_blocks_hold_every_copy_once():
