@@ -132,7 +132,7 @@ def calculate(
     atoms.calc = make_calculator(calculator.name, calculator.parameters, folder)
     try:
         forces = np.array(atoms.get_forces(), float)
-        energy = float(atoms.get_potential_energy(force_consistent=_is_force_consistent(atoms)))
+        energy = float(_force_consistent_energy(atoms))
     except Exception as error:  # whatever goes wrong inside a calculator
         raise NumericalError(f"{type(error).__name__}: {error}".splitlines()[0][:300]) from error
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
@@ -140,9 +140,13 @@ def calculate(
     return replace(structure, energy=energy, forces=forces)
 
 
-def _is_force_consistent(atoms) -> bool:  # type: ignore[no-untyped-def]  # ase.Atoms: heavy to import
-    """Forces are the gradient of the free energy where there is an electronic temperature."""
-    return "free_energy" in getattr(atoms.calc, "results", {})
+def _force_consistent_energy(atoms) -> float:  # type: ignore[no-untyped-def]  # ase.Atoms: heavy to import
+    """Forces are the gradient of the free energy where there is an electronic temperature.
+
+    Some calculators (tblite) have it among their results without a property of that name.
+    """
+    found: float | None = getattr(atoms.calc, "results", {}).get("free_energy")
+    return atoms.get_potential_energy() if found is None else found
 
 
 def _read(work_list: Sequence[Path], context: Context) -> list[Structure]:
