@@ -109,7 +109,7 @@ def read_augmented(group: h5py.Group, rows: slice = slice(None)) -> AugmentedSet
         copies=group["copies"][rows],
         sigma=read_optional(group, "sigma", rows),
         label=str(group.attrs["label"]),
-        domain_distance=read_optional(group, "domain_distance"),
+        domain_distance=read_optional(group, "domain_distance", rows),
     )
 
 
