@@ -27,13 +27,15 @@ def command(config: Path, what: str | None, options: dict[str, Any]) -> None:
     """
     from aenet_gpr_cli.config.check import MODELS, read_config
     from aenet_gpr_cli.errors import ConfigError
-    from aenet_gpr_cli.stages.split import check_inputs
+    from aenet_gpr_cli.stages.split import check_inputs, check_present
 
     if what is not None and what not in MODELS:
         raise ConfigError(f"--for: expected one of {', '.join(MODELS)}, got {what!r}")
     found, model = read_config(config, what)
     section = getattr(model, "split", model)
-    if found in ("workflow", "split"):
+    if found in ("workflow", "active", "split"):
         check_inputs(section, config.parent)  # type: ignore[arg-type]
+    if found == "active":
+        check_present("pool", model.pool, config.parent)  # type: ignore[attr-defined]
     if not options["quiet"]:
         click.echo(f"{config}: a valid configuration of {found}")

@@ -106,6 +106,10 @@ class AugmentConfig(StageConfig):
         1, description="blocks made at the same time, in processes of one thread each"
     )
 
+    def copies_in_all(self, n_structures: int) -> int:
+        """Return how many copies a subset gets."""
+        return self.n_copies * n_structures if self.n_total is None else self.n_total
+
     @model_validator(mode="after")
     def _surrogate_needed(self) -> AugmentConfig:
         needs_sigma = self.mode in ("adaptive", "thermal")

@@ -7,12 +7,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from aenet_gpr_cli.config.active import ActiveConfig
 from aenet_gpr_cli.config.augment import AugmentConfig
 from aenet_gpr_cli.config.benchmark import BenchmarkConfig
 from aenet_gpr_cli.config.evaluate import EvaluateConfig
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
+from aenet_gpr_cli.config.label import LabelConfig
 from aenet_gpr_cli.config.load import build, read_mapping
 from aenet_gpr_cli.config.predict import PredictConfig
+from aenet_gpr_cli.config.select import SelectConfig
 from aenet_gpr_cli.config.split import SplitConfig
 from aenet_gpr_cli.config.train_ann import TrainAnnConfig
 from aenet_gpr_cli.config.workflow import WorkflowConfig
@@ -27,6 +30,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
     "benchmark": BenchmarkConfig,
+    "select": SelectConfig,
+    "label": LabelConfig,
+    "active": ActiveConfig,
 }
 
 
@@ -37,8 +43,8 @@ def read_config(path: Path, what: str | None = None) -> tuple[str, BaseModel]:
     ----------
     path : Path
     what : str, optional
-        A key of `MODELS`. Without it: a workflow if the file has its required keys, else the only stage
-        that has all its keys.
+        A key of `MODELS`. Without it: a workflow or a case of active learning if the file has their required
+        keys, else the stage that has most of its keys.
 
     Returns
     -------
@@ -58,7 +64,7 @@ def read_config(path: Path, what: str | None = None) -> tuple[str, BaseModel]:
 
 def _recognise(data: dict[str, Any], path: Path) -> str:
     if "name" in data or isinstance(data.get("split"), dict):
-        return "workflow"
+        return "active" if "pool" in data else "workflow"
     known = {what: len(set(data) & set(model.model_fields)) for what, model in MODELS.items()}
     most = max(known.values())
     best = [what for what, number in known.items() if number == most]

@@ -138,9 +138,7 @@ def _check_species(config: AugmentConfig, subsets: Mapping[str, StructureSet]) -
 
 def _counts(config: AugmentConfig, n_structures: int) -> list[int]:
     """Return the copies of each structure; the first ones get what is left over."""
-    if config.n_total is None:
-        return [config.n_copies] * n_structures
-    each, more = divmod(config.n_total, n_structures)
+    each, more = divmod(config.copies_in_all(n_structures), n_structures)
     return [each + (number < more) for number in range(n_structures)]
 
 

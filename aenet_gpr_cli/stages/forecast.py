@@ -13,6 +13,7 @@ from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 PROGRAM_GIB = 1.5  # libraries, compiled code and buffers, without any data
+PROCESS_GIB = 0.5  # the same of a process that makes blocks
 NUMBER = 8  # bytes
 
 
@@ -33,7 +34,9 @@ def fit_gib(config: FitGprConfig, subset: StructureSet) -> float:
 
 
 def augment_gib(config: AugmentConfig, subset: StructureSet) -> float:
-    """Return the memory for the copies of one subset: positions a few times over, and the dense factor of σ.
+    """Return the memory for the copies of one subset: a block of them in each process, and the factor of σ.
+
+    A block holds positions a few times over and descriptors; how many blocks there are does not matter.
 
     Parameters
     ----------
@@ -44,20 +47,29 @@ def augment_gib(config: AugmentConfig, subset: StructureSet) -> float:
     -------
     float, GiB
     """
-    positions = 4 * len(subset) * config.n_copies * subset.n_atoms * 3 * NUMBER / BYTES_PER_GIB
-    factor = dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB if config.sigma == "exact" else 0.0
-    return PROGRAM_GIB + positions + factor
+    n, n_atoms = len(subset), subset.n_atoms
+    together = config.candidates > 1 or config.mode == "along_bond"  # all copies of a parent in one block
+    of_parent = config.candidates * -(-config.copies_in_all(n) // n)
+    block = min(config.candidates * config.copies_in_all(n), max(config.block_size, of_parent * together))
+    numbers = block * (8 * 3 * n_atoms + 2 * n_atoms * (n_atoms - 1) // 2)
+    rows = n * (1 + 3 * n_atoms)
+    if config.method == "gpr" and config.sigma == "bound":
+        numbers += 2 * min(rows, config.sigma_max_rows) ** 2
+    factor = dense_bytes(n, n_atoms) if config.method == "gpr" and config.sigma == "exact" else 0
+    return PROGRAM_GIB + config.workers * (PROCESS_GIB + (numbers * NUMBER + factor) / BYTES_PER_GIB)
 
 
-def train_gib(config: TrainAnnConfig, subsets: Mapping[str, StructureSet], n_copies: int) -> float:
+def train_gib(
+    config: TrainAnnConfig, subsets: Mapping[str, StructureSet], copies: AugmentConfig | None
+) -> float:
     """Return the memory of a training: positions, descriptors (bounded by a key), normal equations.
 
     Parameters
     ----------
     config : TrainAnnConfig
     subsets : mapping of str to StructureSet
-    n_copies : int
-        Copies per structure.
+    copies : AugmentConfig or None
+        How the copies are made that it reads.
 
     Returns
     -------
@@ -65,7 +77,10 @@ def train_gib(config: TrainAnnConfig, subsets: Mapping[str, StructureSet], n_cop
     """
     network, species = config.network, {symbol for subset in subsets.values() for symbol in subset.species}
     n_features = (network.radial_order + network.angular_order + 2) * (2 if len(species) > 1 else 1)
-    environments = sum(len(subset) * subset.n_atoms for subset in subsets.values()) * (1 + n_copies)
+    environments = sum(
+        (len(subset) + (copies.copies_in_all(len(subset)) if copies else 0)) * subset.n_atoms
+        for subset in subsets.values()
+    )
     layers = [n_features, *network.hidden, 1]
     n_weights = len(species) * sum((a + 1) * b for a, b in pairwise(layers))
     descriptors = min(2 * environments * n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,10 +117,29 @@ def check_inputs(config: SplitConfig, folder: Path) -> None:
     InputError
         Naming what is missing.
     """
-    named = [*config.inputs, *config.test_inputs, config.train_list, config.test_list]
-    paths = [resolve(_locate(text, folder)) for text in named if text]
+    lists = [text for text in (config.train_list, config.test_list) if text]
+    check_present("split", [*config.inputs, *config.test_inputs, *config.train_inputs, *lists], folder)
+
+
+def check_present(key: str, named: Sequence[str], folder: Path) -> None:
+    """Make sure that files and folders of a configuration are there.
+
+    Parameters
+    ----------
+    key : str
+        That names them.
+    named : sequence of str
+    folder : Path
+        Relative paths start here.
+
+    Raises
+    ------
+    InputError
+        Naming what is missing.
+    """
+    paths = [resolve(_locate(text, folder)) for text in named]
     if missing := [str(path) for path in paths if not path.exists()]:
-        raise InputError(f"split: expected these inputs, but they do not exist: {', '.join(missing)}")
+        raise InputError(f"{key}: expected these inputs, but they do not exist: {', '.join(missing)}")
 
 
 def _locate(text: str, folder: Path) -> str:

@@ -147,9 +147,8 @@ def _train_ann(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: 
         source = config.source_of(variant)
         inputs = ("split.h5", *([f"augmented_{source}.h5"] if source else []))
         needs = ready[f"augmented_{source}" if source else "split"]
-        copies = config.augment[source].n_copies if source else 0
         members = tuple(map(str, range(variant.n_members)))
-        memory = train_gib(variant, subsets, copies)
+        memory = train_gib(variant, subsets, config.augment[source] if source else None)
         command = _stage("train-ann", *inputs, variant=name)
         job = SlurmJob(f"train-ann_{name}", "train_ann", command, members, needs, memory)
         yield from _in_parts(job, "--member", "member_", f"ann_{name}", OTHER_GIB)

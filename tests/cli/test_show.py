@@ -60,6 +60,11 @@ def test_validate_accepts_what_is_right(run_cli, tmp_path):
     (tmp_path / "w.yaml").write_text("name: x\nsplit: {inputs: [runs]}\n")
     (tmp_path / "a.yaml").write_text("method: taylor\ndisplacement: 0.02\n")
     (tmp_path / "seed.yaml").write_text("seed: 3\n")
+    (tmp_path / "active.yaml").write_text("name: x\npool: [runs]\nsplit: {inputs: [runs]}\n")
+    (tmp_path / "select.yaml").write_text("n_select: 3\ndiversity: 2\n")
+    (tmp_path / "label.yaml").write_text("calculator: {name: emt}\n")
+    for what in ("active", "select", "label"):
+        assert f"a valid configuration of {what}" in run_cli("validate", f"{what}.yaml")[1]
     assert "a valid configuration of workflow" in run_cli("validate", "w.yaml")[1]
     assert "a valid configuration of augment" in run_cli("validate", "a.yaml")[1]
     code, _, said = run_cli("validate", "seed.yaml")
@@ -74,6 +79,8 @@ def test_validate_accepts_what_is_right(run_cli, tmp_path):
         ("name: x\nsplit: {inputs: [runz]}\n", "runz"),
         ("name: x\nsplit: {inputs: [runs], trian: 3}\n", "unknown key 'split.trian'; did you mean 'train'?"),
         ("method: taylor\ndisplacment: 0.02\n", "did you mean 'displacement'?"),
+        ("name: x\npool: [a]\nsplit: {inputs: [runs]}\nselect: {n_selct: 3}\n", "did you mean 'n_select'?"),
+        ("name: x\npool: [nowhere]\nsplit: {inputs: [runs]}\n", "nowhere"),
         ("name: x\nsplit: {inputs: [runs]}\nslurm: {time: soon}\n", "slurm.time"),
         ("name: x\nsplit: {inputs: [runs]}\nslurm: {extra: [qos]}\n", "options of sbatch"),
         ("name: x\nsplit: {inputs: [runs]}\nslurm: {stages: {fitgpr: {cpus: 2}}}\n", "fit_gpr"),

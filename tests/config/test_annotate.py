@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from aenet_gpr_cli.config.active import ActiveConfig
-from aenet_gpr_cli.config.annotate import annotated
+from aenet_gpr_cli.config.annotate import annotated, annotated_active
+from aenet_gpr_cli.config.label import LabelConfig
 from aenet_gpr_cli.config.load import build, parse_yaml, read_mapping
+from aenet_gpr_cli.config.select import SelectConfig
 from aenet_gpr_cli.config.workflow import WorkflowConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -16,6 +18,18 @@ def test_the_committed_file_is_renewed():
     assert (CONFIGS / "annotated.yaml").read_text() == annotated(), (
         "run: python -m aenet_gpr_cli.config.annotate > configs/annotated.yaml"
     )
+
+
+def test_that_of_active_learning_is_renewed_and_says_the_defaults():
+    text = annotated_active()
+    assert (CONFIGS / "annotated_active.yaml").read_text() == text, (
+        "run: python -m aenet_gpr_cli.config.annotate active > configs/annotated_active.yaml"
+    )
+    for key in (*SelectConfig.model_fields, *LabelConfig.model_fields, *ActiveConfig.model_fields):
+        assert f"{key}:" in text
+    required = {"name": "my_case", "split": {"inputs": ["my_dft_runs/"]}, "pool": ["md_run.extxyz"]}
+    shown = build(ActiveConfig, parse_yaml(text, "annotated"), "annotated")
+    assert shown == build(ActiveConfig, required, "plain")
 
 
 def test_it_loads_and_says_the_defaults():

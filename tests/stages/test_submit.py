@@ -14,7 +14,7 @@ from aenet_gpr_cli.errors import ResourceError
 from aenet_gpr_cli.io.slurm import ITEM, SlurmJob, read_record, sbatch, script_text
 from aenet_gpr_cli.stages import status, submit
 from aenet_gpr_cli.stages.base import Context
-from aenet_gpr_cli.stages.forecast import fit_gib, train_gib
+from aenet_gpr_cli.stages.forecast import augment_gib, fit_gib, train_gib
 
 from .conftest import CASE, small_workflow
 
@@ -193,8 +193,32 @@ def test_more_data_need_more_memory(submitted):
     many = subset.select([0] * 4000)
     assert fit_gib(workflow.fit_gpr, many) > 2 * fit_gib(workflow.fit_gpr, subset)
     training = workflow.train_ann["gpr"]
-    few, more = (train_gib(training, {"H2": many}, copies) for copies in (1, 1000))
-    assert more > few > 0
+    copies = workflow.augment["gpr"]
+
+    def needed(**changes):
+        return train_gib(training, {"H2": many}, copies.model_copy(update=changes))
+
+    assert needed(n_copies=1000) > needed(n_copies=1) > train_gib(training, {"H2": many}, None) > 0
+    assert needed(n_copies=1, n_total=4_000_000) == needed(n_copies=1000)
+
+
+def test_copies_need_the_memory_of_a_block(submitted):
+    from aenet_gpr_cli.io.structures import load_split
+
+    workdir, _, _ = submitted
+    (subset,) = load_split(workdir / "split.h5", "train").values()
+    many = subset.select([0] * 400)
+    config = small_workflow().augment["gpr"].model_copy(update={"block_size": 10_000, "mode": "gaussian"})
+
+    def needed(**changes):
+        return augment_gib(config.model_copy(update=changes), many)
+
+    assert needed(n_copies=1000) == needed(n_copies=100_000) == needed(n_total=500_000)
+    assert needed(n_copies=1000, block_size=100_000) > needed(n_copies=1000) > needed(n_total=500)
+    assert needed(n_copies=1000, candidates=100) > needed(n_copies=1000)  # a parent's are chosen together
+    assert needed(workers=2) > needed()
+    assert needed(sigma="exact") > needed(sigma="none")
+    assert needed(sigma="bound", sigma_max_rows=2000) > needed(sigma="bound", sigma_max_rows=20)
 
 
 def test_a_subset_job_is_left_out_where_one_job_does_all():
