@@ -6,8 +6,8 @@ stands for one variant per value of that key, a name with several keys for all c
     gpr_{displacement}_{n_copies}: {method: gpr, displacement: [0.021, 0.034], n_copies: [4, 16]}
 
 gives ``gpr_0.021_4``, ``gpr_0.021_16``, ``gpr_0.034_4`` and ``gpr_0.034_16``. Keys in groups are written with
-dots. In `train_ann` a pattern may stand in place of the list: ``"{augmented}": {augmented: gpr_*}`` is one
-training for each augmentation variant of such a name.
+dots. In `train_ann` a name may be a pattern: ``gpr_*: {mode: gpr}`` is one training for each augmentation variant
+of such a name, called as it is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def expand_variants(section: dict[str, Any], sources: Sequence[str] = ()) -> dic
     section : dict
         Name → settings; the settings of ``defaults`` go into every other entry, nested mappings key by key.
     sources : sequence of str
-        Names of augmentation variants, which patterns of ``augmented`` match.
+        Names of augmentation variants, which patterns match; empty where there are no patterns.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def expand_variants(section: dict[str, Any], sources: Sequence[str] = ()) -> dic
     Raises
     ------
     ValueError
-        If a key in braces has no list of values, or two entries give the same name.
+        If a key in braces has no list of values, a pattern matches nothing, or two entries give the same name.
     """
     defaults = section.get(DEFAULTS) or {}
     variants: dict[str, Any] = {}
@@ -56,19 +56,23 @@ def expand_variants(section: dict[str, Any], sources: Sequence[str] = ()) -> dic
 
 
 def _sweep(name: str, settings: Any, sources: Sequence[str]) -> Iterable[tuple[str, Any]]:
+    if "*" in name:
+        matches = [source for source in sources if fnmatch.fnmatchcase(source, name)]
+        if not matches:
+            known = ", ".join(sources) or "none"
+            raise ValueError(f"{name}: expected a pattern that augmentation variants match; known: {known}")
+        return [(source, _merge(settings, {SOURCE: source})) for source in matches]
     keys = list(dict.fromkeys(PLACEHOLDER.findall(name)))
     if not keys:
         return [(name, settings)]
-    values = [_values(name, settings, key, sources) for key in keys]
+    values = [_values(name, settings, key) for key in keys]
     return [_variant(name, settings, dict(zip(keys, c, strict=True))) for c in itertools.product(*values)]
 
 
-def _values(name: str, settings: Any, key: str, sources: Sequence[str]) -> list[Any]:
+def _values(name: str, settings: Any, key: str) -> list[Any]:
     value = settings
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    if key == SOURCE and isinstance(value, str):
-        value = [source for source in sources if fnmatch.fnmatchcase(source, value)]
     if not isinstance(value, list) or not value:
         raise ValueError(
             f"{name}: expected a list of values of {key!r}, whose name stands in braces, got {value!r}"

@@ -10,7 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.evaluation.metrics import ErrorSums, error_sums, metrics_from_sums
+from aenet_gpr_cli.evaluation.error_sums import ErrorSums, error_sums
+from aenet_gpr_cli.evaluation.metrics import metrics_from_sums
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import MEV_PER_EV

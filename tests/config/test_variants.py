@@ -49,7 +49,7 @@ def test_a_swept_key_may_lie_in_a_group_and_its_neighbours_stay():
 
 
 def test_a_training_per_augmentation_variant_of_a_name():
-    training = {"{augmented}": {"mode": "gpr", "augmented": "gpr_*"}, "energy_only": {"mode": "energy_only"}}
+    training = {"gpr_*": {"mode": "gpr"}, "energy_only": {"mode": "energy_only"}}
     config = build(WorkflowConfig, {**CASE, "augment": SWEEP, "train_ann": training}, "w")
     assert {name: v.augmented for name, v in config.train_ann.items()} == {
         "gpr_0.021": "gpr_0.021",
@@ -66,8 +66,8 @@ def test_a_training_per_augmentation_variant_of_a_name():
         ({"augment": {"g_{n}": {"displacement": [0.1]}}}, r"expected a list of values of 'n'"),
         ({"augment": {"g_{n_copies}": {"n_copies": [1]}, "g_1": {}}}, r"augment\.g_1: two entries"),
         (
-            {"train_ann": {"{augmented}": {"augmented": "gpr_*"}}},
-            r"train_ann\.\{augmented\}: expected",
+            {"augment": SWEEP, "train_ann": {"tylor*": {"mode": "taylor"}}},
+            r"train_ann\.tylor\*: expected a pattern .* known: gpr_0\.021, gpr_0\.034, taylor",
         ),
     ],
 )
