@@ -8,8 +8,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 AENET  := $(BIN)/aenet-gpr
 RUNS   := runs
+FIGURES := figures_out
 
-.PHONY: demo test test-slow test-slurm lint figures clean help
+.PHONY: demo test test-slow test-slurm lint figures figures-fast $(FIGURES)/all $(FIGURES)/fast/all clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,7 +19,8 @@ help:
 	@echo "make test-slow  run the long checks against the paper's numbers (uses published data if fetched)"
 	@echo "make test-slurm run a workflow on a SLURM of one node (needs slurm-wlm, munge and root)"
 	@echo "make lint       formatting, style and types"
-	@echo "make figures    run all embedded examples and draw their pictures"
+	@echo "make figures-fast draw the paper's figures from reduced runs into figures_out/fast (minutes)"
+	@echo "make figures    draw them from full runs, on the published sets, into figures_out (hours)"
 	@echo "make clean      remove the environment, runs and caches"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -49,10 +51,51 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check aenet_gpr_cli tests example_data
 	$(BIN)/mypy aenet_gpr_cli
 
-figures: $(STAMP)
-	$(AENET) run configs/h2/workflow.yaml --workdir $(RUNS)/h2
-	$(AENET) run configs/ec_dimer/workflow.yaml --workdir $(RUNS)/ec_dimer
-	$(AENET) run configs/li_ec/workflow.yaml --workdir $(RUNS)/li_ec
+# The graph of the paper's figures: configs/CASE/NAME.yaml -> runs/CASE/NAME/metrics.h5 -> figures_out/figure_N.pdf (and .png).
+# Reduced configurations draw into figures_out/fast. `make -j2` works; what is up to date is not made again.
+H2_FIGURES            := 2a-d 2e-h S1 S2 S3 S4 S5 S6 S7 S17a S17b
+EC_DIMER_FIGURES      := 3 4 S8 S12 S13a S13b S18
+LI_EC_FIGURES         := 5 6 S9 S14 S15a S15b S19
+HETEROGENEOUS_FIGURES := S10 S11 S16
+BENCHMARK_FIGURES     := 7
+
+$(RUNS)/benchmark/%/benchmark.h5: configs/benchmark/%.yaml | $(STAMP)
+	$(AENET) run $< --workdir $(@D)
+	@touch $@
+
+$(RUNS)/%/metrics.h5: configs/%.yaml | $(STAMP)
+	$(AENET) run $< --workdir $(@D)
+	@touch $@
+
+# $(call figures_of,FOLDER,NUMBERS,ARTEFACT): all figures of one run, each a file
+define figures_of
+$(foreach n,$(2),$(1)/figure_$(n).pdf): $(1)/figure_%.pdf: $(RUNS)/$(3)
+	$(AENET) figures $$(<D) --figure $$* -o $$(@D)
+$(1)/all: $(foreach n,$(2),$(1)/figure_$(n).pdf)
+endef
+
+$(eval $(call figures_of,$(FIGURES),$(H2_FIGURES),h2/displacements/metrics.h5))
+$(eval $(call figures_of,$(FIGURES),$(EC_DIMER_FIGURES),ec_dimer/displacements/metrics.h5))
+$(eval $(call figures_of,$(FIGURES),$(LI_EC_FIGURES),li_ec/displacements/metrics.h5))
+$(eval $(call figures_of,$(FIGURES),$(HETEROGENEOUS_FIGURES),heterogeneous/workflow/metrics.h5))
+$(eval $(call figures_of,$(FIGURES),$(BENCHMARK_FIGURES),benchmark/published/benchmark.h5))
+
+$(eval $(call figures_of,$(FIGURES)/fast,$(H2_FIGURES),h2/displacements/metrics.h5))
+$(eval $(call figures_of,$(FIGURES)/fast,$(EC_DIMER_FIGURES),ec_dimer/fast/metrics.h5))
+$(eval $(call figures_of,$(FIGURES)/fast,$(LI_EC_FIGURES),li_ec/fast/metrics.h5))
+$(eval $(call figures_of,$(FIGURES)/fast,$(HETEROGENEOUS_FIGURES),heterogeneous/fast/metrics.h5))
+$(eval $(call figures_of,$(FIGURES)/fast,$(BENCHMARK_FIGURES),benchmark/fast/benchmark.h5))
+
+# the published sets: named only where the full figures need them
+$(RUNS)/published: | $(STAMP)
+	$(AENET) fetch all
+	@mkdir -p $(@D) && touch $@
+
+$(RUNS)/ec_dimer/displacements/metrics.h5 $(RUNS)/li_ec/displacements/metrics.h5 $(RUNS)/benchmark/published/benchmark.h5: | $(RUNS)/published
+
+figures: $(FIGURES)/all
+
+figures-fast: $(FIGURES)/fast/all
 
 clean:
-	rm -rf $(VENV) $(RUNS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(RUNS) $(FIGURES) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

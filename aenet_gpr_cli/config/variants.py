@@ -6,8 +6,8 @@ stands for one variant per value of that key, a name with several keys for all c
     gpr_{displacement}_{n_copies}: {method: gpr, displacement: [0.021, 0.034], n_copies: [4, 16]}
 
 gives ``gpr_0.021_4``, ``gpr_0.021_16``, ``gpr_0.034_4`` and ``gpr_0.034_16``. Keys in groups are written with
-dots. In `train_ann` a name may be a pattern: ``gpr_*: {mode: gpr}`` is one training for each augmentation variant
-of such a name, called as it is.
+dots. In `train_ann` a name may be a pattern: ``gpr_*: {mode: gpr}`` is one training for each augmentation
+variant of such a name, called as it is.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def expand_variants(section: dict[str, Any], sources: Sequence[str] = ()) -> dic
     Raises
     ------
     ValueError
-        If a key in braces has no list of values, a pattern matches nothing, or two entries give the same name.
+        If a key in braces has no list of values, a pattern matches nothing, or two entries give one name.
     """
     defaults = section.get(DEFAULTS) or {}
     variants: dict[str, Any] = {}

@@ -49,7 +49,9 @@ def plot(reference: Mapping[str, FloatArray]) -> Figure:
     return figure
 
 
-def plot_augmented(training: FloatArray, augmented: Mapping[str, FloatArray]) -> Figure:
+def plot_augmented(
+    training: FloatArray, augmented: Mapping[str, FloatArray], titles: Mapping[str, str] | None = None
+) -> Figure:
     """Draw the energies of augmented sets over those of their parents, one panel for each set.
 
     Parameters
@@ -57,6 +59,8 @@ def plot_augmented(training: FloatArray, augmented: Mapping[str, FloatArray]) ->
     training : ndarray of shape (n_structures,), eV
     augmented : mapping of str to ndarray of shape (n_copies,), eV
         Name of the variant → energies of the copies, from the same zero.
+    titles : mapping of str to str, optional
+        Name of the variant → title of its panel; default: the name.
 
     Returns
     -------
@@ -85,7 +89,8 @@ def plot_augmented(training: FloatArray, augmented: Mapping[str, FloatArray]) ->
                 energies, bins=edges, density=True, histtype="step", color=style.color, linewidth=1.3,
                 label=f"{len(energies)} copies",
             )  # fmt: skip
-            axis.set_title(name.replace("_", " "), color=style.color, fontweight="bold")
+            title = (titles or {}).get(name, name.replace("_", " "))
+            axis.set_title(title, color=style.color, fontweight="bold")
             _label(axis, "density (1/eV)" if axis in axes[:, 0] else "")
     return figure
 

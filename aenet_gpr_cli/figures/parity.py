@@ -35,7 +35,11 @@ OUTLIER = 1.0  # eV/Å, the dashed lines of the paper
 Range = tuple[float, float]
 
 
-def plot(samples: Mapping[str, ParitySamples], metrics: Mapping[str, Mapping[str, Any]]) -> Figure:
+def plot(
+    samples: Mapping[str, ParitySamples],
+    metrics: Mapping[str, Mapping[str, Any]],
+    remarks: Mapping[str, str] | None = None,
+) -> Figure:
     """Draw energy parity, ‖F‖ parity and direction error against ‖F‖, one column per model.
 
     Parameters
@@ -44,6 +48,8 @@ def plot(samples: Mapping[str, ParitySamples], metrics: Mapping[str, Mapping[str
         Model name → samples, drawn from left to right.
     metrics : mapping of str to metrics
         Model name → error measures, whose MAE are written into the panels; models may be missing.
+    remarks : mapping of str to str, optional
+        Model name → remark below its name, which then is that of its mode alone, such as its δ and M.
 
     Returns
     -------
@@ -69,7 +75,10 @@ def plot(samples: Mapping[str, ParitySamples], metrics: Mapping[str, Mapping[str
         axes = figure.subplots(rows, columns, squeeze=False, sharex="row", sharey="row")
         for column, (name, item) in enumerate(samples.items()):
             style, row = mode_style(name), metrics.get(name, {})
-            axes[0, column].set_title(style.label, color=style.color, fontweight="bold")
+            label = style.label
+            if remark := (remarks or {}).get(name):
+                label = f"{label.split(' (')[0]}\n{remark}"
+            axes[0, column].set_title(label, color=style.color, fontweight="bold")
             _draw_energies(axes[0, column], item, energy_range, style.color, row)
             if with_forces:
                 _draw_norms(axes[1, column], item, norm_range, style.color, row)

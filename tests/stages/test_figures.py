@@ -1,12 +1,11 @@
 """Figures of a finished run: which come out, and that sweeps find the augmentation behind each network."""
 
-import json
-
 import pytest
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.stages import figures
 from aenet_gpr_cli.stages.base import Context
+from aenet_gpr_cli.stages.finished_run import read_run
 
 
 def test_what_the_folder_holds_is_drawn_as_vector_and_pixel_pictures(finished, tmp_path):
@@ -21,9 +20,8 @@ def test_what_the_folder_holds_is_drawn_as_vector_and_pixel_pictures(finished, t
 
 
 def test_each_network_is_joined_with_the_copies_it_was_trained_on(finished):
-    results = json.loads((finished / "metrics.json").read_text())
-    totals = {name: result["total"] for name, result in results.items()}
-    rows = {row["model"]: row for row in figures.sweep_rows(finished, totals)}
+    run = read_run(finished)
+    rows = {row["model"]: row for row in run.rows}
     assert "gpr" not in rows  # the surrogate is no network
     found = {name: (row["method"], row["displacement"]) for name, row in rows.items()}
     assert found == {
@@ -32,7 +30,7 @@ def test_each_network_is_joined_with_the_copies_it_was_trained_on(finished):
         "ann_gpr": ("gpr", 0.055),
         "ann_taylor": ("taylor", 0.008),
     }
-    assert rows["ann_gpr"]["energy_mae"] == totals["ann_gpr"]["energy_mae"]
+    assert rows["ann_gpr"]["energy_mae"] == run.totals["ann_gpr"]["energy_mae"]
 
 
 def test_a_folder_without_an_evaluation_is_told(tmp_path):

@@ -1,0 +1,188 @@
+"""Curves against the length of a bond: predictions, error and spread (Figures 2a-d, S1-S7, S17 of the paper).
+
+Takes values along the bond and draws them; computes nothing but means and spreads of committees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, new_figure, print_style
+from aenet_gpr_cli.structures import FloatArray
+
+COLUMNS = 4
+LABELS = {"energy": "energy (eV)", "force": "force (eV/Å)"}
+UNITS = {"energy": "eV", "force": "eV/Å"}
+LEGEND_COLUMNS = 3  # beside each other below two panels
+SMALLEST = 1e-9  # eV or eV/Å: exactly zero has no place on a logarithmic axis
+TARGET = "#bdbdbd"
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Values that are marked on a curve.
+
+    Attributes
+    ----------
+    lengths : ndarray of shape (n_points,), Å
+    values : ndarray of shape (n_points,), eV or eV/Å
+    label, color, marker : str
+    """
+
+    lengths: FloatArray
+    values: FloatArray
+    label: str
+    color: str
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What one panel shows.
+
+    Attributes
+    ----------
+    title, color : str
+    lengths : ndarray of shape (n_lengths,), Å
+        Rising.
+    target : ndarray of shape (n_lengths,), eV or eV/Å
+    predicted : ndarray of shape (n_members, n_lengths), eV or eV/Å
+    sigma : ndarray of shape (n_lengths,), or None
+        Uncertainty in place of the spread of a committee.
+    points : tuple of Points
+    """
+
+    title: str
+    color: str
+    lengths: FloatArray
+    target: FloatArray
+    predicted: FloatArray
+    sigma: FloatArray | None = None
+    points: tuple[Points, ...] = ()
+
+    @property
+    def spread(self) -> FloatArray | None:
+        """Standard deviation over the committee, or σ; None for a single network."""
+        if self.sigma is not None:
+            return self.sigma
+        return self.predicted.std(axis=0, ddof=1) if len(self.predicted) > 1 else None
+
+
+def plot(curves: Sequence[Curve], quantity: str) -> Figure:
+    """Draw predictions (below) and the size of their error and spread (above), one column for each curve.
+
+    Parameters
+    ----------
+    curves : sequence of Curve
+    quantity : str
+        ``energy``, or ``force`` (along the bond, positive where it wants to grow).
+
+    Returns
+    -------
+    Figure
+        At most four columns side by side.
+
+    Raises
+    ------
+    InputError
+        If there is no curve.
+    """
+    if not curves:
+        raise InputError("bond length figure: expected at least one curve, got none")
+    columns = min(COLUMNS, len(curves))
+    lines = -(-len(curves) // columns)
+    with print_style():
+        figure = new_figure(DOUBLE_COLUMN * max(columns, 2) / COLUMNS, 0.4 + 2.5 * lines)
+        axes = figure.subplots(
+            2 * lines, columns, squeeze=False, sharex=True, height_ratios=[1.0, 1.7] * lines
+        )
+        above, below = list(axes[0::2].flat), list(axes[1::2].flat)
+        for upper, lower, curve in zip(above, below, curves, strict=False):
+            upper.set_title(curve.title, color=curve.color, fontweight="bold")
+            _draw_errors(upper, curve)
+            _draw_values(lower, curve)
+            lower.set_xlabel("bond length (Å)")
+            lower.tick_params(labelbottom=True)
+        for unused in (*above[len(curves) :], *below[len(curves) :]):
+            unused.set_visible(False)
+        _share(above[: len(curves)], columns, [_decades(curve) for curve in curves])
+        _share(below[: len(curves)], columns, [_limits(curves)])
+        for upper, lower in zip(axes[0::2, 0], axes[1::2, 0], strict=True):
+            upper.set_ylabel(f"error, SD ({UNITS[quantity]})")
+            lower.set_ylabel(LABELS[quantity])
+        figure.align_ylabels(axes[:, 0])
+        _legend(figure, (axes[0, 0], *below[: len(curves)]), columns)
+    return figure
+
+
+def _draw_errors(axis: Axes, curve: Curve) -> None:
+    error = np.maximum(_error(curve), SMALLEST)
+    axis.plot(curve.lengths, error, color=curve.color, label="|error|", linewidth=0.9)
+    if (spread := curve.spread) is not None:
+        axis.fill_between(
+            curve.lengths, SMALLEST, np.maximum(spread, SMALLEST), color=curve.color, alpha=0.25, linewidth=0,
+            label="SD",
+        )  # fmt: skip
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(numticks=5))
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
+def _error(curve: Curve) -> FloatArray:
+    return np.asarray(np.abs(curve.predicted.mean(axis=0) - curve.target))
+
+
+def _decades(curve: Curve) -> tuple[float, float]:
+    """Return whole powers of ten that hold errors and spread, but for the places where they vanish."""
+    known = [_error(curve)] + ([] if curve.spread is None else [curve.spread])
+    low, high = min(np.percentile(v, 10) for v in known), max(v.max() for v in known)
+    return 10.0 ** np.floor(np.log10(max(low, SMALLEST))), 10.0 ** np.ceil(np.log10(max(high, 10 * SMALLEST)))
+
+
+def _draw_values(axis: Axes, curve: Curve) -> None:
+    axis.plot(curve.lengths, curve.target, color=TARGET, linewidth=3.0, label="target")
+    axis.plot(curve.lengths, curve.predicted.mean(axis=0), color=curve.color, label="predicted")
+    if (spread := curve.spread) is not None:
+        mean = curve.predicted.mean(axis=0)
+        axis.fill_between(
+            curve.lengths, mean - spread, mean + spread, color=curve.color, alpha=0.25, linewidth=0
+        )
+    for points in curve.points:
+        axis.plot(
+            points.lengths, points.values, linestyle="", marker=points.marker, color=points.color,
+            label=points.label, markersize=3.5,
+        )  # fmt: skip
+
+
+def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Return the range of the targets with room for what misses them by a little."""
+    low = min(float(curve.target.min()) for curve in curves)
+    high = max(float(curve.target.max()) for curve in curves)
+    margin = 0.15 * (high - low)
+    return low - margin, high + margin
+
+
+def _share(axes: Sequence[Axes], columns: int, limits: Sequence[tuple[float, float]]) -> None:
+    """Give all panels the same range, and numbers to the first of each line."""
+    low, high = min(low for low, _ in limits), max(high for _, high in limits)
+    for number, axis in enumerate(axes):
+        axis.set_ylim(low, high)
+        axis.tick_params(labelleft=number % columns == 0)
+
+
+def _legend(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
+    """Draw one legend below all panels, in grey where each panel has its own colour."""
+    found: dict[str, Artist] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    ncols = len(found) if columns > 2 else min(LEGEND_COLUMNS, len(found))
+    figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=ncols, labelcolor=GREY)

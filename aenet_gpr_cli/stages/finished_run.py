@@ -1,0 +1,258 @@
+"""What a finished run holds: errors, augmentation behind each network, and which networks to show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.evaluation.parity import ParitySamples
+from aenet_gpr_cli.io.artefact import open_artefact, sha256_of
+from aenet_gpr_cli.io.structures import read_augmented
+from aenet_gpr_cli.stages.pictures import parity_of
+from aenet_gpr_cli.structures import FloatArray
+
+SOURCE_KEYS = ("method", "mode", "displacement", "n_copies")
+METHODS = ("taylor", "gpr")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """Working folder of `run` with its tables.
+
+    Attributes
+    ----------
+    folder : Path
+    results : dict
+        Metrics by model, as in metrics.json.
+    smallest_force : float, eV/Å
+        Reference forces must be larger for their direction to be compared.
+    rows : tuple of dict
+        One per network: ``model``, ``method``, ``mode``, ``displacement`` (Å) and ``n_copies`` of its
+        augmentation (None without), and its total errors.
+    augmented : dict of Path to dict
+        Configuration of each augmented set.
+    """
+
+    folder: Path
+    results: dict[str, Any]
+    smallest_force: float
+    rows: tuple[Row, ...]
+    augmented: dict[Path, Row]
+
+    @property
+    def split(self) -> Path:
+        """The reference structures."""
+        return self.folder / "split.h5"
+
+    @property
+    def metrics(self) -> Path:
+        """The artefact of `evaluate`."""
+        return self.folder / "metrics.h5"
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        """Errors of each model on all structures."""
+        return {name: result["total"] for name, result in self.results.items()}
+
+
+def read_run(folder: Path) -> FinishedRun:
+    """Read the tables of a finished run.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    FinishedRun
+
+    Raises
+    ------
+    InputError
+        If the folder holds no evaluation.
+    """
+    if not (folder / "metrics.h5").is_file():
+        raise InputError(f"{folder}: expected metrics.h5 of a finished run, got none")
+    with open_artefact(folder / "metrics.h5", "evaluate") as file:
+        results = json.loads(file.attrs["metrics"])
+        smallest = json.loads(file.attrs["config"])["smallest_force"]
+    augmented, by_hash = {}, {}
+    for path in sorted(folder.glob("augmented_*.h5")):
+        with open_artefact(path, "augment") as file:
+            augmented[path] = by_hash[sha256_of(path)] = json.loads(file.attrs["config"])
+    rows = []
+    for name in results:
+        if name.startswith("ann_"):
+            with open_artefact(folder / f"{name}.h5", "train-ann") as file:
+                source = by_hash.get(json.loads(file.attrs["inputs"]).get("augmented", ""), {})
+            settings = {key: source.get(key) for key in SOURCE_KEYS}
+            rows.append({"model": name, **settings, **results[name]["total"]})
+    return FinishedRun(folder, results, smallest, tuple(rows), augmented)
+
+
+def varying(rows: tuple[Row, ...], against: str) -> list[Row] | None:
+    """Return the longest sweep over one key.
+
+    Parameters
+    ----------
+    rows : tuple of dict
+        Of `FinishedRun`.
+    against : str
+        ``displacement`` or ``n_copies``.
+
+    Returns
+    -------
+    list of dict, or None
+        Of each method, with the networks that have no augmentation; None if nothing varies.
+    """
+    other = "n_copies" if against == "displacement" else "displacement"
+    chosen = [row for row in rows if row["method"] is None]
+    found = False
+    for method in METHODS:
+        own = [row for row in rows if row["method"] == method and row["mode"] != "adaptive"]
+        if not own:
+            continue
+        held = [[r for r in own if r[other] == value] for value in {row[other] for row in own}]
+        longest = max(held, key=lambda group: len({row[against] for row in group}))
+        found |= len({row[against] for row in longest}) > 1
+        chosen += longest
+    return chosen if found else None
+
+
+def shown_models(run: FinishedRun) -> dict[str, str]:
+    """Choose the networks that stand for their mode side by side, as the paper does.
+
+    Of several δ of a method it is the network with the smallest error of ‖F‖ (of energy, without forces) on
+    the evaluated structures: what the sweep over δ reached at best, and no recipe for choosing δ.
+
+    Parameters
+    ----------
+    run : FinishedRun
+
+    Returns
+    -------
+    dict of str to str
+        Model → δ and M, where there was a choice; empty otherwise. In the order energies only, Taylor
+        expansion, GP, direct forces.
+    """
+    chosen = {row["model"]: "" for row in run.rows if row["method"] is None}
+    for method in METHODS:
+        own = [row for row in varying(run.rows, "displacement") or run.rows if row["method"] == method]
+        if own:
+            best = min(own, key=lambda row: row["force_norm_mae"] or row["energy_mae"])
+            chosen[best["model"]] = source_text(best) if len(own) > 1 else ""
+    order = {
+        name: number for number, name in enumerate(("ann_energy", "ann_taylor", "ann_gpr", "ann_direct"))
+    }
+
+    def place(model: str) -> int:
+        return next((n for start, n in order.items() if model.startswith(start)), len(order))
+
+    return dict(sorted(chosen.items(), key=lambda item: place(item[0])))
+
+
+def source_text(row: Mapping[str, Any]) -> str:
+    """Write δ and M of a row."""
+    delta = "adaptive δ" if row["mode"] == "adaptive" else f"δ = {row['displacement']:g} Å"
+    return f"{delta}, M = {row['n_copies']}"
+
+
+def samples_of(run: FinishedRun, models: Mapping[str, str]) -> dict[str, ParitySamples]:
+    """Read what parity plots of some models show.
+
+    Parameters
+    ----------
+    run : FinishedRun
+    models : mapping of str to str
+        Their names are the keys.
+
+    Returns
+    -------
+    dict of str to ParitySamples
+    """
+    with open_artefact(run.metrics, "evaluate") as file:
+        return {name: parity_of(file, name, run.smallest_force) for name in models}
+
+
+def sets_of_sweep(run: FinishedRun) -> dict[str, Path]:
+    """Return the augmented sets of the longest sweep over δ, or all where nothing was swept.
+
+    Parameters
+    ----------
+    run : FinishedRun
+
+    Returns
+    -------
+    dict of str to Path
+        By name of the variant, in rising order of δ.
+    """
+    rows = [row for row in varying(run.rows, "displacement") or () if row["method"]]
+    keys = {tuple(row[key] for key in SOURCE_KEYS) for row in rows}
+    sets = {
+        path: config
+        for path, config in run.augmented.items()
+        if not keys or tuple(config.get(key) for key in SOURCE_KEYS) in keys
+    }
+    ordered = sorted(sets, key=lambda path: (sets[path]["method"], sets[path]["displacement"]))
+    return {path.stem.removeprefix("augmented_"): path for path in ordered}
+
+
+def titles_of(run: FinishedRun, sets: Mapping[str, Path]) -> dict[str, str]:
+    """Write method, δ and M of augmented sets.
+
+    Parameters
+    ----------
+    run : FinishedRun
+    sets : mapping of str to Path
+        Name of the variant → augmented set.
+
+    Returns
+    -------
+    dict of str to str
+        By name of the variant.
+    """
+    labels = {"gpr": "GP", "taylor": "Taylor"}
+    return {
+        name: f"{labels[run.augmented[path]['method']]}, {source_text(run.augmented[path])}"
+        for name, path in sets.items()
+    }
+
+
+def label_differences(run: FinishedRun) -> dict[float, FloatArray]:
+    """Compare Taylor and GP labels of the same copies.
+
+    Parameters
+    ----------
+    run : FinishedRun
+
+    Returns
+    -------
+    dict of float to ndarray of shape (n_copies,), eV
+        δ (Å) → energy by Taylor expansion less energy by the GP, where both labelled the same structures.
+    """
+    found: dict[float, list[FloatArray]] = {}
+    for path, config in run.augmented.items():
+        for other, theirs in run.augmented.items():
+            same = all(config[key] == theirs[key] for key in SOURCE_KEYS if key != "method")
+            if same and (config["method"], theirs["method"]) == ("taylor", "gpr"):
+                found.setdefault(config["displacement"], []).append(_difference(path, other))
+    return {delta: np.concatenate(parts) for delta, parts in sorted(found.items())}
+
+
+def _difference(taylor: Path, gpr: Path) -> FloatArray:
+    parts = []
+    with open_artefact(taylor, "augment") as mine, open_artefact(gpr, "augment") as theirs:
+        for name, group in mine["subsets"].items():
+            a, b = read_augmented(group), read_augmented(theirs[f"subsets/{name}"])
+            if not np.allclose(a.structures.positions, b.structures.positions):
+                raise InputError(f"{taylor}, {gpr}: expected the same copies, got others; give both one seed")
+            if a.structures.energies is not None and b.structures.energies is not None:
+                parts.append(a.structures.energies - b.structures.energies)
+    return np.concatenate(parts)

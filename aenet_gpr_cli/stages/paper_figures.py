@@ -1,0 +1,167 @@
+"""The figures of the paper by their numbers: which tables of a finished run each is drawn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures import benchmark, distributions, label_differences, parity, pes, subset_bars, sweep
+from aenet_gpr_cli.io.artefact import open_artefact
+from aenet_gpr_cli.io.structures import load_split
+from aenet_gpr_cli.stages import bond_curves, finished_run
+from aenet_gpr_cli.stages.finished_run import read_run
+from aenet_gpr_cli.stages.report_pictures import augmented_energies, energies_by_part
+
+Draw = Callable[[Path], Figure]
+
+
+def _errors(against: str, folder: Path) -> Figure:
+    run = read_run(folder)
+    rows = finished_run.varying(run.rows, against)
+    if rows is None:
+        raise InputError(f"{folder}: expected networks with several values of {against}, got one")
+    return sweep.plot(rows, against)
+
+
+def _parity(folder: Path) -> Figure:
+    run = read_run(folder)
+    models = finished_run.shown_models(run)
+    return parity.plot(finished_run.samples_of(run, models), run.totals, models)
+
+
+def _surrogate(folder: Path) -> Figure:
+    run = read_run(folder)
+    return parity.plot(finished_run.samples_of(run, {"gpr": ""}), run.totals)
+
+
+def _benchmark(folder: Path) -> Figure:
+    with open_artefact(folder / "benchmark.h5", "benchmark") as file:
+        return benchmark.plot(json.loads(file.attrs["table"]))
+
+
+def _modes_along_bond(folder: Path) -> Figure:
+    run = read_run(folder)
+    return pes.plot(bond_curves.curves(run, finished_run.shown_models(run), "energy"), "energy")
+
+
+def _baselines_along_bond(quantity: str, folder: Path) -> Figure:
+    run = read_run(folder)
+    models = {row["model"]: "" for row in run.rows if row["method"] is None}
+    return pes.plot(bond_curves.curves(run, models, quantity), quantity)
+
+
+def _sweep_along_bond(method: str, quantity: str, folder: Path) -> Figure:
+    run = read_run(folder)
+    rows = [r for r in finished_run.varying(run.rows, "displacement") or () if r["method"] == method]
+    rows = sorted(rows, key=lambda row: float(row["displacement"]))
+    models = {row["model"]: finished_run.source_text(row) for row in rows}
+    return pes.plot(bond_curves.curves(run, models, quantity), quantity)
+
+
+def _labels_along_bond(folder: Path) -> Figure:
+    run = read_run(folder)
+    rows = finished_run.varying(run.rows, "displacement") or []
+    return pes.plot(bond_curves.label_curves(run, rows), "energy")
+
+
+def _surrogate_along_bond(quantity: str, folder: Path) -> Figure:
+    run = read_run(folder)
+    return pes.plot(bond_curves.curves(run, {bond_curves.SURROGATE: ""}, quantity), quantity)
+
+
+def _split_energies(folder: Path) -> Figure:
+    return distributions.plot(energies_by_part(folder / "split.h5"))
+
+
+def _augmented_energies(folder: Path) -> Figure:
+    run = read_run(folder)
+    sets = finished_run.sets_of_sweep(run)
+    titles = finished_run.titles_of(run, sets)
+    return distributions.plot_augmented(*augmented_energies(run.split, sets), titles)
+
+
+def _label_differences(folder: Path) -> Figure:
+    return label_differences.plot(finished_run.label_differences(read_run(folder)))
+
+
+def _subset_errors(quantity: str, folder: Path) -> Figure:
+    run = read_run(folder)
+    table = {model: run.results[model]["subsets"] for model in finished_run.shown_models(run)}
+    return subset_bars.plot(table, quantity, _subset_labels(run.split))
+
+
+def _subset_sizes(folder: Path) -> Figure:
+    split = folder / "split.h5"
+    counts = {
+        part: {name: len(s) for name, s in load_split(split, part).items()} for part in ("train", "test")
+    }
+    labels = _subset_labels(split)
+    return subset_bars.plot_sizes(
+        {labels[name]: (n, counts["test"].get(name, 0)) for name, n in counts["train"].items()}
+    )
+
+
+def _subset_labels(split: Path) -> dict[str, str]:
+    return {name: name for name in load_split(split, "train")}
+
+
+FIGURES: Mapping[str, Draw] = {
+    "2a-d": _modes_along_bond,
+    "2e-h": partial(_errors, "displacement"),
+    "3": partial(_errors, "displacement"),
+    "4": _parity,
+    "5": partial(_errors, "displacement"),
+    "6": _parity,
+    "7": _benchmark,
+    "S1": _labels_along_bond,
+    "S2": partial(_baselines_along_bond, "energy"),
+    "S3": partial(_baselines_along_bond, "force"),
+    "S4": partial(_sweep_along_bond, "taylor", "energy"),
+    "S5": partial(_sweep_along_bond, "gpr", "energy"),
+    "S6": partial(_sweep_along_bond, "taylor", "force"),
+    "S7": partial(_sweep_along_bond, "gpr", "force"),
+    "S8": partial(_errors, "n_copies"),
+    "S9": partial(_errors, "n_copies"),
+    "S10": partial(_subset_errors, "energy"),
+    "S11": partial(_subset_errors, "force"),
+    "S12": _split_energies,
+    "S13a": _augmented_energies,
+    "S13b": _label_differences,
+    "S14": _split_energies,
+    "S15a": _augmented_energies,
+    "S15b": _label_differences,
+    "S16": _subset_sizes,
+    "S17a": partial(_surrogate_along_bond, "energy"),
+    "S17b": partial(_surrogate_along_bond, "force"),
+    "S18": _surrogate,
+    "S19": _surrogate,
+}
+
+
+def draw(number: str, folder: Path) -> Figure:
+    """Draw a figure of the paper from a finished run.
+
+    Parameters
+    ----------
+    number : str
+        As in the paper: ``3``, ``S13b``.
+    folder : Path
+        Working folder of `run`, or of `benchmark` for Figure 7.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    InputError
+        If there is no such figure, or the run lacks what it shows.
+    """
+    if number not in FIGURES:
+        raise InputError(f"figure {number}: expected one of {', '.join(FIGURES)}")
+    return FIGURES[number](folder)

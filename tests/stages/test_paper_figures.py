@@ -1,0 +1,88 @@
+"""The paper's figures by number: each drawn from the right tables, all of them in the Makefile."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.structures import load_split
+from aenet_gpr_cli.stages import bond_curves, figures, finished_run, paper_figures
+from aenet_gpr_cli.stages.base import Context
+from aenet_gpr_cli.stages.finished_run import read_run
+
+MAKEFILE = Path(__file__).parents[2] / "Makefile"
+
+
+def test_a_numbered_figure_is_called_by_its_number(finished, tmp_path):
+    figures.run(finished, tmp_path, Context(), ["2a-d", "S12"])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "figure_2a-d.pdf", "figure_2a-d.png", "figure_S12.pdf", "figure_S12.png"
+    }  # fmt: skip
+
+
+def test_curves_along_the_bond_are_the_stored_energies_and_their_slope(finished):
+    run = read_run(finished)
+    (energy,) = bond_curves.curves(run, {"gpr": ""}, "energy")
+    (force,) = bond_curves.curves(run, {"gpr": ""}, "force")
+    test = next(iter(load_split(run.split, "test").values()))
+    assert np.all(np.diff(energy.lengths) > 0)
+    assert sorted(energy.target) == sorted(test.energies)
+    # -dE/dr by central differences of the same curves, target and prediction; the grid is coarse on the steep side
+    inner = slice(60, -1)
+    for values, slopes in ((energy.target, force.target), (energy.predicted[0], force.predicted[0])):
+        slope = -np.gradient(values, energy.lengths)
+        assert np.abs(slopes[inner]).max() > 0.5
+        assert np.allclose(slope[inner], slopes[inner], atol=0.01)
+
+
+def test_copies_are_marked_at_their_bond_lengths(finished):
+    (curve,) = bond_curves.curves(read_run(finished), {"ann_gpr": ""}, "energy")
+    copies, training = curve.points
+    expected = np.concatenate([training.lengths - 0.055, training.lengths + 0.055])
+    assert np.allclose(np.sort(copies.lengths), np.sort(expected))
+
+
+def row(model, method, delta, error, copies=4, mode="random"):
+    return {
+        "model": model, "method": method, "mode": mode, "displacement": delta, "n_copies": copies,
+        "force_norm_mae": error, "energy_mae": 1.0,
+    }  # fmt: skip
+
+
+def test_the_best_of_the_sweep_over_delta_stands_for_its_method(finished):
+    rows = (
+        row("ann_direct", None, None, 0.1),
+        row("ann_gpr_a", "gpr", 0.01, 0.3),
+        row("ann_gpr_b", "gpr", 0.03, 0.2),
+        row("ann_gpr_c", "gpr", 0.03, 0.1, copies=8),  # better, but with more copies than Taylor's
+        row("ann_gpr_d", "gpr", 0.05, 0.05, mode="adaptive"),
+        row("ann_taylor_a", "taylor", 0.01, 0.4),
+    )
+    run = dataclasses.replace(read_run(finished), rows=rows)
+    assert list(finished_run.shown_models(run).items()) == [
+        ("ann_taylor_a", ""),
+        ("ann_gpr_b", "δ = 0.03 Å, M = 4"),
+        ("ann_direct", ""),
+    ]
+
+
+def test_labels_are_compared_where_both_methods_took_the_same_delta(finished):
+    run = read_run(finished)
+    assert finished_run.label_differences(run) == {}  # 0.055 by the GP, 0.008 by Taylor expansion
+    with pytest.raises(InputError, match="same δ"):
+        paper_figures.draw("S13b", finished)
+
+
+def test_a_figure_that_the_run_cannot_give_is_told(finished):
+    with pytest.raises(InputError, match="several values of displacement"):
+        paper_figures.draw("3", finished)
+    with pytest.raises(InputError, match=r"figure 99: expected one of 2a-d"):
+        paper_figures.draw("99", finished)
+
+
+def test_the_makefile_draws_every_figure_once():
+    lists = re.findall(r"^\w+_FIGURES\s*:= (.+)$", MAKEFILE.read_text(), re.MULTILINE)
+    assert sorted(" ".join(lists).split()) == sorted(paper_figures.FIGURES)
