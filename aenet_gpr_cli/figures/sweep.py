@@ -80,7 +80,7 @@ def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float
             axis.axhline(row[key] * factor, linestyle="--", color=style.color, label=style.label)
     axis.set_xscale("log")
     values = sorted({row[against] for row in rows if row["method"]})
-    axis.set_xticks(values, [f"{value:g}" for value in values], rotation=60 if len(values) > 4 else 0)
+    axis.set_xticks(values, [f"{value:g}" for value in values], rotation=60 if len(values) > 3 else 0)
     axis.minorticks_off()
     axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))

@@ -69,10 +69,9 @@ def _figures(run: FinishedRun) -> Iterator[tuple[str, Figure]]:
     yield "parity", parity.plot(finished_run.samples_of(run, models), run.totals, models)
     yield "energies", pictures.distributions.plot(pictures.energies_by_part(run.split))
     if sets := finished_run.sets_of_sweep(run):
-        yield (
-            "augmented",
-            pictures.distributions.plot_augmented(*pictures.augmented_energies(run.split, sets)),
-        )
+        energies = pictures.augmented_energies(run.split, sets)
+        titles = finished_run.titles_of(run, sets)
+        yield "augmented", pictures.distributions.plot_augmented(*energies, titles)
     for against in ("displacement", "n_copies"):
         if (chosen := finished_run.varying(run.rows, against)) is not None:
             yield f"errors_against_{against}", sweep.plot(chosen, against)

@@ -30,7 +30,7 @@ def test_curves_along_the_bond_are_the_stored_energies_and_their_slope(finished)
     test = next(iter(load_split(run.split, "test").values()))
     assert np.all(np.diff(energy.lengths) > 0)
     assert sorted(energy.target) == sorted(test.energies)
-    # -dE/dr by central differences of the same curves, target and prediction; the grid is coarse on the steep side
+    # -dE/dr by central differences of target and prediction; the grid is coarse on the steep side
     inner = slice(60, -1)
     for values, slopes in ((energy.target, force.target), (energy.predicted[0], force.predicted[0])):
         slope = -np.gradient(values, energy.lengths)
