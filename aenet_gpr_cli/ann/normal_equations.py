@@ -16,6 +16,7 @@ from aenet_gpr_cli.ann import compiled_rows, parallel, tensor_rows
 from aenet_gpr_cli.ann.forces import ForceSubset
 from aenet_gpr_cli.ann.objective import Objective, sum_species
 from aenet_gpr_cli.ann.passes import CompiledPasses, first_weight
+from aenet_gpr_cli.ann.pieces import Pieces
 from aenet_gpr_cli.ann.tensors import Batch
 
 ROWS = 2048  # rows of J held at a time, per member: enough for full speed of the product
@@ -80,16 +81,21 @@ def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator
     """
     energy_share, force_share = objective.shares(train)
     make = _compiled_rows if isinstance(objective.passes, CompiledPasses) else _tensor_rows
-    for block in _blocks(objective, objective.data.here(train)):
-        batch = objective.data.batch(block)
+
+    def evaluate(some: Tensor) -> tuple[Tensor, Tensor]:
+        batch = objective.data.batch(some)
         energy_root = (energy_share * batch.weights).sqrt() / objective.loss.divisor(batch.n_atoms)
         found = objective.forces.batch(batch).parts if objective.forces is not None else []
-        if found:
-            subset, inside, slots = found[0]  # structures with the same atoms: one subset
-            force_root = (force_share * batch.weights[:, inside]).sqrt()
-            yield make(objective, flat, batch, energy_root, (subset, inside, slots, force_root))
-        else:
-            yield make(objective, flat, batch, energy_root, None)
+        if not found:
+            return make(objective, flat, batch, energy_root, None)
+        subset, inside, slots = found[0]  # structures with the same atoms: one subset
+        force_root = (force_share * batch.weights[:, inside]).sqrt()
+        return make(objective, flat, batch, energy_root, (subset, inside, slots, force_root))
+
+    pieces = Pieces(ROWS)
+    for block in _blocks(objective, objective.data.here(train)):
+        for _, rows_and_residuals in pieces.evaluate(block, evaluate):
+            yield rows_and_residuals
 
 
 _Forces = tuple[ForceSubset, Tensor, Tensor, Tensor]  # with the places in the batch, the rows, the roots

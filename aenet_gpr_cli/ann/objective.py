@@ -18,6 +18,7 @@ from aenet_gpr_cli.ann.forces import BatchForces, ForceData
 from aenet_gpr_cli.ann.loss import LossSettings, Sums
 from aenet_gpr_cli.ann.network import Architecture, Pass
 from aenet_gpr_cli.ann.passes import Passes
+from aenet_gpr_cli.ann.pieces import Pieces
 from aenet_gpr_cli.ann.tensors import Batch, TensorData
 from aenet_gpr_cli.structures import IntArray
 
@@ -51,7 +52,7 @@ class Objective:
         None for energy-only training.
     loss : LossSettings
     block_size : int
-        Structures evaluated at a time where the batch is the whole set.
+        Structures evaluated at a time where the batch is the whole set; less where they do not fit.
     passes : Passes
     """
 
@@ -79,20 +80,11 @@ class Objective:
         rows = torch.as_tensor(members, device=weights.device)
         return replace(self, data=replace(self.data, weights=weights[rows]))
 
-    def blocks(self, index: Tensor) -> Iterator[Batch]:
-        """Yield the structures that this process holds in blocks.
-
-        Parameters
-        ----------
-        index : tensor of int, ascending
-
-        Yields
-        ------
-        Batch
-        """
+    def _blocks(self, index: Tensor) -> Iterator[Tensor]:
+        """Yield the structures that this process holds in blocks: these decide the order of residuals."""
         for block in self.data.here(index).split(self.block_size):
             if len(block):
-                yield self.data.batch(block)
+                yield block
 
     def errors(self, flat: Tensor, batch: Batch, order: int) -> Errors:
         """Evaluate the members on a batch.
@@ -217,11 +209,19 @@ class Objective:
         tensor of shape (n_members, n_residuals)
         """
         parts, shares = [flat.new_zeros(len(flat), 0)], self.shares(index)
-        for batch in self.blocks(index):
+        pieces = Pieces(self.block_size)
+
+        def evaluate(some: Tensor) -> tuple[Tensor, Tensor]:
+            batch = self.data.batch(some)
             errors = self.errors(flat, batch, 0)
-            parts.append(errors.energy * (shares[0] * batch.weights).sqrt())
-            if errors.forces is not None:
-                parts.append(errors.force * (shares[1] * errors.forces.weights).sqrt())
+            energy = errors.energy * (shares[0] * batch.weights).sqrt()
+            if errors.forces is None:
+                return energy, energy[:, :0]
+            return energy, errors.force * (shares[1] * errors.forces.weights).sqrt()
+
+        for block in self._blocks(index):
+            found = [both for _, both in pieces.evaluate(block, evaluate)]
+            parts += [energy for energy, _ in found] + [force for _, force in found]
         return torch.cat(parts, dim=1)
 
     def mean_square(self, residuals: Tensor) -> Tensor:
@@ -252,16 +252,26 @@ class Objective:
         tensor of shape (n_members, n_weights)
         """
         out, shares, start = torch.zeros_like(flat), self.shares(index), 0
-        for batch in self.blocks(index):
+        pieces = Pieces(self.block_size)
+
+        def evaluate(some: Tensor) -> tuple[Tensor, int]:
+            batch = self.data.batch(some)
             errors = self.errors(flat, batch, self._full_order)
-            middle = start + len(batch.index)
-            stop = middle + errors.force.shape[1]
-            energy = cotangents[:, start:middle] * (shares[0] * batch.weights).sqrt()
-            force = cotangents[:, middle:stop]
+            n, n_forces = len(some), errors.force.shape[1]
+            energy = cotangents[:, start : start + n] * (shares[0] * batch.weights).sqrt()
+            force = cotangents[:, force_start : force_start + n_forces]
             if errors.forces is not None:
                 force = force * (shares[1] * errors.forces.weights).sqrt()
-            self._pull(flat, batch, errors, energy, force, out)
-            start = stop
+            part = torch.zeros_like(flat)
+            self._pull(flat, batch, errors, energy, force, part)
+            return part, n_forces
+
+        for block in self._blocks(index):
+            force_start = start + len(block)  # behind all energies of the block, see `residuals`
+            for some, (part, n_forces) in pieces.evaluate(block, evaluate):
+                out += part
+                start, force_start = start + len(some), force_start + n_forces
+            start = force_start
         return parallel.add(out)
 
     def sums(self, flat: Tensor, index: Tensor) -> Sums:
@@ -278,8 +288,14 @@ class Objective:
         """
         zero = flat.new_zeros(len(flat))
         total = Sums(zero, zero, zero, zero)
-        for batch in self.blocks(index):
-            total = total + self.errors(flat, batch, 0).sums
+        pieces = Pieces(self.block_size)
+
+        def evaluate(some: Tensor) -> Sums:
+            return self.errors(flat, self.data.batch(some), 0).sums
+
+        for block in self._blocks(index):
+            for _, sums in pieces.evaluate(block, evaluate):
+                total = total + sums
         return total.over_processes()
 
 

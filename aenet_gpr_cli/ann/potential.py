@@ -12,6 +12,7 @@ from aenet_gpr_cli.ann import network
 from aenet_gpr_cli.ann.committee import Weights
 from aenet_gpr_cli.ann.network import Architecture
 from aenet_gpr_cli.ann.normalization import Normalization
+from aenet_gpr_cli.ann.pieces import Pieces
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, values, vjp
 from aenet_gpr_cli.descriptors.neighbors import neighbour_list
 from aenet_gpr_cli.errors import InputError
@@ -148,7 +149,7 @@ def predict(
     structures : StructureSet
     forces : bool
     block_size : int
-        Structures evaluated at a time; bounds the memory.
+        Structures evaluated at a time; bounds the memory. Less where they do not fit.
 
     Returns
     -------
@@ -165,9 +166,9 @@ def predict(
     result = np.empty((model.n_members, n, atoms, 3)) if forces else None
     kinds = model.basis.species_index(structures.species)
     offset = model.normalization.reference_energy(structures.species)
-    for start in range(0, n, block_size):
-        block = slice(start, min(start + block_size, n))
-        size = block.stop - block.start
+
+    def evaluate(piece: range) -> None:
+        block, size = slice(piece.start, piece.stop), len(piece)
         cells = None if structures.cells is None else structures.cells[block]
         neighbours = neighbour_list(structures.positions[block], cells, structures.pbc, model.basis.cutoff)
         flat_kinds = np.tile(kinds, size)
@@ -177,6 +178,9 @@ def predict(
         if result is not None and gradient is not None:
             slope = vjp(model.basis, flat_kinds, neighbours, gradient)
             result[:, block] = -slope.reshape(-1, size, atoms, 3)
+
+    for _ in Pieces(block_size).evaluate(range(n), evaluate):
+        pass
     return energies, result
 
 

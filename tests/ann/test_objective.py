@@ -10,12 +10,15 @@ from aenet_gpr_cli.ann.forces import ForceSettings
 from aenet_gpr_cli.ann.loss import LossSettings
 from aenet_gpr_cli.ann.network import ACTIVATIONS, Architecture
 from aenet_gpr_cli.ann.normal_equations import normal_equations, weighted_rows
+from aenet_gpr_cli.ann.streamed import MemoryRows
 
 
 def build(data, basis, settings):
     architecture = Architecture(basis.species, basis.n_features, settings.hidden, settings.activation)
     indices = np.arange(len(data))
-    objective, *_ = training._objective(data, basis, architecture, settings, indices, indices[:0], seed=3)
+    objective, *_ = training._objective(
+        data, basis, architecture, settings, indices, indices[:0], 3, MemoryRows
+    )
     weights = torch.as_tensor(initial_weights(architecture, 5, settings.members))
     return objective, weights, torch.as_tensor(indices)
 
