@@ -77,13 +77,11 @@ def train_gib(
     """
     network, species = config.network, {symbol for subset in subsets.values() for symbol in subset.species}
     n_features = (network.radial_order + network.angular_order + 2) * (2 if len(species) > 1 else 1)
-    environments = sum(
-        (len(subset) + (copies.copies_in_all(len(subset)) if copies else 0)) * subset.n_atoms
-        for subset in subsets.values()
-    )
+    counts = {name: len(s) + (copies.copies_in_all(len(s)) if copies else 0) for name, s in subsets.items()}
+    environments = sum(counts[name] * subset.n_atoms for name, subset in subsets.items())
     layers = [n_features, *network.hidden, 1]
     n_weights = len(species) * sum((a + 1) * b for a, b in pairwise(layers))
     descriptors = min(2 * environments * n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)
-    needed = 9 * environments + 4 * n_weights**2
+    needed = 9 * environments + 40 * sum(counts.values()) + 4 * n_weights**2
     jacobian = config.jacobian_memory_gib if config.mode == "direct" else 0.0
     return PROGRAM_GIB + descriptors + needed * NUMBER / BYTES_PER_GIB + jacobian
