@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from aenet_gpr_cli.stages.finished_run import read_run
 from aenet_gpr_cli.stages.report_pictures import augmented_energies, energies_by_part
 
 Draw = Callable[[Path], Figure]
+FORMULA_NUMBER = re.compile(r"(?<=[A-Za-z])\d+")
+LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def _errors(against: str, folder: Path) -> Figure:
@@ -107,7 +110,11 @@ def _subset_sizes(folder: Path) -> Figure:
 
 
 def _subset_labels(split: Path) -> dict[str, str]:
-    return {name: name for name in load_split(split, "train")}
+    """Write the formulae that subsets are named by with lowered numbers."""
+    return {
+        name: FORMULA_NUMBER.sub(lambda match: match[0].translate(LOWERED), name)
+        for name in load_split(split, "train")
+    }
 
 
 FIGURES: Mapping[str, Draw] = {

@@ -76,6 +76,12 @@ def test_labels_are_compared_where_both_methods_took_the_same_delta(finished):
         paper_figures.draw("S13b", finished)
 
 
+def test_subsets_are_written_as_formulae(finished):
+    (axis,) = paper_figures.draw("S16", finished).axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["H₂"]
+    assert [group[0].get_height() for group in axis.containers] == [7, 200]
+
+
 def test_a_figure_that_the_run_cannot_give_is_told(finished):
     with pytest.raises(InputError, match="several values of displacement"):
         paper_figures.draw("3", finished)
