@@ -24,12 +24,13 @@ ITEM = "{item}"  # in a command: the member or subset of a job of an array
 
 # 138 and 143: ended by SIGUSR1 or SIGTERM before it could listen
 _BODY = """\
-child= told=
-pass_on() {{ told=1; [ -n "$child" ] && kill -"$1" "$child" 2>/dev/null; }}
+child= told= early=
+pass_on() {{ told=1; if [ -n "$child" ]; then kill -"$1" "$child" 2>/dev/null; else early=$1; fi; }}
 trap 'pass_on USR1' USR1
 trap 'pass_on TERM' TERM
 {command} &
 child=$!
+[ -z "$early" ] || kill -"$early" "$child"  # came before the command was known
 wait "$child"; code=$?
 while [ -n "$told" ]; do told=; wait "$child"; code=$?; done  # a signal ends wait before the command
 case $code in 75|138|143)

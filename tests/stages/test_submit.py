@@ -74,6 +74,17 @@ def test_a_warning_is_passed_on_and_the_end_waited_for(run_script, tmp_path, num
     assert (tmp_path / "asked").exists()
 
 
+def test_a_warning_before_the_command_has_started_is_not_lost(tmp_path, run_script):
+    work = job("sh", "-c", "exec sleep 60")
+    text = script_text(work, SlurmResources(), tmp_path).replace("child=$!\n", "kill -USR1 $$\nchild=$!\n")
+    assert text.count("kill -USR1 $$") == 1
+    (tmp_path / "early.sh").write_text(text)
+    env = {**os.environ, "PATH": f"{tmp_path}/programs:{os.environ['PATH']}", "SLURM_JOB_ID": "42"}
+    done = subprocess.run(["bash", tmp_path / "early.sh"], env=env, cwd=tmp_path, timeout=20, check=False)
+    assert done.returncode == 128 + signal.SIGUSR1
+    assert (tmp_path / "asked").exists()
+
+
 @pytest.mark.parametrize("item", ["H2O", "C-cell-2", "it's", "a b$c", '"x"'])
 def test_items_reach_the_command_as_they_are(run_script, tmp_path, item):
     command = ("python3", "-c", "import sys; print(sys.argv[1:])", f"part.{ITEM}.h5", ITEM, "")
