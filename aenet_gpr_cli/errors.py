@@ -41,3 +41,21 @@ class InterruptedRun(AenetGprError):
     """Stopped by a signal after a complete checkpoint; the run can be resumed."""
 
     exit_code = 75
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is exhausted, that of a device or of the machine.
+
+    Parameters
+    ----------
+    error : BaseException
+        Torch and its libraries raise RuntimeErrors that only their text tells apart.
+
+    Returns
+    -------
+    bool
+    """
+    text = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "alloc_failed")  # of CUDA, torch on a CPU, cuBLAS
+    told = isinstance(error, RuntimeError) and any(sign in text for sign in signs)
+    return told or isinstance(error, MemoryError)

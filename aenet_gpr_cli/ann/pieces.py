@@ -13,9 +13,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from aenet_gpr_cli.errors import is_out_of_memory
+
 Index = TypeVar("Index", Tensor, range)
 Result = TypeVar("Result")
-SIGNS = ("out of memory", "can't allocate memory", "alloc_failed")  # of torch, its CPU allocator, cuBLAS
 
 
 @dataclass(slots=True)
@@ -65,18 +66,3 @@ class Pieces:
                 continue
             if torch.cuda.is_initialized():  # after the error, which holds the tensors of the failed piece
                 torch.cuda.empty_cache()
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that there is not enough memory, on a device or here.
-
-    Parameters
-    ----------
-    error : Exception
-
-    Returns
-    -------
-    bool
-    """
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(sign in text for sign in SIGNS)

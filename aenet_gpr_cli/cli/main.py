@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from aenet_gpr_cli import __version__
-from aenet_gpr_cli.errors import AenetGprError, InterruptedRun
+from aenet_gpr_cli.errors import AenetGprError, InterruptedRun, is_out_of_memory
 
 # command: (module, one line of help); the module is imported only when the command runs
 COMMANDS = {
@@ -98,13 +98,11 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         print("interrupted; what was finished before is kept, run the same command again", file=sys.stderr)
         sys.exit(75)
-    except MemoryError as error:
-        print(
-            f"error: not enough memory ({error}); lower max_memory_gib or use fewer structures",
-            file=sys.stderr,
-        )
-        sys.exit(4)
-    except Exception:
+    except Exception as error:
+        if is_out_of_memory(error):
+            hint = "lower block_size, adamw.batch_size or max_memory_gib, or use fewer structures"
+            print(f"error: not enough memory ({error}); {hint}", file=sys.stderr)
+            sys.exit(4)
         _say_bug()
         sys.exit(1)
 

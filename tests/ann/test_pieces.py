@@ -12,9 +12,10 @@ import torch
 from aenet_gpr_cli.ann import potential, training
 from aenet_gpr_cli.ann.forces import ForceSettings
 from aenet_gpr_cli.ann.passes import TensorPasses
-from aenet_gpr_cli.ann.pieces import Pieces, is_out_of_memory
+from aenet_gpr_cli.ann.pieces import Pieces
 from aenet_gpr_cli.ann.potential import predict
 from aenet_gpr_cli.ann.training import train
+from aenet_gpr_cli.errors import is_out_of_memory
 
 ERRORS = [
     torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),

@@ -63,6 +63,7 @@ def test_the_package_runs_as_a_module():
         (ResourceError("x"), 4),
         (InterruptedRun("x"), 75),
         (MemoryError("x"), 4),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), 4),
         (KeyboardInterrupt(), 75),
         (ZeroDivisionError("x"), 1),
     ],
