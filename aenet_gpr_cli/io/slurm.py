@@ -30,7 +30,8 @@ trap 'pass_on USR1' USR1
 trap 'pass_on TERM' TERM
 {command} &
 child=$!
-[ -z "$early" ] || kill -"$early" "$child"  # came before the command was known
+# came before the command was known; a shell just forked still has these traps, and would swallow it
+[ -z "$early" ] || {{ sleep 1; kill -"$early" "$child" 2>/dev/null; }}
 wait "$child"; code=$?
 while [ -n "$told" ]; do told=; wait "$child"; code=$?; done  # a signal ends wait before the command
 case $code in 75|138|143)
