@@ -31,6 +31,7 @@ from aenet_gpr_cli.units import MEV_PER_EV
 
 MANY_POINTS = 3000  # from here on points hide each other and a density says more
 BINS = 60
+COLOUR_BAR_WIDTH = 0.9  # inches, with its label
 OUTLIER = 1.0  # eV/Å, the dashed lines of the paper
 Range = tuple[float, float]
 
@@ -71,7 +72,11 @@ def plot(
     )
     with print_style():
         side = DOUBLE_COLUMN / max(columns, 4)
-        figure = new_figure(side * columns + 0.9, (side + 0.15) * rows + 0.2)
+        dense = any(
+            len(v) > MANY_POINTS for s in samples.values() for v in (s.reference_energies, s.reference_norms)
+        )
+        margin = COLOUR_BAR_WIDTH if dense else 0.3
+        figure = new_figure(side * columns + margin, (side + 0.15) * rows + 0.2)
         axes = figure.subplots(rows, columns, squeeze=False, sharex="row", sharey="row")
         for column, (name, item) in enumerate(samples.items()):
             style, row = mode_style(name), metrics.get(name, {})

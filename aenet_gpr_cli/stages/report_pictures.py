@@ -14,7 +14,6 @@ from aenet_gpr_cli.figures import summary as bars
 from aenet_gpr_cli.figures.page import picture
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.structures import load_split
-from aenet_gpr_cli.stages.members import read_committee
 from aenet_gpr_cli.stages.pictures import parity_of
 from aenet_gpr_cli.structures import FloatArray
 
@@ -41,6 +40,8 @@ def augmented(split: Path, sets: Mapping[str, Path]) -> list[str]:
 
 def curves(models: Sequence[Path]) -> list[str]:
     """Draw the learning curves, so many side by side as fit."""
+    from aenet_gpr_cli.stages.members import read_committee  # brings torch, which other figures do without
+
     blocks = []
     for start in range(0, len(models), COLUMNS):
         found = {}
