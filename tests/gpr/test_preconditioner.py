@@ -103,6 +103,7 @@ def test_duplicates_without_noise_are_refused_with_advice() -> None:
         factorise(np.asfortranarray(np.ones((3, 3))))
 
 
+@pytest.mark.parametrize("descriptor", [Cartesian(4), InverseDistance(4)])
 def test_forecast_of_iterations_follows_what_is_counted(descriptor: Cartesian | InverseDistance) -> None:
     positions = make_set(60, seed=1).positions
     covariance = Covariance.of(make_kernel("squared_exponential", 1.5), descriptor, positions)
