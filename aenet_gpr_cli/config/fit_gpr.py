@@ -15,10 +15,14 @@ Atom = Annotated[int, Field(ge=0)]
 class SearchConfig(StrictModel):
     """How length scale, power and noise are chosen, with training data only."""
 
-    method: Literal["likelihood", "leave_one_out", "validation"] = Field(
-        "leave_one_out",
-        description="errors of predicting each training structure from the others; log marginal likelihood "
-        "(along its gradient); or errors on training structures held out (the paper's)",
+    method: Literal["auto", "likelihood", "leave_one_out", "validation"] = Field(
+        "auto",
+        description="log marginal likelihood (along its gradient); errors of predicting each training "
+        "structure from the others; errors on training structures held out (the paper's); auto: the "
+        "likelihood, but leave_one_out for subsets with few data",
+    )
+    likelihood_rows: PositiveInt = Field(
+        500, description="energies and force components from which on auto takes the likelihood"
     )
     max_rows: PositiveInt = Field(
         4000,
@@ -35,6 +39,12 @@ class SearchConfig(StrictModel):
     validation_fraction: Fraction = Field(
         0.2, description="of the compared structures, held out for the method validation"
     )
+
+    def method_for(self, n_rows: int) -> str:
+        """Return the method for a subset with so many energies and force components."""
+        if self.method != "auto":
+            return self.method
+        return "likelihood" if n_rows >= self.likelihood_rows else "leave_one_out"
 
 
 class ConjugateGradientConfig(StrictModel):

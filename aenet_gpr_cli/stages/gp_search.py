@@ -92,7 +92,7 @@ def choose(config: FitGprConfig, name: str, subset: StructureSet, progress: Prog
     if config.permutations != "auto":
         return choice
     group, tried = likely_group(config, name, subset, _group_score(config, subset, choice))
-    choice = replace(choice, groups=tuple(tried), method=choice.method or config.search.method)
+    choice = replace(choice, groups=tuple(tried), method=choice.method or _method(config, subset))
     if group is None:
         return choice
     geometry = replace(choice.geometry, permutations=group)
@@ -110,23 +110,27 @@ def _searched(
     descriptors = [geometry.make_descriptor() for geometry in geometries]
     settings = _settings(config, subset)
     found = optimise(subset, descriptors, config.kernel, settings, progress, geometries[0].n_centres)
-    _report(config, name, geometries[found.descriptor], found)
+    _report(config, name, geometries[found.descriptor], found, settings.objective)
     return Choice(
         geometries[found.descriptor],
         found.parameters,
-        config.search.method,
+        settings.objective,
         tuple(f"{describe(g.settings)} ×{g.n_centres}" for g in geometries),
         found.table,
     )
 
 
-def _report(config: FitGprConfig, name: str, geometry: Geometry, found: Optimum) -> None:
+def _method(config: FitGprConfig, subset: StructureSet) -> str:
+    return config.search.method_for(n_rows(len(subset), subset.n_atoms))
+
+
+def _report(config: FitGprConfig, name: str, geometry: Geometry, found: Optimum, method: str) -> None:
     log.info(
         "%s: %s, length scale %.3g by %s on %d structures, %d evaluations",
         name,
         describe(geometry.settings),
         found.parameters.length_scale,
-        config.search.method,
+        method,
         found.n_structures,
         len(found.table),
     )
@@ -142,7 +146,7 @@ def _report(config: FitGprConfig, name: str, geometry: Geometry, found: Optimum)
 def _settings(config: FitGprConfig, subset: StructureSet) -> SearchSettings:
     search = config.search
     return SearchSettings(
-        objective=search.method,
+        objective=_method(config, subset),
         lengths=tuple(as_list(config.length_scale)),
         max_rows=max(search.max_rows, MIN_SEARCHED * n_rows(1, subset.n_atoms)),
         max_evaluations=search.max_evaluations,

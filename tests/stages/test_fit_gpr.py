@@ -147,6 +147,13 @@ def test_every_search_is_stored_and_its_best_is_taken(split, tmp_path, method):
     assert error < 0.1 * STRUCTURES.energies.std()
 
 
+@pytest.mark.parametrize(("rows", "method"), [(13 * N, "likelihood"), (13 * N + 1, "leave_one_out")])
+def test_few_data_are_judged_by_leave_one_out(split, tmp_path, rows, method):
+    fit(split, tmp_path, length_scale=None, search={"likelihood_rows": rows, "max_evaluations": 4})
+    with h5py.File(tmp_path / "gpr.h5") as file:
+        assert file["subsets/a/search"].attrs["method"] == method
+
+
 def test_noise_is_searched_when_asked_for_and_kept_otherwise(split, tmp_path):
     kept, _ = fit(split, tmp_path, length_scale=None)
     assert kept.model.noise_force == pytest.approx(1e-3)
