@@ -52,8 +52,8 @@ print(seen.hexdigest())
 def dispatchers():
     """All compiled functions of the package whose sums may be reordered, by module."""
     for info in pkgutil.walk_packages(aenet_gpr_cli.__path__, "aenet_gpr_cli."):
-        source = importlib.util.find_spec(info.name).origin
-        if "aenet_gpr_cli.jit import" not in Path(source).read_text():
+        source = Path(importlib.util.find_spec(info.name).origin).read_text()
+        if "aenet_gpr_cli.jit" not in source and "numba" not in source:
             continue  # others compile nothing, and may need an extra to be imported
         module = importlib.import_module(info.name)
         own = {n: f for n, f in vars(module).items() if isinstance(f, Dispatcher)}
