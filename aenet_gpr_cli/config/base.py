@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,3 +24,20 @@ class StageConfig(StrictModel):
 
     neutral: ClassVar[frozenset[str]] = frozenset()
     seed: int = Field(0, ge=0, description="seed of all random choices of this stage")
+
+
+class PredictingConfig(StageConfig):
+    """Keys of the stages that predict with fitted models."""
+
+    sigma: Literal["bound", "exact", "none"] = Field(
+        "bound",
+        description="σ of the GP's energies: upper bound, exact (factorises the whole matrix), or none",
+    )
+    sigma_max_rows: PositiveInt = Field(
+        SIGMA_MAX_ROWS,
+        description="training energies and force components behind each bound: more is tighter and slower",
+    )
+    max_memory_gib: PositiveFloat = Field(
+        16.0, description="memory for the dense factor of `sigma: exact`; beyond, σ is solved for one by one"
+    )
+    block_size: PositiveInt = Field(100, description="structures predicted at a time")

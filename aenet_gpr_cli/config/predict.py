@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS, PositiveFloat, PositiveInt, StageConfig
+from aenet_gpr_cli.config.base import PredictingConfig
 
 StructureFormat = Literal["extxyz", "xsf"]
 
 
-class PredictConfig(StageConfig):
+class PredictConfig(PredictingConfig):
     """Predict energies, forces and their uncertainty with a Gaussian process or a committee."""
 
     write: list[StructureFormat] = Field(
@@ -24,15 +24,3 @@ class PredictConfig(StageConfig):
     subset: str | None = Field(
         None, description="use the Gaussian process of this subset; default: the one that fits the atoms"
     )
-    sigma: Literal["bound", "exact", "none"] = Field(
-        "bound",
-        description="σ of the GP's energies: upper bound, exact (factorises the whole matrix), or none",
-    )
-    sigma_max_rows: PositiveInt = Field(
-        SIGMA_MAX_ROWS,
-        description="training energies and force components behind each bound: more is tighter and slower",
-    )
-    max_memory_gib: PositiveFloat = Field(
-        16.0, description="memory for the dense factor of `sigma: exact`; beyond, σ is solved for one by one"
-    )
-    block_size: PositiveInt = Field(100, description="structures predicted at a time")
