@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from aenet_gpr_cli.errors import ConfigError
-from aenet_gpr_cli.gpr.covariance import Covariance, split_rows, stack_rows
+from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.kernels import KernelValues
+from aenet_gpr_cli.gpr.rows import split_rows, stack_rows
 from aenet_gpr_cli.structures import FloatArray
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.descriptors.base import Index, Linearization
-from aenet_gpr_cli.gpr.covariance import squared_distances
+from aenet_gpr_cli.gpr.expansion import squared_distances
 from aenet_gpr_cli.gpr.kernels import Kernel
 from aenet_gpr_cli.structures import FloatArray
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.base import Descriptor, Index, Linearization
+from aenet_gpr_cli.descriptors.base import Descriptor, Index
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.centre_blocks import CentreJacobians, fill
-from aenet_gpr_cli.gpr.covariance import expand, n_rows, split_rows, squared_distances, stack_rows
+from aenet_gpr_cli.gpr.expansion import expand, squared_distances
 from aenet_gpr_cli.gpr.kernels import Kernel, KernelValues
+from aenet_gpr_cli.gpr.rows import Rows, split_rows, stack_rows
 from aenet_gpr_cli.structures import FloatArray
 
 SINGLE_DROPPED = 3e-5  # of the mean square of Jacobians: what single precision may do without
@@ -25,26 +26,18 @@ BLOCK = 64  # structures per row block of a matrix-free product
 
 
 @dataclass(frozen=True, slots=True)
-class CentrePairCovariance:
-    """Covariance of a set of structures of C centres each; rows and methods are those of `Covariance`.
+class CentrePairCovariance(Rows):
+    """Covariance of a set of structures of C centres each, with the methods of `Covariance`.
+
+    ``kernel`` is that between two centres, so the covariance of a structure with itself is at most 1;
+    ``points`` hold the features of one centre after another; ``origin`` is that of one centre.
 
     Attributes
     ----------
-    kernel : Kernel
-        Between two centres; the covariance of a structure with itself is at most 1.
-    points : Linearization
-        Descriptor at the structures: the features of one centre after another.
-    origin : ndarray of shape (n_features,)
-        Of one centre; subtracted from all.
-    n_atoms : int
     n_centres : int
         C.
     """
 
-    kernel: Kernel
-    points: Linearization
-    origin: FloatArray
-    n_atoms: int
     n_centres: int
 
     @classmethod
@@ -82,45 +75,6 @@ class CentrePairCovariance:
     def x(self) -> FloatArray:
         """Centred descriptors of all points, shape (n_structures * n_centres, n_features)."""
         return self.points.values.reshape(-1, len(self.origin)) - self.origin
-
-    @property
-    def n_structures(self) -> int:
-        """Number of structures."""
-        return len(self.points.values)
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows, n(1+3N)."""
-        return n_rows(self.n_structures, self.n_atoms)
-
-    def select(self, index: Index) -> CentrePairCovariance:
-        """Return the covariance of the structures ``index`` alone, with the same origin.
-
-        Parameters
-        ----------
-        index : slice or ndarray of int
-
-        Returns
-        -------
-        CentrePairCovariance
-        """
-        points = self.points.select(index)
-        return CentrePairCovariance(self.kernel, points, self.origin, self.n_atoms, self.n_centres)
-
-    def noise_variances(self, noise_energy: float, noise_force: float) -> FloatArray:
-        """Return the diagonal of the noise covariance, see `Covariance.noise_variances`.
-
-        Parameters
-        ----------
-        noise_energy : float, dimensionless
-        noise_force : float, 1/Å
-
-        Returns
-        -------
-        ndarray of shape (n_rows,)
-        """
-        n = self.n_structures
-        return np.concatenate([np.full(n, noise_energy**2), np.full(self.n_rows - n, noise_force**2)])
 
     def energy_variances(self, values: FloatArray) -> FloatArray:
         """Return the prior variance of the energy of new structures, for unit signal variance.

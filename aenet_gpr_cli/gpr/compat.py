@@ -9,14 +9,16 @@ kept. Kernel, prior mean and predictions are the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor, Index
-from aenet_gpr_cli.gpr.covariance import Covariance, split_rows, stack_rows
+from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.kernels import make_kernel
 from aenet_gpr_cli.gpr.prior import ClosedForm, energy_rows, from_weights
 from aenet_gpr_cli.gpr.regression import GPModel, centred_targets
+from aenet_gpr_cli.gpr.rows import split_rows, stack_rows
 from aenet_gpr_cli.gpr.solvers import CholeskySolver
 from aenet_gpr_cli.gpr.uncertainty import energy_sigma
 from aenet_gpr_cli.structures import FloatArray, StructureSet
@@ -45,7 +47,7 @@ class InterleavedNoise(Covariance):
         per_structure = np.r_[noise_energy**2, np.full(3 * self.n_atoms, noise_force**2)]
         return np.tile(per_structure, self.n_structures)
 
-    def select(self, index: Index) -> Covariance:
+    def select(self, index: Index) -> Self:
         """Not defined: the layout mixes structures."""
         raise NotImplementedError
 

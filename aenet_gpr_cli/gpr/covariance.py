@@ -1,7 +1,6 @@
-"""Covariances of energies and energy gradients. The only place that orders rows.
+"""Covariances of energies and energy gradients, in the order of `rows`, for unit signal variance.
 
-Rows are [E of all structures; ∂E/∂R of structure 1; ∂E/∂R of structure 2; …] with ∂E/∂R = -F, so a set of n
-structures of N atoms has n(1+3N) rows. Everything has unit signal variance. With d = x_i - x_j:
+With d = x_i - x_j:
 
     cov(E_i, E_j)   = k
     cov(E_i, ∂E_j)  = k1 dᵀJ_j
@@ -14,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.base import Descriptor, Index, Linearization
+from aenet_gpr_cli.descriptors.base import Descriptor, Index
 from aenet_gpr_cli.gpr.expansion import expand, squared_distances
 from aenet_gpr_cli.gpr.kernels import Kernel, KernelValues, SquaredExponential
+from aenet_gpr_cli.gpr.rows import Rows, split_rows, stack_rows
 from aenet_gpr_cli.structures import FloatArray
 
 PRODUCT_BLOCK = (
@@ -24,70 +24,9 @@ PRODUCT_BLOCK = (
 )
 
 
-def n_rows(n_structures: int, n_atoms: int) -> int:
-    """Return the number of observations n(1+3N).
-
-    Parameters
-    ----------
-    n_structures, n_atoms : int
-
-    Returns
-    -------
-    int
-    """
-    return n_structures * (1 + 3 * n_atoms)
-
-
-def stack_rows(energies: FloatArray, gradients: FloatArray) -> FloatArray:
-    """Order energies and gradients as the rows of the covariance.
-
-    Parameters
-    ----------
-    energies : ndarray of shape (n_structures,)
-    gradients : ndarray of shape (n_structures, n_atoms, 3)
-        ∂E/∂R = -F.
-
-    Returns
-    -------
-    ndarray of shape (n_structures * (1 + 3 * n_atoms),)
-    """
-    return np.concatenate([energies, gradients.ravel()])
-
-
-def split_rows(rows: FloatArray, n_structures: int) -> tuple[FloatArray, FloatArray]:
-    """Undo `stack_rows`.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_structures * (1 + 3 * n_atoms),)
-    n_structures : int
-
-    Returns
-    -------
-    energies : ndarray of shape (n_structures,)
-    gradients : ndarray of shape (n_structures, n_atoms, 3)
-    """
-    return rows[:n_structures], rows[n_structures:].reshape(n_structures, -1, 3)
-
-
 @dataclass(frozen=True, slots=True)
-class Covariance:
-    """Covariance matrix K of the energies and gradients of a set of structures, never stored here.
-
-    Attributes
-    ----------
-    kernel : Kernel
-    points : Linearization
-        Descriptor and Jacobian products at the structures.
-    origin : ndarray of shape (n_features,)
-        Subtracted from the descriptors.
-    n_atoms : int
-    """
-
-    kernel: Kernel
-    points: Linearization
-    origin: FloatArray
-    n_atoms: int
+class Covariance(Rows):
+    """Covariance matrix K of the energies and gradients of a set of structures, never stored here."""
 
     @classmethod
     def of(cls, kernel: Kernel, descriptor: Descriptor, positions: FloatArray) -> Covariance:
@@ -110,46 +49,6 @@ class Covariance:
     def x(self) -> FloatArray:
         """Centred descriptors, shape (n_structures, n_features)."""
         return self.points.values - self.origin
-
-    @property
-    def n_structures(self) -> int:
-        """Number of structures."""
-        return len(self.points.values)
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows, n(1+3N)."""
-        return n_rows(self.n_structures, self.n_atoms)
-
-    def select(self, index: Index) -> Covariance:
-        """Return the covariance of the structures ``index`` alone, with the same origin.
-
-        Parameters
-        ----------
-        index : slice or ndarray of int
-
-        Returns
-        -------
-        Covariance
-        """
-        return Covariance(self.kernel, self.points.select(index), self.origin, self.n_atoms)
-
-    def noise_variances(self, noise_energy: float, noise_force: float) -> FloatArray:
-        """Return the diagonal of the noise covariance.
-
-        Parameters
-        ----------
-        noise_energy : float
-            Noise standard deviation of an energy, relative to the signal standard deviation, dimensionless.
-        noise_force : float
-            The same for a force component, 1/Å.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,)
-        """
-        n = self.n_structures
-        return np.concatenate([np.full(n, noise_energy**2), np.full(self.n_rows - n, noise_force**2)])
 
     def energy_variances(self, values: FloatArray) -> FloatArray:
         """Return the prior variance of the energy of new structures: 1 for unit signal variance.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aenet_gpr_cli.gpr.covariance import squared_distances
+from aenet_gpr_cli.gpr.expansion import squared_distances
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 BLOCK = 1024  # structures compared with all others at a time

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor
-from aenet_gpr_cli.gpr.covariance import squared_distances
+from aenet_gpr_cli.gpr.expansion import squared_distances
 from aenet_gpr_cli.gpr.regression import GPModel
 from aenet_gpr_cli.structures import FloatArray
 

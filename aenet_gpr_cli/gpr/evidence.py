@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor
-from aenet_gpr_cli.gpr.covariance import stack_rows
 from aenet_gpr_cli.gpr.directions import DirectionalPoints, Directions
 from aenet_gpr_cli.gpr.distances import typical_distance
 from aenet_gpr_cli.gpr.kernels import LengthScaleDerivative, make_kernel
 from aenet_gpr_cli.gpr.prior import energy_rows, from_weights, log_marginal_likelihood
 from aenet_gpr_cli.gpr.regression import centred_targets, make_covariance
+from aenet_gpr_cli.gpr.rows import stack_rows
 from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 

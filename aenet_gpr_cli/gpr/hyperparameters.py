@@ -17,8 +17,8 @@ from scipy.optimize import minimize
 
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.errors import ConfigError, NumericalError
-from aenet_gpr_cli.gpr.covariance import n_rows
 from aenet_gpr_cli.gpr.evidence import Evidence, Hyperparameters, Problem
+from aenet_gpr_cli.gpr.rows import n_rows
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.covariance import Covariance, stack_rows
+from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.invariance import expressible
 from aenet_gpr_cli.gpr.kernels import Kernel
 from aenet_gpr_cli.gpr.prior import closed_form, energy_rows, from_weights
 from aenet_gpr_cli.gpr.regression import centred_targets
+from aenet_gpr_cli.gpr.rows import stack_rows
 from aenet_gpr_cli.gpr.solvers import CholeskySolver
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 

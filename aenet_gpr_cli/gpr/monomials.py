@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aenet_gpr_cli.gpr.covariance import Covariance, split_rows, stack_rows
+from aenet_gpr_cli.gpr.covariance import Covariance
+from aenet_gpr_cli.gpr.rows import split_rows, stack_rows
 from aenet_gpr_cli.jit import loop, part, shared
 from aenet_gpr_cli.structures import FloatArray, IntArray
 

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.linalg.blas import dsyrk, dtrsm
 from scipy.linalg.lapack import dpotri, dpotrs
 
-from aenet_gpr_cli.gpr.covariance import split_rows
 from aenet_gpr_cli.gpr.low_rank import JITTER, LowRank, factorise, own_block
+from aenet_gpr_cli.gpr.rows import split_rows
 from aenet_gpr_cli.gpr.solvers import AnyCovariance
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from aenet_gpr_cli.descriptors.coverage import farthest_points
-from aenet_gpr_cli.gpr.covariance import Covariance, split_rows
+from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.low_rank import JITTER, LowRank, SelectedStructures, own_block
 from aenet_gpr_cli.gpr.monomials import Monomials
+from aenet_gpr_cli.gpr.rows import split_rows
 from aenet_gpr_cli.gpr.solvers import AnyCovariance
 from aenet_gpr_cli.structures import FloatArray
 

@@ -13,10 +13,12 @@ import numpy as np
 from aenet_gpr_cli.descriptors.base import Descriptor, Linearization
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.centre_pairs import CentrePairCovariance
-from aenet_gpr_cli.gpr.covariance import Covariance, expand, split_rows, squared_distances, stack_rows
+from aenet_gpr_cli.gpr.covariance import Covariance
+from aenet_gpr_cli.gpr.expansion import expand, squared_distances
 from aenet_gpr_cli.gpr.invariance import expressible
 from aenet_gpr_cli.gpr.kernels import Kernel, make_kernel
 from aenet_gpr_cli.gpr.prior import energy_rows, from_weights, log_marginal_likelihood
+from aenet_gpr_cli.gpr.rows import split_rows, stack_rows
 from aenet_gpr_cli.gpr.solvers import AnyCovariance, Solver
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 

@@ -12,7 +12,8 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtrs
 
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.centre_pairs import CentrePairCovariance
-from aenet_gpr_cli.gpr.covariance import PRODUCT_BLOCK, Covariance, n_rows
+from aenet_gpr_cli.gpr.covariance import PRODUCT_BLOCK, Covariance
+from aenet_gpr_cli.gpr.rows import n_rows
 from aenet_gpr_cli.structures import FloatArray
 
 DENSE_OVERHEAD = 1.3  # peak memory of the dense path over its matrix

@@ -12,8 +12,8 @@ import numpy as np
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.coverage import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.gpr.covariance import squared_distances
 from aenet_gpr_cli.gpr.directions import Directions
+from aenet_gpr_cli.gpr.expansion import squared_distances
 from aenet_gpr_cli.gpr.regression import GPModel
 from aenet_gpr_cli.gpr.solvers import CholeskySolver, Solver
 from aenet_gpr_cli.structures import FloatArray

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.errors import ResourceError
-from aenet_gpr_cli.gpr.covariance import n_rows
+from aenet_gpr_cli.gpr.rows import n_rows
 from aenet_gpr_cli.gpr.solvers import DENSE_OVERHEAD, choose_solver, dense_bytes, iterative_bytes
 from aenet_gpr_cli.stages.gp_candidates import plain_geometry
 from aenet_gpr_cli.structures import StructureSet

@@ -12,11 +12,11 @@ from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.compat import NOISE, NOISE_FACTOR, fit_as_aenet_gpr
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.covariance import n_rows
 from aenet_gpr_cli.gpr.distances import Duplicates, near_duplicates
 from aenet_gpr_cli.gpr.kernels import make_kernel
 from aenet_gpr_cli.gpr.mixed_precision import MixedPrecisionSolver
 from aenet_gpr_cli.gpr.regression import GPModel, SolverFactory, fit
+from aenet_gpr_cli.gpr.rows import n_rows
 from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver, Solver
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefact import write_field

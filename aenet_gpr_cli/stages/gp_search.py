@@ -11,9 +11,9 @@ import numpy as np
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.descriptors.permutation import PermutationImages
 from aenet_gpr_cli.errors import NumericalError
-from aenet_gpr_cli.gpr.covariance import n_rows
 from aenet_gpr_cli.gpr.evidence import Hyperparameters, Problem
 from aenet_gpr_cli.gpr.hyperparameters import Optimum, SearchSettings, Trial, optimise
+from aenet_gpr_cli.gpr.rows import n_rows
 from aenet_gpr_cli.gpr.surrogate import Geometry
 from aenet_gpr_cli.gpr.symmetry import GroupTrial
 from aenet_gpr_cli.io.artefact import as_attributes, write_field

@@ -8,8 +8,9 @@ from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
 from aenet_gpr_cli.gpr import covariance as module
-from aenet_gpr_cli.gpr.covariance import Covariance, split_rows, stack_rows
+from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.kernels import make_kernel
+from aenet_gpr_cli.gpr.rows import split_rows, stack_rows
 
 CASES = [
     (kernel, descriptor)

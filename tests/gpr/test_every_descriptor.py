@@ -18,7 +18,7 @@ from aenet_gpr_cli.descriptors.rotation import Rotated, find_rotation
 from aenet_gpr_cli.descriptors.soap import Soap
 from aenet_gpr_cli.descriptors.soap_basis import SoapParameters
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.covariance import squared_distances
+from aenet_gpr_cli.gpr.expansion import squared_distances
 from aenet_gpr_cli.gpr.kernels import KERNELS, make_kernel
 from aenet_gpr_cli.gpr.regression import GPModel, fit, fit_with_solver, predict, predict_energies
 from aenet_gpr_cli.gpr.solvers import AnyCovariance, Solver

@@ -8,10 +8,11 @@ import torch
 from small_molecule import make_set, symmetric
 
 from aenet_gpr_cli.descriptors.cartesian import Cartesian
-from aenet_gpr_cli.gpr.covariance import Covariance, split_rows
+from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.kernels import make_kernel
 from aenet_gpr_cli.gpr.prior import energy_rows
 from aenet_gpr_cli.gpr.regression import fit, predict
+from aenet_gpr_cli.gpr.rows import split_rows
 from aenet_gpr_cli.gpr.solvers import CholeskySolver
 from aenet_gpr_cli.structures import FloatArray, IntArray
 

@@ -8,10 +8,11 @@ from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.covariance import Covariance, split_rows, stack_rows
+from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.kernels import SquaredExponential
 from aenet_gpr_cli.gpr.leave_one_out import leave_one_out, leave_one_out_sample
 from aenet_gpr_cli.gpr.regression import fit
+from aenet_gpr_cli.gpr.rows import split_rows, stack_rows
 from aenet_gpr_cli.gpr.solvers import CholeskySolver
 
 STRUCTURES = make_set(9, seed=0)

@@ -10,10 +10,11 @@ from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
 from aenet_gpr_cli.errors import NumericalError
-from aenet_gpr_cli.gpr.covariance import Covariance, stack_rows
+from aenet_gpr_cli.gpr.covariance import Covariance
 from aenet_gpr_cli.gpr.kernels import SquaredExponential
 from aenet_gpr_cli.gpr.prior import closed_form
 from aenet_gpr_cli.gpr.regression import centred_targets, fit
+from aenet_gpr_cli.gpr.rows import stack_rows
 from aenet_gpr_cli.structures import FloatArray
 
 
