@@ -53,8 +53,8 @@ lint: $(STAMP)
 
 # The graph of the paper's figures: configs/CASE/NAME.yaml -> runs/CASE/NAME/metrics.h5 -> figures_out/figure_N.pdf (and .png).
 # Reduced configurations draw into figures_out/fast. `make -j2` works; what is up to date is not made again.
-H2_FIGURES            := 2a-d 2e-h S1 S2 S3 S4 S5 S6 S7 S17a S17b
-EC_DIMER_FIGURES      := 3 4 S8 S12 S13a S13b S18
+H2_FIGURES            := 2a-d 2e-h S1a-c S1d S2 S3 S4 S5 S6 S7 S17ac S17bd
+EC_DIMER_FIGURES      := 3 4 S8 S12 S13a S13b S13c S18
 LI_EC_FIGURES         := 5 6 S9 S14 S15a S15b S19
 HETEROGENEOUS_FIGURES := S10 S11 S16
 BENCHMARK_FIGURES     := 7

@@ -19,7 +19,15 @@ from ase.build import bcc100, bulk, molecule
 from ase.data import covalent_radii
 from ase.md.langevin import Langevin
 from ase.optimize import BFGS
-from make_example_data import DECIMALS, FOLDER, ethylene_carbonate, labelled, write_archive, xtb
+from make_example_data import (
+    DECIMALS,
+    FOLDER,
+    ethylene_carbonate,
+    force_error,
+    labelled,
+    write_archive,
+    xtb,
+)
 
 from aenet_gpr_cli.structures import Structure
 
@@ -28,7 +36,10 @@ SEED = 20250158
 N_STRUCTURES = 100
 LATTICE = 10.317 / 3  # Å, of the Li slab in the set li-ec
 CLOSEST = 0.7  # of the sum of two covalent radii: closer pairs are drawn again
+LARGEST_FORCE = 10.0  # eV/Å on an atom: about the largest in the published sets; more is drawn again
 ATTEMPTS = 50
+CHECKED_COMPONENTS = 3  # forces of one structure per subset that finite differences of the energy confirm
+FORCE_TOLERANCE = 1e-3  # eV/Å
 FEMTOSECONDS_BETWEEN = 20  # of molecular dynamics, from one structure to the next
 
 Sampler = Callable[[Atoms, np.random.Generator], Atoms]
@@ -36,7 +47,7 @@ Sampler = Callable[[Atoms, np.random.Generator], Atoms]
 
 @dataclass(frozen=True)
 class Subset:
-    """Name, start geometry and sampling of one subset.
+    """Name, way of sampling, start geometry and sampler of one subset.
 
     ``sample`` makes a structure from the relaxed start; ``temperature`` (K) in its place takes them from
     molecular dynamics. Slabs and crystals keep their lattice positions (`relax` is False): with one k-point
@@ -44,6 +55,7 @@ class Subset:
     """
 
     name: str
+    sampling: str
     build: Callable[[], Atoms]
     sample: Sampler | None = None
     temperature: float = 0.0
@@ -151,23 +163,35 @@ def slab_with(adsorbate: Atoms, size: tuple[int, int, int], distance: float) -> 
 
 
 SUBSETS = (
-    Subset("li2", lambda: lithium_cluster(2), displaced(0.20)),
-    Subset("li4", lambda: lithium_cluster(4), temperature=300.0),
-    Subset("li8", lambda: lithium_cluster(8), temperature=300.0),
-    Subset("co2", lambda: molecule("CO2"), displaced(0.04)),
-    Subset("ethylene", lambda: molecule("C2H4"), displaced(0.04)),
-    Subset("ethanol", lambda: molecule("CH3CH2OH"), hydroxyl_turned),
-    Subset("li2co3", lithium_carbonate, temperature=500.0),
-    Subset("ec", ethylene_carbonate, displaced(0.04)),
-    Subset("li_ec", lambda: with_lithium(1, ethylene_carbonate()), lithium_around(1)),
-    Subset("li2_ec", lambda: with_lithium(2, ethylene_carbonate()), lithium_around(2)),
-    Subset("ec2", ec_pair, second_molecule_turned),
-    Subset("li_ec2", lambda: with_lithium(1, ec_pair()), temperature=400.0),
-    Subset("bulk", crystal, displaced(0.10), relax=False),
-    Subset("bulk_vacancy", lambda: crystal(1), displaced(0.10), relax=False),
-    Subset("slab", lambda: slab((3, 3, 4), 25.0), displaced(0.08), relax=False),
-    Subset("slab_co2", lambda: slab_with(molecule("CO2"), (3, 3, 4), 2.2), displaced(0.04), relax=False),
-    Subset("slab_ec", lambda: slab_with(ethylene_carbonate(), (3, 3, 4), 2.0), displaced(0.04), relax=False),
+    Subset("li2", "displaced", lambda: lithium_cluster(2), displaced(0.20)),
+    Subset("li4", "dynamics", lambda: lithium_cluster(4), temperature=300.0),
+    Subset("li8", "dynamics", lambda: lithium_cluster(8), temperature=300.0),
+    Subset("co2", "displaced", lambda: molecule("CO2"), displaced(0.025)),
+    Subset("ethylene", "displaced", lambda: molecule("C2H4"), displaced(0.04)),
+    Subset("ethanol", "conformers", lambda: molecule("CH3CH2OH"), hydroxyl_turned),
+    Subset("li2co3", "dynamics", lithium_carbonate, temperature=500.0),
+    Subset("ec", "displaced", ethylene_carbonate, displaced(0.04)),
+    Subset("li_ec", "conformers", lambda: with_lithium(1, ethylene_carbonate()), lithium_around(1)),
+    Subset("li2_ec", "conformers", lambda: with_lithium(2, ethylene_carbonate()), lithium_around(2)),
+    Subset("ec2", "conformers", ec_pair, second_molecule_turned),
+    Subset("li_ec2", "dynamics", lambda: with_lithium(1, ec_pair()), temperature=400.0),
+    Subset("bulk", "displaced", crystal, displaced(0.10), relax=False),
+    Subset("bulk_vacancy", "displaced", lambda: crystal(1), displaced(0.10), relax=False),
+    Subset("slab", "displaced", lambda: slab((3, 3, 4), 25.0), displaced(0.08), relax=False),
+    Subset(
+        "slab_co2",
+        "displaced",
+        lambda: slab_with(molecule("CO2"), (3, 3, 4), 2.2),
+        displaced(0.03),
+        relax=False,
+    ),
+    Subset(
+        "slab_ec",
+        "displaced",
+        lambda: slab_with(ethylene_carbonate(), (3, 3, 4), 2.0),
+        displaced(0.04),
+        relax=False,
+    ),
 )
 
 
@@ -188,6 +212,11 @@ def too_close(atoms: Atoms) -> bool:
     return bool((distances < allowed).any())
 
 
+def file_name(subset: Subset, i: int) -> str:
+    """Return the name of a structure: subset, way of sampling, number."""
+    return f"{subset.name}_{subset.sampling}_{i:04d}.xsf"
+
+
 def drawn(subset: Subset, start: Atoms, n: int) -> list[Structure]:
     """Draw structures one by one; each has its own random stream and calculator."""
     index, structures = SUBSETS.index(subset), []
@@ -197,10 +226,13 @@ def drawn(subset: Subset, start: Atoms, n: int) -> list[Structure]:
             if too_close(atoms):
                 continue
             try:
-                structures.append(labelled(atoms, xtb(METHOD), f"{subset.name}_{i:04d}.xsf", DECIMALS))
-                break
+                structure = labelled(atoms, xtb(METHOD), file_name(subset, i), DECIMALS)
             except Exception as error:  # tblite's own class: the self-consistent field did not converge
                 print(f"{subset.name} {i}: {error}; drawn again")
+                continue
+            if np.linalg.norm(structure.forces, axis=1).max() <= LARGEST_FORCE:
+                structures.append(structure)
+                break
         else:
             raise SystemExit(f"{subset.name} {i}: no structure after {ATTEMPTS} attempts")
     return structures
@@ -222,7 +254,7 @@ def from_dynamics(subset: Subset, start: Atoms, n: int) -> list[Structure]:
     structures = []
     for i in range(n):
         dynamics.run(FEMTOSECONDS_BETWEEN)
-        structures.append(labelled(atoms, xtb(METHOD), f"{subset.name}_{i:04d}.xsf", DECIMALS))
+        structures.append(labelled(atoms, xtb(METHOD), file_name(subset, i), DECIMALS))
     return structures
 
 
@@ -233,9 +265,13 @@ def make_subset(name: str, n: int) -> list[Structure]:
     made = drawn(subset, start, n) if subset.sample else from_dynamics(subset, start, n)
     energies = np.array([s.energy for s in made])
     norms = np.linalg.norm([s.forces for s in made], axis=2)
+    off = force_error(made[0], lambda: xtb(METHOD), CHECKED_COMPONENTS)
+    if off > FORCE_TOLERANCE:
+        raise SystemExit(f"{name}: forces are {off:.1e} eV/Å off finite differences of the energy")
     print(
         f"{subset.name}: {len(made)} of {len(start)} atoms; E spread {energies.std():.3f} eV, range "
-        f"{np.ptp(energies):.3f} eV; ‖F‖ {norms.mean():.3f}, at most {norms.max():.3f} eV/Å",
+        f"{np.ptp(energies):.3f} eV; ‖F‖ {norms.mean():.3f}, at most {norms.max():.3f} eV/Å; "
+        f"{off:.1e} eV/Å off finite differences",
         flush=True,
     )
     return made

@@ -33,12 +33,14 @@ def command(split: Path, options: dict[str, Any]) -> None:
     aenet-gpr fit-gpr split.h5 -o gpr.h5
     aenet-gpr fit-gpr split.h5 --set workers=4 -o gpr.h5
     aenet-gpr fit-gpr split.h5 --subset H2O -o gpr.H2O.h5   (then: collect)
+    aenet-gpr fit-gpr split.h5 -c workflow.yaml --variant cartesian -o gpr_cartesian.h5   (of compare_gpr)
 
     Stopped or failed, it keeps the subsets that are finished; the same command does the others.
     """
     from aenet_gpr_cli.config.fit_gpr import FitGprConfig
     from aenet_gpr_cli.stages import fit_gpr
 
-    config, _ = load_stage_config(FitGprConfig, "fit_gpr", options)
+    section = "compare_gpr" if options["variant"] else "fit_gpr"
+    config, _ = load_stage_config(FitGprConfig, section, options)
     output, only = options["output"], options["subsets"]
     run_stage(options, lambda context: fit_gpr.run(config, split, output, context, only))

@@ -30,7 +30,7 @@ def stage_options(default_output: str) -> Callable[[Callable[..., Any]], Callabl
         click.option(
             "-c", "--config", type=EXISTING, help="YAML file: keys of this stage, or a whole workflow."
         ),
-        click.option("--variant", help="Variant to take from a workflow file (augment, train-ann)."),
+        click.option("--variant", help="Variant of a workflow file (of compare_gpr for fit-gpr)."),
         click.option(
             "-o",
             "--output",
@@ -151,7 +151,7 @@ def load_stage_config(model: type[Model], section: str, options: dict[str, Any])
     """Return the configuration of one stage and the folder its relative paths start from.
 
     A file with the stage's own keys is taken as it is; from a workflow file (one with a key named like
-    a stage) that section is taken, for `augment` and `train_ann` the variant asked for.
+    a stage) that section is taken, of a section with variants the one asked for.
 
     Parameters
     ----------
@@ -181,12 +181,12 @@ def load_stage_config(model: type[Model], section: str, options: dict[str, Any])
 
 
 def _section(data: dict[str, Any], section: str, variant: str | None, path: Path | None) -> dict[str, Any]:
-    from aenet_gpr_cli.config.workflow import expand_variants
+    from aenet_gpr_cli.config.workflow import WITH_VARIANTS, expand_variants
     from aenet_gpr_cli.errors import ConfigError
 
     seed = {"seed": data["seed"]} if "seed" in data else {}
     content = data.get(section) or {}
-    if section in ("augment", "train_ann"):
+    if section in WITH_VARIANTS:
         try:
             variants = expand_variants(content, list(expand_variants(data.get("augment") or {})))
         except ValueError as error:

@@ -39,6 +39,7 @@ EXAMPLES: dict[str, Any] = {
     "split": {"inputs": ["my_dft_runs/"]},
     "pool": ["md_run.extxyz"],
 }
+REPEATED = {"compare_gpr"}  # sections whose keys stand elsewhere already
 VARIANT_EXAMPLES = {"augment": "gpr", "train_ann": "gpr", "stages": "fit_gpr"}
 COMMENT_COLUMN = 44
 WIDTH = 110
@@ -72,7 +73,7 @@ def annotated_active() -> str:
 def _lines(model: type[BaseModel], indent: int, top: bool = False) -> list[str]:
     lines: list[str] = []
     for key, field in model.model_fields.items():
-        if _nested(field)[0] is None:
+        if _nested(field)[0] is None or key in REPEATED:
             lines += _scalar(" " * indent, key, field)
             continue
         if top:

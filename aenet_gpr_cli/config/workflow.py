@@ -16,7 +16,8 @@ from aenet_gpr_cli.config.split import SplitConfig
 from aenet_gpr_cli.config.train_ann import TrainAnnConfig
 from aenet_gpr_cli.config.variants import expand_variants
 
-STAGES = ("split", "fit_gpr", "augment", "train_ann", "evaluate", "benchmark")
+WITH_VARIANTS = ("compare_gpr", "augment", "train_ann")  # sections that map names to settings
+STAGES = ("split", "fit_gpr", *WITH_VARIANTS, "evaluate", "benchmark")
 
 
 class TrainVariant(TrainAnnConfig):
@@ -31,9 +32,9 @@ class TrainVariant(TrainAnnConfig):
 class WorkflowConfig(StrictModel):
     """All stages of one case.
 
-    `augment` and `train_ann` map names of variants to settings. A variant called `defaults` is not run:
-    the others start from it. A name with a key in braces stands for one variant per value of that key, see
-    `config.variants`.
+    `compare_gpr`, `augment` and `train_ann` map names of variants to settings. A variant called `defaults` is
+    not run: the others start from it. A name with a key in braces stands for one variant per value of that
+    key, see `config.variants`.
     """
 
     name: str = Field(..., pattern=r"^[A-Za-z0-9_.-]+$", description="name of the case, used for its folder")
@@ -43,6 +44,11 @@ class WorkflowConfig(StrictModel):
     )
     fit_gpr: FitGprConfig | None = Field(
         None, description="one GP on energies and forces per subset; leave out if no variant uses it"
+    )
+    compare_gpr: dict[str, FitGprConfig] = Field(
+        default_factory=dict,
+        description="further GPs, with other descriptors or length scales, that are only evaluated beside "
+        "the one of fit_gpr; several by name, each with keys of fit_gpr, common ones under `defaults`",
     )
     augment: dict[str, AugmentConfig] = Field(
         default_factory=dict,
@@ -68,7 +74,7 @@ class WorkflowConfig(StrictModel):
         if not isinstance(data, dict):
             return data
         data = dict(data)
-        for stage in ("augment", "train_ann"):
+        for stage in WITH_VARIANTS:
             if isinstance(data.get(stage), dict):
                 data[stage] = _expand(stage, data[stage], data.get("augment"))
         for stage in STAGES:
@@ -108,7 +114,7 @@ def _pass_seed(data: dict[str, Any], stage: str) -> dict[str, Any]:
     section, seed = data.get(stage), data.get("seed")
     if seed is None or not isinstance(section, dict):
         return data
-    if stage in ("augment", "train_ann"):
+    if stage in WITH_VARIANTS:
         section = {k: {"seed": seed, **v} if isinstance(v, dict) else v for k, v in section.items()}
     else:
         section = {"seed": seed, **section}

@@ -14,7 +14,13 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 OUTLIER_FORCE = 1.0  # eV/Å, the error of ‖F‖ beyond which the paper marks an atom (its Figures 4 and 6)
-LARGEST = ("energy_largest", "component_largest", "norm_largest", "direction_largest")
+LARGEST = (
+    "energy_largest",
+    "energy_largest_per_atom",
+    "component_largest",
+    "norm_largest",
+    "direction_largest",
+)
 
 
 @dataclass(slots=True)
@@ -35,7 +41,7 @@ class ErrorSums:
         Sums over atoms of the error of ‖F‖ and of its standard deviation over the committee.
     direction_absolute, direction_squared, direction_spread : float
         Degrees and degrees².
-    energy_largest, component_largest, norm_largest, direction_largest : float
+    energy_largest, energy_largest_per_atom, component_largest, norm_largest, direction_largest : float
         Largest errors; they do not add up.
     outliers : int
         Atoms whose ‖F‖ is wrong by more than 1 eV/Å.
@@ -52,6 +58,7 @@ class ErrorSums:
     energy_squared_per_atom: float = 0.0
     energy_spread_per_atom: float = 0.0
     energy_largest: float = 0.0
+    energy_largest_per_atom: float = 0.0
     component_absolute: float = 0.0
     component_squared: float = 0.0
     component_spread: float = 0.0
@@ -118,6 +125,7 @@ def error_sums(
         energy_squared_per_atom=squared / atoms**2,
         energy_spread_per_atom=float(spread.sum()) / atoms,
         energy_largest=float(error.max(initial=0.0)),
+        energy_largest_per_atom=float(error.max(initial=0.0)) / atoms,
     )
     if forces is not None:
         if reference.forces is None:

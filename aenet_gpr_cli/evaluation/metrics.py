@@ -77,7 +77,7 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
     dict
         ``energy_*`` (eV per structure), ``energy_*_per_atom`` (eV per atom), ``force_component_*``,
         ``force_norm_*`` (eV/Å) and ``force_direction_*`` (degrees), each ``mae``, ``rmse``, ``msd`` and
-        ``max_error`` (not per atom); ``force_outliers`` (atoms with ‖F‖ wrong by more than 1 eV/Å),
+        ``max_error``; ``force_outliers`` (atoms with ‖F‖ wrong by more than 1 eV/Å),
         ``n_structures``, ``n_atoms``, ``n_directions``, ``n_members``. Force measures are None where no
         forces were compared.
 
@@ -93,6 +93,7 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
         **_averages(sums, "energy", "energy", count),
         "energy_max_error": sums.energy_largest,
         **_averages(sums, "energy", "energy", count, "_per_atom"),
+        "energy_max_error_per_atom": sums.energy_largest_per_atom,
         **force_metrics(sums),
         "n_structures": count,
         "n_members": sums.n_members,

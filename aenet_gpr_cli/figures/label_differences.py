@@ -1,11 +1,12 @@
-"""Taylor labels less GP labels of the same copies, against δ (Figures S13b and S15b of the paper).
+"""Labels by Taylor expansion and by the GP compared (Figures S1d, S13b, S13c and S15b of the paper).
 
-Takes differences and draws their distribution; computes nothing but quantiles.
+Takes differences, errors, and energies along a line, and draws them; computes nothing but quantiles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,7 +16,102 @@ from aenet_gpr_cli.figures.style import SINGLE_COLUMN, mode_style, new_figure, p
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import MEV_PER_EV
 
+METHODS = {"taylor": "ann_taylor", "gpr": "gpr"}
 LINEAR_BELOW = 1.0  # meV: the scale is logarithmic beyond, in both directions
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Energies on the straight line from a structure to one of its copies and beyond.
+
+    Attributes
+    ----------
+    distances : ndarray of shape (n_points,), Å
+        Along the line, root mean square over the components; zero at the structure.
+    surface : ndarray of shape (n_points,), eV
+        By the GP, from the energy of the structure.
+    slope : float, eV/Å
+        Of the surface at the structure, by the reference forces.
+    copy : float, Å
+        Where the copy lies.
+    labels : dict of str to float, eV
+        Energy of the copy by ``taylor`` and ``gpr``.
+    """
+
+    distances: FloatArray
+    surface: FloatArray
+    slope: float
+    copy: float
+    labels: dict[str, float]
+
+
+def plot_cut(cut: Cut) -> Figure:
+    """Draw both labels of a copy beside the energy surface that they approximate.
+
+    Parameters
+    ----------
+    cut : Cut
+
+    Returns
+    -------
+    Figure
+    """
+    with print_style():
+        figure = new_figure(SINGLE_COLUMN, 2.6)
+        axis = figure.subplots()
+        axis.plot(cut.distances, cut.surface, color="#bdbdbd", linewidth=3.0, label="energy surface (GP)")
+        taylor = mode_style(METHODS["taylor"])
+        axis.plot(
+            cut.distances, cut.slope * cut.distances, "--", color=taylor.color, label="Taylor expansion"
+        )
+        axis.plot(0.0, 0.0, "o", color="black", label="training structure")
+        for method, text in (("taylor", "Taylor label"), ("gpr", "GP label")):
+            style = mode_style(METHODS[method])
+            marker = "^" if method == "gpr" else style.marker  # as along bonds
+            axis.plot(cut.copy, cut.labels[method], marker, color=style.color, label=text, markersize=6)
+        axis.set_xlabel("displacement along the line to a copy (Å)")
+        axis.set_ylabel("energy (eV)")
+        axis.legend()
+    return figure
+
+
+def plot_errors(errors: Mapping[str, Mapping[float, float]]) -> Figure:
+    """Draw the mean absolute error of the labels against δ.
+
+    Parameters
+    ----------
+    errors : mapping of str to mapping of float to float
+        Method (``taylor``, ``gpr``) → δ (Å) → mean absolute error (eV).
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    InputError
+        If there is no method.
+    """
+    if not errors:
+        raise InputError("errors of labels: expected copies of at least one δ, got none")
+    with print_style():
+        figure = new_figure(SINGLE_COLUMN, 2.4)
+        axis = figure.subplots()
+        for method, points in errors.items():
+            style = mode_style(METHODS[method])
+            marker = "^" if method == "gpr" else style.marker
+            values = [value * MEV_PER_EV for value in points.values()]
+            label = "GP labels" if method == "gpr" else "Taylor labels"
+            axis.plot(list(points), values, color=style.color, marker=marker, label=label)
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        ticks = sorted({delta for points in errors.values() for delta in points})
+        axis.set_xticks(ticks, [f"{delta:g}" for delta in ticks], rotation=60)
+        axis.minorticks_off()
+        axis.set_xlabel("δ (Å)")
+        axis.set_ylabel("MAE of the labels (meV)")
+        axis.legend()
+    return figure
 
 
 def plot(differences: Mapping[float, FloatArray]) -> Figure:

@@ -40,6 +40,7 @@ def plot(
     samples: Mapping[str, ParitySamples],
     metrics: Mapping[str, Mapping[str, Any]],
     remarks: Mapping[str, str] | None = None,
+    whole_names: bool = False,
 ) -> Figure:
     """Draw energy parity, ‖F‖ parity and direction error against ‖F‖, one column per model.
 
@@ -50,7 +51,9 @@ def plot(
     metrics : mapping of str to metrics
         Model name → error measures, whose MAE are written into the panels; models may be missing.
     remarks : mapping of str to str, optional
-        Model name → remark below its name, which then is that of its mode alone, such as its δ and M.
+        Model name → remark below its name, such as its δ and M.
+    whole_names : bool
+        Write the whole name of a model that has a remark, not that of its mode alone.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def plot(
             style, row = mode_style(name), metrics.get(name, {})
             label = style.label
             if remark := (remarks or {}).get(name):
-                label = f"{label.split(' (')[0]}\n{remark}"
+                label = f"{label if whole_names else label.split(' (')[0]}\n{remark}"
             axes[0, column].set_title(label, color=style.color, fontweight="bold")
             _draw_energies(axes[0, column], item, energy_range, style.color, row)
             if with_forces:

@@ -19,11 +19,14 @@ from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, new_figure, print_s
 from aenet_gpr_cli.structures import FloatArray
 
 COLUMNS = 4
+CONFIDENCE = 2.576  # standard deviations on each side that hold 99 % of a normal distribution
 LABELS = {"energy": "energy (eV)", "force": "force (eV/Å)"}
 UNITS = {"energy": "eV", "force": "eV/Å"}
 LEGEND_COLUMNS = 3  # beside each other below two panels
 SMALLEST = 1e-9  # eV or eV/Å: exactly zero has no place on a logarithmic axis
 TARGET = "#bdbdbd"
+ZOOM_FROM = 0.45  # of the range of lengths: the smooth part behind the minimum
+INSET = (0.40, 0.50, 0.58, 0.48)  # of a panel: left, bottom, width, height; empty where a bond is long
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,58 @@ def plot(curves: Sequence[Curve], quantity: str) -> Figure:
     return figure
 
 
+def plot_modes(energies: Sequence[Curve], forces: Sequence[Curve]) -> Figure:
+    """Draw energies (above) and forces (below) with the 99 % confidence interval of the committee.
+
+    Parameters
+    ----------
+    energies, forces : sequence of Curve
+        Of the same models in the same order.
+
+    Returns
+    -------
+    Figure
+        Insets magnify the part where the bond is long.
+
+    Raises
+    ------
+    InputError
+        If there is no curve.
+    """
+    if not energies:
+        raise InputError("bond length figure: expected at least one curve, got none")
+    with print_style():
+        figure = new_figure(DOUBLE_COLUMN, 4.2)
+        axes = figure.subplots(2, len(energies), squeeze=False, sharex=True)
+        for row, curves, quantity in zip(axes, (energies, forces), LABELS, strict=True):
+            for axis, curve in zip(row, curves, strict=True):
+                _draw_values(axis, curve, CONFIDENCE)
+                _magnify(axis, curve)
+            row[0].set_ylabel(LABELS[quantity])
+            _share(row, len(row), [_limits(curves)])
+        for axis, curve in zip(axes[0], energies, strict=True):
+            axis.set_title(curve.title, color=curve.color, fontweight="bold")
+        for axis in axes[1]:
+            axis.set_xlabel("bond length (Å)")
+        figure.align_ylabels(axes[:, 0])
+        _legend(figure, tuple(axes[0]), len(energies))
+    return figure
+
+
+def _magnify(axis: Axes, curve: Curve) -> None:
+    """Draw the part of long bonds once more, in the empty corner."""
+    start = curve.lengths[0] + ZOOM_FROM * (curve.lengths[-1] - curve.lengths[0])
+    inside = curve.target[curve.lengths >= start]
+    margin = 0.25 * (inside.max() - inside.min())
+    inset = axis.inset_axes(INSET)
+    _draw_values(inset, curve, CONFIDENCE)
+    inset.set_xlim(start, curve.lengths[-1])
+    inset.set_ylim(inside.min() - margin, inside.max() + margin)
+    inset.tick_params(labelsize=6, length=2)
+    inset.locator_params(nbins=3)
+    axis.indicate_inset_zoom(inset, edgecolor=GREY, linewidth=0.6)
+
+
 def _draw_errors(axis: Axes, curve: Curve) -> None:
     error = np.maximum(_error(curve), SMALLEST)
     axis.plot(curve.lengths, error, color=curve.color, label="|error|", linewidth=0.9)
@@ -147,13 +202,15 @@ def _decades(curve: Curve) -> tuple[float, float]:
     return 10.0 ** np.floor(np.log10(max(low, SMALLEST))), 10.0 ** np.ceil(np.log10(max(high, 10 * SMALLEST)))
 
 
-def _draw_values(axis: Axes, curve: Curve) -> None:
+def _draw_values(axis: Axes, curve: Curve, deviations: float = 1.0) -> None:
+    """Draw target, mean and a range of so many standard deviations on each side."""
     axis.plot(curve.lengths, curve.target, color=TARGET, linewidth=3.0, label="target")
     axis.plot(curve.lengths, curve.predicted.mean(axis=0), color=curve.color, label="predicted")
     if (spread := curve.spread) is not None:
-        mean = curve.predicted.mean(axis=0)
+        mean, half = curve.predicted.mean(axis=0), deviations * spread
+        label = "SD" if deviations == 1.0 else "99 % interval"
         axis.fill_between(
-            curve.lengths, mean - spread, mean + spread, color=curve.color, alpha=0.25, linewidth=0
+            curve.lengths, mean - half, mean + half, color=curve.color, alpha=0.25, linewidth=0, label=label
         )
     for points in curve.points:
         axis.plot(

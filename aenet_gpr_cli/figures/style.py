@@ -55,6 +55,7 @@ MODES = {
     "ann_taylor": ModeStyle("Taylor-ANN", "#2e8b57", "s"),
     "ann_gpr": ModeStyle("GPR-ANN", "#ef6c1a", "^"),
     "ann_direct_10": ModeStyle("direct forces, 10 %", "#7ab8e0", "v"),
+    "ann_direct_100": ModeStyle("direct forces, 100 %", "#1f4e9c", "D"),
     "ann_direct": ModeStyle("direct forces", "#1f4e9c", "D"),
     "gp": ModeStyle("GP (surrogate)", "#b2182b", "P"),
 }
@@ -85,7 +86,10 @@ def mode_style(name: str) -> ModeStyle:
         name.removeprefix(key).removeprefix("r").strip("_").replace("_", " ") if name.startswith(key) else ""
     )
     style = MODES[key]
-    return ModeStyle(f"{style.label} ({rest})" if rest else style.label, style.color, style.marker)
+    if not rest:
+        return style
+    label = f"GP, {rest}" if key == "gp" else f"{style.label} ({rest})"
+    return ModeStyle(label, style.color, style.marker)
 
 
 def training_mode_style(mode: str) -> ModeStyle:

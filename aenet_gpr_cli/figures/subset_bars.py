@@ -1,4 +1,4 @@
-"""Errors of several models on each subset as bars, and sizes of subsets (Figures S10, S11, S16 of the paper).
+"""Errors of several models on each subset as bars (Figures S10 and S11 of the paper).
 
 Takes error measures by model and subset and draws them; computes nothing.
 """
@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.distributions import TEST, TRAINING
 from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, mode_style, new_figure, print_style
 from aenet_gpr_cli.units import MEV_PER_EV
 
@@ -68,38 +67,6 @@ def plot(
         _name(axes[-1], [labels[name] for name in subsets])
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=len(names))
-    return figure
-
-
-def plot_sizes(sizes: Mapping[str, tuple[int, int]]) -> Figure:
-    """Draw how many structures of each subset train and test.
-
-    Parameters
-    ----------
-    sizes : mapping of str to (int, int)
-        Written name of the subset → training structures, test structures.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    InputError
-        If there is no subset.
-    """
-    if not sizes:
-        raise InputError("subset figure: expected at least one subset, got none")
-    training = np.array([n for n, _ in sizes.values()])
-    with print_style():
-        figure = new_figure(DOUBLE_COLUMN, 2.8)
-        axis = figure.subplots()
-        places = np.arange(len(sizes))
-        axis.bar(places, training, WIDTH, color=TRAINING, label="training")
-        axis.bar(places, [n for _, n in sizes.values()], WIDTH, training, color=TEST, label="test")
-        axis.set_ylabel("structures")
-        _name(axis, list(sizes))
-        figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 

@@ -18,16 +18,16 @@ from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, mode_style, new_figure, p
 from aenet_gpr_cli.units import MEV_PER_EV
 
 Row = Mapping[str, Any]
-QUANTITIES = (
-    ("energy", "energy", "meV", MEV_PER_EV),
-    ("force_norm", "‖F‖", "eV/Å", 1.0),
-    ("force_direction", "direction of F", "°", 1.0),
-)
+QUANTITIES = {
+    "energy": ("energy", "meV", MEV_PER_EV),
+    "force_norm": ("‖F‖", "eV/Å", 1.0),
+    "force_direction": ("direction of F", "°", 1.0),
+}
 AXIS_LABELS = {"displacement": "δ (Å)", "n_copies": "copies per structure, M"}
 METHODS = {"gpr": "ann_gpr", "taylor": "ann_taylor"}
 
 
-def plot(rows: Sequence[Row], against: str) -> Figure:
+def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QUANTITIES)) -> Figure:
     """Draw MAE (above) and MSD (below) of energy, ‖F‖ and direction.
 
     Parameters
@@ -38,6 +38,8 @@ def plot(rows: Sequence[Row], against: str) -> Figure:
         `evaluate`. The row of MSD is left out for single networks.
     against : str
         ``displacement`` or ``n_copies``.
+    quantities : sequence of str
+        Of ``energy``, ``force_norm`` and ``force_direction`` those to draw.
 
     Returns
     -------
@@ -51,12 +53,13 @@ def plot(rows: Sequence[Row], against: str) -> Figure:
     if not any(row["method"] for row in rows):
         raise InputError("sweep figure: expected at least one network with augmentation, got none")
     measures = [m for m in ("mae", "msd") if any(row.get(f"energy_{m}") for row in rows if row["method"])]
-    quantities = [q for q in QUANTITIES if any(row.get(f"{q[0]}_mae") for row in rows)]
+    drawn = [q for q in quantities if any(row.get(f"{q}_mae") for row in rows)]
     with print_style():
         figure = new_figure(DOUBLE_COLUMN, 0.5 + 1.9 * len(measures))
-        axes = figure.subplots(len(measures), len(quantities), sharex=True, squeeze=False)
+        axes = figure.subplots(len(measures), len(drawn), sharex=True, squeeze=False)
         for line, measure in zip(axes, measures, strict=True):
-            for axis, (key, label, unit, factor) in zip(line, quantities, strict=True):
+            for axis, key in zip(line, drawn, strict=True):
+                label, unit, factor = QUANTITIES[key]
                 _draw(axis, rows, against, f"{key}_{measure}", factor)
                 axis.set_ylabel(f"{label} {measure.upper()} ({unit})")
         for axis in axes[-1]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.interpolate import CubicHermiteSpline
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.pes import Curve, Points
 from aenet_gpr_cli.figures.style import mode_style
 from aenet_gpr_cli.io.artefact import open_artefact, read_optional
 from aenet_gpr_cli.io.structures import load_split, read_augmented
-from aenet_gpr_cli.stages.finished_run import FinishedRun, Row
+from aenet_gpr_cli.stages.finished_run import SURROGATE, FinishedRun, Row
 from aenet_gpr_cli.structures import FloatArray, StructureSet
-
-SURROGATE = "gpr"
 
 
 def curves(run: FinishedRun, models: Mapping[str, str], quantity: str) -> list[Curve]:
@@ -51,7 +50,7 @@ def curves(run: FinishedRun, models: Mapping[str, str], quantity: str) -> list[C
             energies, forces = group["predicted_energies"][()], group["predicted_forces"][()]
             predicted = energies if quantity == "energy" else _along_bond(test.positions, forces)
             sigma = read_optional(group, "sigma") if quantity == "energy" else None
-            style = mode_style(SURROGATE if name == SURROGATE else _mode(name))
+            style = mode_style(_mode(name))
             copies = _copies(run, rows.get(name)) if quantity == "energy" else ()
             found.append(
                 Curve(
@@ -93,6 +92,35 @@ def label_curves(run: FinishedRun, rows: Sequence[Row]) -> list[Curve]:
             )
         )  # fmt: skip
     return found
+
+
+def label_errors(run: FinishedRun, rows: Sequence[Row]) -> dict[str, dict[float, float]]:
+    """Calculate how far labels are from the target, for each method and δ (Figure S1d).
+
+    Parameters
+    ----------
+    run : FinishedRun
+        Of one diatomic molecule; energies and forces of its test structures make the target, by cubic Hermite
+        interpolation.
+    rows : sequence of dict
+        The sweep over δ.
+
+    Returns
+    -------
+    dict of str to dict of float to float
+        Method → δ (Å) → mean absolute error (eV).
+    """
+    test = _diatomic(run, "test")
+    lengths = _lengths(test.positions)
+    order = np.argsort(lengths)
+    slopes = -_values(test, "force")[order]
+    target = CubicHermiteSpline(lengths[order], _values(test, "energy")[order], slopes)
+    errors: dict[str, dict[float, float]] = {}
+    for row in sorted((r for r in rows if r["method"]), key=lambda r: float(r["displacement"])):
+        for points in _copies(run, row):
+            mean = float(np.abs(points.values - target(points.lengths)).mean())
+            errors.setdefault(row["method"], {})[row["displacement"]] = mean
+    return errors
 
 
 def _mode(model: str) -> str:

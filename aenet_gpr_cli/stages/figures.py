@@ -17,10 +17,9 @@ from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.stages import finished_run, paper_figures
 from aenet_gpr_cli.stages import report_pictures as pictures
 from aenet_gpr_cli.stages.base import Context, Summary
-from aenet_gpr_cli.stages.finished_run import FinishedRun, read_run
+from aenet_gpr_cli.stages.finished_run import SURROGATE, FinishedRun, read_run
 
 SUFFIXES = (".pdf", ".png")
-SURROGATE = "gpr"
 
 
 def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = ()) -> Summary:

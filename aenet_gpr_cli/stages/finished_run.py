@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.parity import ParitySamples
 from aenet_gpr_cli.io.artefact import open_artefact, sha256_of
-from aenet_gpr_cli.io.structures import read_augmented
 from aenet_gpr_cli.stages.pictures import parity_of
-from aenet_gpr_cli.structures import FloatArray
 
 SOURCE_KEYS = ("method", "mode", "displacement", "n_copies")
 METHODS = ("taylor", "gpr")
+SURROGATE = "gpr"
 Row = dict[str, Any]
 
 
@@ -35,7 +32,8 @@ class FinishedRun:
         Reference forces must be larger for their direction to be compared.
     rows : tuple of dict
         One per network: ``model``, ``method``, ``mode``, ``displacement`` (Å) and ``n_copies`` of its
-        augmentation (None without), and its total errors.
+        augmentation (None without), ``force_fraction`` (0 but in direct force training), and its total
+        errors.
     augmented : dict of Path to dict
         Configuration of each augmented set.
     """
@@ -92,9 +90,15 @@ def read_run(folder: Path) -> FinishedRun:
         if name.startswith("ann_"):
             with open_artefact(folder / f"{name}.h5", "train-ann") as file:
                 source = by_hash.get(json.loads(file.attrs["inputs"]).get("augmented", ""), {})
+                training = json.loads(file.attrs["config"])
             settings = {key: source.get(key) for key in SOURCE_KEYS}
+            settings["force_fraction"] = _force_fraction(training)
             rows.append({"model": name, **settings, **results[name]["total"]})
     return FinishedRun(folder, results, smallest, tuple(rows), augmented)
+
+
+def _force_fraction(training: Mapping[str, Any]) -> float:
+    return float(training["loss"]["force_fraction"]) if training.get("mode") == "direct" else 0.0
 
 
 def varying(rows: tuple[Row, ...], against: str) -> list[Row] | None:
@@ -130,7 +134,8 @@ def shown_models(run: FinishedRun) -> dict[str, str]:
     """Choose the networks that stand for their mode side by side, as the paper does.
 
     Of several δ of a method it is the network with the smallest error of ‖F‖ (of energy, without forces) on
-    the evaluated structures: what the sweep over δ reached at best, and no recipe for choosing δ.
+    the evaluated structures: what the sweep over δ reached at best, and no recipe for choosing δ. Of several
+    shares of the forces in direct force training it is the largest.
 
     Parameters
     ----------
@@ -142,7 +147,9 @@ def shown_models(run: FinishedRun) -> dict[str, str]:
         Model → δ and M, where there was a choice; empty otherwise. In the order energies only, Taylor
         expansion, GP, direct forces.
     """
-    chosen = {row["model"]: "" for row in run.rows if row["method"] is None}
+    plain = [row for row in run.rows if row["method"] is None]
+    most = max((row["force_fraction"] for row in plain), default=0.0)
+    chosen = {row["model"]: "" for row in plain if row["force_fraction"] in (0.0, most)}
     for method in METHODS:
         own = [row for row in varying(run.rows, "displacement") or run.rows if row["method"] == method]
         if own:
@@ -162,6 +169,39 @@ def source_text(row: Mapping[str, Any]) -> str:
     """Write δ and M of a row."""
     delta = "adaptive δ" if row["mode"] == "adaptive" else f"δ = {row['displacement']:g} Å"
     return f"{delta}, M = {row['n_copies']}"
+
+
+def kernels_of(run: FinishedRun) -> dict[str, str]:
+    """Name the Gaussian processes of a run, the surrogate of the networks last.
+
+    Parameters
+    ----------
+    run : FinishedRun
+
+    Returns
+    -------
+    dict of str to str
+        Model → descriptor, unless the name tells it, and length scale; empty where subsets differ in them.
+    """
+    found = {}
+    for name in run.results:
+        if name.startswith("ann_"):
+            continue
+        with open_artefact(run.folder / f"{name}.h5", "fit-gpr") as file:
+            kernels = {_kernel_text(name, group.attrs) for group in file["subsets"].values()}
+        found[name] = kernels.pop() if len(kernels) == 1 else ""
+    return dict(sorted(found.items(), key=lambda item: item[0] == SURROGATE))
+
+
+def _kernel_text(model: str, attributes: Mapping[str, Any]) -> str:
+    descriptor = str(attributes["descriptor"])
+    length = f"ℓ = {float(attributes['length_scale']):.2g}{' Å' if descriptor == 'cartesian' else ''}"
+    if descriptor in model:
+        return length
+    if descriptor == "inverse_distance":
+        power = float(attributes["power"])
+        descriptor = "1/r" if power == 1.0 else f"1/r^{power:g}"
+    return f"{descriptor}, {length}"
 
 
 def samples_of(run: FinishedRun, models: Mapping[str, str]) -> dict[str, ParitySamples]:
@@ -223,36 +263,3 @@ def titles_of(run: FinishedRun, sets: Mapping[str, Path]) -> dict[str, str]:
         name: f"{labels[run.augmented[path]['method']]}, {source_text(run.augmented[path])}"
         for name, path in sets.items()
     }
-
-
-def label_differences(run: FinishedRun) -> dict[float, FloatArray]:
-    """Compare Taylor and GP labels of the same copies.
-
-    Parameters
-    ----------
-    run : FinishedRun
-
-    Returns
-    -------
-    dict of float to ndarray of shape (n_copies,), eV
-        δ (Å) → energy by Taylor expansion less energy by the GP, where both labelled the same structures.
-    """
-    found: dict[float, list[FloatArray]] = {}
-    for path, config in run.augmented.items():
-        for other, theirs in run.augmented.items():
-            same = all(config[key] == theirs[key] for key in SOURCE_KEYS if key != "method")
-            if same and (config["method"], theirs["method"]) == ("taylor", "gpr"):
-                found.setdefault(config["displacement"], []).append(_difference(path, other))
-    return {delta: np.concatenate(parts) for delta, parts in sorted(found.items())}
-
-
-def _difference(taylor: Path, gpr: Path) -> FloatArray:
-    parts = []
-    with open_artefact(taylor, "augment") as mine, open_artefact(gpr, "augment") as theirs:
-        for name, group in mine["subsets"].items():
-            a, b = read_augmented(group), read_augmented(theirs[f"subsets/{name}"])
-            if not np.allclose(a.structures.positions, b.structures.positions):
-                raise InputError(f"{taylor}, {gpr}: expected the same copies, got others; give both one seed")
-            if a.structures.energies is not None and b.structures.energies is not None:
-                parts.append(a.structures.energies - b.structures.energies)
-    return np.concatenate(parts)

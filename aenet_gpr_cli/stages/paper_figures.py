@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures import benchmark, distributions, label_differences, parity, pes, subset_bars, sweep
+from aenet_gpr_cli.figures import (
+    benchmark,
+    distributions,
+    label_differences,
+    parity,
+    pes,
+    structure_views,
+    subset_bars,
+    sweep,
+)
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.structures import load_split
-from aenet_gpr_cli.stages import bond_curves, finished_run
+from aenet_gpr_cli.stages import bond_curves, finished_run, label_pairs
 from aenet_gpr_cli.stages.finished_run import read_run
 from aenet_gpr_cli.stages.report_pictures import augmented_energies, energies_by_part
 
 Draw = Callable[[Path], Figure]
 FORMULA_NUMBER = re.compile(r"(?<=[A-Za-z])\d+")
+FILE_NAME = re.compile(r"_?\d*(\.\w+)?$")  # the end of a structure's name: number and suffix
 LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
-def _errors(against: str, folder: Path) -> Figure:
+def _errors(against: str, folder: Path, quantities: Sequence[str] = tuple(sweep.QUANTITIES)) -> Figure:
     run = read_run(folder)
     rows = finished_run.varying(run.rows, against)
     if rows is None:
         raise InputError(f"{folder}: expected networks with several values of {against}, got one")
-    return sweep.plot(rows, against)
+    return sweep.plot(rows, against, quantities)
 
 
 def _parity(folder: Path) -> Figure:
@@ -37,9 +47,10 @@ def _parity(folder: Path) -> Figure:
     return parity.plot(finished_run.samples_of(run, models), run.totals, models)
 
 
-def _surrogate(folder: Path) -> Figure:
+def _kernels(folder: Path) -> Figure:
     run = read_run(folder)
-    return parity.plot(finished_run.samples_of(run, {"gpr": ""}), run.totals)
+    models = finished_run.kernels_of(run)
+    return parity.plot(finished_run.samples_of(run, models), run.totals, models, whole_names=True)
 
 
 def _benchmark(folder: Path) -> Figure:
@@ -49,7 +60,8 @@ def _benchmark(folder: Path) -> Figure:
 
 def _modes_along_bond(folder: Path) -> Figure:
     run = read_run(folder)
-    return pes.plot(bond_curves.curves(run, finished_run.shown_models(run), "energy"), "energy")
+    models = finished_run.shown_models(run)
+    return pes.plot_modes(*(bond_curves.curves(run, models, quantity) for quantity in ("energy", "force")))
 
 
 def _baselines_along_bond(quantity: str, folder: Path) -> Figure:
@@ -72,9 +84,15 @@ def _labels_along_bond(folder: Path) -> Figure:
     return pes.plot(bond_curves.label_curves(run, rows), "energy")
 
 
-def _surrogate_along_bond(quantity: str, folder: Path) -> Figure:
+def _label_errors(folder: Path) -> Figure:
     run = read_run(folder)
-    return pes.plot(bond_curves.curves(run, {bond_curves.SURROGATE: ""}, quantity), quantity)
+    rows = finished_run.varying(run.rows, "displacement") or []
+    return label_differences.plot_errors(bond_curves.label_errors(run, rows))
+
+
+def _kernels_along_bond(quantity: str, folder: Path) -> Figure:
+    run = read_run(folder)
+    return pes.plot(bond_curves.curves(run, finished_run.kernels_of(run), quantity), quantity)
 
 
 def _split_energies(folder: Path) -> Figure:
@@ -89,7 +107,11 @@ def _augmented_energies(folder: Path) -> Figure:
 
 
 def _label_differences(folder: Path) -> Figure:
-    return label_differences.plot(finished_run.label_differences(read_run(folder)))
+    return label_differences.plot(label_pairs.differences(read_run(folder)))
+
+
+def _labels_along_a_line(folder: Path) -> Figure:
+    return label_differences.plot_cut(label_pairs.cut(read_run(folder)))
 
 
 def _subset_errors(quantity: str, folder: Path) -> Figure:
@@ -98,15 +120,15 @@ def _subset_errors(quantity: str, folder: Path) -> Figure:
     return subset_bars.plot(table, quantity, _subset_labels(run.split))
 
 
-def _subset_sizes(folder: Path) -> Figure:
+def _subset_structures(folder: Path) -> Figure:
     split = folder / "split.h5"
-    counts = {
-        part: {name: len(s) for name, s in load_split(split, part).items()} for part in ("train", "test")
-    }
-    labels = _subset_labels(split)
-    return subset_bars.plot_sizes(
-        {labels[name]: (n, counts["test"].get(name, 0)) for name, n in counts["train"].items()}
-    )
+    labels, test = _subset_labels(split), load_split(split, "test")
+    views = []
+    for name, subset in load_split(split, "train").items():
+        source = FILE_NAME.sub("", subset.names[0].rpartition("/")[2]).replace("_", " ")
+        numbers = f"{len(subset)} + {len(test[name]) if name in test else 0}"
+        views.append(structure_views.StructureView(labels[name], f"{source}, {numbers}", subset.structure(0)))
+    return structure_views.plot(views)
 
 
 def _subset_labels(split: Path) -> dict[str, str]:
@@ -119,13 +141,14 @@ def _subset_labels(split: Path) -> dict[str, str]:
 
 FIGURES: Mapping[str, Draw] = {
     "2a-d": _modes_along_bond,
-    "2e-h": partial(_errors, "displacement"),
+    "2e-h": partial(_errors, "displacement", quantities=("energy", "force_norm")),
     "3": partial(_errors, "displacement"),
     "4": _parity,
     "5": partial(_errors, "displacement"),
     "6": _parity,
     "7": _benchmark,
-    "S1": _labels_along_bond,
+    "S1a-c": _labels_along_bond,
+    "S1d": _label_errors,
     "S2": partial(_baselines_along_bond, "energy"),
     "S3": partial(_baselines_along_bond, "force"),
     "S4": partial(_sweep_along_bond, "taylor", "energy"),
@@ -139,14 +162,15 @@ FIGURES: Mapping[str, Draw] = {
     "S12": _split_energies,
     "S13a": _augmented_energies,
     "S13b": _label_differences,
+    "S13c": _labels_along_a_line,
     "S14": _split_energies,
     "S15a": _augmented_energies,
     "S15b": _label_differences,
-    "S16": _subset_sizes,
-    "S17a": partial(_surrogate_along_bond, "energy"),
-    "S17b": partial(_surrogate_along_bond, "force"),
-    "S18": _surrogate,
-    "S19": _surrogate,
+    "S16": _subset_structures,
+    "S17ac": partial(_kernels_along_bond, "energy"),
+    "S17bd": partial(_kernels_along_bond, "force"),
+    "S18": _kernels,
+    "S19": _kernels,
 }
 
 

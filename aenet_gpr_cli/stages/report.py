@@ -177,7 +177,8 @@ def _spread(found: list[Found]) -> list[str]:
             rows.append([f"{name}, mean of {len(members)}", *_cells(result["total"])])
             rows.append([f"{name}, best member", *_cells(members[0])])
             rows.append([f"{name}, worst member", *_cells(members[-1])])
-    return [table(SPREAD_COLUMNS, rows)] if rows else []
+    pictured = pictures.spread(_of(found, "evaluate")[0].path)
+    return [table(SPREAD_COLUMNS, rows), *pictured] if rows else []
 
 
 def _cells(metrics: Mapping[str, Any]) -> list[str]:

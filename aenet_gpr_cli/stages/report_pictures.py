@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
-from aenet_gpr_cli.figures import distributions, learning_curves, parity
+from aenet_gpr_cli.figures import committee_spread, distributions, learning_curves, parity
 from aenet_gpr_cli.figures import summary as bars
 from aenet_gpr_cli.figures.page import picture
 from aenet_gpr_cli.io.artefact import open_artefact
@@ -64,6 +65,28 @@ def predictions(metrics: Path) -> str:
     totals = {name: result["total"] for name, result in results.items()}
     caption = "Energy, ‖F‖ and the angle to the reference force; dashed lines mark errors of 1 eV/Å."
     return picture(parity.plot(samples, totals), caption)
+
+
+def spread(metrics: Path) -> list[str]:
+    """Draw the error of each committee against its spread; nothing where there is no committee."""
+    with open_artefact(metrics, "evaluate") as file:
+        results = json.loads(file.attrs["metrics"])
+        names = [name for name, result in results.items() if result["members"]]
+        found = {name: _spread_of(file, name) for name in names}
+    caption = (
+        "Error of the committee's energy against the spread of its members, one point per structure. On the "
+        "solid line both are equal; above the dashed line the error is more than twice the spread."
+    )
+    return [picture(committee_spread.plot(found), caption)] if found else []
+
+
+def _spread_of(file: h5py.File, model: str) -> committee_spread.Spread:
+    deviations, errors = [], []
+    for subset, predicted in file[f"models/{model}"].items():
+        energies = predicted["predicted_energies"][()]
+        deviations.append(energies.std(axis=0, ddof=1))
+        errors.append(np.abs(energies.mean(axis=0) - file[f"reference/{subset}/reference_energies"][()]))
+    return committee_spread.Spread(np.concatenate(deviations), np.concatenate(errors))
 
 
 def energies_by_part(split: Path) -> dict[str, FloatArray]:

@@ -18,6 +18,7 @@ from aenet_gpr_cli.io.structures import load_split
 from aenet_gpr_cli.stages import split
 from aenet_gpr_cli.stages.base import Context, Summary
 from aenet_gpr_cli.stages.forecast import augment_gib, fit_gib, train_gib
+from aenet_gpr_cli.stages.workflow import gaussian_processes, model_names
 from aenet_gpr_cli.structures import StructureSet
 
 COLUMNS = ("job", "array", "after", "memory / GiB", "time", "id")
@@ -123,13 +124,14 @@ def _in_parts(job: SlurmJob, option: str, noun: str, output: str, memory: float)
 
 
 def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
-    if (section := config.fit_gpr) is None:
-        return
-    names = tuple(section.subsets or subsets)
-    memory = max(fit_gib(section, subsets[name]) for name in names)
-    command = _stage("fit-gpr", "split.h5")
-    job = SlurmJob("fit-gpr", "fit_gpr", command, names, ready["split"], memory)
-    yield from _in_parts(job, "--subset", "", "gpr", OTHER_GIB)
+    for output, section in gaussian_processes(config).items():
+        names = tuple(section.subsets or subsets)
+        memory = max(fit_gib(section, subsets[name]) for name in names)
+        variant = output.removeprefix("gpr").removeprefix("_")
+        command = _stage("fit-gpr", "split.h5", variant=variant)
+        title = f"fit-gpr_{variant}" if variant else "fit-gpr"
+        job = SlurmJob(title, "fit_gpr", command, names, ready["split"], memory)
+        yield from _in_parts(job, "--subset", "", output, OTHER_GIB)
 
 
 def _augment(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
@@ -155,8 +157,7 @@ def _train_ann(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: 
 
 
 def _evaluate(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
-    models = ["gpr"] if config.fit_gpr else []
-    models += [f"ann_{name}" for name in config.train_ann]
+    models = model_names(config)
     if models:
         command = (*_stage("evaluate", "split.h5", *(f"{model}.h5" for model in models)), "-o", "metrics.h5")
         needs = tuple(job for model in models for job in ready[model])

@@ -1,7 +1,7 @@
 """`run`: all stages of a workflow in order, each through the same functions as its own command.
 
-Fixed names in the working folder: split.h5, gpr.h5, augmented_VARIANT.h5, ann_VARIANT.h5, metrics.h5,
-benchmark.h5. A stage whose inputs and keys have not changed does nothing.
+Fixed names in the working folder: split.h5, gpr.h5, gpr_VARIANT.h5, augmented_VARIANT.h5, ann_VARIANT.h5,
+metrics.h5, benchmark.h5. A stage whose inputs and keys have not changed does nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.config.train_ann import TrainAnnConfig
 from aenet_gpr_cli.config.workflow import TrainVariant, WorkflowConfig
 from aenet_gpr_cli.stages.base import Context, Summary
@@ -50,6 +51,35 @@ def steps(
         yield from stage
 
 
+def gaussian_processes(config: WorkflowConfig) -> dict[str, FitGprConfig]:
+    """Return the Gaussian processes of a workflow by the name of their artefact, the surrogate first.
+
+    Parameters
+    ----------
+    config : WorkflowConfig
+
+    Returns
+    -------
+    dict of str to FitGprConfig
+    """
+    surrogate = {"gpr": config.fit_gpr} if config.fit_gpr else {}
+    return surrogate | {f"gpr_{name}": variant for name, variant in config.compare_gpr.items()}
+
+
+def model_names(config: WorkflowConfig) -> list[str]:
+    """Return the names of all models that a workflow evaluates.
+
+    Parameters
+    ----------
+    config : WorkflowConfig
+
+    Returns
+    -------
+    list of str
+    """
+    return [*gaussian_processes(config), *(f"ann_{name}" for name in config.train_ann)]
+
+
 def _split(config: WorkflowConfig, source_folder: Path, workdir: Path) -> Iterator[Step]:
     from aenet_gpr_cli.stages import split
 
@@ -57,11 +87,10 @@ def _split(config: WorkflowConfig, source_folder: Path, workdir: Path) -> Iterat
 
 
 def _fit_gpr(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
-    if (section := config.fit_gpr) is None:
-        return
-    from aenet_gpr_cli.stages import fit_gpr
+    for name, section in gaussian_processes(config).items():
+        from aenet_gpr_cli.stages import fit_gpr
 
-    yield partial(fit_gpr.run, section, workdir / "split.h5", workdir / "gpr.h5")
+        yield partial(fit_gpr.run, section, workdir / "split.h5", workdir / f"{name}.h5")
 
 
 def _augment(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
@@ -86,8 +115,7 @@ def _train_ann(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
 def _evaluate(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
     from aenet_gpr_cli.stages import evaluate
 
-    models = [workdir / "gpr.h5"] if config.fit_gpr else []
-    models += [workdir / f"ann_{name}.h5" for name in config.train_ann]
+    models = [workdir / f"{name}.h5" for name in model_names(config)]
     if models:
         named = evaluate.name_models(models)
         yield partial(evaluate.run, config.evaluate, workdir / "split.h5", named, workdir / "metrics.h5")

@@ -15,7 +15,15 @@ KEYS = (
         for q in ("component", "norm", "direction")
         for m in ("mae", "rmse", "msd", "max_error")
     }
-    | {"energy_max_error", "force_outliers", "n_structures", "n_members", "n_atoms", "n_directions"}
+    | {
+        "energy_max_error",
+        "energy_max_error_per_atom",
+        "force_outliers",
+        "n_structures",
+        "n_members",
+        "n_atoms",
+        "n_directions",
+    }
 )
 
 
@@ -158,6 +166,7 @@ def test_pooling_subsets_equals_all_samples_at_once():
     spread = np.concatenate([e.std(axis=0, ddof=1) for _, e, _ in (small, large)])
     assert total["energy_msd"] == pytest.approx(spread.mean(), rel=1e-13)
     per_atom = np.repeat([2, 3], [5, 11])
+    assert total["energy_max_error_per_atom"] == (energy_error / per_atom).max()
     assert total["energy_mae_per_atom"] == pytest.approx((energy_error / per_atom).mean(), rel=1e-13)
     component = np.concatenate([np.abs(f.mean(0) - c.forces).ravel() for c, _, f in (small, large)])
     assert total["force_component_mae"] == pytest.approx(component.mean(), rel=1e-13)

@@ -59,6 +59,26 @@ def test_a_perfect_prediction_can_be_drawn():
     assert figure.axes[0].get_ylim()[0] > 0
 
 
+def test_modes_have_energies_above_forces_with_the_99_percent_interval():
+    figure = pes.plot_modes([curve(0.01), curve(0.02)], [curve(0.1), curve(0.2)])
+    assert [axis.get_ylabel() for axis in figure.axes[:4]] == ["energy (eV)", "", "force (eV/Å)", ""]
+    (interval,) = figure.axes[0].collections
+    edges = interval.get_paths()[0].vertices[:, 1]
+    expected = TARGET[0] + 0.02 + 2.576 * np.array([-0.01, 0.01])
+    assert np.isclose(edges[:, None], expected).any(axis=0).all()
+
+
+def test_an_inset_shows_the_long_bonds():
+    (inset,) = pes.plot_modes([curve(0.001)], [curve(0.001)]).axes[0].child_axes
+    low, high = inset.get_xlim()
+    assert LENGTHS[0] < low < high == LENGTHS[-1]
+    assert np.allclose(inset.lines[0].get_ydata(), TARGET)
+    bottom, top = inset.get_ylim()
+    assert bottom < TARGET[-1] < top < TARGET[0]
+
+
 def test_no_curve_is_refused():
     with pytest.raises(InputError, match="at least one curve"):
         pes.plot([], "energy")
+    with pytest.raises(InputError, match="at least one curve"):
+        pes.plot_modes([], [])

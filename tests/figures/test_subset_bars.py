@@ -50,14 +50,6 @@ def test_bars_of_models_stand_side_by_side():
     assert np.isclose(first.get_x() + first.get_width(), second.get_x())
 
 
-def test_sizes_are_stacked():
-    (axis,) = subset_bars.plot_sizes({"EC": (40, 60), "Li": (10, 15)}).axes
-    assert heights(axis) == [[40, 10], [60, 15]]
-    assert [bar.get_y() for bar in axis.containers[1]] == [40, 10]
-
-
 def test_nothing_to_draw_is_refused():
     with pytest.raises(InputError, match="at least one model"):
         subset_bars.plot({}, "energy", {})
-    with pytest.raises(InputError, match="at least one subset"):
-        subset_bars.plot_sizes({})

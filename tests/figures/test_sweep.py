@@ -46,6 +46,19 @@ def test_rows_of_panels_are_mean_error_and_spread():
     ]  # fmt: skip
 
 
+def test_only_the_quantities_asked_for_are_drawn():
+    labels = [a.get_ylabel() for a in sweep.plot(ROWS, "displacement", ("energy", "force_norm")).axes]
+    assert labels == ["energy MAE (meV)", "‖F‖ MAE (eV/Å)", "energy MSD (meV)", "‖F‖ MSD (eV/Å)"]
+
+
+def test_shares_of_the_forces_have_their_own_colours():
+    direct = [row("ann_direct_10", scale=5.0), row("ann_direct_100", scale=4.0)]
+    _, _, ten, hundred = sweep.plot([*ROWS[:3], *direct], "displacement").axes[0].lines
+    assert (ten.get_color(), hundred.get_color()) == tuple(mode_style(r["model"]).color for r in direct)
+    assert ten.get_color() != hundred.get_color()
+    assert ten.get_linestyle() == hundred.get_linestyle() == "--"
+
+
 def test_single_networks_have_no_spread_to_draw():
     rows = [row("ann_gpr", "gpr", 0.03, msd=False), row("ann_taylor", "taylor", 0.03, msd=False)]
     assert len(sweep.plot(rows, "displacement").axes) == 3

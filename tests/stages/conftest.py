@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,31 @@ def small_workflow(**changes) -> WorkflowConfig:
 def run_all(config: WorkflowConfig, workdir: Path, **context) -> list:
     """Run every stage and return the tables."""
     return [step(Context(**context)) for step in steps(config, CASE, workdir)]
+
+
+@pytest.fixture(scope="session")
+def two_subsets(tmp_path_factory) -> Path:
+    """Working folder of a finished run on Li2 and CO2, with copies of one δ by both methods."""
+    workdir = tmp_path_factory.mktemp("two_subsets")
+    structures = workdir / "structures"
+    structures.mkdir()
+    with zipfile.ZipFile(ROOT / "example_data" / "heterogeneous" / "structures.zip") as archive:
+        for name in archive.namelist():
+            if name.startswith(("li2_d", "co2_")) and name.endswith(("0.xsf", "1.xsf")):
+                archive.extract(name, structures)
+    lm = {"iterations": 5}
+    defaults = {"n_members": 2, "optimiser": "levenberg_marquardt", "levenberg_marquardt": lm}
+    workflow = {
+        "name": "two_subsets",
+        "seed": 1,
+        "split": {"inputs": [str(structures)], "train": 8},
+        "fit_gpr": {"length_scale": 1.0, "power": 1.0},
+        "compare_gpr": {"cartesian_before": {"descriptor": "cartesian", "length_scale": 0.4}},
+        "augment": {m: {"method": m, "displacement": 0.02, "n_copies": 3} for m in ("gpr", "taylor")},
+        "train_ann": {"defaults": defaults, "gpr": {"mode": "gpr"}, "direct": {"mode": "direct"}},
+    }
+    run_all(build(WorkflowConfig, workflow, "workflow.yaml"), workdir)
+    return workdir
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.structures import load_split
-from aenet_gpr_cli.stages import bond_curves, figures, finished_run, paper_figures
+from aenet_gpr_cli.stages import bond_curves, figures, finished_run, label_pairs, paper_figures
 from aenet_gpr_cli.stages.base import Context
 from aenet_gpr_cli.stages.finished_run import read_run
 
@@ -48,13 +48,15 @@ def test_copies_are_marked_at_their_bond_lengths(finished):
 def row(model, method, delta, error, copies=4, mode="random"):
     return {
         "model": model, "method": method, "mode": mode, "displacement": delta, "n_copies": copies,
-        "force_norm_mae": error, "energy_mae": 1.0,
+        "force_norm_mae": error, "energy_mae": 1.0, "force_fraction": 0.0,
     }  # fmt: skip
 
 
 def test_the_best_of_the_sweep_over_delta_stands_for_its_method(finished):
     rows = (
-        row("ann_direct", None, None, 0.1),
+        row("ann_direct_10", None, None, 0.1) | {"force_fraction": 0.1},
+        row("ann_direct", None, None, 0.1) | {"force_fraction": 0.5},
+        row("ann_energy_only", None, None, 3.0),
         row("ann_gpr_a", "gpr", 0.01, 0.3),
         row("ann_gpr_b", "gpr", 0.03, 0.2),
         row("ann_gpr_c", "gpr", 0.03, 0.1, copies=8),  # better, but with more copies than Taylor's
@@ -63,6 +65,7 @@ def test_the_best_of_the_sweep_over_delta_stands_for_its_method(finished):
     )
     run = dataclasses.replace(read_run(finished), rows=rows)
     assert list(finished_run.shown_models(run).items()) == [
+        ("ann_energy_only", ""),
         ("ann_taylor_a", ""),
         ("ann_gpr_b", "δ = 0.03 Å, M = 4"),
         ("ann_direct", ""),
@@ -71,15 +74,58 @@ def test_the_best_of_the_sweep_over_delta_stands_for_its_method(finished):
 
 def test_labels_are_compared_where_both_methods_took_the_same_delta(finished):
     run = read_run(finished)
-    assert finished_run.label_differences(run) == {}  # 0.055 by the GP, 0.008 by Taylor expansion
-    with pytest.raises(InputError, match="same δ"):
-        paper_figures.draw("S13b", finished)
+    assert label_pairs.differences(run) == {}  # 0.055 by the GP, 0.008 by Taylor expansion
+    for number in ("S13b", "S13c"):
+        with pytest.raises(InputError, match="same δ"):
+            paper_figures.draw(number, finished)
 
 
-def test_subsets_are_written_as_formulae(finished):
-    (axis,) = paper_figures.draw("S16", finished).axes
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["H₂"]
-    assert [group[0].get_height() for group in axis.containers] == [7, 200]
+def test_subsets_are_written_as_formulae_with_their_source_and_numbers(finished):
+    (cell,) = paper_figures.draw("S16", finished).subfigs
+    assert cell.get_suptitle() == "H₂"
+    assert cell.get_supxlabel() == "h2 train, 7 + 200"
+
+
+def test_labels_of_both_methods_are_subtracted_copy_by_copy(two_subsets):
+    run = read_run(two_subsets)
+    (delta,) = differences = label_pairs.differences(run)
+    assert delta == 0.02
+    assert len(differences[delta]) == 2 * 8 * 3  # subsets, parents, copies
+    assert np.abs(differences[delta]).max() > 1e-3
+
+
+def test_the_cut_goes_through_the_structure_along_its_force_to_the_labels(two_subsets):
+    cut = label_pairs.cut(read_run(two_subsets))
+    assert cut.labels["taylor"] == pytest.approx(cut.slope * cut.copy)
+    on_surface = np.interp([0.0, cut.copy], cut.distances, cut.surface)
+    assert on_surface == pytest.approx([0.0, cut.labels["gpr"]], abs=2e-3)
+    slope = np.gradient(cut.surface, cut.distances)[len(cut.distances) // 2]
+    assert slope == pytest.approx(cut.slope, rel=0.1)
+    assert paper_figures.draw("S13c", two_subsets).axes
+
+
+def test_kernels_are_told_apart_with_the_surrogate_last(two_subsets):
+    kernels = finished_run.kernels_of(read_run(two_subsets))
+    assert list(kernels.items()) == [
+        ("gpr_cartesian_before", "ℓ = 0.4 Å"),
+        ("gpr", "1/r, ℓ = 1"),
+    ]
+    titles = [axis.get_title() for axis in paper_figures.draw("S18", two_subsets).axes[:2]]
+    assert titles == ["GP, cartesian before\nℓ = 0.4 Å", "GP (surrogate)\n1/r, ℓ = 1"]
+
+
+def test_errors_of_labels_are_the_second_order_that_taylor_expansion_leaves(finished):
+    run = read_run(finished)
+    rows = [row for row in run.rows if row["method"]]
+    errors = bond_curves.label_errors(run, rows)
+    assert set(errors) == {"gpr", "taylor"}
+    assert 0 < errors["gpr"][0.055] < 5e-3 < 0.2  # the GP is that good on this curve
+    # a second-order remainder: half the curvature times δ², averaged over the references
+    (training,) = load_split(run.split, "train").values()
+    lengths = np.linalg.norm(training.positions[:, 1] - training.positions[:, 0], axis=1)
+    (curve,) = bond_curves.curves(run, {"gpr": ""}, "force")
+    curvature = np.interp(lengths, curve.lengths, -np.gradient(curve.target, curve.lengths))
+    assert errors["taylor"][0.008] == pytest.approx(0.5 * 0.008**2 * np.abs(curvature).mean(), rel=0.2)
 
 
 def test_a_figure_that_the_run_cannot_give_is_told(finished):

@@ -1,5 +1,6 @@
 """The report of a finished run: complete, self-contained, and right in a real browser."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -52,6 +53,51 @@ def test_every_part_of_the_run_has_its_section(html):
         "Errors", "Data", "Gaussian process", "Augmentation", "Training", "Predictions",
         "Spread of the committees", "Cost", "Configuration", "Environment",
     ]  # fmt: skip
+
+
+class Tables(HTMLParser):
+    """Rows of cells of all tables, each table under the paragraph before it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tables, self._tag, self._title = {}, "", ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self._tag = tag
+        if tag == "table":
+            self.tables.setdefault(self._title, [])
+        if tag == "tr":
+            self.tables[self._title].append([])
+
+    def handle_data(self, data):
+        if self._tag == "p":
+            self._title = data
+        elif self._tag in ("td", "th"):
+            self.tables[self._title][-1].append(data)
+        self._tag = ""
+
+
+@pytest.mark.parametrize(
+    ("title", "part", "key", "factor"),
+    [
+        ("‖F‖ MAE / eV/Å, by subsets", "subsets", "force_norm_mae", 1.0),
+        ("E MAE / meV per atom, by subsets", "subsets", "energy_mae_per_atom", 1000.0),
+        ("‖F‖ MAE / eV/Å, by species", "species", "force_norm_mae", 1.0),
+    ],
+)
+def test_errors_by_subset_and_species_are_those_of_the_evaluation(
+    two_subsets, tmp_path, title, part, key, factor
+):
+    report.run(two_subsets, tmp_path / "report.html", Context())
+    metrics = json.loads((two_subsets / "metrics.json").read_text())
+    head, *rows = Tables((tmp_path / "report.html").read_text()).tables[title]
+    assert head == [part, *metrics]
+    assert {row[0] for row in rows} == set(metrics["ann_gpr"][part])
+    assert len(rows) == {"subsets": 2, "species": 3}[part]
+    for name, *cells in rows:
+        expected = [result[part][name][key] * factor for result in metrics.values()]
+        assert [float(cell) for cell in cells] == pytest.approx(expected, rel=5e-3)
 
 
 def test_the_page_loads_nothing(html):

@@ -1,0 +1,80 @@
+"""Top and side views of structures with their numbers (Figure S16 of the paper).
+
+Takes atoms and text and draws them; the projection is ASE's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ase import Atoms
+from ase.data import atomic_numbers
+from ase.data.colors import jmol_colors
+from ase.visualize.plot import plot_atoms
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, new_figure, print_style
+from aenet_gpr_cli.structures import Structure
+
+COLUMNS = 4
+ROTATIONS = {"top": "0x,0y,0z", "side": "-90x,0y,0z"}
+RADIUS = 0.8  # of the covalent radius: atoms behind others stay visible
+
+
+@dataclass(frozen=True, slots=True)
+class StructureView:
+    """One subset: a structure that stands for it, and what is written above it."""
+
+    title: str
+    remark: str
+    structure: Structure
+
+
+def plot(views: Sequence[StructureView]) -> Figure:
+    """Draw each structure from above (left) and from the side (right).
+
+    Parameters
+    ----------
+    views : sequence of StructureView
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    InputError
+        If there is no structure.
+    """
+    if not views:
+        raise InputError("structure figure: expected at least one subset, got none")
+    columns = min(COLUMNS, len(views))
+    lines = -(-len(views) // columns)
+    with print_style():
+        figure = new_figure(DOUBLE_COLUMN * columns / COLUMNS + 0.2, 1.45 * lines + 0.3)
+        cells = figure.subfigures(lines, columns, squeeze=False)
+        for cell, view in zip(cells.flat, views, strict=False):
+            cell.suptitle(view.title, fontsize=7.5, fontweight="bold")
+            cell.supxlabel(view.remark, fontsize=6.5, color=GREY)
+            for axis, rotation in zip(cell.subplots(1, 2), ROTATIONS.values(), strict=True):
+                _draw(axis, view.structure, rotation)
+        symbols = sorted(
+            {s for view in views for s in view.structure.species}, key=atomic_numbers.__getitem__
+        )
+        figure.legend(handles=[_key(s) for s in symbols], loc="outside lower center", ncols=len(symbols))
+    return figure
+
+
+def _draw(axis: Axes, structure: Structure, rotation: str) -> None:
+    atoms = Atoms(structure.species, structure.positions, cell=structure.cell, pbc=structure.pbc)
+    plot_atoms(atoms, axis, rotation=rotation, radii=RADIUS, show_unit_cell=2 if any(structure.pbc) else 0)
+    axis.set_axis_off()
+
+
+def _key(symbol: str) -> Line2D:
+    color = jmol_colors[atomic_numbers[symbol]]
+    return Line2D([], [], linestyle="", marker="o", color=color, markeredgecolor="black", label=symbol)
