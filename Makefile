@@ -10,7 +10,7 @@ AENET  := $(BIN)/aenet-gpr
 RUNS   := runs
 FIGURES := figures_out
 
-.PHONY: demo test test-slow test-slurm lint figures figures-fast $(FIGURES)/all $(FIGURES)/fast/all clean help
+.PHONY: demo test test-slow test-slurm lint figures figures-fast pictures $(FIGURES)/all $(FIGURES)/fast/all clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make lint       formatting, style and types"
 	@echo "make figures-fast draw the paper's figures from reduced runs into figures_out/fast (minutes)"
 	@echo "make figures    draw them from full runs, on the published sets, into figures_out (hours)"
+	@echo "make pictures   renew the pictures of README from full runs (hours)"
 	@echo "make clean      remove the environment, runs and caches"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -96,6 +97,23 @@ $(RUNS)/ec_dimer/displacements/metrics.h5 $(RUNS)/li_ec/displacements/metrics.h5
 figures: $(FIGURES)/all
 
 figures-fast: $(FIGURES)/fast/all
+
+# what README shows, from the full runs
+PICTURES := .github/pictures
+
+.PRECIOUS: $(FIGURES)/%/figure_modes.pdf
+$(FIGURES)/%/figure_modes.pdf: $(RUNS)/%/displacements/metrics.h5
+	$(AENET) figures $(<D) --figure modes -o $(@D)
+
+$(PICTURES)/modes_%.png: $(FIGURES)/%/figure_modes.pdf
+	@mkdir -p $(@D)
+	cp $(<:.pdf=.png) $@
+
+$(PICTURES)/figure_%.png: $(FIGURES)/figure_%.pdf
+	@mkdir -p $(@D)
+	cp $(<:.pdf=.png) $@
+
+pictures: $(PICTURES)/modes_ec_dimer.png $(PICTURES)/modes_li_ec.png $(PICTURES)/figure_5.png $(PICTURES)/figure_7.png
 
 clean:
 	rm -rf $(VENV) $(RUNS) $(FIGURES) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

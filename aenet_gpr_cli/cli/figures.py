@@ -19,7 +19,7 @@ from aenet_gpr_cli.cli.options import EXISTING, gather, run_stage, verbosity_opt
     "numbers",
     multiple=True,
     metavar="NUMBER",
-    help="Figure of the paper, as 3 or S13b; repeatable.",
+    help="Figure of the paper, as 3 or S13b, or modes: all trainings compared; repeatable.",
 )
 @verbosity_options()[0]
 @verbosity_options()[1]

@@ -41,7 +41,12 @@ MEASURES = (
 )
 
 
-def plot(table: Mapping[str, Mapping[str, Any]], title: str = "", baseline: str = BASELINE) -> Figure:
+def plot(
+    table: Mapping[str, Mapping[str, Any]],
+    title: str = "",
+    baseline: str = BASELINE,
+    remarks: Mapping[str, str] | None = None,
+) -> Figure:
     """Draw the errors of several models as bars on logarithmic axes.
 
     Parameters
@@ -51,6 +56,8 @@ def plot(table: Mapping[str, Mapping[str, Any]], title: str = "", baseline: str 
     title : str
     baseline : str
         Model that the others are compared with (``15× less``); no ratios where the table lacks it.
+    remarks : mapping of str to str, optional
+        Model name → remark behind the name of its mode, such as its δ and M, in place of the rest of its name.
 
     Returns
     -------
@@ -70,11 +77,16 @@ def plot(table: Mapping[str, Mapping[str, Any]], title: str = "", baseline: str 
         axes = figure.subplots(1, max(1, len(measures)), sharey=True, squeeze=False)[0]
         for axis, measure in zip(axes, measures, strict=False):
             _draw_bars(axis, names, [_value(table[name], measure) for name in names], measure, baseline)
-        axes[0].set_yticks(range(len(names)), [mode_style(name).label for name in names])
+        axes[0].set_yticks(range(len(names)), [_label(name, (remarks or {}).get(name)) for name in names])
         axes[0].invert_yaxis()
         if title:
             figure.suptitle(title, fontsize=9)
     return figure
+
+
+def _label(name: str, remark: str | None) -> str:
+    label = mode_style(name).label
+    return f"{label.split(' (')[0]}, {remark}" if remark else label
 
 
 def _draw_bars(

@@ -55,7 +55,8 @@ def points(config: BenchmarkConfig, given: bool) -> list[Point]:
     Returns
     -------
     list of Point
-        Those of one optimiser and mode together, and the surrogate's last.
+        Those of one optimiser and mode together, then the surrogate's; last what several processes share, so
+        that a run on few cores can be interrupted before.
     """
     found = [
         point
@@ -65,7 +66,7 @@ def points(config: BenchmarkConfig, given: bool) -> list[Point]:
     ]
     systems = dict.fromkeys(point.n_molecules for point in found if point.mode == "gpr")
     surrogates = [Point(SURROGATE, "", 0.0, 0.0, 0, 1, system) for system in systems]
-    return [*dict.fromkeys(found), *surrogates]
+    return sorted([*dict.fromkeys(found), *surrogates], key=lambda point: point.processes > 1)
 
 
 def requested(point: Point, config: BenchmarkConfig, split: str) -> dict[str, Any]:

@@ -147,9 +147,24 @@ def shown_models(run: FinishedRun) -> dict[str, str]:
         Model → δ and M, where there was a choice; empty otherwise. In the order energies only, Taylor
         expansion, GP, direct forces.
     """
-    plain = [row for row in run.rows if row["method"] is None]
-    most = max((row["force_fraction"] for row in plain), default=0.0)
-    chosen = {row["model"]: "" for row in plain if row["force_fraction"] in (0.0, most)}
+    most = max((row["force_fraction"] for row in run.rows), default=0.0)
+    fractions = {row["model"]: row["force_fraction"] for row in run.rows}
+    return {name: remark for name, remark in best_models(run).items() if fractions[name] in (0.0, most)}
+
+
+def best_models(run: FinishedRun) -> dict[str, str]:
+    """Choose as `shown_models` does, with all shares of the forces in direct force training.
+
+    Parameters
+    ----------
+    run : FinishedRun
+
+    Returns
+    -------
+    dict of str to str
+        As `shown_models`.
+    """
+    chosen = {row["model"]: "" for row in run.rows if row["method"] is None}
     for method in METHODS:
         own = [row for row in varying(run.rows, "displacement") or run.rows if row["method"] == method]
         if own:

@@ -19,12 +19,13 @@ from aenet_gpr_cli.figures import (
     pes,
     structure_views,
     subset_bars,
+    summary,
     sweep,
 )
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.structures import load_split
 from aenet_gpr_cli.stages import bond_curves, finished_run, label_pairs
-from aenet_gpr_cli.stages.finished_run import read_run
+from aenet_gpr_cli.stages.finished_run import SURROGATE, read_run
 from aenet_gpr_cli.stages.report_pictures import augmented_energies, energies_by_part
 
 Draw = Callable[[Path], Figure]
@@ -45,6 +46,12 @@ def _parity(folder: Path) -> Figure:
     run = read_run(folder)
     models = finished_run.shown_models(run)
     return parity.plot(finished_run.samples_of(run, models), run.totals, models)
+
+
+def _modes(folder: Path) -> Figure:
+    run = read_run(folder)
+    models = {SURROGATE: "", **finished_run.best_models(run)}
+    return summary.plot({name: run.totals[name] for name in models}, remarks=models)
 
 
 def _kernels(folder: Path) -> Figure:
@@ -174,13 +181,16 @@ FIGURES: Mapping[str, Draw] = {
 }
 
 
+OTHERS: Mapping[str, Draw] = {"modes": _modes}
+
+
 def draw(number: str, folder: Path) -> Figure:
     """Draw a figure of the paper from a finished run.
 
     Parameters
     ----------
     number : str
-        As in the paper: ``3``, ``S13b``.
+        As in the paper: ``3``, ``S13b``; or ``modes``, errors of the training modes side by side.
     folder : Path
         Working folder of `run`, or of `benchmark` for Figure 7.
 
@@ -193,6 +203,7 @@ def draw(number: str, folder: Path) -> Figure:
     InputError
         If there is no such figure, or the run lacks what it shows.
     """
-    if number not in FIGURES:
-        raise InputError(f"figure {number}: expected one of {', '.join(FIGURES)}")
-    return FIGURES[number](folder)
+    known = {**FIGURES, **OTHERS}
+    if number not in known:
+        raise InputError(f"figure {number}: expected one of {', '.join(known)}")
+    return known[number](folder)

@@ -71,3 +71,8 @@ def test_numbers_stay_within_the_panels(names):
 def test_an_empty_table_is_an_error():
     with pytest.raises(InputError, match="at least one model"):
         summary.plot({})
+
+
+def test_a_remark_takes_the_place_of_the_rest_of_a_name():
+    axis = summary.plot({"ann_gpr_0.03_8": TABLE["ann_gpr"]}, remarks={"ann_gpr_0.03_8": "M = 8"}).axes[0]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["GPR-ANN, M = 8"]

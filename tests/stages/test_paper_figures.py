@@ -72,6 +72,20 @@ def test_the_best_of_the_sweep_over_delta_stands_for_its_method(finished):
     ]
 
 
+def test_all_shares_of_the_forces_stand_in_the_comparison_of_modes(finished):
+    rows = tuple(
+        row(f"ann_direct_{share}", None, None, 0.1) | {"force_fraction": share / 100} for share in (10, 100)
+    )
+    run = dataclasses.replace(read_run(finished), rows=(*rows, row("ann_gpr", "gpr", 0.03, 0.2)))
+    assert list(finished_run.best_models(run)) == ["ann_gpr", "ann_direct_10", "ann_direct_100"]
+    assert list(finished_run.shown_models(run)) == ["ann_gpr", "ann_direct_100"]
+
+
+def test_modes_are_compared_with_the_surrogate(finished):
+    labels = [text.get_text() for text in paper_figures.draw("modes", finished).axes[0].get_yticklabels()]
+    assert labels == ["GP (surrogate)", "energy only", "Taylor-ANN", "GPR-ANN", "direct forces"]
+
+
 def test_labels_are_compared_where_both_methods_took_the_same_delta(finished):
     run = read_run(finished)
     assert label_pairs.differences(run) == {}  # 0.055 by the GP, 0.008 by Taylor expansion
