@@ -57,7 +57,7 @@ def plot(
     baseline : str
         Model that the others are compared with (``15× less``); no ratios where the table lacks it.
     remarks : mapping of str to str, optional
-        Model name → remark behind the name of its mode, such as its δ and M, in place of the rest of its name.
+        Model name → remark behind the name of its mode, in place of the rest, such as δ and M.
 
     Returns
     -------
