@@ -119,7 +119,7 @@ def plot(curves: Sequence[Curve], quantity: str) -> Figure:
         _share(above[: len(curves)], columns, [_decades(curve) for curve in curves])
         _share(below[: len(curves)], columns, [_limits(curves)])
         for upper, lower in zip(axes[0::2, 0], axes[1::2, 0], strict=True):
-            upper.set_ylabel(f"error, SD ({UNITS[quantity]})")
+            upper.set_ylabel(f"error, SD\n({UNITS[quantity]})")
             lower.set_ylabel(LABELS[quantity])
         figure.align_ylabels(axes[:, 0])
         _legend(figure, (axes[0, 0], *below[: len(curves)]), columns)

@@ -13,7 +13,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, mode_style, new_figure, print_style, three_digits
@@ -21,7 +21,7 @@ from aenet_gpr_cli.units import MEV_PER_EV
 
 BASELINE = "ann_energy_only"
 WIDE_RANGE = 1.8  # decades, from where on one labelled tick per decade is enough
-MOST_TICKS = 6
+MOST_TICKS = {False: 6, True: 4}  # where the range is narrow, and wide
 CHARACTER_WIDTH = 0.03  # of the numbers, in widths of one of three panels
 
 
@@ -108,9 +108,11 @@ def _draw_bars(
     axis.set_xscale("log")
     axis.set_xlim(start, start * 10**decades)
     wide = decades > WIDE_RANGE
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=MOST_TICKS))
+    axis.xaxis.set_major_locator(
+        LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=MOST_TICKS[wide])
+    )
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel(measure.label)
     axis.tick_params(axis="y", length=0)
 

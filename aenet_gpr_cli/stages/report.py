@@ -19,6 +19,7 @@ from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
 
 ORDER = ("split", "fit-gpr", "augment", "train-ann", "evaluate", "benchmark")
 NEEDED = "evaluate"
+MANY_NOTES = 6  # more are folded
 SPREAD_COLUMNS = (
     "network", "E MAE / meV", "E MSD / meV", "‖F‖ MAE / eV/Å", "‖F‖ MSD / eV/Å", "direction MAE / °",
 )  # fmt: skip
@@ -62,9 +63,9 @@ def run(folder: Path, output: Path, context: Context) -> Summary:
         ("Errors", lambda: _errors(found)),
         ("Data", lambda: _data(found)),
         ("Gaussian process", lambda: _tables(found, "fit-gpr")),
-        ("Augmentation", lambda: _augmentation(found)),
+        ("Augmentation", lambda: _augmentation(found, folder)),
         ("Training", lambda: _training(found)),
-        ("Predictions", lambda: _predictions(found)),
+        ("Predictions", lambda: _predictions(folder)),
         ("Spread of the committees", lambda: _spread(found)),
         ("Cost", lambda: _cost(found)),
         ("Configuration", lambda: _configuration(found)),
@@ -100,16 +101,25 @@ def _of(found: list[Found], kind: str) -> list[Found]:
 
 
 def _tables(found: list[Found], kind: str) -> list[str]:
-    """Return the tables that a stage ended with, and its warnings."""
-    blocks = []
-    for item in _of(found, kind):
-        summary = item.nested("summary")
-        blocks.append(paragraph(f"{item.path.name}: {summary['title']}"))
-        if summary["rows"]:
-            blocks.append(table(summary["columns"], summary["rows"]))
-        notes = (note.partition("wrote ")[0].rstrip("; ") for note in summary["notes"])
-        blocks += [paragraph(note) for note in notes if note]
-    return blocks
+    """Return the tables that a stage ended with, those of several artefacts as one, and its warnings."""
+    items = _of(found, kind)
+    summaries = {item.path.stem: item.nested("summary") for item in items}
+    blocks, notes = [], []
+    for columns in dict.fromkeys(tuple(s["columns"]) for s in summaries.values()):
+        own = {name: s for name, s in summaries.items() if tuple(s["columns"]) == columns}
+        named = len(own) > 1 and columns[0] != "potential"  # which is the name already
+        rows = [[name, *row] if named else row for name, s in own.items() for row in s["rows"]]
+        blocks.append(paragraph(next(iter(own.values()))["title"]))
+        if rows:
+            blocks.append(table(("artefact", *columns) if named else columns, rows))
+    for name, summary in summaries.items():
+        lines = (note.partition("wrote ")[0].rstrip("; ") for note in summary["notes"])
+        notes += [f"{name}: {line}" if len(items) > 1 else line for line in lines if line]
+    return (
+        blocks
+        + [paragraph(note) for note in notes if len(notes) <= MANY_NOTES]
+        + ([folded(f"{len(notes)} notes", "\n".join(notes))] if len(notes) > MANY_NOTES else [])
+    )
 
 
 def _errors(found: list[Found]) -> list[str]:
@@ -145,7 +155,7 @@ def _data(found: list[Found]) -> list[str]:
     return [*_tables(found, "split"), *pictures.energies(_of(found, "split")[0].path)]
 
 
-def _augmentation(found: list[Found]) -> list[str]:
+def _augmentation(found: list[Found], folder: Path) -> list[str]:
     items = _of(found, "augment")
     if not items:
         return []
@@ -157,7 +167,7 @@ def _augmentation(found: list[Found]) -> list[str]:
     return [
         table(("variant", "labels by", "δ / Å", "copies per structure"), rows),
         *_tables(found, "augment"),
-        *pictures.augmented(_of(found, "split")[0].path, sets),
+        *pictures.augmented(folder),
     ]
 
 
@@ -166,8 +176,8 @@ def _training(found: list[Found]) -> list[str]:
     return _tables(found, "train-ann") + pictures.curves([item.path for item in items])
 
 
-def _predictions(found: list[Found]) -> list[str]:
-    return [pictures.predictions(_of(found, "evaluate")[0].path)]
+def _predictions(folder: Path) -> list[str]:
+    return [pictures.predictions(folder)]
 
 
 def _spread(found: list[Found]) -> list[str]:

@@ -15,7 +15,7 @@ from aenet_gpr_cli.figures import summary as bars
 from aenet_gpr_cli.figures.page import picture
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.structures import load_split
-from aenet_gpr_cli.stages.pictures import parity_of
+from aenet_gpr_cli.stages import finished_run
 from aenet_gpr_cli.structures import FloatArray
 
 COLUMNS = 4  # panels side by side
@@ -33,10 +33,14 @@ def energies(split: Path) -> list[str]:
     return [picture(distributions.plot(parts), caption)] if parts else []
 
 
-def augmented(split: Path, sets: Mapping[str, Path]) -> list[str]:
-    """Draw the energies of the copies over those of their parents."""
+def augmented(folder: Path) -> list[str]:
+    """Draw the energies of the copies of the longest sweep over those of their parents."""
+    run = finished_run.read_run(folder)
+    sets = finished_run.sets_of_sweep(run)
+    titles = finished_run.titles_of(run, sets)
     caption = "Energies of the displaced copies (lines) over those of the training structures (grey)."
-    return [picture(distributions.plot_augmented(*augmented_energies(split, sets)), caption)]
+    figure = distributions.plot_augmented(*augmented_energies(run.split, sets), titles)
+    return [picture(figure, caption)]
 
 
 def curves(models: Sequence[Path]) -> list[str]:
@@ -56,15 +60,16 @@ def curves(models: Sequence[Path]) -> list[str]:
     return blocks
 
 
-def predictions(metrics: Path) -> str:
-    """Draw predictions against the reference."""
-    with open_artefact(metrics, "evaluate") as file:
-        results = json.loads(file.attrs["metrics"])
-        smallest = json.loads(file.attrs["config"])["smallest_force"]
-        samples = {name: parity_of(file, name, smallest) for name in results}
-    totals = {name: result["total"] for name, result in results.items()}
+def predictions(folder: Path) -> str:
+    """Draw predictions of the surrogate and of one network for each mode against the reference."""
+    run = finished_run.read_run(folder)
+    surrogate = {name: "" for name in run.results if name == finished_run.SURROGATE}
+    models = surrogate | finished_run.shown_models(run)
     caption = "Energy, ‖F‖ and the angle to the reference force; dashed lines mark errors of 1 eV/Å."
-    return picture(parity.plot(samples, totals), caption)
+    if len(models) < len(run.results):
+        caption += " Of several networks of a mode, the one with the smallest error of ‖F‖."
+    samples = finished_run.samples_of(run, models or dict.fromkeys(run.results, ""))
+    return picture(parity.plot(samples, run.totals, models), caption)
 
 
 def spread(metrics: Path) -> list[str]:
