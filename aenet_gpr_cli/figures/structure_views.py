@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 from ase.data.colors import jmol_colors
@@ -15,14 +16,17 @@ from ase.visualize.plot import plot_atoms
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, new_figure, print_style
-from aenet_gpr_cli.structures import Structure
+from aenet_gpr_cli.structures import FloatArray, Structure
 
 COLUMNS = 4
 ROTATIONS = {"top": "0x,0y,0z", "side": "-90x,0y,0z"}
 RADIUS = 0.8  # of the covalent radius: atoms behind others stay visible
+MARGIN = 1.3  # Å around the centres of the outermost atoms
+SMALLEST_RANGE = 7.0  # Å: small molecules are not blown up
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,18 @@ def plot(views: Sequence[StructureView]) -> Figure:
 def _draw(axis: Axes, structure: Structure, rotation: str) -> None:
     atoms = Atoms(structure.species, structure.positions, cell=structure.cell, pbc=structure.pbc)
     plot_atoms(atoms, axis, rotation=rotation, radii=RADIUS, show_unit_cell=2 if any(structure.pbc) else 0)
+    for patch in axis.patches:
+        patch.set_linewidth(0.5)
+    _crop(axis, np.array([patch.center for patch in axis.patches if isinstance(patch, Circle)]))
     axis.set_axis_off()
+
+
+def _crop(axis: Axes, centres: FloatArray) -> None:
+    """Show the atoms and not the vacuum of their cell."""
+    low, high = centres.min(axis=0) - MARGIN, centres.max(axis=0) + MARGIN
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, SMALLEST_RANGE / 2)
+    axis.set_xlim(middle[0] - half[0], middle[0] + half[0])
+    axis.set_ylim(middle[1] - half[1], middle[1] + half[1])
 
 
 def _key(symbol: str) -> Line2D:
