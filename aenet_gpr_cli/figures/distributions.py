@@ -83,7 +83,7 @@ def plot_augmented(
         for axis in axes.flat[len(augmented) :]:
             axis.set_visible(False)
         for axis, (name, energies) in zip(axes.flat, augmented.items(), strict=False):
-            style = mode_style(f"ann_{name}")
+            style = mode_style("gpr" if name.startswith("gpr") else f"ann_{name}")
             axis.hist(training, bins=edges, density=True, color=TEST, label="training")
             axis.hist(
                 energies, bins=edges, density=True, histtype="step", color=style.color, linewidth=1.3,

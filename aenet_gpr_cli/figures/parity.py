@@ -32,6 +32,7 @@ from aenet_gpr_cli.units import MEV_PER_EV
 MANY_POINTS = 3000  # from here on points hide each other and a density says more
 BINS = 60
 FEW_COLUMNS = 4  # that leave room for δ and M in one line
+SMALL = 6.5  # points, of labels below many columns
 COLOUR_BAR_WIDTH = 0.9  # inches, with its label
 OUTLIER = 1.0  # eV/Å, the dashed lines of the paper
 Range = tuple[float, float]
@@ -86,14 +87,17 @@ def plot(
             style, row = mode_style(name), metrics.get(name, {})
             label = style.label
             if remark := (remarks or {}).get(name):
-                lines = remark.replace(", ", "\n") if columns > FEW_COLUMNS else remark
-                label = f"{label if whole_names else label.split(' (')[0]}\n{lines}"
+                label = f"{label if whole_names else label.split(' (')[0]}\n{remark}"
+                label = label.replace(", ", "\n") if columns > FEW_COLUMNS else label
             axes[0, column].set_title(label, color=style.color, fontweight="bold")
             _draw_energies(axes[0, column], item, energy_range, style.color, row)
             if with_forces:
                 _draw_norms(axes[1, column], item, norm_range, style.color, row)
                 _draw_directions(axes[2, column], item, norm_range, style.color, row)
         _label(figure, axes, with_forces)
+        if columns > FEW_COLUMNS:
+            for axis in axes.flat:
+                axis.xaxis.label.set_fontsize(SMALL)
     return figure
 
 
