@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aenet_gpr_cli.cli.options import load_stage_config
 from aenet_gpr_cli.config.augment import AugmentConfig
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.config.load import apply_overrides, build, parse_yaml, read_mapping
@@ -106,6 +107,22 @@ def test_overrides_do_not_change_the_original():
     data = {"a": {"b": 1}}
     apply_overrides(data, ["a.b=2"])
     assert data == {"a": {"b": 1}}
+
+
+def test_compared_processes_are_variants_with_the_seed_of_the_workflow(tmp_path):
+    path = tmp_path / "workflow.yaml"
+    path.write_text(
+        "{name: x, seed: 7, split: {inputs: [a]}, compare_gpr: {defaults: {descriptor: cartesian}, "
+        "'l_{length_scale}': {length_scale: [0.4, 1.5]}}}"
+    )
+    config = build(WorkflowConfig, read_mapping(path), str(path))
+    assert {name: (c.descriptor, c.length_scale, c.seed) for name, c in config.compare_gpr.items()} == {
+        "l_0.4": ("cartesian", 0.4, 7),
+        "l_1.5": ("cartesian", 1.5, 7),
+    }
+    options = {"config": path, "variant": "l_1.5", "overrides": (), "seed": None}
+    alone, _ = load_stage_config(FitGprConfig, "compare_gpr", options)
+    assert alone == config.compare_gpr["l_1.5"]
 
 
 def test_variants_start_from_the_defaults_of_their_section():

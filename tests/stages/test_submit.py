@@ -159,6 +159,19 @@ def test_fits_and_copies_are_made_by_an_array_over_the_subsets(submitted):
     assert jobs["train-ann_gpr"].needs == ("collect_augmented_gpr",)
 
 
+def test_processes_that_are_only_compared_have_jobs_that_evaluate_waits_for(submitted):
+    from aenet_gpr_cli.io.structures import load_split
+
+    subsets = load_split(submitted[0] / "split.h5", "train")
+    workflow = small_workflow(compare_gpr={"cartesian": {"descriptor": "cartesian"}})
+    jobs = {j.name: j for j in submit.plan(workflow, subsets)}
+    compared = jobs["fit-gpr_cartesian"]
+    assert compared.command[-4:] == ("--variant", "cartesian", "-o", "gpr_cartesian.h5")
+    assert "fit-gpr_cartesian" in jobs["evaluate"].needs
+    assert "gpr_cartesian.h5" in jobs["evaluate"].command
+    assert jobs["augment_gpr"].needs == ("fit-gpr",)
+
+
 def test_a_dry_run_writes_scripts_and_submits_nothing(tmp_path):
     def refuse(script, after):
         raise AssertionError("submitted")
