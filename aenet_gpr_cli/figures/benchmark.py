@@ -14,8 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.evaluation.crossing import crossing
 from aenet_gpr_cli.figures.style import (
     DOUBLE_COLUMN,
+    GREY,
     SINGLE_COLUMN,
     new_figure,
     print_style,
@@ -47,7 +49,7 @@ AXIS_LABELS = {
     "size": "atoms per structure",
     "processes": "processes",
 }
-LINE_STYLES = {"adamw": "-", "levenberg_marquardt": ":"}
+OPTIMISERS = {"adamw": ("-", "AdamW"), "levenberg_marquardt": (":", "Levenberg-Marquardt")}
 
 
 def series(table: Sequence[Row]) -> dict[str, list[Row]]:
@@ -109,6 +111,8 @@ def plot(table: Sequence[Row], title: str = "") -> Figure:
             for (key, surrogate, label, factor), axis in zip(MEASURES, axes[:, column], strict=True):
                 _draw(axis, name, rows, lambda row, key=key: row[key], factor, False)  # type: ignore[misc]
                 _draw(axis, name, [row for row in rows if row["mode"] == "gpr"], surrogate, factor, True)
+                if name == "size":
+                    _mark_crossings(axis, rows, key)
                 if column == 0:
                     axis.set_ylabel(label)
                 if key == "seconds_per_epoch":
@@ -132,14 +136,14 @@ def _draw(
     for mode, optimiser in dict.fromkeys((row["mode"], row["optimiser"]) for row in rows):
         own = [row for row in rows if (row["mode"], row["optimiser"]) == (mode, optimiser)]
         style = training_mode_style(mode)
-        other = "" if optimiser == "adamw" else f", {optimiser.replace('_', '-').title()}"
+        line, title = OPTIMISERS[optimiser]
         axis.plot(
             [row["n_atoms"] if name == "size" else ticks.index(_label(name, row)) for row in own],
             [value(row) * factor for row in own],
             marker="" if surrogate else style.marker,
             color=style.color,
-            label="fit and labels of the GP, once" if surrogate else f"{style.label}{other}",
-            linestyle="--" if surrogate else LINE_STYLES[optimiser],
+            label="fit and labels of the GP, once" if surrogate else f"{style.label}, {title}",
+            linestyle="--" if surrogate else line,
             alpha=0.5 if surrogate else 1.0,
         )
         if surrogate:
@@ -152,6 +156,22 @@ def _draw(
     else:
         axis.set_xticks(range(len(ticks)), ticks)
         axis.margins(x=0.1)
+
+
+def _mark_crossings(axis: Axes, rows: Sequence[Row], key: str) -> None:
+    """Mark from which size on GPR-ANN needs less than direct force training with the same optimiser."""
+    for optimiser in dict.fromkeys(row["optimiser"] for row in rows):
+        ours, theirs = (
+            {r["n_atoms"]: r[key] for r in rows if (r["mode"], r["optimiser"]) == (mode, optimiser)}
+            for mode in ("gpr", "direct")
+        )
+        sizes = sorted(ours.keys() & theirs.keys())
+        start = crossing(sizes, [ours[n] for n in sizes], [theirs[n] for n in sizes]) if sizes else None
+        if start is not None and start > sizes[0]:
+            axis.axvline(start, color=GREY, linestyle=OPTIMISERS[optimiser][0], linewidth=0.6)
+            axis.annotate(
+                f"{start:.0f}", (start, 0.02), xycoords=("data", "axes fraction"), fontsize=6.5, color=GREY
+            )
 
 
 def _setting(row: Row, keys: Sequence[str]) -> tuple[float, ...]:

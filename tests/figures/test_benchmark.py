@@ -4,7 +4,7 @@ import pytest
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures import benchmark
-from aenet_gpr_cli.figures.style import mode_style
+from aenet_gpr_cli.figures.style import GREY, mode_style
 
 
 def row(mode, radial, angular, batch, seconds, gibibytes, **keys):
@@ -59,11 +59,11 @@ def test_series_are_what_varies():
 
 def test_lines_follow_the_table():
     time_cutoff, time_batch, memory_cutoff, memory_batch = benchmark.plot(TABLE).axes
-    assert lines(time_cutoff)["GPR-ANN"] == ([0, 1, 2], [1.0, 1.2, 1.5])
-    assert lines(time_cutoff)["direct forces"] == ([0, 1], [2.0, 5.0])
-    assert lines(memory_cutoff)["GPR-ANN"] == ([0, 1, 2], pytest.approx([0.5, 0.6, 0.7]))
-    assert lines(time_batch)["GPR-ANN"] == ([0, 1], [1.0, 0.4])
-    assert "direct forces" not in lines(memory_batch)
+    assert lines(time_cutoff)["GPR-ANN, AdamW"] == ([0, 1, 2], [1.0, 1.2, 1.5])
+    assert lines(time_cutoff)["direct forces, AdamW"] == ([0, 1], [2.0, 5.0])
+    assert lines(memory_cutoff)["GPR-ANN, AdamW"] == ([0, 1, 2], pytest.approx([0.5, 0.6, 0.7]))
+    assert lines(time_batch)["GPR-ANN, AdamW"] == ([0, 1], [1.0, 0.4])
+    assert "direct forces, AdamW" not in lines(memory_batch)
     once = "fit and labels of the GP, once"
     assert lines(time_cutoff)[once] == ([0, 1, 2], [7.0] * 3)
     assert lines(memory_cutoff)[once] == ([0, 1, 2], pytest.approx([0.25] * 3))
@@ -71,7 +71,7 @@ def test_lines_follow_the_table():
 
 def test_sizes_are_drawn_against_atoms():
     time, memory = benchmark.plot(SIZES).axes
-    assert lines(time)["direct forces"] == ([20, 200], [1.0, 4.0])
+    assert lines(time)["direct forces, AdamW"] == ([20, 200], [1.0, 4.0])
     assert time.get_xscale() == time.get_yscale() == "log"
     assert memory.get_ylim()[0] == 0
     assert memory.get_xlabel() == "atoms per structure"
@@ -92,10 +92,24 @@ def test_labels_carry_units_and_settings():
 
 def test_modes_have_their_colours():
     for line in benchmark.plot(TABLE).axes[0].lines:
-        mode = {"direct forces": "ann_direct"}.get(line.get_label(), "ann_gpr")
+        mode = {"direct forces, AdamW": "ann_direct"}.get(line.get_label(), "ann_gpr")
         assert line.get_color() == mode_style(mode).color
 
 
 def test_an_empty_table_is_an_error():
     with pytest.raises(InputError, match="at least one measured point"):
         benchmark.plot([])
+
+
+def test_the_size_from_which_gpr_ann_needs_less_is_marked():
+    table = [
+        row(mode, 6.5, 4.0, 32, seconds, gibibytes, n_molecules=size, n_atoms=10 * size)
+        for mode, values in (("gpr", ((1.0, 0.3), (4.0, 0.3))), ("direct", ((0.5, 0.4), (8.0, 0.9))))
+        for size, (seconds, gibibytes) in zip((2, 20), values, strict=True)
+    ]
+    time, memory = benchmark.plot(table).axes
+    # along straight lines in log-log axes: twice as long at 20, half at 200 atoms
+    (mark,) = [line for line in time.lines if line.get_color() == GREY]
+    assert mark.get_xdata()[0] == pytest.approx(20 * 10**0.5)
+    assert [text.get_text() for text in time.texts] == ["63"]
+    assert not memory.texts  # less everywhere
