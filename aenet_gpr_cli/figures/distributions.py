@@ -10,12 +10,21 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import GREY, SINGLE_COLUMN, mode_style, new_figure, print_style
+from aenet_gpr_cli.figures.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    SINGLE_COLUMN,
+    mode_style,
+    new_figure,
+    print_style,
+)
 from aenet_gpr_cli.structures import FloatArray
 
 BINS = 40
+MOST_COLUMNS = 4
 TRAINING = "#4d4d4d"  # dark and light grey, as in the paper
 TEST = "#bdbdbd"
 
@@ -46,6 +55,7 @@ def plot(reference: Mapping[str, FloatArray]) -> Figure:
                 text = f"{label}, {len(reference[part])} structures"
                 axis.hist(reference[part], bins=edges, color=color, alpha=0.85, label=text)
         _label(axis)
+        axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
@@ -75,10 +85,11 @@ def plot_augmented(
     if not augmented:
         raise InputError("distribution figure: expected at least one augmented set, got none")
     edges = _edges({"train": training, **augmented})
-    columns = min(3, len(augmented))
+    count = len(augmented)
+    columns = count if count < MOST_COLUMNS else min(MOST_COLUMNS, -(-count // 2))  # a line for each method
     rows = -(-len(augmented) // columns)
     with print_style():
-        figure = new_figure(0.4 + 2.3 * max(columns, 1.4), 0.2 + 2.0 * rows)
+        figure = new_figure(min(DOUBLE_COLUMN, 0.4 + 2.3 * max(columns, 1.4)), 0.2 + 1.9 * rows)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axis in axes.flat[len(augmented) :]:
             axis.set_visible(False)
@@ -90,6 +101,7 @@ def plot_augmented(
                 label=f"{len(energies)} copies",
             )  # fmt: skip
             title = (titles or {}).get(name, name.replace("_", " "))
+            title = title.replace(", ", "\n", 1) if columns == MOST_COLUMNS else title
             axis.set_title(title, color=style.color, fontweight="bold")
             _label(axis, "density (1/eV)" if axis in axes[:, 0] else "")
     return figure
@@ -105,6 +117,6 @@ def _edges(energies: Mapping[str, FloatArray]) -> list[float]:
 
 
 def _label(axis: Axes, ylabel: str = "structures") -> None:
-    axis.set_xlabel("energy above the lowest (eV)")
+    axis.set_xlabel("energy above lowest (eV)")
     axis.set_ylabel(ylabel)
     axis.legend(labelcolor=GREY)

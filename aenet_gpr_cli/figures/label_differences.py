@@ -69,6 +69,7 @@ def plot_cut(cut: Cut) -> Figure:
             style = mode_style(METHODS[method])
             marker = "^" if method == "gpr" else style.marker  # as along bonds
             axis.plot(cut.copy, cut.labels[method], marker, color=style.color, label=text, markersize=6)
+        axis.locator_params(axis="x", nbins=5)
         axis.set_xlabel("displacement along the line to a copy (Å)")
         axis.set_ylabel("energy (eV)")
         axis.legend()
