@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg.lapack import dpotrf, dpotrs
+from scipy.linalg.lapack import dpotrf, dpotrs, dtrtri
 from torch import Tensor
 
 from aenet_gpr_cli.structures import FloatArray
@@ -18,6 +18,7 @@ class Factor:
 
     arrays: list[FloatArray | None]
     tensor: Tensor | None
+    width: int
 
     def solve(self, right: Tensor) -> Tensor:
         """Return the solutions; zeros for a member without a factor, so that its damping grows.
@@ -37,6 +38,27 @@ class Factor:
             if factor is not None:
                 out.copy_(torch.from_numpy(dpotrs(factor, given.numpy(), lower=0)[0]))
         return result
+
+    def inverse_diagonal(self) -> Tensor:
+        """Return the diagonal of the inverse; not finite for a member without a factor.
+
+        Returns
+        -------
+        tensor of shape (n_members, n_weights)
+
+        Notes
+        -----
+        Time: n_weights³/3 multiplications per member.
+        """
+        if self.tensor is not None:
+            one = torch.eye(self.width, dtype=self.tensor.dtype, device=self.tensor.device)
+            inverse = torch.linalg.solve_triangular(self.tensor, one.expand_as(self.tensor), upper=False)
+            return inverse.square().sum(1)
+        rows = np.full((len(self.arrays), self.width), np.nan)
+        for factor, row in zip(self.arrays, rows, strict=True):
+            if factor is not None:  # the matrix is UᵀU, its inverse U⁻¹U⁻ᵀ
+                row[:] = np.square(np.triu(dtrtri(factor, lower=0)[0])).sum(1)
+        return torch.from_numpy(rows)
 
 
 def factorise(matrix: Tensor, damping: Tensor) -> Factor:
@@ -60,7 +82,7 @@ def factorise(matrix: Tensor, damping: Tensor) -> Factor:
         damped = matrix.clone()
         damped.diagonal(dim1=1, dim2=2).add_(damping)
         factor, info = torch.linalg.cholesky_ex(damped)
-        return Factor([], torch.where((info == 0)[:, None, None], factor, torch.inf))
+        return Factor([], torch.where((info == 0)[:, None, None], factor, torch.inf), matrix.shape[1])
     arrays: list[FloatArray | None] = []
     for square, diagonal in zip(matrix.numpy(), damping.numpy(), strict=True):
         damped = square.copy()
@@ -68,4 +90,4 @@ def factorise(matrix: Tensor, damping: Tensor) -> Factor:
         # in Fortran's eyes transposed: the upper triangle; LAPACK is faster than torch's Cholesky here
         factor, info = dpotrf(damped.T, lower=0, clean=0, overwrite_a=1)
         arrays.append(factor if info == 0 else None)
-    return Factor(arrays, None)
+    return Factor(arrays, None, matrix.shape[1])

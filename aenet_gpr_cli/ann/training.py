@@ -278,7 +278,7 @@ def _start(settings: TrainingSettings, architecture: Architecture, seed: int) ->
     if isinstance(settings.optimizer, AdamWSettings):
         return adamw.start(initial_weights(architecture, seed, settings.members))
     weights = initial_weights(architecture, seed, settings.members, settings.optimizer.restarts)
-    return levenberg_marquardt.start(weights, settings.optimizer.damping)
+    return levenberg_marquardt.start(weights, architecture, settings.optimizer)
 
 
 def _optimise(

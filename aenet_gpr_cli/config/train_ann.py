@@ -60,7 +60,17 @@ class LevenbergMarquardtConfig(StrictModel):
     scaling: Literal["identity", "diagonal"] = Field(
         "identity", description="what the damping multiplies: 1, or the diagonal of JᵀJ (Marquardt)"
     )
-    weight_decay: float = Field(0.0, ge=0, description="quadratic penalty on the weights")
+    regularisation: Literal["evidence", "none"] = Field(
+        "evidence",
+        description="evidence: a weight decay for each layer and species, determined from the training data "
+        "at every iteration (MacKay); none: weight_decay",
+    )
+    weight_decay: float = Field(0.0, ge=0, description="quadratic penalty on all weights without evidence")
+    smallest_noise: PositiveFloat = Field(
+        1e-3,
+        description="noise that evidence assumes at least, relative to the spread of the data; among the "
+        "networks that agree with them so closely it finds the smoothest",
+    )
     trials: PositiveInt = Field(10, description="dampings tried per linearisation before a member stops")
     patience: PositiveInt = Field(
         10, description="stop after this many iterations without a better validation error"
@@ -73,6 +83,15 @@ class LevenbergMarquardtConfig(StrictModel):
         1, description="initialisations per member; the best after restart_iterations goes on"
     )
     restart_iterations: PositiveInt = Field(5, description="linearisations before that choice")
+
+    @model_validator(mode="after")
+    def _one_decay(self) -> LevenbergMarquardtConfig:
+        if self.regularisation == "evidence" and self.weight_decay > 0.0:
+            raise ValueError(
+                f"expected weight_decay 0 where evidence determines it, got {self.weight_decay}; "
+                "set regularisation: none to give it"
+            )
+        return self
 
 
 class LossConfig(StrictModel):

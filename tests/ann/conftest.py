@@ -35,7 +35,7 @@ def adamw_settings():
 
 @pytest.fixture
 def lm_settings():
-    return LevenbergMarquardtSettings(6, 1e-3, "identity", 0.0, 10, 100, 0.0)
+    return LevenbergMarquardtSettings(6, 1e-3, "identity", "none", 0.0, 1e-3, 10, 100, 0.0)
 
 
 @pytest.fixture

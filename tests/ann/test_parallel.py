@@ -58,6 +58,11 @@ def test_processes_give_the_potential_of_one(data, basis, settings, lm_settings,
         (data, basis, settings),
         (data, basis, replace(settings, forces=forces, bootstrap=True)),
         (data, basis, replace(settings, optimizer=several)),
+        (
+            data,
+            basis,
+            replace(settings, optimizer=replace(lm_settings, regularisation="evidence"), bootstrap=True),
+        ),
         (data, basis, replace(settings, forces=replace(forces, jacobian_memory=0), optimizer=lm_settings)),
     ]
     expected = run_all(cases)

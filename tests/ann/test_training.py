@@ -16,10 +16,16 @@ from aenet_gpr_cli.errors import ConfigError, InputError
 FORCES = ForceSettings(0.5, "components", 2**30)
 
 
-@pytest.fixture(params=["adamw", "lm", "lm with restarts"])
+@pytest.fixture(params=["adamw", "lm", "lm with restarts", "lm by evidence"])
 def optimizer(request, adamw_settings, lm_settings):
     several = replace(lm_settings, restarts=2, restart_iterations=2)
-    return {"adamw": adamw_settings, "lm": lm_settings, "lm with restarts": several}[request.param]
+    by_evidence = replace(lm_settings, regularisation="evidence", iterations=12)
+    return {
+        "adamw": adamw_settings,
+        "lm": lm_settings,
+        "lm with restarts": several,
+        "lm by evidence": by_evidence,
+    }[request.param]
 
 
 @pytest.mark.parametrize("forces", [None, FORCES])

@@ -183,3 +183,10 @@ def test_a_list_is_no_configuration(tmp_path):
     path.write_text("- 1\n- 2\n")
     with pytest.raises(ConfigError, match="expected keys and values, got list"):
         read_mapping(path)
+
+
+def test_a_decay_beside_that_of_evidence_is_refused():
+    with pytest.raises(ConfigError, match=r"levenberg_marquardt.*regularisation: none"):
+        build(TrainAnnConfig, {"levenberg_marquardt": {"weight_decay": 1e-3}}, "train-ann")
+    given = {"levenberg_marquardt": {"weight_decay": 1e-3, "regularisation": "none"}}
+    assert build(TrainAnnConfig, given, "train-ann").levenberg_marquardt.weight_decay == 1e-3

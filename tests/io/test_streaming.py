@@ -77,7 +77,7 @@ def test_scratch_rows_come_back_rounded_to_float32_and_leave_nothing(tmp_path):
 
 
 OPTIMISERS = [
-    LevenbergMarquardtSettings(4, 1e-3, "identity", 0.0, 10, 100, 0.0),
+    LevenbergMarquardtSettings(4, 1e-3, "identity", "none", 0.0, 1e-3, 10, 100, 0.0),
     AdamWSettings(1e-3, 1e-3, 32, 4, 100, "constant"),
 ]
 

@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ann_helpers import molecules
+
+from aenet_gpr_cli.ann import training
+from aenet_gpr_cli.ann.damped_solver import factorise
+from aenet_gpr_cli.ann.dataset import TrainingSet
+from aenet_gpr_cli.ann.evidence import CHANGE, Evidence, groups, n_rows
+from aenet_gpr_cli.ann.forces import ForceSettings
+from aenet_gpr_cli.ann.network import Architecture
+from aenet_gpr_cli.ann.normal_equations import weighted_rows
+from aenet_gpr_cli.ann.potential import predict
+from aenet_gpr_cli.ann.streamed import MemoryRows
+from aenet_gpr_cli.ann.training import train
+
+
+@pytest.fixture
+def by_evidence(lm_settings):
+    return replace(lm_settings, regularisation="evidence", iterations=60, tolerance=1e-12)
+
+
+def log_evidence(rows, targets, decay):
+    """Of y ~ N(0, τ (1 + J diag(1/decay) Jᵀ)), with its best τ: nothing but the definition."""
+    covariance = np.eye(len(targets)) + (rows / decay) @ rows.T
+    noise = targets @ np.linalg.solve(covariance, targets) / len(targets)
+    return -0.5 * (np.linalg.slogdet(covariance)[1] + len(targets) * np.log(noise))
+
+
+@pytest.mark.parametrize("forces", [None, ForceSettings(0.5, "components", 2**30)])
+def test_the_decays_of_a_linear_model_maximise_the_evidence(basis, settings, by_evidence, forces):
+    noise = np.random.default_rng(0).standard_normal(60)
+    noisy = molecules(("O", "H", "H"), 60, 3)
+    noisy = replace(noisy, energies=noisy.energies + 0.1 * np.ptp(noisy.energies) * noise)
+    linear = replace(settings, hidden=(), members=(0,), validation_fraction=0.0, forces=forces)
+    linear = replace(linear, optimizer=replace(by_evidence, iterations=200))
+    data = TrainingSet.collect([noisy], [], None)
+    result = train(data, basis, linear, 1)
+    architecture = result.model.architecture
+    index = np.arange(60)
+    objective, *_ = training._objective(data, basis, architecture, linear, index, index[:0], 1, MemoryRows)
+    weights = torch.as_tensor(result.state["weights"])
+    blocks = list(weighted_rows(objective, weights, torch.as_tensor(index)))
+    rows, residuals = (torch.cat(parts, dim=1)[0].numpy() for parts in zip(*blocks, strict=True))
+    assert n_rows(objective, torch.as_tensor(index)).item() == pytest.approx(len(rows))
+    targets = rows @ weights[0].numpy() - residuals
+    decay, place = result.state["decay"][0], groups(architecture, torch.device("cpu")).numpy()
+    best = log_evidence(rows, targets, decay[place])
+    drops = []
+    for group in range(len(decay)):
+        for factor in (0.8, 1.25):
+            other = decay.copy()
+            other[group] *= factor
+            drops.append(best - log_evidence(rows, targets, other[place]))
+    # of the oxygen, all alike, forces tell nothing: its weights are switched off, with any large decay
+    assert (np.array(drops) > -0.02).all()
+    assert (np.array(drops[:2]) > 0.01).all()
+
+
+@pytest.mark.parametrize("forces", [None, ForceSettings(0.3, "components", 2**30)])
+def test_few_data_are_predicted_better_with_evidence(basis, settings, lm_settings, by_evidence, forces):
+    few, test = molecules(("O", "H", "H"), 12, 5), molecules(("O", "H", "H"), 60, 6)
+    data, errors = TrainingSet.collect([few], [], None), []
+    for optimizer in (replace(lm_settings, iterations=60), by_evidence):
+        chosen = replace(settings, optimizer=optimizer, forces=forces, validation_fraction=0.0)
+        result = train(data, basis, chosen, 1)
+        errors.append(np.abs(predict(result.model, test, False, 60)[0] - test.energies).mean())
+    assert errors[1] < 0.9 * errors[0]
+
+
+def test_each_layer_of_each_species_has_one_decay():
+    architecture = Architecture(("H", "O"), 3, (4,), "tanh")
+    counts = np.bincount(groups(architecture, torch.device("cpu")).numpy())
+    assert counts.tolist() == [4 * 4, 5, 4 * 4, 5]
+
+
+def test_a_member_that_has_learnt_nothing_keeps_its_decays():
+    places, old = torch.tensor([0, 0, 1]), torch.full((3, 2), 1e-3, dtype=torch.float64)
+    known = Evidence(places, torch.tensor([30.0] * 3), torch.tensor([9.0] * 3), 1e-3)
+    matrix = torch.eye(3, dtype=torch.float64).repeat(3, 1, 1)
+    matrix[2] = torch.nan
+    weights = torch.ones(3, 3, dtype=torch.float64)
+    loss = torch.tensor([8.0, 1e-2, 1e-2], dtype=torch.float64)
+    new, settled = known.decays(matrix, weights, loss, old, np.arange(3), np.zeros(3, int))
+    assert torch.equal(new[[0, 2]], old[[0, 2]])
+    # γ = n_weights / (1 + decay) in each group, τ = loss / (n_rows - Σ γ), |W|² = n_weights
+    expected = 1e-2 / (30.0 - 3 / 1.001) / 1.001
+    assert new[1].numpy() == pytest.approx(np.full(2, max(expected, 1e-3 / CHANGE)), rel=1e-9)
+    assert settled.tolist() == [False, False, True]
+
+
+def test_the_diagonal_of_the_inverse():
+    rows = torch.as_tensor(np.random.default_rng(1).standard_normal((2, 30, 7)))
+    matrix, damping = rows.transpose(1, 2) @ rows, torch.linspace(0.1, 1.0, 7, dtype=torch.float64)
+    found = factorise(matrix.tril(), damping.expand(2, -1)).inverse_diagonal()
+    expected = torch.linalg.inv(matrix + torch.diag(damping)).diagonal(dim1=1, dim2=2)
+    assert torch.allclose(found, expected, rtol=1e-10)
+    assert not torch.isfinite(factorise(-matrix, damping.expand(2, -1)).inverse_diagonal()).any()
