@@ -9,7 +9,6 @@ atoms.get_potential_energy(), atoms.get_forces(), atoms.calc.get_property("energ
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from aenet_gpr_cli.ann.extrapolation import describe
 from aenet_gpr_cli.ann.potential import ANNModel
 from aenet_gpr_cli.calculators.base import QuickCalculator, box_of
 from aenet_gpr_cli.calculators.committee import (
@@ -27,6 +25,7 @@ from aenet_gpr_cli.calculators.committee import (
     WARN_BEYOND,
     CommitteeEvaluator,
     CommitteeResult,
+    Lookout,
     choose_members,
 )
 from aenet_gpr_cli.io.models import load_ann
@@ -78,7 +77,7 @@ class ANNCalculator(QuickCalculator):
         warn_beyond: float = WARN_BEYOND,
     ) -> None:
         super().__init__()
-        self.warn_beyond = warn_beyond
+        self._lookout = Lookout(warn_beyond)
         self.evaluator = CommitteeEvaluator(choose_members(model, members), skin)
 
     @classmethod
@@ -132,9 +131,7 @@ class ANNCalculator(QuickCalculator):
         strain = "stress" in properties and self.atoms.cell.rank == 3 and cell is not None
         found = self.evaluator(species, self.atoms.positions, cell, pbc, per_member, strain)
         self.results = _results(found, self.atoms.cell.volume)
-        if found.beyond_training.max(initial=0.0) > self.warn_beyond:
-            self.warn_beyond = np.inf
-            warnings.warn(f"{describe(found.beyond_training, species)}", stacklevel=2)
+        self._lookout.look(found, species)
 
 
 def _results(found: CommitteeResult, volume: float) -> dict[str, Any]:

@@ -5,13 +5,14 @@ Owns one evaluation and what is kept between two. ASE's and LAMMPS' conventions 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from aenet_gpr_cli.ann.extrapolation import beyond_range
+from aenet_gpr_cli.ann.extrapolation import beyond_range, describe
 from aenet_gpr_cli.ann.inference import atomic_energies, pack
 from aenet_gpr_cli.ann.potential import ANNModel
 from aenet_gpr_cli.calculators.neighbours import SkinList
@@ -50,6 +51,31 @@ class CommitteeResult:
     atomic_energies: FloatArray
     beyond_training: FloatArray
     strain_gradient: FloatArray | None = None
+
+
+@dataclass(slots=True)
+class Lookout:
+    """Tells once when an environment has left the training data.
+
+    Attributes
+    ----------
+    limit : float, dimensionless
+        Of `CommitteeResult.beyond_training`; infinity never warns, and stands here after a warning.
+    """
+
+    limit: float
+
+    def look(self, result: CommitteeResult, species: Sequence[str]) -> None:
+        """Warn where a result is beyond the limit.
+
+        Parameters
+        ----------
+        result : CommitteeResult
+        species : sequence of str
+        """
+        if result.beyond_training.max(initial=0.0) > self.limit:
+            self.limit = np.inf
+            warnings.warn(f"{describe(result.beyond_training, species)}", stacklevel=3)
 
 
 class CommitteeEvaluator:

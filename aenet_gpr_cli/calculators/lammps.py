@@ -26,7 +26,13 @@ import numpy as np
 from ase import Atoms, units
 
 from aenet_gpr_cli.calculators.base import box_of
-from aenet_gpr_cli.calculators.committee import DEFAULT_SKIN, CommitteeEvaluator, CommitteeResult
+from aenet_gpr_cli.calculators.committee import (
+    DEFAULT_SKIN,
+    WARN_BEYOND,
+    CommitteeEvaluator,
+    CommitteeResult,
+    Lookout,
+)
 from aenet_gpr_cli.calculators.lammps_box import LammpsBox
 from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.structures import FloatArray
@@ -53,6 +59,8 @@ class LammpsSimulation:
     pressure : bool
         Pass the virial on, too, for barostats and for the pressure in the output; without it LAMMPS' pressure
         lacks the potential's part. Costs about a quarter more time.
+    warn_beyond : float, dimensionless
+        Warn when `CommitteeResult.beyond_training` exceeds this; infinity never warns.
 
     Raises
     ------
@@ -69,8 +77,9 @@ class LammpsSimulation:
         observe: Observer | None = None,
         log: Path | str | None = None,
         pressure: bool = False,
+        warn_beyond: float = WARN_BEYOND,
     ) -> None:
-        self.evaluator = evaluator
+        self.evaluator, self._lookout = evaluator, Lookout(warn_beyond)
         self.result: CommitteeResult | None = None
         self._observe, self._pressure = observe, pressure
         self._error: BaseException | None = None
@@ -226,6 +235,7 @@ class LammpsSimulation:
                 self.lammps.fix_external_set_virial_global(FIX, virial[VIRIAL_ORDER].tolist())
             self.lammps.fix_external_set_energy_global(FIX, float(result.energies.mean()))
             self.result = result
+            self._lookout.look(result, self._species)
             if self._observe is not None:
                 self._observe(step, result)
         except BaseException as error:  # an exception cannot pass through LAMMPS; `command` raises it

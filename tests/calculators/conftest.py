@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from ase import Atoms
 
 from aenet_gpr_cli.ann.potential import ANNModel
-from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
+from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, features
 from aenet_gpr_cli.io.aenet_nn import read_nn
 from aenet_gpr_cli.io.xsf import read_xsf
+from aenet_gpr_cli.structures import StructureSet
 
 AENET = Path(__file__).parents[1] / "data" / "aenet_nn"
 
@@ -55,3 +57,19 @@ def crystal():
     cell = [[4.1, 0.3, 0.0], [-0.8, 4.4, 0.2], [0.0, 0.0, 12.0]]
     fractions = np.random.default_rng(5).uniform(0.0, 1.0, (9, 3)) * [1, 1, 0.5]
     return Atoms("C3H4O2", scaled_positions=fractions, cell=cell, pbc=(True, True, False))
+
+
+def as_set(atoms):
+    cells = np.array(atoms.cell)[None] if atoms.pbc.any() else None
+    return StructureSet(tuple(atoms.symbols), atoms.positions[None], cells, tuple(map(bool, atoms.pbc)))
+
+
+def with_range(model, atoms):
+    """The potential as if it had been trained on these atoms."""
+    raw = features(model.basis, as_set(atoms), 1)[0]
+    of = {s: raw[[symbol == s for symbol in atoms.symbols]] for s in model.basis.species}
+    return replace(
+        model,
+        feature_min={s: rows.min(0) for s, rows in of.items()},
+        feature_max={s: rows.max(0) for s, rows in of.items()},
+    )

@@ -1,7 +1,6 @@
 """The ASE calculator of a committee: right, whatever the neighbour list does, and good for dynamics."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,17 +12,10 @@ from ase.optimize import BFGS
 
 from aenet_gpr_cli.ann.potential import predict
 from aenet_gpr_cli.calculators.ann import ANNCalculator
-from aenet_gpr_cli.descriptors.chebyshev import features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefact import Job, publish
 from aenet_gpr_cli.io.models import write_ann
-from aenet_gpr_cli.structures import StructureSet
-from tests.calculators.conftest import random_committee
-
-
-def as_set(atoms):
-    cells = np.array(atoms.cell)[None] if atoms.pbc.any() else None
-    return StructureSet(tuple(atoms.symbols), atoms.positions[None], cells, tuple(map(bool, atoms.pbc)))
+from tests.calculators.conftest import as_set, random_committee, with_range
 
 
 def thermal(atoms, kelvin, seed=0):
@@ -98,17 +90,6 @@ def test_an_isolated_structure_has_no_stress(committee, dimer):
     dimer.calc = ANNCalculator(committee)
     with pytest.raises(PropertyNotImplementedError):
         dimer.get_stress()
-
-
-def with_range(model, atoms):
-    """The potential as if it had been trained on these atoms."""
-    raw = features(model.basis, as_set(atoms), 1)[0]
-    of = {s: raw[[symbol == s for symbol in atoms.symbols]] for s in model.basis.species}
-    return replace(
-        model,
-        feature_min={s: rows.min(0) for s, rows in of.items()},
-        feature_max={s: rows.max(0) for s, rows in of.items()},
-    )
 
 
 def test_leaving_the_training_data_is_told_once(committee, dimer):

@@ -1,5 +1,7 @@
 """LAMMPS drives the dynamics, the committee supplies energies and forces: the same as through ASE."""
 
+import warnings
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -9,7 +11,7 @@ from aenet_gpr_cli.calculators.committee import CommitteeEvaluator
 from aenet_gpr_cli.calculators.lammps import LammpsSimulation
 from aenet_gpr_cli.calculators.lammps_box import LammpsBox
 from aenet_gpr_cli.errors import InputError
-from tests.calculators.conftest import random_committee
+from tests.calculators.conftest import random_committee, with_range
 
 CELL = np.array([[4.1, 0.3, 0.0], [-0.8, 4.4, 0.2], [0.4, 0.5, 7.0]])
 PERIODICITIES = [
@@ -80,6 +82,18 @@ class TestWithLammps:
                 energies.append(md.lammps.get_thermo("etotal"))
         # as with ASE: a tenth of a meV per atom at a quarter of a femtosecond
         assert np.ptp(energies) / len(dimer) < 5e-4
+
+    def test_leaving_the_training_data_is_told_once(self, committee, dimer):
+        evaluator = CommitteeEvaluator(with_range(committee, dimer))
+        with LammpsSimulation(dimer, evaluator) as md:
+            md.command("timestep 0.001")
+            md.run(0)
+            md.command("displace_atoms all random 0.5 0.5 0.5 1")
+            with pytest.warns(UserWarning, match="outside the range of the training data, most of all"):
+                md.run(0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                md.run(1)
 
     def test_the_trajectory_is_that_of_ase(self, trained, dimer):
         from ase.md.verlet import VelocityVerlet
