@@ -1,4 +1,4 @@
-"""Calibration of σ: z-scores, coverage of intervals, and the factor that makes σ honest on training data.
+"""Calibration of σ: z-scores, coverage, whether σ sorts the errors, and the factor that makes it honest.
 
 Pure functions of errors and standard deviations; they come from a test set or from `leave_one_out`.
 """
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
+from scipy.stats import spearmanr
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.leave_one_out import LeaveOneOut
 from aenet_gpr_cli.structures import FloatArray
 
 LEVELS = (0.50, 0.68, 0.90, 0.95)
+DRAWS = 100  # of errors, for the rank correlation to expect
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,64 @@ def calibrate(z: FloatArray) -> Calibration:
     half_widths = ndtri(0.5 + 0.5 * np.array(LEVELS))
     coverage = tuple(float((np.abs(z) <= width).mean()) for width in half_widths)
     return Calibration(len(z), float(z.mean()), float(z.std()), coverage)
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """How well σ tells large errors from small ones.
+
+    Attributes
+    ----------
+    rank_correlation : float, dimensionless
+        Spearman's, of σ with the size of the errors.
+    expected : float, dimensionless
+        The same if the errors were normal with just these σ: a single error says little about its σ, and
+        where all σ are alike there is nothing to sort.
+    mae_sure, mae_unsure : float, eV
+        Mean absolute error of the half with the smaller σ, and of the other.
+    """
+
+    rank_correlation: float
+    expected: float
+    mae_sure: float
+    mae_unsure: float
+
+
+def sorting(errors: FloatArray, sigma: FloatArray, rng: np.random.Generator) -> Sorting:
+    """Compare the order of σ with that of the errors.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n,), eV
+        At least two.
+    sigma : ndarray of shape (n,), eV
+    rng : Generator
+        Draws the errors to be expected.
+
+    Returns
+    -------
+    Sorting
+        Correlations are 0 where all σ or all errors are the same.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two errors.
+    """
+    if len(errors) < 2:
+        raise InputError(f"sorting by σ: expected at least two errors, got {len(errors)}")
+    size, order = np.abs(errors), np.argsort(sigma, kind="stable")
+    half = len(order) // 2
+    drawn = np.abs(rng.normal(size=(DRAWS, len(sigma)))) * sigma
+    expected = float(np.mean([_rank_correlation(row, sigma) for row in drawn]))
+    sure, unsure = size[order[:half]].mean(), size[order[half:]].mean()
+    return Sorting(_rank_correlation(size, sigma), expected, float(sure), float(unsure))
+
+
+def _rank_correlation(first: FloatArray, second: FloatArray) -> float:
+    if np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
+        return 0.0
+    return float(spearmanr(first, second).statistic)
 
 
 def sigma_factor(left_out: LeaveOneOut) -> float:

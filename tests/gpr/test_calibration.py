@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.gpr.calibration import LEVELS, calibrate, sigma_factor, z_scores
+from aenet_gpr_cli.gpr.calibration import LEVELS, calibrate, sigma_factor, sorting, z_scores
 from aenet_gpr_cli.gpr.leave_one_out import LeaveOneOut
 
 
@@ -47,3 +47,27 @@ def test_what_says_nothing_is_refused() -> None:
         z_scores(np.ones(2), np.ones(3), np.ones(2), 0.0)
     with pytest.raises(InputError, match="at least one"):
         calibrate(np.zeros(0))
+
+
+def test_normal_errors_are_sorted_as_well_as_expected():
+    rng = np.random.default_rng(8)
+    sigma = np.exp(rng.normal(size=4000))
+    found = sorting(sigma * rng.normal(size=4000), sigma, rng)
+    assert found.rank_correlation == pytest.approx(found.expected, abs=0.04)
+    assert found.expected > 0.3
+    assert found.mae_sure < 0.5 * found.mae_unsure
+
+
+def test_sigma_that_says_nothing_does_not_sort():
+    rng = np.random.default_rng(9)
+    errors, sigma = rng.normal(size=2000), np.exp(rng.normal(size=2000))
+    found = sorting(errors, sigma, rng)
+    assert abs(found.rank_correlation) < 0.1
+    assert found.mae_sure == pytest.approx(found.mae_unsure, rel=0.1)
+    alike = sorting(errors, np.ones(2000), rng)
+    assert alike.rank_correlation == alike.expected == 0.0
+
+
+def test_one_error_cannot_be_sorted():
+    with pytest.raises(InputError, match="at least two"):
+        sorting(np.ones(1), np.ones(1), np.random.default_rng(0))
