@@ -16,7 +16,8 @@ class AdaptiveConfig(StrictModel):
 
     target_sigma: PositiveFloat | None = Field(
         None,
-        description="largest σ of the labels in eV; default: twice that of training structures left out",
+        description="largest σ that the displacement adds to a label, in eV; default: that of training "
+        "structures left out",
     )
     tolerated_sigma: PositiveFloat = Field(
         1e-3,
@@ -25,7 +26,7 @@ class AdaptiveConfig(StrictModel):
     smallest: PositiveFloat = Field(0.003, description="smallest δ, in Å")
     largest: PositiveFloat = Field(0.1, description="largest δ, in Å")
     softness: float = Field(
-        0.5, ge=0, le=1, description="0: all directions alike; 1: soft modes farther, as in thermal motion"
+        0.0, ge=0, le=1, description="0: all directions alike; 1: soft modes farther, as in thermal motion"
     )
     n_probes: PositiveInt = Field(4, description="directions per parent along which σ is looked at")
 

@@ -20,8 +20,9 @@ from threadpoolctl import threadpool_limits
 from aenet_gpr_cli.augmentation.adaptive import AdaptiveSettings, adaptive_shifts
 from aenet_gpr_cli.augmentation.displacements import displace, displacement_per_atom, free_atoms
 from aenet_gpr_cli.augmentation.gates import GateResult, Gates, apply_gates, keep_copies
+from aenet_gpr_cli.augmentation.modes import degrees_of_freedom, may_turn
 from aenet_gpr_cli.augmentation.selection import most_informative
-from aenet_gpr_cli.augmentation.spacing import nearest_steps
+from aenet_gpr_cli.augmentation.spacing import neighbour_steps
 from aenet_gpr_cli.augmentation.surrogate import label_with_gp
 from aenet_gpr_cli.augmentation.taylor import label_with_taylor
 from aenet_gpr_cli.augmentation.thermal import ThermalSettings, thermal_shifts
@@ -37,9 +38,8 @@ from aenet_gpr_cli.io.structures import append_augmented, load_split
 from aenet_gpr_cli.stages.base import Progress
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 
-# σ that copies may have, in units of what is usual for structures that training did not see: the error of the
-# network is larger still
-ALLOWED = 2.0
+# σ at which thermal runs turn back, in units of what is usual for structures that training did not see
+FENCE = 2.0
 
 Number = TypeVar("Number", int, float)
 
@@ -208,8 +208,8 @@ class _Material:
     geometry: Geometry
     surrogate: Surrogate | None
     sigma: Callable[[FloatArray], FloatArray] | None
-    allowed_sigma: float
-    neighbours: FloatArray
+    allowed_sigma: float = 0.0
+    neighbours: FloatArray | None = None
 
 
 @lru_cache(maxsize=1)
@@ -219,18 +219,20 @@ def _material(config_json: str, sources: Sources, subset: str) -> _Material:
     structures = load_split(sources.split, "train")[subset]
     if sources.gpr is None:
         geometry = Geometry.of(structures, InverseDistanceSettings(1.0))
-        return _Material(structures, geometry, None, None, 0.0, np.zeros(len(structures)))
+        return _Material(structures, geometry, None, None)
     models = load_gps(sources.gpr)
     surrogate = models[find_surrogate(models, structures.structure(0), subset)]
-    given = config.adaptive.target_sigma if config.mode == "adaptive" else config.thermal.fence
-    allowed = given or 0.0
-    if config.mode in ("adaptive", "thermal") and given is None:
-        allowed = ALLOWED * typical_sigma(surrogate, config.sigma, config.sigma_max_rows, config.seed)
-        allowed = max(allowed, config.adaptive.tolerated_sigma) if config.mode == "adaptive" else allowed
     sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
-    neighbours = np.full(len(structures), np.inf)
-    if config.mode == "adaptive":
-        neighbours = nearest_steps(structures, not (structures.is_periodic or config.fixed_atoms))
+    if config.mode in ("gaussian", "along_bond"):
+        return _Material(structures, surrogate.geometry, surrogate, sigma)
+    given = config.adaptive.target_sigma if config.mode == "adaptive" else config.thermal.fence
+    usual = given or typical_sigma(surrogate, config.sigma, config.sigma_max_rows, config.seed)
+    if config.mode == "thermal":
+        return _Material(structures, surrogate.geometry, surrogate, sigma, given or FENCE * usual)
+    allowed = given or max(usual, config.adaptive.tolerated_sigma)
+    free = free_atoms(structures, config.fixed_atoms)
+    freedom, turns = degrees_of_freedom(structures, free), may_turn(structures, free)
+    neighbours = neighbour_steps(structures, freedom, turns)
     return _Material(structures, surrogate.geometry, surrogate, sigma, allowed, neighbours)
 
 
@@ -274,12 +276,12 @@ def _place(
 
     free = free_atoms(parents, config.fixed_atoms)
     if config.mode == "adaptive":
+        assert material.neighbours is not None
         a = config.adaptive
         far = AdaptiveSettings(material.allowed_sigma, a.smallest, a.largest, a.softness, a.n_probes)
-        values = surrogate.descriptor.values
         near = material.neighbours[slice(*block.parents)]
         shifts = adaptive_shifts(
-            parents, count, config.seed, free, sigma, forces, values, near, far, first, block.n_all
+            parents, count, config.seed, free, sigma, forces, near, far, first, block.n_all
         )
     else:
         t = config.thermal
