@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,12 +24,32 @@ class ActiveConfig(StrictModel):
     name: str = Field(..., pattern=r"^[A-Za-z0-9_.-]+$", description="name of the case, used for its folder")
     seed: int = Field(0, ge=0, description="seed of every stage that has none of its own")
     pool: list[str] = Field(..., min_length=1, description="files and folders of structures to select from")
+    start: PositiveInt | None = Field(
+        None,
+        description="structures of the pool, drawn at random, that are calculated first and trained on "
+        "besides those of split.inputs, which may then be left out",
+    )
     rounds: PositiveInt = Field(10, description="at most so many rounds of new calculations")
     budget: PositiveInt | None = Field(
         None, description="training structures, those of the start included, that are not exceeded"
     )
     target_sigma: PositiveFloat | None = Field(
-        None, description="stop when no structure of the pool has a larger σ, in eV"
+        None,
+        description="stop when no structure of the pool has a larger σ, in eV/Å or eV (select.rank_by)",
+    )
+    rank: Literal["surrogate", "committee"] = Field(
+        "surrogate", description="what ranks the pool: the Gaussian process, or the networks of each round"
+    )
+    compare: Literal["none", "random"] = Field(
+        "none", description="random: do the same once more with structures taken at random"
+    )
+    repeats: PositiveInt = Field(
+        1, description="do all of it so many times, with seed, seed + 1, … (another start, other choices)"
+    )
+    goal: PositiveFloat | None = Field(
+        None,
+        description="error of ‖F‖ on the test structures, in eV/Å: the table tells how many calculations it "
+        "took; ends nothing",
     )
     split: SplitConfig = Field(..., description="training structures of the start, and the test structures")
     fit_gpr: FitGprConfig = Field(default_factory=FitGprConfig, description="the Gaussian process")
@@ -61,4 +81,8 @@ class ActiveConfig(StrictModel):
             raise ValueError(
                 f"train_ann.mode: expected {self.augment.method} (augment.method), got {self.train_ann.mode}"
             )
+        if self.rank == "committee" and (self.train_ann is None or self.train_ann.n_members < 2):
+            raise ValueError("rank: committee needs train_ann with n_members >= 2")
+        if self.start is None and not self.split.inputs:
+            raise ValueError("expected structures to start from: start, or split.inputs; got neither")
         return self

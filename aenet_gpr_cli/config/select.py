@@ -6,36 +6,50 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS, PositiveFloat, PositiveInt, StageConfig
+from aenet_gpr_cli.config.base import PositiveFloat, PositiveInt, PredictingConfig
 from aenet_gpr_cli.config.predict import StructureFormat
 
 
-class SelectConfig(StageConfig):
+class SelectConfig(PredictingConfig):
     """Rank a pool by the σ of a Gaussian process or the spread of a committee; keep the best."""
 
     n_select: PositiveInt | None = Field(
         20, description="structures to select; null: all above the threshold"
     )
-    threshold: PositiveFloat | None = Field(None, description="select structures with a larger σ only, in eV")
+    rank_by: Literal["forces", "energies"] = Field(
+        "forces", description="σ of the forces (eV/Å), or of the energy (eV)"
+    )
+    over_atoms: Literal["mean", "max"] = Field(
+        "mean",
+        description="σ of the forces of a structure: root mean square over the components, or (committees "
+        "only) that of the most uncertain atom",
+    )
+    threshold: PositiveFloat | None = Field(
+        None, description="select structures with a larger σ only, in eV/Å or eV, see rank_by"
+    )
     strategy: Literal["uncertainty", "random"] = Field(
         "uncertainty", description="the most uncertain ones, or any, for comparison"
+    )
+    batch: Literal["variance_reduction", "conditioned", "far_apart", "ranked"] = Field(
+        "variance_reduction",
+        description="one after another, those taken before counted as calculated: variance_reduction: what "
+        "lowers the variances of all candidates most; conditioned: the largest σ left (both need a Gaussian "
+        "process; far_apart for committees); far_apart: see diversity; ranked: the largest σ as they are",
+    )
+    n_probes: PositiveInt = Field(
+        4, description="random directions along which σ of a Gaussian process's forces is estimated"
+    )
+    candidates: PositiveInt = Field(
+        400,
+        description="structures of each subset that are compared one after another: bounds time and memory; "
+        "of a larger pool half the most uncertain ones, half any",
     )
     diversity: float = Field(
         3.0,
         ge=1,
-        description="take them from so many times as many of the most uncertain, far apart in descriptor "
-        "space; 1: the most uncertain ones as they are",
+        description="with batch: far_apart, take them from so many times as many of the most uncertain, far "
+        "apart in descriptor space",
     )
-    sigma: Literal["bound", "exact"] = Field(
-        "bound", description="σ of a Gaussian process: upper bound, or exact (factorises the whole matrix)"
-    )
-    sigma_max_rows: PositiveInt = Field(
-        SIGMA_MAX_ROWS, description="training energies and force components behind each bound"
-    )
-    max_memory_gib: PositiveFloat = Field(
-        16.0, description="memory for the dense factor of `sigma: exact`; beyond, σ is solved for one by one"
-    )
-    block_size: PositiveInt = Field(100, description="structures predicted at a time")
     write: list[StructureFormat] = Field(
         default=["xsf"], description="formats of the work list beside the HDF5 file: xsf, extxyz"
     )
@@ -44,4 +58,6 @@ class SelectConfig(StageConfig):
     def _some_limit(self) -> SelectConfig:
         if self.n_select is None and self.threshold is None:
             raise ValueError("expected n_select or threshold, got neither")
+        if self.strategy == "uncertainty" and self.sigma == "none":
+            raise ValueError("sigma: expected bound or exact, got none")
         return self

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, mode_style, new_figure, print_style
+from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, mode_style, new_figure, print_style
 from aenet_gpr_cli.units import MEV_PER_EV
 
-Curve = Sequence[tuple[int, float, float]]
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Errors of one model in one course of rounds.
+
+    Attributes
+    ----------
+    model : str
+    strategy : str
+        ``uncertainty`` or ``random``, which is drawn dashed.
+    n_training : sequence of int
+    force_errors : sequence of float, eV/Å
+        Of ‖F‖.
+    energy_errors : sequence of float, eV
+    """
+
+    model: str
+    strategy: str
+    n_training: Sequence[int]
+    force_errors: Sequence[float]
+    energy_errors: Sequence[float]
 
 
-def plot(curves: Mapping[str, Curve]) -> Figure:
-    """Draw energy and force errors of one or several models.
+def plot(curves: Sequence[Curve], goal: float | None = None) -> Figure:
+    """Draw energy and force errors of one or several models, strategies and seeds.
 
     Parameters
     ----------
-    curves : mapping of str to sequence of (int, float, float)
-        Model → number of training structures, error of ‖F‖ (eV/Å), error of the energy (eV).
+    curves : sequence of Curve
+        Those of one model and strategy look alike and have one entry in the legend.
+    goal : float, eV/Å, optional
+        Drawn as a line.
 
     Returns
     -------
@@ -30,18 +53,30 @@ def plot(curves: Mapping[str, Curve]) -> Figure:
     InputError
         If there is no curve.
     """
-    if not any(curves.values()):
+    if not any(curve.n_training for curve in curves):
         raise InputError("active learning: expected at least one round, got none")
     with print_style():
         figure = new_figure(DOUBLE_COLUMN, 2.6)
         energies, forces = figure.subplots(1, 2)
-        for name, curve in curves.items():
-            style = mode_style(name)
-            numbers = [n for n, _, _ in curve]
-            look = {"color": style.color, "marker": style.marker, "label": style.label}
-            energies.plot(numbers, [e * MEV_PER_EV for _, _, e in curve], **look)
-            forces.plot(numbers, [f for _, f, _ in curve], **look)
+        named: set[str] = set()
+        compared = len({curve.strategy for curve in curves}) > 1
+        for curve in curves:
+            style, random = mode_style(curve.model), curve.strategy == "random"
+            label = f"{style.label}, {'random' if random else 'chosen by σ'}" if compared else style.label
+            look = {
+                "color": style.color,
+                "marker": style.marker,
+                "linestyle": "--" if random else "-",
+                "markerfacecolor": "white" if random else style.color,
+                "label": None if label in named else label,
+            }
+            named.add(label)
+            energies.plot(curve.n_training, [e * MEV_PER_EV for e in curve.energy_errors], **look)
+            forces.plot(curve.n_training, curve.force_errors, **look)
+        if goal is not None:
+            forces.axhline(goal, color=GREY, linewidth=0.8)
         for axis, quantity in ((energies, "energy MAE / meV"), (forces, "‖F‖ MAE / eV/Å")):
+            axis.set_xscale("log")
             axis.set_yscale("log")
             axis.set_xlabel("reference calculations")
             axis.set_ylabel(quantity)

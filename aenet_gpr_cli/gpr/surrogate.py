@@ -16,7 +16,9 @@ from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.build import DescriptorSettings, SoapSettings, build_descriptor
 from aenet_gpr_cli.descriptors.permutation import PermutationImages
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
+from aenet_gpr_cli.gpr.rows import n_rows
 from aenet_gpr_cli.gpr.domain import TrainingDomain
+from aenet_gpr_cli.gpr.force_uncertainty import ForceSigmaBound
 from aenet_gpr_cli.gpr.regression import GPModel, predict, predict_energies
 from aenet_gpr_cli.gpr.solvers import Solver, choose_solver
 from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, refactorise
@@ -178,6 +180,23 @@ class Surrogate:
             return EnergySigmaBound(self.model, descriptor, max_rows, n_images)
         solver = self._solver(max_bytes)
         return lambda positions: energy_sigma(self.model, descriptor, positions, solver, n_images)
+
+    def force_sigma(self, probes: FloatArray, max_rows: int | None) -> ForceSigmaBound:
+        """Return the function that gives the standard deviation of predicted energies and forces.
+
+        Parameters
+        ----------
+        probes : ndarray of shape (n_probes, n_atoms, 3)
+            Directions along which σ of the forces is estimated.
+        max_rows : int or None
+            Training observations behind each bound; None: all, exact in the energies.
+
+        Returns
+        -------
+        ForceSigmaBound
+        """
+        rows = n_rows(self.model.n_structures, self.model.n_atoms) if max_rows is None else max_rows
+        return ForceSigmaBound(self.model, self.descriptor, rows, probes, self.geometry.n_images)
 
     def _solver(self, max_bytes: float) -> Solver:
         model, descriptor = self.model, self.descriptor

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.coverage import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.directions import Directions
-from aenet_gpr_cli.gpr.expansion import squared_distances
+from aenet_gpr_cli.gpr.observations import Observations
 from aenet_gpr_cli.gpr.regression import GPModel
 from aenet_gpr_cli.gpr.solvers import CholeskySolver, Solver
 from aenet_gpr_cli.structures import FloatArray
@@ -61,7 +59,7 @@ def energy_sigma(
             explained = np.einsum("ib,ib->b", half, half)
         else:
             explained = np.einsum("ib,ib->b", columns, solver.solve(columns))
-        out[rows] = _sigma(model, covariance.energy_variances(values) - explained)
+        out[rows] = scaled_sigma(model, covariance.energy_variances(values) - explained)
     return out
 
 
@@ -90,8 +88,7 @@ def refactorise(model: GPModel, descriptor: Descriptor, max_jitter: float) -> Ch
 class EnergySigmaBound:
     """Upper bound of the posterior standard deviation of energies, at a fixed cost per structure.
 
-    Conditions on part of the training data only, which never lowers the variance: on structures that cover
-    the set, and there on the energy and the gradient along the stiffest directions.
+    Conditions on part of the training data only, see `covering_observations`.
 
     Parameters
     ----------
@@ -114,32 +111,13 @@ class EnergySigmaBound:
     """
 
     def __init__(self, model: GPModel, descriptor: Descriptor, max_rows: int, n_images: int = 1) -> None:
-        if max_rows < 1:
-            raise ConfigError(f"max_rows: expected at least 1, got {max_rows}")
         self._model, self._descriptor, self._n_images = model, descriptor, n_images
-        covariance = model.covariance(descriptor)
-        directions = Directions.of(covariance.points)
-        kept = _directions_to_keep(model.n_structures, directions.n_seen, max_rows)
-        count = min(model.n_structures, max(1, max_rows // (1 + kept)))
-        chosen = farthest_points(covariance.points.values, count)
-        points = directions.restrict(covariance.points, chosen, kept)
-        self._base = replace(covariance, points=points, n_atoms=kept // 3)
-        # by centre, with the products that need no new structure
-        self._centres = self._base.x.reshape(count, model.n_centres, -1).swapaxes(0, 1)
-        self._jacobians = [
-            np.ascontiguousarray(jacobian)
-            for jacobian in np.split(points.transposed.reshape(count * kept, -1), model.n_centres, axis=1)
-        ]
-        self._own = [
-            np.einsum("nrp,np->nr", jacobian.reshape(count, kept, -1), x)
-            for jacobian, x in zip(self._jacobians, self._centres, strict=True)
-        ]
-        self._solver = CholeskySolver(self._base, model.noise_energy, model.noise_force, BOUND_JITTER)
+        self._observations, self._solver = covering_observations(model, descriptor, max_rows)
 
     @property
     def n_rows(self) -> int:
         """Observations behind every bound."""
-        return self._base.n_rows
+        return self._observations.covariance.n_rows
 
     def __call__(self, positions: FloatArray) -> FloatArray:
         """Return the bound for each structure.
@@ -156,25 +134,49 @@ class EnergySigmaBound:
         for start in range(0, len(positions), SIGMA_BLOCK):
             rows = slice(start, start + SIGMA_BLOCK)
             values = self._descriptor.values(positions[rows])
-            columns = self._columns(values[:, : values.shape[1] // self._n_images])
-            half = self._solver.half_solve(columns)
-            out[rows] = self._base.energy_variances(values) - np.einsum("ib,ib->b", half, half)
-        return _sigma(self._model, out)
+            columns = self._observations.columns(values[:, : values.shape[1] // self._n_images])
+            half = self._solver.half_solve(columns[..., 0])
+            prior = self._observations.covariance.energy_variances(values)
+            out[rows] = prior - np.einsum("ib,ib->b", half, half)
+        return scaled_sigma(self._model, out)
 
-    def _columns(self, values: FloatArray) -> FloatArray:
-        """Covariance of all rows with new energies, by matrix products: k and k1 Jᵀ(x_* - x)."""
-        base, n = self._base, self._base.n_structures
-        new = values.reshape(len(values), -1, len(base.origin)) - base.origin
-        energy, gradient = np.zeros((n, len(new))), np.zeros((n, 3 * base.n_atoms, len(new)))
-        for x, jacobian, own in zip(self._centres, self._jacobians, self._own, strict=True):
-            for y in new.swapaxes(0, 1):
-                k, k1, _ = base.kernel(squared_distances(x, y))
-                energy += k
-                pull = (jacobian @ y.T).reshape(gradient.shape)
-                pull -= own[:, :, None]
-                pull *= k1[:, None]
-                gradient += pull
-        return np.concatenate([energy, gradient.reshape(-1, len(new))]) / (len(self._centres) * new.shape[1])
+
+def covering_observations(
+    model: GPModel, descriptor: Descriptor, max_rows: int
+) -> tuple[Observations, CholeskySolver]:
+    """Return a part of the training data that says most, with the factor of its covariance.
+
+    Conditioning on less never lowers a variance. Taken are structures that cover the set, and of these the
+    energy and the gradient along the stiffest directions.
+
+    Parameters
+    ----------
+    model : GPModel
+    descriptor : Descriptor
+        The one the model was fitted with.
+    max_rows : int
+        Observations to keep; all that the descriptor sees where the data have no more.
+
+    Returns
+    -------
+    observations : Observations
+    solver : CholeskySolver
+
+    Raises
+    ------
+    ConfigError
+        If ``max_rows`` is below 1.
+    """
+    if max_rows < 1:
+        raise ConfigError(f"max_rows: expected at least 1, got {max_rows}")
+    covariance = model.covariance(descriptor)
+    directions = Directions.of(covariance.points)
+    kept = _directions_to_keep(model.n_structures, directions.n_seen, max_rows)
+    count = min(model.n_structures, max(1, max_rows // (1 + kept)))
+    chosen = farthest_points(covariance.points.values, count)
+    observations = Observations(covariance, directions.restrict(covariance.points, chosen, kept))
+    noise = model.noise_energy, model.noise_force
+    return observations, CholeskySolver(observations.covariance, *noise, BOUND_JITTER)
 
 
 def _directions_to_keep(n_structures: int, n_seen: int, max_rows: int) -> int:
@@ -183,7 +185,23 @@ def _directions_to_keep(n_structures: int, n_seen: int, max_rows: int) -> int:
     return min(n_seen, max(fitting, 3 * round(KEPT_DIRECTIONS * n_seen / 3)))
 
 
-def _sigma(model: GPModel, variance: FloatArray) -> FloatArray:
+def scaled_sigma(model: GPModel, variance: FloatArray) -> FloatArray:
+    """Return σ from variances for unit signal variance.
+
+    Parameters
+    ----------
+    model : GPModel
+    variance : ndarray, dimensionless or 1/Å²
+
+    Returns
+    -------
+    ndarray of the same shape, eV or eV/Å
+
+    Raises
+    ------
+    InputError
+        If a variance is not finite.
+    """
     if not np.isfinite(variance).all():
         raise InputError("sigma: a structure has descriptors that are not finite")
     # rounding may push a variance of zero slightly below it

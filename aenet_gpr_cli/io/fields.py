@@ -32,6 +32,7 @@ FIELDS: dict[str, Field] = {
     "parents": Field("", "(copy) name of the reference structure"),
     "copies": Field(units.DIMENSIONLESS, "(copy) number of the copy within its parent"),
     "sigma": Field(units.ENERGY, "standard deviation of each energy"),
+    "force_sigma": Field(units.FORCE, "(structure) standard deviation of the forces, over their components"),
     # Gaussian process (K in units of signal_std²)
     "cell": Field(units.LENGTH, "(vector, xyz) lattice vectors of the descriptor as rows"),
     "reference_positions": Field(units.LENGTH, "(atom, xyz) structure that fixes the periodic images"),

@@ -29,6 +29,8 @@ class PredictedStructure:
         How far each environment lies outside the training data.
     domain_distance : float or None, dimensionless
         Distance to the training data of a Gaussian process; above 1 is outside.
+    force_std : float or None, eV/Å
+        One number for all forces.
     """
 
     structure: Structure
@@ -38,13 +40,15 @@ class PredictedStructure:
     reference_forces: FloatArray | None = None
     beyond_training: FloatArray | None = None
     domain_distance: float | None = None
+    force_std: float | None = None
 
 
 def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
     """Write all structures to one extended XYZ file, which appears complete or not at all.
 
-    The comment line carries ``energy``, ``energy_std``, ``reference_energy`` (eV), ``domain_distance`` and
-    ``name``, the columns ``forces``, ``forces_std`` and ``reference_forces`` (eV/Å), and ``beyond_training``.
+    The comment line carries ``name``, ``energy``, ``energy_std``, ``reference_energy`` (eV), ``force_std``
+    (eV/Å) and ``domain_distance``, the columns ``forces``, ``forces_std``, ``reference_forces`` (eV/Å) and
+    ``beyond_training``.
 
     Parameters
     ----------
@@ -60,7 +64,7 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
         s = item.structure
         atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
         atoms.info["name"] = s.name
-        for key in ("energy_std", "reference_energy", "domain_distance"):
+        for key in ("energy_std", "force_std", "reference_energy", "domain_distance"):
             value = getattr(item, key)
             if value is not None:
                 atoms.info[key] = value

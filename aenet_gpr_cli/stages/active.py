@@ -2,33 +2,42 @@
 
 Every round is a folder with the artefacts of these stages; a stage whose inputs have not changed does
 nothing, so that an interrupted run goes on where it was. Ends with active.h5, its table and a plot of error
-against the number of reference calculations.
+against the number of reference calculations (`active_table`).
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aenet_gpr_cli.config.active import ActiveConfig
+from pydantic import BaseModel
+
+from aenet_gpr_cli.config.active import SEEDED, ActiveConfig
 from aenet_gpr_cli.config.workflow import WorkflowConfig
-from aenet_gpr_cli.io.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.published import PREFIX
-from aenet_gpr_cli.io.sources import source_hashes
 from aenet_gpr_cli.io.structures import load_split
-from aenet_gpr_cli.io.tables import write_csv
-from aenet_gpr_cli.stages import label, select
-from aenet_gpr_cli.stages.base import Context, Summary, log, make_job
+from aenet_gpr_cli.stages import active_table, label, select
+from aenet_gpr_cli.stages.base import Context, Summary, log
 from aenet_gpr_cli.stages.workflow import steps
 from aenet_gpr_cli.units import MEV_PER_EV
 
-KIND = "active"
-COLUMNS = ("round", "training structures", "largest σ / meV", "model", "E MAE / meV", "‖F‖ MAE / eV/Å")
+ROUND_SEEDS = 1000  # between the seeds of rounds: more than repeats
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One course of rounds: the configuration with its own strategy and seeds, and where it is written."""
+
+    config: ActiveConfig
+    folder: Path
+    workdir: Path
 
 
 def run(config: ActiveConfig, folder: Path, workdir: Path, context: Context) -> Summary:
-    """Run rounds until the target σ or the budget is reached.
+    """Run rounds until the target σ or the budget is reached; once more at random where asked for.
 
     Parameters
     ----------
@@ -49,36 +58,85 @@ def run(config: ActiveConfig, folder: Path, workdir: Path, context: Context) -> 
         If the context asked to stop; what is finished is kept.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    pool = [Path(_absolute(text, folder)) for text in config.pool]
+    rows: list[dict[str, Any]] = []
+    reasons: list[str] = []
+    for series in _series(config, folder, workdir):
+        found, why = _rounds(series, context)
+        rows += found
+        reasons.append(why if series.workdir == workdir else f"{series.workdir.name}: {why}")
+    return active_table.publish_table(config, rows, reasons, workdir, context)
+
+
+def _series(config: ActiveConfig, folder: Path, workdir: Path) -> Iterator[_Series]:
+    """One for each strategy and seed; alone it has the whole folder."""
+    strategies = [config.select.strategy]
+    if config.compare == "random" and "random" not in strategies:
+        strategies.append("random")
+    for repeat in range(config.repeats):
+        for strategy in strategies:
+            own = _reseeded(config, repeat)
+            own = own.model_copy(update={"select": own.select.model_copy(update={"strategy": strategy})})
+            alone = len(strategies) * config.repeats == 1
+            yield _Series(own, folder, workdir if alone else workdir / f"{strategy}_{own.seed}")
+
+
+def _reseeded(config: ActiveConfig, by: int) -> ActiveConfig:
+    changes: dict[str, Any] = {"seed": config.seed + by}
+    for key in SEEDED:
+        section: BaseModel | None = getattr(config, key)
+        if section is not None:
+            changes[key] = section.model_copy(update={"seed": getattr(section, "seed") + by})  # noqa: B009
+    return config.model_copy(update=changes)
+
+
+def _rounds(series: _Series, context: Context) -> tuple[list[dict[str, Any]], str]:
+    """Run the rounds of one series; return the rows of its table and why it ended."""
+    config, workdir = series.config, series.workdir
+    pool = [Path(_absolute(text, series.folder)) for text in config.pool]
     known: set[str] = set()
     labelled: list[str] = []
     rows: list[dict[str, Any]] = []
-    why = f"{config.rounds} rounds are done"
+    if config.start is not None:
+        any_ = {"strategy": "random", "n_select": config.start, "threshold": None}
+        drawn = config.select.model_copy(update=any_)
+        select.run(drawn, None, pool, workdir / "start" / "selected.h5", context)
+        _calculate(config, workdir / "start", "start", labelled, known, context)
     for number in range(config.rounds + 1):
         here = workdir / f"round_{number:02d}"
-        context.report(number, config.rounds + 1, f"round {number}")
-        for step in steps(_workflow(config, labelled), folder, here):
+        context.report(number, config.rounds + 1, f"{workdir.name}, round {number}")
+        for step in steps(_workflow(config, labelled), series.folder, here):
             step(context)
         n_training = sum(len(subset) for subset in load_split(here / "split.h5", "train").values())
-        last = number == config.rounds
-        wanted = config.select.n_select or 0
-        if config.budget is not None and n_training + wanted > config.budget:
-            last, why = True, f"the budget of {config.budget} structures is spent"
-        selected = here / "selected.h5"
-        seeded = config.select.model_copy(update={"seed": config.select.seed + number})
-        select.run(seeded, _model(here), pool, selected, context, known)
-        largest = _largest_sigma(selected)
-        if config.target_sigma is not None and largest <= config.target_sigma:
-            last, why = True, f"no structure of the pool has a larger σ than {config.target_sigma} eV"
-        rows += _errors(here, number, n_training, largest)
+        own_seed = {"seed": config.select.seed + ROUND_SEEDS * (number + 1)}
+        chosen = config.select.model_copy(update=own_seed)
+        select.run(chosen, _model(config, here), pool, here / "selected.h5", context, known)
+        largest = _largest_sigma(here / "selected.h5")
+        rows += active_table.errors(config, here, number, n_training, largest)
         _tell(rows[-1])
-        if last:
+        if (why := _reason_to_end(config, number, n_training, largest)) is not None:
             break
-        output = here / f"labelled_{number:02d}.h5"
-        label.run(config.label, [selected], output, context)
-        labelled.append(str(output.with_suffix("").absolute()))
-        known |= {s.name for s in select.load_selected(selected)}
-    return _finish(config, rows, why, workdir, context)
+        _calculate(config, here, f"{number:02d}", labelled, known, context)
+    assert why is not None  # the last round has one
+    return rows, why
+
+
+def _calculate(
+    config: ActiveConfig, here: Path, name: str, labelled: list[str], known: set[str], context: Context
+) -> None:
+    """Label what was selected; add its folder to ``labelled`` and its names to ``known``."""
+    output = here / f"labelled_{name}.h5"
+    label.run(config.label, [here / "selected.h5"], output, context)
+    labelled.append(str(output.with_suffix("").absolute()))
+    known |= {s.name for s in select.load_selected(here / "selected.h5")}
+
+
+def _reason_to_end(config: ActiveConfig, number: int, n_training: int, largest: float) -> str | None:
+    if config.target_sigma is not None and largest <= config.target_sigma:
+        unit = "eV/Å" if config.select.rank_by == "forces" else "eV"
+        return f"no structure of the pool has a larger σ than {config.target_sigma} {unit}"
+    if config.budget is not None and n_training + (config.select.n_select or 0) > config.budget:
+        return f"the budget of {config.budget} structures is spent"
+    return f"{config.rounds} rounds are done" if number == config.rounds else None
 
 
 def _workflow(config: ActiveConfig, labelled: list[str]) -> WorkflowConfig:
@@ -93,8 +151,10 @@ def _workflow(config: ActiveConfig, labelled: list[str]) -> WorkflowConfig:
     return WorkflowConfig.model_validate({"name": config.name, **sections})
 
 
-def _model(here: Path) -> Path:
-    """Return the model that ranks the pool: the process, which has a σ in every round."""
+def _model(config: ActiveConfig, here: Path) -> Path:
+    """Return the model that ranks the pool."""
+    if config.rank == "committee" and config.augment is not None:
+        return here / f"ann_{config.augment.method}.h5"
     return here / "gpr.h5"
 
 
@@ -107,65 +167,13 @@ def _largest_sigma(selected: Path) -> float:
         return float(file.attrs["largest_sigma"])
 
 
-def _errors(here: Path, number: int, n_training: int, largest: float) -> list[dict[str, Any]]:
-    metrics = json.loads((here / "metrics.json").read_text(encoding="utf-8"))
-    return [
-        {
-            "round": number,
-            "n_training": n_training,
-            "largest_sigma": largest,
-            "model": model,
-            **{k: result["total"][k] for k in ("energy_mae", "force_norm_mae", "force_component_mae")},
-        }
-        for model, result in metrics.items()
-    ]
-
-
 def _tell(row: dict[str, Any]) -> None:
     log.info(
-        "round %d: %d structures, largest σ %.2f meV, %s: %.2f meV, %.4f eV/Å",
+        "round %d: %d structures, largest σ %.4f, %s: %.2f meV, %.4f eV/Å",
         row["round"],
         row["n_training"],
-        row["largest_sigma"] * MEV_PER_EV,
+        row["largest_sigma"],
         row["model"],
         row["energy_mae"] * MEV_PER_EV,
         row["force_norm_mae"],
     )
-
-
-def _finish(
-    config: ActiveConfig, rows: list[dict[str, Any]], why: str, workdir: Path, context: Context
-) -> Summary:
-    output = workdir / "active.h5"
-    write_csv(output.with_suffix(".csv"), rows)
-    written = [output, output.with_suffix(".csv"), _draw(rows, output.with_suffix(".png"))]
-    table = [
-        [
-            str(row["round"]),
-            str(row["n_training"]),
-            f"{row['largest_sigma'] * MEV_PER_EV:.2f}",
-            row["model"],
-            f"{row['energy_mae'] * MEV_PER_EV:.2f}",
-            f"{row['force_norm_mae']:.4f}",
-        ]
-        for row in rows
-    ]
-    summary = Summary("Active learning", COLUMNS, table, [why, *(f"wrote {path}" for path in written)])
-    hashes = source_hashes([output.with_suffix(".csv")])
-    job = make_job(KIND, config, {}, context, {"table": next(iter(hashes.values()))})
-    with publish(output, job) as file:
-        file.attrs["rounds"] = json.dumps(rows)
-        file.attrs["summary"] = summary.to_json()
-    return summary
-
-
-def _draw(rows: list[dict[str, Any]], path: Path) -> Path:
-    from aenet_gpr_cli.figures import active_learning
-    from aenet_gpr_cli.figures.style import save
-
-    curves = {
-        model: [(r["n_training"], r["force_norm_mae"], r["energy_mae"]) for r in rows if r["model"] == model]
-        for model in dict.fromkeys(row["model"] for row in rows)
-    }
-    save(active_learning.plot(curves), path)
-    return path

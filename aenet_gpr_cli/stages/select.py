@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,28 +18,19 @@ from aenet_gpr_cli.io.artefact import open_artefact, publish, write_field
 from aenet_gpr_cli.io.predictions import PredictedStructure, write_structure_files
 from aenet_gpr_cli.io.sources import read_sources, source_hashes
 from aenet_gpr_cli.io.structures import read_structures, write_structures
-from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
-from aenet_gpr_cli.stages.predictors import blocks, load_predictor
-from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet
-from aenet_gpr_cli.subsystems.grouping import group
+from aenet_gpr_cli.stages.base import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.ranking import GREEDY, Ranked, one_after_another, rank, unranked
+from aenet_gpr_cli.structures import IntArray, Structure
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.units import MEV_PER_EV
 
 KIND = "select"
-COLUMNS = ("subset", "pool", "selected", "median σ / meV", "largest σ / meV", "smallest selected σ / meV")
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A subset of the pool with the uncertainty of each structure."""
-
-    structures: StructureSet
-    sigma: FloatArray
+COLUMNS = ("subset", "pool", "selected", "σ of", "median σ", "largest σ", "smallest selected σ")
 
 
 def run(
     config: SelectConfig,
-    model: Path,
+    model: Path | None,
     pool: Sequence[Path],
     output: Path,
     context: Context,
@@ -50,8 +41,9 @@ def run(
     Parameters
     ----------
     config : SelectConfig
-    model : Path
-        Output of `fit-gpr`, or of `train-ann` with at least two members.
+    model : Path or None
+        Output of `fit-gpr`, or of `train-ann` with at least two members; None (with strategy: random): there
+        is none yet.
     pool : sequence of Path
         Files, folders and archives of structures; labels are not needed.
     output : Path
@@ -71,30 +63,37 @@ def run(
     ConfigError
         If the model is a single network, which has no uncertainty.
     """
+    if model is None and config.strategy != "random":
+        raise ConfigError("select: expected a model, or strategy: random, got neither")
     hashes = {f"{n}:{Path(p).name}": h for n, (p, h) in enumerate(source_hashes(pool).items())}
     hashes |= {"excluded": json.dumps(sorted(exclude))} if exclude else {}
-    job = make_job(KIND, config, {"model": model}, context, hashes)
+    job = make_job(KIND, config, {"model": model} if model else {}, context, hashes)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     given = [s for s in read_sources(pool, context.report) if s.name not in set(exclude)]
     if context.dry_run:
-        return planned(KIND, output, [f"{len(given)} structures ranked by {model}"])
+        return planned(
+            KIND,
+            output,
+            [f"{len(given)} structures ranked by {model}" if model else f"a choice of {len(given)}"],
+        )
     if not given:
         raise InputError("select: no structure is left in the pool")
-    ranked = _rank(config, model, given, context)
+    ranked = rank(config, model, given, context) if model else unranked(given)
     chosen = choose(config, ranked)
+    sigma = "force_sigma" if config.rank_by == "forces" else "sigma"
     with publish(output, job) as file:
         for name, item in ranked.items():
             part = file.create_group(f"pool/{name}")
             write_field(part, "names", item.structures.names)
-            write_field(part, "sigma", item.sigma)
+            write_field(part, sigma, item.sigma)
             if len(chosen[name]):
                 part = file.create_group(f"subsets/{name}")
                 write_structures(part, item.structures.select(chosen[name]))
-                write_field(part, "sigma", item.sigma[chosen[name]])
-        listed = [s for name, item in ranked.items() for s in _work(item, chosen[name])]
+                write_field(part, sigma, item.sigma[chosen[name]])
+        listed = [s for name, item in ranked.items() for s in _work(config, item, chosen[name])]
         written = write_structure_files(output, listed, config.write)
-        rows = [_row(name, item, chosen[name]) for name, item in ranked.items()]
+        rows = [_row(config, name, item, chosen[name]) for name, item in ranked.items()]
         summary = Summary(
             "Selected structures", COLUMNS, rows, [f"wrote {path}" for path in (output, *written)]
         )
@@ -137,20 +136,23 @@ def choose(config: SelectConfig, ranked: Mapping[str, Ranked]) -> dict[str, IntA
         entries = [entry for entry in entries if entry[2] > config.threshold]
     if config.strategy == "random":
         order = np.random.default_rng([config.seed, 5]).permutation(len(entries))
-        entries = [entries[i] for i in order]
-    else:
-        entries.sort(key=lambda entry: -entry[2])
+        return _by_subset([entries[i] for i in order[: config.n_select]], ranked)
     if config.n_select is None:
-        return {name: _of(entries, name) for name in ranked}
-    best = {name: _of(entries[: config.n_select], name) for name in ranked}
-    if config.strategy == "random" or config.diversity == 1.0:
+        return _by_subset(entries, ranked)
+    if config.batch in GREEDY and all(item.process is not None for item in ranked.values()):
+        return one_after_another(config, ranked, config.n_select)
+    entries.sort(key=lambda entry: -entry[2])
+    best = _by_subset(entries[: config.n_select], ranked)
+    if config.batch == "ranked":
         return best
-    wide = entries[: int(np.ceil(config.diversity * config.n_select))]
-    return {name: _spread_out(item, _of(wide, name), len(best[name])) for name, item in ranked.items()}
+    wide = _by_subset(entries[: int(np.ceil(config.diversity * config.n_select))], ranked)
+    return {name: _spread_out(item, wide[name], len(best[name])) for name, item in ranked.items()}
 
 
-def _of(entries: Sequence[tuple[str, int, float]], name: str) -> IntArray:
-    return np.array([i for subset, i, _ in entries if subset == name], np.int64)
+def _by_subset(
+    entries: Sequence[tuple[str, int, float]], ranked: Mapping[str, Ranked]
+) -> dict[str, IntArray]:
+    return {name: np.array([i for subset, i, _ in entries if subset == name], np.int64) for name in ranked}
 
 
 def _spread_out(item: Ranked, candidates: IntArray, count: int) -> IntArray:
@@ -164,26 +166,17 @@ def _spread_out(item: Ranked, candidates: IntArray, count: int) -> IntArray:
     return candidates[np.sort(np.concatenate([[0], others]))]
 
 
-def _rank(config: SelectConfig, model: Path, given: list[Structure], context: Context) -> dict[str, Ranked]:
-    predictor = load_predictor(model, config.sigma, config.sigma_max_rows, config.max_memory_gib)
-    ranked = {}
-    for name, members in group(given).items():
-        subset, sigma = StructureSet.from_structures(members), []
-        for start, block in blocks(subset, config.block_size):
-            context.report(start, len(subset), f"ranking {name}")
-            found = predictor(block, None).sigma
-            if found is None:
-                raise ConfigError(f"{model}: a single network has no uncertainty; train n_members >= 2")
-            sigma.append(found)
-        ranked[name] = Ranked(subset, np.concatenate(sigma))
-        log.info("%s: %d structures ranked", name, len(subset))
-    return ranked
-
-
-def _work(item: Ranked, chosen: IntArray) -> list[PredictedStructure]:
+def _work(config: SelectConfig, item: Ranked, chosen: IntArray) -> list[PredictedStructure]:
     """The work list: geometries only, so that no old label is taken for a new one."""
+    of_energies = config.rank_by == "energies"
     return [
-        PredictedStructure(_without_labels(item.structures.structure(i)), float(item.sigma[i]), None, None)
+        PredictedStructure(
+            _without_labels(item.structures.structure(i)),
+            float(item.sigma[i]) if of_energies else None,
+            None,
+            None,
+            force_std=None if of_energies else float(item.sigma[i]),
+        )
         for i in chosen.tolist()
     ]
 
@@ -192,14 +185,9 @@ def _without_labels(s: Structure) -> Structure:
     return in_file_order(replace(s, energy=None, forces=None))
 
 
-def _row(name: str, item: Ranked, chosen: IntArray) -> list[str]:
-    scaled = item.sigma * MEV_PER_EV
-    last = f"{scaled[chosen].min():.2f}" if len(chosen) else "–"
-    return [
-        name,
-        str(len(item.structures)),
-        str(len(chosen)),
-        f"{np.median(scaled):.2f}",
-        f"{scaled.max():.2f}",
-        last,
-    ]
+def _row(config: SelectConfig, name: str, item: Ranked, chosen: IntArray) -> list[str]:
+    unit = "force / eV/Å" if config.rank_by == "forces" else "energy / meV"
+    scaled = item.sigma * (1.0 if config.rank_by == "forces" else MEV_PER_EV)
+    shown = [np.median(scaled), scaled.max(), *([scaled[chosen].min()] if len(chosen) else [])]
+    numbers = [f"{value:.4f}" if config.rank_by == "forces" else f"{value:.2f}" for value in shown]
+    return [name, str(len(item.structures)), str(len(chosen)), unit, *numbers, *["–"] * (3 - len(numbers))]

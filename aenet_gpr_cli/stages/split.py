@@ -68,7 +68,7 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     InputError
         If files are missing or wrong, or lack energies or forces.
     """
-    if not config.inputs:
+    if not config.inputs and not (config.train_inputs and config.test_inputs):
         raise ConfigError("split: expected at least one file or folder in `inputs`, got none")
     train_paths = [_locate(text, folder) for text in config.inputs]
     test_paths = [_locate(text, folder) for text in config.test_inputs]

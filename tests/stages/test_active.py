@@ -3,6 +3,7 @@
 import csv
 import json
 import signal
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,13 +13,14 @@ from ase.io import read
 from aenet_gpr_cli.config.active import ActiveConfig
 from aenet_gpr_cli.config.label import LabelConfig
 from aenet_gpr_cli.config.select import SelectConfig
-from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError
+from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError, ResourceError
 from aenet_gpr_cli.io.sources import read_sources
 from aenet_gpr_cli.io.structures import load_split
 from aenet_gpr_cli.io.xsf import write_xsf
 from aenet_gpr_cli.stages import active, label, select, split
 from aenet_gpr_cli.stages.base import Context
-from aenet_gpr_cli.structures import Structure
+from aenet_gpr_cli.stages.predictors import load_predictor
+from aenet_gpr_cli.structures import Structure, StructureSet
 
 from .conftest import CASE, ROOT
 from .unfinished import after, signalled
@@ -40,26 +42,28 @@ def selected(finished, tmp_path):
 
 def test_the_most_uncertain_are_selected_without_their_labels(finished, tmp_path):
     output = tmp_path / "selected.h5"
-    config = SelectConfig(n_select=5, diversity=1, write=["xsf", "extxyz"])
+    config = SelectConfig(n_select=5, batch="ranked", write=["xsf", "extxyz"])
     table = select.run(config, finished / "gpr.h5", [POOL], output, Context())
     chosen = select.load_selected(output)
     assert len(chosen) == 5
     with h5py.File(output) as file:
-        sigma = file["pool/H2/sigma"][()]
-        assert sorted(file["subsets/H2/sigma"][()]) == sorted(sigma)[-5:]
+        sigma = file["pool/H2/force_sigma"][()]
+        assert sorted(file["subsets/H2/force_sigma"][()]) == sorted(sigma)[-5:]
+        assert file["pool/H2/force_sigma"].attrs["unit"] == "eV/Å"
     listed = read_sources([tmp_path / "selected"])
     assert all(s.energy is None and s.forces is None for s in listed)
     np.testing.assert_allclose(bond_lengths(listed), bond_lengths(chosen), rtol=1e-14)
     frames = read(tmp_path / "selected.extxyz", ":")
     assert [a.info["name"] for a in frames] == [s.name for s in chosen]
+    assert {a.info["force_std"] for a in frames} == set(sorted(sigma)[-5:])
     assert table.rows[0][1:3] == ["200", "5"]
 
 
 def test_a_threshold_selects_all_above(finished, tmp_path):
-    with_all = SelectConfig(n_select=200, diversity=1)
+    with_all = SelectConfig(n_select=200, batch="ranked")
     select.run(with_all, finished / "gpr.h5", [POOL], tmp_path / "all.h5", Context())
     with h5py.File(tmp_path / "all.h5") as file:
-        sigma = file["pool/H2/sigma"][()]
+        sigma = file["pool/H2/force_sigma"][()]
     limit = float(np.median(sigma))
     config = SelectConfig(n_select=None, threshold=limit)
     select.run(config, finished / "gpr.h5", [POOL], tmp_path / "some.h5", Context())
@@ -69,7 +73,7 @@ def test_a_threshold_selects_all_above(finished, tmp_path):
 def test_diversity_spreads_the_selection(finished, tmp_path):
     spread = []
     for diversity in (1, 20):
-        config = SelectConfig(n_select=5, diversity=diversity)
+        config = SelectConfig(n_select=5, batch="far_apart", diversity=diversity)
         select.run(config, finished / "gpr.h5", [POOL], tmp_path / "s.h5", Context(force=True))
         lengths = np.sort(bond_lengths(select.load_selected(tmp_path / "s.h5")))
         spread.append(np.diff(lengths).min())
@@ -80,6 +84,15 @@ def test_a_committee_ranks_and_a_single_network_cannot(finished, tmp_path):
     config = SelectConfig(n_select=5)
     table = select.run(config, finished / "ann_gpr.h5", [POOL], tmp_path / "s.h5", Context())
     assert table.rows[0][2] == "5"
+    predictor = load_predictor(finished / "ann_gpr.h5", "none", 1, 1.0)
+    forces = predictor(StructureSet.from_structures(read_sources([POOL])), None).forces
+    spread = (forces.std(axis=0, ddof=1) ** 2).mean(axis=2)
+    assert spread.min() > 0.0
+    for over, expected in (("mean", spread.mean(axis=1)), ("max", spread.max(axis=1))):
+        config = SelectConfig(n_select=5, over_atoms=over)
+        select.run(config, finished / "ann_gpr.h5", [POOL], tmp_path / "s.h5", Context())
+        with h5py.File(tmp_path / "s.h5") as file:
+            np.testing.assert_allclose(file["pool/H2/force_sigma"][()] ** 2, expected, rtol=1e-6)
     with h5py.File(finished / "ann_gpr.h5") as file, h5py.File(tmp_path / "one.h5", "w") as copy:
         for name in file:
             file.copy(name, copy)
@@ -91,6 +104,57 @@ def test_a_committee_ranks_and_a_single_network_cannot(finished, tmp_path):
                 network[f"{layer}/layer"] = values
     with pytest.raises(ConfigError, match="a single network has no uncertainty"):
         select.run(config, tmp_path / "one.h5", [POOL], tmp_path / "t.h5", Context())
+
+
+def test_exact_and_bound_agree_where_all_rows_are_used_and_energies_rank_too(finished, tmp_path):
+    found = {}
+    for sigma in ("bound", "exact"):
+        for by, name in (("forces", "force_sigma"), ("energies", "sigma")):
+            config = SelectConfig(n_select=5, sigma=sigma, rank_by=by)
+            select.run(config, finished / "gpr.h5", [POOL], tmp_path / "s.h5", Context())
+            with h5py.File(tmp_path / "s.h5") as file:
+                found[by, sigma] = file[f"pool/H2/{name}"][()]
+    for by in ("forces", "energies"):
+        np.testing.assert_allclose(found[by, "bound"], found[by, "exact"], rtol=1e-6)
+    predictor = load_predictor(finished / "gpr.h5", "exact", 1, 16.0)
+    expected = predictor(StructureSet.from_structures(read_sources([POOL])), None).sigma
+    np.testing.assert_allclose(found["energies", "exact"], expected, rtol=1e-4)
+
+
+def test_a_batch_does_not_crowd(finished, tmp_path):
+    """The pool ten times over: one after another takes no structure twice, a plain ranking does."""
+    lengths = {}
+    names = [s.name for s in read_sources([POOL])]
+    for copy in range(3):
+        for s in read_sources([POOL])[:: len(names) // 20]:
+            write_xsf(Structure(s.species, s.positions), tmp_path / "p" / f"{copy}" / Path(s.name).name)
+    for batch in ("ranked", "conditioned", "variance_reduction"):
+        config = SelectConfig(n_select=6, batch=batch)
+        select.run(config, finished / "gpr.h5", [tmp_path / "p"], tmp_path / "s.h5", Context())
+        lengths[batch] = np.unique(bond_lengths(select.load_selected(tmp_path / "s.h5")).round(9))
+    assert len(lengths["ranked"]) < 6
+    assert len(lengths["conditioned"]) == len(lengths["variance_reduction"]) == 6
+
+
+def test_what_a_process_cannot_give_is_told(finished, tmp_path):
+    for config, error, said in (
+        (SelectConfig(over_atoms="max"), ConfigError, "over_atoms: max needs a committee"),
+        (SelectConfig(sigma="exact", max_memory_gib=1e-9), ResourceError, "use sigma: bound"),
+    ):
+        with pytest.raises(error, match=said):
+            select.run(config, finished / "gpr.h5", [POOL], tmp_path / "s.h5", Context())
+    with pytest.raises(ConfigError, match="expected a model"):
+        select.run(SelectConfig(), None, [POOL], tmp_path / "s.h5", Context())
+
+
+def test_a_large_pool_is_compared_in_part_and_memory_bounds_it(finished, tmp_path):
+    chosen = []
+    for keys in ({"candidates": 10}, {"candidates": 10, "block_size": 7}, {"max_memory_gib": 1e-4}):
+        config = SelectConfig(n_select=4, **keys)
+        select.run(config, finished / "gpr.h5", [POOL], tmp_path / "s.h5", Context())
+        chosen.append({s.name for s in select.load_selected(tmp_path / "s.h5")})
+        assert len(chosen[-1]) == 4
+    assert chosen[0] == chosen[1]
 
 
 def test_what_is_excluded_is_not_selected(finished, selected, tmp_path):
@@ -226,10 +290,10 @@ def test_rounds_add_structures_and_lower_sigma(tmp_path, pool):
 def test_the_budget_and_the_target_end_it(tmp_path, pool):
     spent = active.run(active_config(pool=[pool], budget=9), CASE, tmp_path / "a", Context())
     assert "budget of 9" in spent.notes[0]
-    assert max(int(row[1]) for row in spent.rows) == 9
-    reached = active.run(active_config(pool=[pool], target_sigma=1.0), CASE, tmp_path / "b", Context())
+    assert max(int(row[3]) for row in spent.rows) == 9
+    reached = active.run(active_config(pool=[pool], target_sigma=100.0), CASE, tmp_path / "b", Context())
     assert "no structure of the pool" in reached.notes[0]
-    assert {row[0] for row in reached.rows} == {"0"}
+    assert {row[2] for row in reached.rows} == {"0"}
 
 
 def test_an_interrupted_loop_goes_on_to_the_same_result(tmp_path, pool):
@@ -241,6 +305,47 @@ def test_an_interrupted_loop_goes_on_to_the_same_result(tmp_path, pool):
     active.run(config, CASE, tmp_path / "work", Context())
     ours, theirs = ((tmp_path / name / "active.csv").read_text() for name in ("work", "whole"))
     assert ours == theirs
+
+
+def test_a_start_drawn_from_the_pool_compared_with_chance(tmp_path, pool):
+    split_ = {"test_inputs": [str(ROOT / "example_data/h2/test_set.zip")]}
+    keys = {"augment": None, "train_ann": None, "pool": [pool], "split": split_, "goal": 1e-3}
+    config = active_config(start=3, compare="random", repeats=2, **keys)
+    table = active.run(config, CASE, tmp_path / "work", Context())
+    rows = list(csv.DictReader((tmp_path / "work" / "active.csv").open()))
+    series = {(r["strategy"], r["seed"]) for r in rows}
+    assert series == {(s, n) for s in ("uncertainty", "random") for n in ("1", "2")}
+    assert [int(r["n_training"]) for r in rows] == [3, 5, 7] * 4
+
+    def names(folder):
+        return {s.name for s in select.load_selected(tmp_path / "work" / folder / "selected.h5")}
+
+    assert names("uncertainty_1/start") == names("random_1/start") != names("random_2/start")
+    assert names("uncertainty_1/round_00") != names("random_1/round_00")
+    assert not names("random_1/start") & names("random_1/round_00")
+    assert len([note for note in table.notes if "‖F‖ ≤ 0.001" in note]) == 4
+
+
+def test_a_committee_may_rank_the_pool(tmp_path, pool):
+    training = {
+        "network": {"radial_cutoff": 8.0, "radial_order": 6, "angular_order": -1, "hidden": [4]},
+        "levenberg_marquardt": {"iterations": 5},
+    }
+    with pytest.raises(ValueError, match="n_members >= 2"):
+        active_config(rank="committee")
+    config = active_config(pool=[pool], rounds=1, rank="committee", train_ann=training | {"n_members": 2})
+    active.run(config, CASE, tmp_path / "work", Context())
+    with h5py.File(tmp_path / "work/round_00/selected.h5") as file:
+        found = file["pool/H2/force_sigma"][()]
+    predictor = load_predictor(tmp_path / "work/round_00/ann_gpr.h5", "none", 1, 1.0)
+    structures = StructureSet.from_structures(read_sources([Path(pool)]))
+    spread = predictor(structures, None).forces.std(axis=0, ddof=1)
+    np.testing.assert_allclose(found, np.sqrt((spread**2).mean(axis=(1, 2))), rtol=1e-6)
+
+
+def test_there_must_be_something_to_start_from():
+    with pytest.raises(ValueError, match="structures to start from"):
+        active_config(split={"test_inputs": ["t.zip"]})
 
 
 def test_networks_need_copies(tmp_path):
