@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from aenet_gpr_cli.gpr.expansion import squared_distances
 from aenet_gpr_cli.gpr.directions import DirectionalPoints
+from aenet_gpr_cli.gpr.expansion import squared_distances
 from aenet_gpr_cli.gpr.solvers import AnyCovariance
 from aenet_gpr_cli.structures import FloatArray
 

@@ -16,10 +16,10 @@ from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.build import DescriptorSettings, SoapSettings, build_descriptor
 from aenet_gpr_cli.descriptors.permutation import PermutationImages
 from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.rows import n_rows
 from aenet_gpr_cli.gpr.domain import TrainingDomain
 from aenet_gpr_cli.gpr.force_uncertainty import ForceSigmaBound
 from aenet_gpr_cli.gpr.regression import GPModel, predict, predict_energies
+from aenet_gpr_cli.gpr.rows import n_rows
 from aenet_gpr_cli.gpr.solvers import Solver, choose_solver
 from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, refactorise
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc, StructureSet

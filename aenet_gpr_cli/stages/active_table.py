@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aenet_gpr_cli.config.active import ActiveConfig
 from aenet_gpr_cli.evaluation.crossing import crossing
-from aenet_gpr_cli.io.artefact import publish
+from aenet_gpr_cli.io.artefact import open_artefact, publish
 from aenet_gpr_cli.io.sources import source_hashes
 from aenet_gpr_cli.io.tables import write_csv
 from aenet_gpr_cli.stages.base import Context, Summary, make_job
 from aenet_gpr_cli.units import MEV_PER_EV
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 KIND = "active"
 Row = dict[str, Any]
@@ -71,9 +74,12 @@ def publish_table(
     -------
     Summary
     """
+    from aenet_gpr_cli.figures.style import save
+
     output = workdir / "active.h5"
     write_csv(output.with_suffix(".csv"), rows)
-    written = [output, output.with_suffix(".csv"), _draw(config, rows, output.with_suffix(".png"))]
+    save(_plot(rows, config.goal), output.with_suffix(".png"))
+    written = [output.with_suffix(suffix) for suffix in (".h5", ".csv", ".png")]
     forces = config.select.rank_by == "forces"
     sigma = "largest σ / eV/Å" if forces else "largest σ / meV"
     columns = ("chosen", "seed", "round", "structures", sigma, "model", "E MAE / meV", "‖F‖ MAE / eV/Å")
@@ -132,9 +138,26 @@ def by_series(rows: Sequence[Row]) -> dict[tuple[str, str, int], list[Row]]:
     return series
 
 
-def _draw(config: ActiveConfig, rows: list[Row], path: Path) -> Path:
+def draw(artefact: Path) -> Figure:
+    """Draw errors against the number of calculations.
+
+    Parameters
+    ----------
+    artefact : Path
+        active.h5.
+
+    Returns
+    -------
+    Figure
+    """
+    with open_artefact(artefact, KIND) as file:
+        rows = json.loads(file.attrs["rounds"])
+        goal = json.loads(file.attrs["config"])["goal"]
+    return _plot(rows, goal)
+
+
+def _plot(rows: list[Row], goal: float | None) -> Figure:
     from aenet_gpr_cli.figures import active_learning
-    from aenet_gpr_cli.figures.style import save
 
     curves = [
         active_learning.Curve(
@@ -146,5 +169,4 @@ def _draw(config: ActiveConfig, rows: list[Row], path: Path) -> Path:
         )
         for (model, strategy, _), series in by_series(rows).items()
     ]
-    save(active_learning.plot(curves, config.goal), path)
-    return path
+    return active_learning.plot(curves, goal)

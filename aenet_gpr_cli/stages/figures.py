@@ -1,7 +1,8 @@
 """`figures`: the artefacts of a working folder → the paper's figures of that case, as PDF and PNG.
 
 Without numbers, which figures come out follows from what the folder holds: comparison of models, parity and
-direction, energies of the split and of the copies, errors against δ and M. Numbers are those of the paper,
+direction, energies of the split and of the copies, errors against δ and M; or against the calculations of
+active learning. Numbers are those of the paper,
 see `paper_figures`.
 """
 
@@ -14,12 +15,13 @@ from matplotlib.figure import Figure
 
 from aenet_gpr_cli.figures import parity, summary, sweep
 from aenet_gpr_cli.figures.style import save
-from aenet_gpr_cli.stages import finished_run, paper_figures
+from aenet_gpr_cli.stages import active_table, finished_run, paper_figures
 from aenet_gpr_cli.stages import report_pictures as pictures
 from aenet_gpr_cli.stages.base import Context, Summary
 from aenet_gpr_cli.stages.finished_run import SURROGATE, FinishedRun, read_run
 
 SUFFIXES = (".pdf", ".png")
+ACTIVE = "active.h5"
 
 
 def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = ()) -> Summary:
@@ -28,7 +30,7 @@ def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = (
     Parameters
     ----------
     folder : Path
-        Working folder of `run`.
+        Working folder of `run` or `active`.
     output : Path
         Folder of the pictures.
     context : Context
@@ -49,7 +51,7 @@ def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = (
             (f"figure_{number}", paper_figures.draw(number, folder)) for number in numbers
         )
     else:
-        figures = _figures(read_run(folder))
+        figures = _active(folder) if (folder / ACTIVE).is_file() else _figures(read_run(folder))
     notes = []
     for count, (name, figure) in enumerate(figures):
         context.report(count, len(numbers), f"drawing {name}")
@@ -58,6 +60,10 @@ def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = (
             save(figure, output / f"{name}{suffix}")
         notes.append(f"wrote {output / name}{{{','.join(SUFFIXES)}}}")
     return Summary(f"Figures of {folder}", notes=notes)
+
+
+def _active(folder: Path) -> Iterator[tuple[str, Figure]]:
+    yield "active_learning", active_table.draw(folder / ACTIVE)
 
 
 def _figures(run: FinishedRun) -> Iterator[tuple[str, Figure]]:
