@@ -88,6 +88,10 @@ class Restraint:
         forces[i] += pull
         forces[j] -= pull
 
+    def adjust_potential_energy(self, atoms: Atoms) -> float:
+        """Return the energy of the spring; without this method dynamics leave its force out."""
+        return 0.5 * self.stiffness * (atoms.get_distance(*self.pair) - self.length) ** 2
+
     def adjust_positions(self, atoms: Atoms, new: np.ndarray) -> None:
         """Leave positions alone."""
 

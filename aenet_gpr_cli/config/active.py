@@ -48,8 +48,8 @@ class ActiveConfig(StrictModel):
     )
     goal: PositiveFloat | None = Field(
         None,
-        description="error of ‖F‖ on the test structures, in eV/Å: the table tells how many calculations it "
-        "took; ends nothing",
+        description="for comparisons: stop when the error of ‖F‖ on the test structures is not larger, in "
+        "eV/Å, and tell how many calculations that took",
     )
     split: SplitConfig = Field(..., description="training structures of the start, and the test structures")
     fit_gpr: FitGprConfig = Field(default_factory=FitGprConfig, description="the Gaussian process")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
 
 from aenet_gpr_cli.config.active import SEEDED, ActiveConfig
@@ -110,10 +111,9 @@ def _rounds(series: _Series, context: Context) -> tuple[list[dict[str, Any]], st
         own_seed = {"seed": config.select.seed + ROUND_SEEDS * (number + 1)}
         chosen = config.select.model_copy(update=own_seed)
         select.run(chosen, _model(config, here), pool, here / "selected.h5", context, known)
-        largest = _largest_sigma(here / "selected.h5")
-        rows += active_table.errors(config, here, number, n_training, largest)
+        rows += active_table.errors(config, here, number, n_training, _largest_sigma(here / "selected.h5"))
         _tell(rows[-1])
-        if (why := _reason_to_end(config, number, n_training, largest)) is not None:
+        if (why := _reason_to_end(config, rows[-1])) is not None:
             break
         _calculate(config, here, f"{number:02d}", labelled, known, context)
     assert why is not None  # the last round has one
@@ -130,11 +130,15 @@ def _calculate(
     known |= {s.name for s in select.load_selected(here / "selected.h5")}
 
 
-def _reason_to_end(config: ActiveConfig, number: int, n_training: int, largest: float) -> str | None:
-    if config.target_sigma is not None and largest <= config.target_sigma:
+def _reason_to_end(config: ActiveConfig, row: active_table.Row) -> str | None:
+    """Say why there is no other round after that of the row, which is of the last model; None: there is."""
+    largest, number = row["largest_sigma"], row["round"]
+    if config.target_sigma is not None and largest is not None and largest <= config.target_sigma:
         unit = "eV/Å" if config.select.rank_by == "forces" else "eV"
         return f"no structure of the pool has a larger σ than {config.target_sigma} {unit}"
-    if config.budget is not None and n_training + (config.select.n_select or 0) > config.budget:
+    if config.goal is not None and row["force_norm_mae"] <= config.goal:
+        return f"the error of ‖F‖ on the test structures is {config.goal} eV/Å or less ({row['model']})"
+    if config.budget is not None and row["n_training"] + (config.select.n_select or 0) > config.budget:
         return f"the budget of {config.budget} structures is spent"
     return f"{config.rounds} rounds are done" if number == config.rounds else None
 
@@ -151,8 +155,10 @@ def _workflow(config: ActiveConfig, labelled: list[str]) -> WorkflowConfig:
     return WorkflowConfig.model_validate({"name": config.name, **sections})
 
 
-def _model(config: ActiveConfig, here: Path) -> Path:
-    """Return the model that ranks the pool."""
+def _model(config: ActiveConfig, here: Path) -> Path | None:
+    """Return the model that ranks the pool; none where neither the choice nor the end depends on it."""
+    if config.select.strategy == "random" and config.target_sigma is None:
+        return None
     if config.rank == "committee" and config.augment is not None:
         return here / f"ann_{config.augment.method}.h5"
     return here / "gpr.h5"
@@ -162,17 +168,17 @@ def _absolute(text: str, folder: Path) -> str:
     return text if text.startswith(PREFIX) or Path(text).is_absolute() else str(folder / text)
 
 
-def _largest_sigma(selected: Path) -> float:
+def _largest_sigma(selected: Path) -> float | None:
     with open_artefact(selected, select.KIND) as file:
-        return float(file.attrs["largest_sigma"])
+        largest = float(file.attrs["largest_sigma"])
+    return largest if np.isfinite(largest) else None
 
 
-def _tell(row: dict[str, Any]) -> None:
+def _tell(row: active_table.Row) -> None:
     log.info(
-        "round %d: %d structures, largest σ %.4f, %s: %.2f meV, %.4f eV/Å",
+        "round %d: %d structures, %s: %.2f meV, %.4f eV/Å",
         row["round"],
         row["n_training"],
-        row["largest_sigma"],
         row["model"],
         row["energy_mae"] * MEV_PER_EV,
         row["force_norm_mae"],

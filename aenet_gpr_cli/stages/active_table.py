@@ -22,7 +22,9 @@ KIND = "active"
 Row = dict[str, Any]
 
 
-def errors(config: ActiveConfig, here: Path, number: int, n_training: int, largest: float) -> list[Row]:
+def errors(
+    config: ActiveConfig, here: Path, number: int, n_training: int, largest: float | None
+) -> list[Row]:
     """Return the rows of the table for one round, one for each model.
 
     Parameters
@@ -33,8 +35,8 @@ def errors(config: ActiveConfig, here: Path, number: int, n_training: int, large
         Folder of the round.
     number, n_training : int
         Of the round, and of structures trained on.
-    largest : float, eV/Å or eV
-        Largest σ of the pool.
+    largest : float or None, eV/Å or eV
+        Largest σ of the pool, where it was ranked.
 
     Returns
     -------
@@ -95,12 +97,13 @@ def publish_table(
 
 def _shown(row: Row, forces: bool) -> list[str]:
     largest = row["largest_sigma"]
+    scaled = "–" if largest is None else f"{largest:.4f}" if forces else f"{largest * MEV_PER_EV:.2f}"
     return [
         row["strategy"],
         str(row["seed"]),
         str(row["round"]),
         str(row["n_training"]),
-        f"{largest:.4f}" if forces else f"{largest * MEV_PER_EV:.2f}",
+        scaled,
         row["model"],
         f"{row['energy_mae'] * MEV_PER_EV:.2f}",
         f"{row['force_norm_mae']:.4f}",
