@@ -1,6 +1,6 @@
 """Make the example data: small archives of labelled structures in ænet's XSF format.
 
-Run as ``python example_data/make_example_data.py [h2|ec-dimer|ec-dimer-pool|li-ec|all]``; all but the first
+Run as ``python example_data/make_example_data.py [h2|ec-dimer|li-ec|all]``; all but the first
 need the extra ``label`` (tblite). ``ec-dimer --count 6000 --output DIMERS.zip`` makes other EC dimers of the
 same kind, as many as wanted. Owns geometries, displacement amplitudes, seeds and levels of theory; the reader
 and writer of XSF belong to the package. README.md in this folder describes the result.
@@ -33,18 +33,13 @@ Shifts = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 FOLDER = Path(__file__).resolve().parent
 DECIMALS = 8  # of stored positions, energies and forces of the larger sets: keeps the archives small
-SEEDS = {"ec-dimer": 20250156, "li-ec": 20250157, "more-ec-dimers": 20250158, "ec-dimer-pool": 20250158}
+SEEDS = {"ec-dimer": 20250156, "li-ec": 20250157, "more-ec-dimers": 20250158}
 CHUNK = 100  # structures per task of a large set; finished chunks are kept, so that a stopped run goes on
 
 # Amplitudes measured on the published sets: EC dimers are displaced uniformly within ±0.05 Å per component
 # (standard deviation 0.0289 Å, kurtosis 1.80), Li-EC slabs by a normal distribution (0.040 Å, kurtosis 3.03).
 EC_DIMER_HALF_WIDTH = 0.05
 LI_EC_STANDARD_DEVIATION = 0.04
-
-# A pool as dynamics gives it: most structures are close to the minimum and alike, few are far from it.
-POOL_SIZES = {"start": 10, "pool": 600, "pool_test": 200}
-POOL_FAR = {"start": 0.1, "pool": 0.1, "pool_test": 0.5}  # share of structures that are displaced far
-POOL_STANDARD_DEVIATIONS = (0.012, 0.05)  # near and far, Å per component
 
 
 def ethylene_carbonate() -> Atoms:
@@ -255,20 +250,6 @@ def make_more_ec_dimers(count: int, output: Path, workers: int) -> None:
     print(f"{output}: {count} structures, {output.stat().st_size} bytes")
 
 
-def make_ec_dimer_pool() -> None:
-    """Write a pool of EC dimers for active learning, a few to start from, and test structures."""
-    relaxed = relaxed_ec_dimer()
-    rng = np.random.default_rng(SEEDS["ec-dimer-pool"])
-    for part, size in POOL_SIZES.items():
-        structures = []
-        for i in range(size):
-            atoms = relaxed.copy()
-            width = POOL_STANDARD_DEVIATIONS[int(rng.random() < POOL_FAR[part])]
-            atoms.positions += rng.normal(0.0, width, atoms.positions.shape)
-            structures.append(labelled(atoms, xtb("GFN2-xTB"), f"{part}_{i:04d}.xsf", DECIMALS))
-        write_archive(structures, FOLDER / "ec-dimer" / f"{part}.zip")
-
-
 def make_li_ec() -> None:
     """Write 400 slabs with EC, displaced normally and labelled with GFN1-xTB."""
 
@@ -283,7 +264,6 @@ def main() -> None:
     makers = {
         "h2": make_h2,
         "ec-dimer": make_ec_dimer,
-        "ec-dimer-pool": make_ec_dimer_pool,
         "li-ec": make_li_ec,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from aenet_gpr_cli.config.base import SIGMA_MAX_ROWS, PositiveFloat, PositiveInt, StageConfig, StrictModel
+from aenet_gpr_cli.config.base import PositiveFloat, PositiveInt, SigmaConfig, StrictModel
 
 CopyFormat = Literal["xsf", "extxyz"]
 
@@ -51,7 +51,7 @@ class ThermalConfig(StrictModel):
     look_every: PositiveInt = Field(10, description="steps between looks at σ")
 
 
-class AugmentConfig(StageConfig):
+class AugmentConfig(SigmaConfig):
     """Displace each reference structure M times by δ and label the copies with energies."""
 
     neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
@@ -80,22 +80,10 @@ class AugmentConfig(StageConfig):
     adaptive: AdaptiveConfig = Field(default_factory=AdaptiveConfig, description="settings of mode adaptive")
     thermal: ThermalConfig = Field(default_factory=ThermalConfig, description="settings of mode thermal")
     fixed_atoms: list[int] = Field(default_factory=list, description="atoms (from 0) that do not move")
-    sigma: Literal["bound", "exact", "none"] = Field(
-        "bound",
-        description="standard deviation of each GPR label: upper bound from a part of the training data, "
-        "exact (needs the dense factor again), or none",
-    )
-    sigma_max_rows: PositiveInt = Field(
-        SIGMA_MAX_ROWS,
-        description="training energies and force components behind each bound: more is tighter and slower",
-    )
     max_sigma: PositiveFloat | None = Field(None, description="reject copies with a larger σ, in eV")
     minimum_distance: float = Field(0.4, ge=0, description="reject copies with atoms closer than this, in Å")
     energy_window: tuple[float, float] | None = Field(
         None, description="keep copies whose energy lies in this range above the lowest reference, in eV"
-    )
-    max_memory_gib: PositiveFloat = Field(
-        16.0, description="memory for the dense factors of `sigma: exact`, in GiB"
     )
     write: list[CopyFormat] = Field(
         default_factory=list,

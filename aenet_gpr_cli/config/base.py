@@ -26,18 +26,23 @@ class StageConfig(StrictModel):
     seed: int = Field(0, ge=0, description="seed of all random choices of this stage")
 
 
-class PredictingConfig(StageConfig):
-    """Keys of the stages that predict with fitted models."""
+class SigmaConfig(StageConfig):
+    """Keys of the stages that ask a Gaussian process for its σ."""
 
     sigma: Literal["bound", "exact", "none"] = Field(
         "bound",
-        description="σ of the GP's energies: upper bound, exact (factorises the whole matrix), or none",
+        description="σ of the GP: upper bound, exact (factorises the whole matrix), or none",
     )
     sigma_max_rows: PositiveInt = Field(
         SIGMA_MAX_ROWS,
         description="training energies and force components behind each bound: more is tighter and slower",
     )
     max_memory_gib: PositiveFloat = Field(
-        16.0, description="memory for the dense factor of `sigma: exact`; beyond, σ is solved for one by one"
+        16.0, description="memory for the dense factor of `sigma: exact`, in GiB"
     )
+
+
+class PredictingConfig(SigmaConfig):
+    """Keys of the stages that predict with fitted models."""
+
     block_size: PositiveInt = Field(100, description="structures predicted at a time")

@@ -154,7 +154,7 @@ def test_options_of_active_override_the_file(run_cli, h2):
 def test_dimers_are_labelled_with_gfn2_xtb(run_cli, tmp_path):
     """The labels of the example data, which GFN2-xTB made, from their bare geometries."""
     pytest.importorskip("tblite.ase", reason="needs the extra label")
-    given = {s.name: s for s in read_sources([DATA / "ec-dimer/start.zip"])[:3]}
+    given = {s.name: s for s in read_sources([DATA / "ec-dimer/pool_test.zip"])[:3]}
     for s in given.values():
         write_xsf(Structure(s.species, s.positions), tmp_path / "pool" / Path(s.name).name)
     parameters = "calculator.parameters={method: GFN2-xTB, accuracy: 0.01}"
