@@ -1,10 +1,11 @@
 """Make pools for active learning: EC dimers from cheap dynamics (GFN1-xTB), labelled with GFN2-xTB.
 
-Run as ``python example_data/make_active_pool.py [reaction|mixture] [--output FOLDER]``; needs the extra
-``label`` (tblite). ``reaction``: a long run at 300 K, and a few frames in which a ring is pulled open; half
-of the test structures are of each kind. ``mixture``: the same long run with frames of hotter ones, of other
-minima and of molecules that come from farther apart. Test structures are from other runs. Owns kinds, lengths
-and seeds of the runs; geometry, labelling and archives are those of make_example_data.py.
+Run as ``python example_data/make_active_pool.py [rare|reaction|mixture] [--output FOLDER]``; needs the extra
+``label`` (tblite). ``rare``: a long cold run and a few frames of a hot one; ``reaction``: a long run at 300 K
+and a few frames in which a ring is pulled open; ``mixture``: that long run with frames of hotter ones, of
+other minima and of molecules that come from farther apart. Test structures are as many of each kind, from
+other runs. Owns kinds, lengths and seeds of the runs; geometry, labelling and archives are those of
+make_example_data.py.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class Run:
 
 LONG = Run("long", 1000, 20, 300.0, "stacked")
 SETS = {
+    "rare": {
+        "pool_test": (Run("cold", 50, 60, 50.0, "stacked"), Run("hot", 50, 60, 500.0, "stacked")),
+        "pool": (Run("cold", 1000, 10, 50.0, "stacked"), Run("hot", 40, 40, 500.0, "stacked")),
+    },
     "reaction": {
         "pool_test": (Run("long", 80, 100, 300.0, "stacked"), Run("opening", 80, 50, 300.0, "stacked")),
         "pool": (LONG, Run("opening", 60, 50, 300.0, "stacked")),
@@ -106,7 +111,7 @@ class Restraint:
 def starts_of(name: str) -> dict[str, Atoms]:
     """Return the stacked dimer and, for the mixture, the two lowest other minima found from random ones."""
     stacked = relaxed(relaxed_ec_dimer())
-    if name == "reaction":
+    if name != "mixture":
         return {"stacked": stacked}
     rng = np.random.default_rng([SEED, 0])
     found = []
@@ -209,7 +214,7 @@ def label(run: Run, part: str, starts: dict[str, Atoms], seed: int) -> list[Stru
 def main() -> None:
     """Make the pool and the test structures named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("name", nargs="?", default="reaction", choices=list(SETS))
+    parser.add_argument("name", nargs="?", default="rare", choices=list(SETS))
     parser.add_argument("--output", type=Path, default=FOLDER / "ec-dimer")
     options = parser.parse_args()
     starts = starts_of(options.name)
