@@ -134,8 +134,9 @@ def test_a_batch_does_not_crowd(finished, tmp_path):
         config = SelectConfig(n_select=4, batch=batch)
         select.run(config, finished / "gpr.h5", [tmp_path / "p"], tmp_path / "s.h5", Context())
         lengths[batch] = np.unique(bond_lengths(select.load_selected(tmp_path / "s.h5")).round(9))
-    assert len(lengths["ranked"]) < 4
-    assert len(lengths["conditioned"]) == len(lengths["variance_reduction"]) == 4
+    assert len(lengths["variance_reduction"]) == 4
+    # in one dimension all is known after a few, to the rounding of a noise of 1e-6
+    assert len(lengths["conditioned"]) >= 3 > len(lengths["ranked"])
 
 
 def test_what_a_process_cannot_give_is_told(finished, tmp_path):
