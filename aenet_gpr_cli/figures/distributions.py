@@ -5,7 +5,8 @@ Takes energies and draws histograms; computes nothing but bins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -85,15 +86,16 @@ def plot_augmented(
     if not augmented:
         raise InputError("distribution figure: expected at least one augmented set, got none")
     edges = _edges({"train": training, **augmented})
-    count = len(augmented)
-    columns = count if count < MOST_COLUMNS else min(MOST_COLUMNS, -(-count // 2))  # a line for each method
-    rows = -(-len(augmented) // columns)
+    places, columns = _places(augmented)
+    rows = places[-1][0] + 1
     with print_style():
         figure = new_figure(min(DOUBLE_COLUMN, 0.4 + 2.3 * max(columns, 1.4)), 0.2 + 1.9 * rows)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for axis in axes.flat[len(augmented) :]:
+        for axis in axes.flat:
             axis.set_visible(False)
-        for axis, (name, energies) in zip(axes.flat, augmented.items(), strict=False):
+        for place, (name, energies) in zip(places, augmented.items(), strict=True):
+            axis = axes[place]
+            axis.set_visible(True)
             style = mode_style("gpr" if name.startswith("gpr") else f"ann_{name}")
             axis.hist(training, bins=edges, density=True, color=TEST, label="training")
             axis.hist(
@@ -103,8 +105,20 @@ def plot_augmented(
             title = (titles or {}).get(name, name.replace("_", " "))
             title = title.replace(", ", "\n", 1) if columns == MOST_COLUMNS else title
             axis.set_title(title, color=style.color, fontweight="bold")
+            axis.tick_params(labelbottom=True)
             _label(axis, "density (1/eV)" if axis in axes[:, 0] else "")
     return figure
+
+
+def _places(names: Iterable[str]) -> tuple[list[tuple[int, int]], int]:
+    """Return line and column of each panel, every method on lines of its own, and the number of columns."""
+    groups = [list(group) for _, group in itertools.groupby(names, key=lambda name: name.partition("_")[0])]
+    columns = min(MOST_COLUMNS, max(len(group) for group in groups))
+    places, line = [], 0
+    for group in groups:
+        places += [(line + i // columns, i % columns) for i in range(len(group))]
+        line = places[-1][0] + 1
+    return places, columns
 
 
 def _edges(energies: Mapping[str, FloatArray]) -> list[float]:

@@ -42,3 +42,12 @@ def test_nothing_to_draw_is_told():
         distributions.plot({"train": np.zeros(0)})
     with pytest.raises(InputError, match="at least one augmented set"):
         distributions.plot_augmented(np.zeros(3), {})
+
+
+def test_every_method_begins_a_line_of_its_own():
+    sets = {f"{m}_{i}": np.linspace(0, 1, 5) for m, n in (("gpr", 5), ("taylor", 2)) for i in range(n)}
+    figure = distributions.plot_augmented(np.linspace(0, 1, 9), sets)
+    places = [axis.get_subplotspec() for axis in figure.axes if axis.get_visible()]
+    assert [(p.rowspan.start, p.colspan.start) for p in places] == [
+        (0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (2, 1)
+    ]  # fmt: skip
