@@ -24,6 +24,7 @@ QUANTITIES = {
     "force_direction": ("direction of F", "°", 1.0),
 }
 AXIS_LABELS = {"displacement": "δ (Å)", "n_copies": "copies per structure, M"}
+ADAPTIVE = "adaptive"  # drawn as a star at the δ that came out
 METHODS = {"gpr": "ann_gpr", "taylor": "ann_taylor"}
 
 
@@ -34,7 +35,7 @@ def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QU
     ----------
     rows : sequence of mappings
         One per network: ``model``, ``method`` (gpr, taylor, or None without augmentation),
-        ``displacement`` (Å), ``n_copies``, and the measures of
+        ``mode`` of the augmentation, ``displacement`` (Å), ``n_copies``, and the measures of
         `evaluate`. The row of MSD is left out for single networks.
     against : str
         ``displacement`` or ``n_copies``.
@@ -70,19 +71,27 @@ def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QU
 
 
 def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float) -> None:
+    given = [row for row in rows if row.get("mode") != ADAPTIVE]
     for method, name in METHODS.items():
-        own = sorted((r for r in rows if r["method"] == method), key=lambda row: row[against])
+        own = sorted((r for r in given if r["method"] == method), key=lambda row: row[against])
         # exactly zero, as the direction in a dimer may be, has no place on a logarithmic axis
         points = [(row[against], row[key] * factor) for row in own if row.get(key)]
         if points:
             style = mode_style(name)
             axis.plot(*zip(*points, strict=True), marker=style.marker, color=style.color, label=style.label)
+    chosen = [(row[against], row[key] * factor) for row in rows if row not in given and row.get(key)]
+    if chosen:
+        color = mode_style(METHODS["gpr"]).color
+        axis.plot(
+            *zip(*chosen, strict=True), "*", markersize=9, color=color, markeredgecolor="black",
+            label="GPR-ANN, adaptive δ", zorder=3,
+        )  # fmt: skip
     for row in rows:
         if not row["method"] and row.get(key):
             style = mode_style(row["model"])
             axis.axhline(row[key] * factor, linestyle="--", color=style.color, label=style.label)
     axis.set_xscale("log")
-    values = sorted({row[against] for row in rows if row["method"]})
+    values = sorted({row[against] for row in given if row["method"]})
     axis.set_xticks(values, [f"{value:g}" for value in values], rotation=60 if len(values) > 3 else 0)
     axis.minorticks_off()
     axis.set_yscale("log")

@@ -107,6 +107,8 @@ def run(
         notes += [] if job.part else write_files(config, file, list(subsets), output)
         summary = Summary(TITLE, COLUMNS, rows, notes)
         file.attrs["summary"] = summary.to_json()
+        if total := sum(totals.values(), Statistics()).rms_displacement:
+            file.attrs["rms_displacement"] = total
     checkpoint.discard()
     return summary
 
@@ -216,7 +218,7 @@ def _row(name: str, subset: StructureSet, total: Statistics) -> list[str]:
         str(len(subset)),
         str(total.accepted),
         str((total.rejected or {}).get("total", 0)),
-        f"{(total.square_sum / total.accepted) ** 0.5:.4f}" if some else "–",
+        f"{total.rms_displacement:.4f}" if some else "–",
         f"{total.sigma_sum / total.accepted * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[operator]
         f"{total.sigma_max * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[operator]
         f"{total.energy_low - lowest:.3f} … {total.energy_high - lowest:.3f}" if some else "–",

@@ -117,6 +117,11 @@ class Statistics:
     square_sum: float = 0.0
     n_outside: int | None = None
 
+    @property
+    def rms_displacement(self) -> float:
+        """Root mean square displacement component of the accepted copies, Å; 0 without any."""
+        return float(np.sqrt(self.square_sum / max(self.accepted, 1)))
+
     def __add__(self, other: Statistics) -> Statistics:
         """Return the statistics of both together."""
         ours, theirs = self.rejected or {}, other.rejected or {}

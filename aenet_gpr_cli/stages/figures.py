@@ -18,7 +18,8 @@ from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.stages import active_table, finished_run, paper_figures
 from aenet_gpr_cli.stages import report_pictures as pictures
 from aenet_gpr_cli.stages.base import Context, Summary
-from aenet_gpr_cli.stages.finished_run import SURROGATE, FinishedRun, read_run
+from aenet_gpr_cli.stages.finished_run import FinishedRun, read_run
+from aenet_gpr_cli.stages.sweeps import SURROGATE, sweep_rows
 
 SUFFIXES = (".pdf", ".png")
 ACTIVE = "active.h5"
@@ -78,5 +79,5 @@ def _figures(run: FinishedRun) -> Iterator[tuple[str, Figure]]:
         titles = finished_run.titles_of(run, sets)
         yield "augmented", pictures.distributions.plot_augmented(*energies, titles)
     for against in ("displacement", "n_copies"):
-        if (chosen := finished_run.varying(run.rows, against)) is not None:
+        if (chosen := sweep_rows(run.rows, against)) is not None:
             yield f"errors_against_{against}", sweep.plot(chosen, against)

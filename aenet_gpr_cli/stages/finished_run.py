@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.parity import ParitySamples
 from aenet_gpr_cli.io.artefact import open_artefact, sha256_of
 from aenet_gpr_cli.stages.pictures import parity_of
+from aenet_gpr_cli.stages.sweeps import METHODS, SURROGATE, UNGIVEN_DISPLACEMENT, Row, varying
 
 SOURCE_KEYS = ("method", "mode", "displacement", "n_copies")
-METHODS = ("taylor", "gpr")
-SURROGATE = "gpr"
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class FinishedRun:
     smallest_force : float, eV/Å
         Reference forces must be larger for their direction to be compared.
     rows : tuple of dict
-        One per network: ``model``, ``method``, ``mode``, ``displacement`` (Å) and ``n_copies`` of its
-        augmentation (None without), ``force_fraction`` (0 but in direct force training), and its total
-        errors.
+        One per network: ``model``, ``method``, ``mode``, ``displacement`` (Å; of adaptive copies the
+        root mean square) and ``n_copies`` of its augmentation (None without), ``force_fraction`` (0 but in
+        direct force training), and its total errors.
     augmented : dict of Path to dict
         Configuration of each augmented set.
     """
@@ -84,7 +84,7 @@ def read_run(folder: Path) -> FinishedRun:
     augmented, by_hash = {}, {}
     for path in sorted(folder.glob("augmented_*.h5")):
         with open_artefact(path, "augment") as file:
-            augmented[path] = by_hash[sha256_of(path)] = json.loads(file.attrs["config"])
+            augmented[path] = by_hash[sha256_of(path)] = _augmentation(file)
     rows = []
     for name in results:
         if name.startswith("ann_"):
@@ -97,37 +97,16 @@ def read_run(folder: Path) -> FinishedRun:
     return FinishedRun(folder, results, smallest, tuple(rows), augmented)
 
 
+def _augmentation(file: h5py.File) -> Row:
+    """Configuration; ``displacement`` as it came out where it was not given."""
+    config: Row = json.loads(file.attrs["config"])
+    if config["mode"] in UNGIVEN_DISPLACEMENT:
+        config["displacement"] = file.attrs.get("rms_displacement")
+    return config
+
+
 def _force_fraction(training: Mapping[str, Any]) -> float:
     return float(training["loss"]["force_fraction"]) if training.get("mode") == "direct" else 0.0
-
-
-def varying(rows: tuple[Row, ...], against: str) -> list[Row] | None:
-    """Return the longest sweep over one key.
-
-    Parameters
-    ----------
-    rows : tuple of dict
-        Of `FinishedRun`.
-    against : str
-        ``displacement`` or ``n_copies``.
-
-    Returns
-    -------
-    list of dict, or None
-        Of each method, with the networks that have no augmentation; None if nothing varies.
-    """
-    other = "n_copies" if against == "displacement" else "displacement"
-    chosen = [row for row in rows if row["method"] is None]
-    found = False
-    for method in METHODS:
-        own = [row for row in rows if row["method"] == method and row["mode"] != "adaptive"]
-        if not own:
-            continue
-        held = [[r for r in own if r[other] == value] for value in {row[other] for row in own}]
-        longest = max(held, key=lambda group: len({row[against] for row in group}))
-        found |= len({row[against] for row in longest}) > 1
-        chosen += longest
-    return chosen if found else None
 
 
 def shown_models(run: FinishedRun) -> dict[str, str]:

@@ -25,8 +25,9 @@ from aenet_gpr_cli.figures import (
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.structures import load_split
 from aenet_gpr_cli.stages import bond_curves, finished_run, label_pairs
-from aenet_gpr_cli.stages.finished_run import SURROGATE, read_run
+from aenet_gpr_cli.stages.finished_run import read_run
 from aenet_gpr_cli.stages.report_pictures import augmented_energies, energies_by_part
+from aenet_gpr_cli.stages.sweeps import SURROGATE, sweep_rows, varying
 
 Draw = Callable[[Path], Figure]
 FORMULA_NUMBER = re.compile(r"(?<=[A-Za-z])\d+")
@@ -36,7 +37,7 @@ LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 def _errors(against: str, folder: Path, quantities: Sequence[str] = tuple(sweep.QUANTITIES)) -> Figure:
     run = read_run(folder)
-    rows = finished_run.varying(run.rows, against)
+    rows = sweep_rows(run.rows, against)
     if rows is None:
         raise InputError(f"{folder}: expected networks with several values of {against}, got one")
     return sweep.plot(rows, against, quantities)
@@ -79,7 +80,7 @@ def _baselines_along_bond(quantity: str, folder: Path) -> Figure:
 
 def _sweep_along_bond(method: str, quantity: str, folder: Path) -> Figure:
     run = read_run(folder)
-    rows = [r for r in finished_run.varying(run.rows, "displacement") or () if r["method"] == method]
+    rows = [r for r in varying(run.rows, "displacement") or () if r["method"] == method]
     rows = sorted(rows, key=lambda row: float(row["displacement"]))
     models = {row["model"]: finished_run.source_text(row) for row in rows}
     return pes.plot(bond_curves.curves(run, models, quantity), quantity)
@@ -87,13 +88,13 @@ def _sweep_along_bond(method: str, quantity: str, folder: Path) -> Figure:
 
 def _labels_along_bond(folder: Path) -> Figure:
     run = read_run(folder)
-    rows = finished_run.varying(run.rows, "displacement") or []
+    rows = varying(run.rows, "displacement") or []
     return pes.plot(bond_curves.label_curves(run, rows), "energy")
 
 
 def _label_errors(folder: Path) -> Figure:
     run = read_run(folder)
-    rows = finished_run.varying(run.rows, "displacement") or []
+    rows = varying(run.rows, "displacement") or []
     return label_differences.plot_errors(bond_curves.label_errors(run, rows))
 
 

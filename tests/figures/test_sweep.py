@@ -38,6 +38,16 @@ def test_lines_hold_the_table_in_rising_order_and_baselines_are_level():
     ]
 
 
+def test_the_adaptive_choice_is_a_star_beside_the_line():
+    adaptive = {**row("ann_gpr_adaptive", "gpr", 0.02, 0.5), "mode": "adaptive"}
+    axis = sweep.plot([*ROWS, adaptive], "displacement").axes[0]
+    line, _, star, _ = axis.lines
+    assert list(line.get_xdata()) == [0.008, 0.034]
+    assert (list(star.get_xdata()), list(star.get_ydata())) == ([0.02], [500.0])
+    assert (star.get_marker(), star.get_color()) == ("*", line.get_color())
+    assert star.get_label() in [text.get_text() for text in axis.figure.legends[0].get_texts()]
+
+
 def test_rows_of_panels_are_mean_error_and_spread():
     labels = [axis.get_ylabel() for axis in sweep.plot(ROWS, "displacement").axes]
     assert labels == [
