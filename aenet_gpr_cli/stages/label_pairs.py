@@ -12,7 +12,8 @@ from aenet_gpr_cli.figures.label_differences import Cut
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.models import load_gps
 from aenet_gpr_cli.io.structures import load_split, read_augmented
-from aenet_gpr_cli.stages.finished_run import SOURCE_KEYS, SURROGATE, FinishedRun
+from aenet_gpr_cli.stages.finished_run import SOURCE_KEYS, FinishedRun
+from aenet_gpr_cli.stages.sweeps import SURROGATE
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 POINTS = 61

@@ -16,6 +16,7 @@ from aenet_gpr_cli.figures.page import picture
 from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.structures import load_split
 from aenet_gpr_cli.stages import finished_run
+from aenet_gpr_cli.stages.sweeps import SURROGATE
 from aenet_gpr_cli.structures import FloatArray
 
 COLUMNS = 4  # panels side by side
@@ -63,7 +64,7 @@ def curves(models: Sequence[Path]) -> list[str]:
 def predictions(folder: Path) -> str:
     """Draw predictions of the surrogate and of one network for each mode against the reference."""
     run = finished_run.read_run(folder)
-    surrogate = {name: "" for name in run.results if name == finished_run.SURROGATE}
+    surrogate = {name: "" for name in run.results if name == SURROGATE}
     models = surrogate | finished_run.shown_models(run)
     caption = "Energy, ‖F‖ and the angle to the reference force; dashed lines mark errors of 1 eV/Å."
     if len(models) < len(run.results):
