@@ -133,8 +133,10 @@ class TrainAnnConfig(StageConfig):
         default_factory=LevenbergMarquardtConfig, description="settings of Levenberg-Marquardt"
     )
     loss: LossConfig = Field(default_factory=LossConfig, description="what is minimised")
-    validation_fraction: Fraction = Field(
-        0.1, description="share of the training structures, with their copies, kept for early stopping"
+    validation_fraction: Fraction | None = Field(
+        None,
+        description="share of the training structures, with their copies, kept for early stopping; default: "
+        "none where evidence decays the weights, else 0.1",
     )
     atomic_energies: dict[str, float] | None = Field(
         None, description="reference energy per species in eV; default: least squares"
@@ -161,3 +163,11 @@ class TrainAnnConfig(StageConfig):
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="keep the state of the training every so often, to go on after a kill"
     )
+
+    @property
+    def held_out(self) -> float:
+        """Share of the training structures kept for early stopping."""
+        if self.validation_fraction is not None:
+            return self.validation_fraction
+        lm = self.optimiser == "levenberg_marquardt"
+        return 0.0 if lm and self.levenberg_marquardt.regularisation == "evidence" else 0.1

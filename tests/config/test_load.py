@@ -190,3 +190,14 @@ def test_a_decay_beside_that_of_evidence_is_refused():
         build(TrainAnnConfig, {"levenberg_marquardt": {"weight_decay": 1e-3}}, "train-ann")
     given = {"levenberg_marquardt": {"weight_decay": 1e-3, "regularisation": "none"}}
     assert build(TrainAnnConfig, given, "train-ann").levenberg_marquardt.weight_decay == 1e-3
+
+
+def test_evidence_needs_no_structures_held_out():
+    plain = {"levenberg_marquardt": {"regularisation": "none"}}
+    for keys, share in (
+        ({}, 0.0),
+        (plain, 0.1),
+        ({"optimiser": "adamw"}, 0.1),
+        ({"validation_fraction": 0.2}, 0.2),
+    ):
+        assert build(TrainAnnConfig, keys, "train-ann").held_out == share
