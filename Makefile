@@ -113,7 +113,7 @@ $(PICTURES)/figure_%.png: $(FIGURES)/figure_%.pdf
 	@mkdir -p $(@D)
 	cp $(<:.pdf=.png) $@
 
-pictures: $(PICTURES)/modes_h2.png $(PICTURES)/modes_li_ec.png $(PICTURES)/figure_7.png
+pictures: $(PICTURES)/modes_h2.png $(PICTURES)/modes_ec_dimer.png $(PICTURES)/figure_3.png $(PICTURES)/modes_li_ec.png $(PICTURES)/figure_7.png
 
 clean:
 	rm -rf $(VENV) $(RUNS) $(FIGURES) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
