@@ -71,6 +71,7 @@ def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QU
 
 
 def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float) -> None:
+    free = [row for row in rows if row.get("mode") == ADAPTIVE]
     given = [row for row in rows if row.get("mode") != ADAPTIVE]
     for method, name in METHODS.items():
         own = sorted((r for r in given if r["method"] == method), key=lambda row: row[against])
@@ -79,14 +80,14 @@ def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float
         if points:
             style = mode_style(name)
             axis.plot(*zip(*points, strict=True), marker=style.marker, color=style.color, label=style.label)
-    chosen = [(row[against], row[key] * factor) for row in rows if row not in given and row.get(key)]
+    chosen = [(row[against], row[key] * factor) for row in free if row.get(key)]
     if chosen:
         color = mode_style(METHODS["gpr"]).color
         axis.plot(
             *zip(*chosen, strict=True), "*", markersize=9, color=color, markeredgecolor="black",
             label="GPR-ANN, adaptive δ", zorder=3,
         )  # fmt: skip
-    for row in rows:
+    for row in given:
         if not row["method"] and row.get(key):
             style = mode_style(row["model"])
             axis.axhline(row[key] * factor, linestyle="--", color=style.color, label=style.label)

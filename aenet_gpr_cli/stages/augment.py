@@ -107,8 +107,6 @@ def run(
         notes += [] if job.part else write_files(config, file, list(subsets), output)
         summary = Summary(TITLE, COLUMNS, rows, notes)
         file.attrs["summary"] = summary.to_json()
-        if total := sum(totals.values(), Statistics()).rms_displacement:
-            file.attrs["rms_displacement"] = total
     checkpoint.discard()
     return summary
 
@@ -197,6 +195,7 @@ def _join(blocks: list[Block], checkpoint: Checkpoint, file: h5py.File) -> dict[
             statistics = Statistics(**json.loads(part.attrs["statistics"]))
         totals[block.subset] = totals.get(block.subset, Statistics()) + statistics
     for name, total in totals.items():
+        file[f"subsets/{name}"].attrs["rms_displacement"] = total.rms_displacement
         _tell(name, total)
     return totals
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.parity import ParitySamples
@@ -101,8 +102,17 @@ def _augmentation(file: h5py.File) -> Row:
     """Configuration; ``displacement`` as it came out where it was not given."""
     config: Row = json.loads(file.attrs["config"])
     if config["mode"] in UNGIVEN_DISPLACEMENT:
-        config["displacement"] = file.attrs.get("rms_displacement")
+        config["displacement"] = _rms_displacement(list(file["subsets"].values()))
     return config
+
+
+def _rms_displacement(subsets: list[h5py.Group]) -> float | None:
+    """Over all copies, Å; None if there are none, or it was not told."""
+    counts = [len(subset["energies"]) for subset in subsets]
+    if not sum(counts) or any("rms_displacement" not in subset.attrs for subset in subsets):
+        return None
+    squares = [float(subset.attrs["rms_displacement"]) ** 2 for subset in subsets]
+    return float(np.sqrt(np.average(squares, weights=counts)))
 
 
 def _force_fraction(training: Mapping[str, Any]) -> float:

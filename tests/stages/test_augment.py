@@ -74,6 +74,17 @@ def test_subsets_by_jobs_of_their_own_give_the_whole(inputs, tmp_path, changes):
     assert "up to date" in augment.run(config, *inputs, output, Context()).title
 
 
+def test_each_subset_tells_how_far_its_copies_went(inputs, whole):
+    references, copies = load_split(inputs[0], "train"), load_augmented(whole)
+    with h5py.File(whole) as file:
+        for name, found in copies.items():
+            home = dict(zip(references[name].names, references[name].positions, strict=True))
+            moved = found.structures.positions - np.stack([home[parent] for parent in found.parents])
+            told = file[f"subsets/{name}"].attrs["rms_displacement"]
+            np.testing.assert_allclose(told, np.sqrt(np.mean(moved**2)), rtol=1e-12)
+            assert told > 0.0
+
+
 def test_files_for_other_programs_are_those_of_the_whole(inputs, tmp_path):
     config = settings(write=["xsf", "extxyz"])
     names = ("H2", "H2O", "H3N", "HO")
