@@ -1,4 +1,4 @@
-"""Solutions of (JᵀJ + damping) x = y for several members: LAPACK on a CPU, torch elsewhere."""
+"""Solutions of (JᵀJ + damping) x = y for several members: by LAPACK on a CPU, else by torch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg.lapack import dpotrf, dpotrs, dtrtri
 from torch import Tensor
 
+from aenet_gpr_cli.ann import lapack
 from aenet_gpr_cli.structures import FloatArray
 
 
@@ -33,10 +33,12 @@ class Factor:
         """
         if self.tensor is not None:
             return torch.cholesky_solve(right[:, :, None], self.tensor)[:, :, 0].nan_to_num_(0.0, 0.0, 0.0)
-        result = torch.zeros_like(right)
-        for factor, given, out in zip(self.arrays, right, result, strict=True):
-            if factor is not None:
-                out.copy_(torch.from_numpy(dpotrs(factor, given.numpy(), lower=0)[0]))
+        result = right.contiguous().clone()
+        for factor, values in zip(self.arrays, result.numpy(), strict=True):
+            if factor is None:
+                values[:] = 0.0
+            else:
+                lapack.solve(factor, values)
         return result
 
     def inverse_diagonal(self) -> Tensor:
@@ -56,8 +58,10 @@ class Factor:
             return inverse.square().sum(1)
         rows = np.full((len(self.arrays), self.width), np.nan)
         for factor, row in zip(self.arrays, rows, strict=True):
-            if factor is not None:  # the matrix is UᵀU, its inverse U⁻¹U⁻ᵀ
-                row[:] = np.square(np.triu(dtrtri(factor, lower=0)[0])).sum(1)
+            if factor is not None:  # the inverse is L⁻ᵀL⁻¹
+                inverse = factor.copy()
+                lapack.invert_factor(inverse)
+                row[:] = np.square(np.tril(inverse)).sum(0)
         return torch.from_numpy(rows)
 
 
@@ -87,7 +91,5 @@ def factorise(matrix: Tensor, damping: Tensor) -> Factor:
     for square, diagonal in zip(matrix.numpy(), damping.numpy(), strict=True):
         damped = square.copy()
         damped[np.diag_indices_from(damped)] += diagonal
-        # in Fortran's eyes transposed: the upper triangle; LAPACK is faster than torch's Cholesky here
-        factor, info = dpotrf(damped.T, lower=0, clean=0, overwrite_a=1)
-        arrays.append(factor if info == 0 else None)
+        arrays.append(damped if lapack.factorise(damped) else None)
     return Factor(arrays, None, matrix.shape[1])

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann import evidence, parallel
+from aenet_gpr_cli.ann import evidence, parallel, side_by_side
 from aenet_gpr_cli.ann.adamw import Outcome, Snapshot, State
 from aenet_gpr_cli.ann.damped_step import Linearisation, Step, descend
 from aenet_gpr_cli.ann.evidence import Evidence
 from aenet_gpr_cli.ann.network import Architecture
 from aenet_gpr_cli.ann.objective import Objective
+from aenet_gpr_cli.ann.passes import CompiledPasses
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
@@ -121,7 +122,8 @@ def minimise(
         Structures to train on, and to validate on. Without any held out the training loss is used.
     settings : LevenbergMarquardtSettings
     members_at_once : int
-        Members treated as one batch; the others follow one after another.
+        Members that memory allows at a time, in threads of their own where passes are compiled and there is
+        one process, else as one batch; the others follow one after another.
     state : dict of str to ndarray
         Of `start`, or of an earlier run.
     progress : callable or None
@@ -148,25 +150,37 @@ def minimise(
     if settings.regularisation == "evidence":
         known = Evidence.of(objective, train, members, settings.smallest_noise)
     finished = True
-    for first in range(0, members, members_at_once):
-        chunk = np.arange(first, min(first + members_at_once, members))
-        while (active := chunk[_active(state, settings)[chunk]]).size:
-            if stop is not None and parallel.anywhere(stop(), str(objective.data.energies.device)):
-                finished = False
+    # compiled passes gain nothing from a batch of members; sums over processes cannot be made in threads
+    threads = isinstance(objective.passes, CompiledPasses) and parallel.size() == 1
+    with side_by_side.workers(members_at_once) if threads else side_by_side.alone() as each:
+
+        def iterate(some: IntArray) -> None:
+            _iterate(objective, train, held_out, settings, known, state, some)
+
+        for first in range(0, members, members_at_once):
+            chunk = np.arange(first, min(first + members_at_once, members))
+            while (active := chunk[_active(state, settings)[chunk]]).size:
+                if stop is not None and parallel.anywhere(stop(), str(objective.data.energies.device)):
+                    finished = False
+                    break
+                each(iterate, np.split(active, len(active)) if threads else [active])
+                if keep is not None:
+                    keep(lambda: _snapshot(state))
+                if progress is not None:
+                    progress(*_report(state, settings, chunk))
+            if not finished:
                 break
-            _iterate(objective, train, held_out, settings, known, state, active)
-            if keep is not None:
-                keep(lambda: _snapshot(state))
-            if progress is not None:
-                done = int(np.where(_active(state, settings), state["iteration"], settings.iterations).sum())
-                best = state["best_loss"][chunk].mean()
-                progress(
-                    done, members * settings.iterations, f"member {first + 1} of {members}, best {best:.3e}"
-                )
-        if not finished:
-            break
     state = _snapshot(state)
     return Outcome(state["best_weights"], state["training_loss"], state["validation_loss"], state, finished)
+
+
+def _report(state: State, settings: LevenbergMarquardtSettings, chunk: IntArray) -> tuple[int, int, str]:
+    """Return what progress is told while the members ``chunk`` are trained."""
+    members = len(state["weights"])
+    done = int(np.where(_active(state, settings), state["iteration"], settings.iterations).sum())
+    named = f"member {chunk[0] + 1}" if len(chunk) == 1 else f"members {chunk[0] + 1} to {chunk[-1] + 1}"
+    message = f"{named} of {members}, best {state['best_loss'][chunk].mean():.3e}"
+    return done, members * settings.iterations, message
 
 
 def _snapshot(state: State) -> State:

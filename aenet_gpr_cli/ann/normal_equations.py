@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
 from aenet_gpr_cli.ann import compiled_rows, parallel, tensor_rows
@@ -60,9 +59,7 @@ def _add_square(matrix: Tensor, rows: Tensor) -> None:
         matrix += torch.bmm(rows.transpose(1, 2), rows).tril()
         return
     for square, block in zip(matrix.numpy(), rows.numpy(), strict=True):
-        # half the work of a product; in Fortran's eyes both arrays are transposed, so the upper triangle
-        # of Cᵀ is the lower one of C
-        dsyrk(1.0, block.T, beta=1.0, c=square.T, overwrite_c=1, lower=0)
+        square += block.T @ block  # numpy takes half the work of a product, and lets other threads run
 
 
 def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
