@@ -67,10 +67,10 @@ $(RUNS)/%/metrics.h5: configs/%.yaml | $(STAMP)
 	$(AENET) run $< --workdir $(@D)
 	@touch $@
 
-# $(call figures_of,FOLDER,NUMBERS,ARTEFACT): all figures of one run, each a file
+# $(call figures_of,FOLDER,NUMBERS,ARTEFACT): all figures of one run, each a file, drawn together (`&:`)
 define figures_of
-$(foreach n,$(2),$(1)/figure_$(n).pdf): $(1)/figure_%.pdf: $(RUNS)/$(3)
-	$(AENET) figures $$(<D) --figure $$* -o $$(@D)
+$(foreach n,$(2),$(1)/figure_$(n).pdf) &: $(RUNS)/$(3)
+	$(AENET) figures $$(<D) $(foreach n,$(2),--figure $(n)) -o $(1)
 $(1)/sets: $(foreach n,$(2),$(1)/figure_$(n).pdf)
 endef
 

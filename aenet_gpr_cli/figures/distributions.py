@@ -25,6 +25,7 @@ from aenet_gpr_cli.figures.style import (
 from aenet_gpr_cli.structures import FloatArray
 
 BINS = 40
+SHOWN = 0.995  # of the energies of copies
 MOST_COLUMNS = 4
 TRAINING = "#4d4d4d"  # dark and light grey, as in the paper
 TEST = "#bdbdbd"
@@ -76,7 +77,8 @@ def plot_augmented(
     Returns
     -------
     Figure
-        Densities, so that few parents and many copies compare.
+        Densities, so that few parents and many copies compare. What lies above the highest energy of the
+        parents and 99.5 % of the copies is not shown.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def plot_augmented(
     """
     if not augmented:
         raise InputError("distribution figure: expected at least one augmented set, got none")
-    edges = _edges({"train": training, **augmented})
+    edges = _edges({"train": training, **augmented}, SHOWN)
     places, columns = _places(augmented)
     rows = places[-1][0] + 1
     with print_style():
@@ -121,12 +123,13 @@ def _places(names: Iterable[str]) -> tuple[list[tuple[int, int]], int]:
     return places, columns
 
 
-def _edges(energies: Mapping[str, FloatArray]) -> list[float]:
+def _edges(energies: Mapping[str, FloatArray], shown: float = 1.0) -> list[float]:
+    """Return the edges of bins for a share of the values, and all of the first part."""
     values = [part for part in energies.values() if len(part)]
     if not values:
         raise InputError("distribution figure: expected at least one energy, got none")
     joined = np.concatenate(values)
-    low, high = float(joined.min()), float(joined.max())
+    low, high = float(joined.min()), max(float(np.quantile(joined, shown)), float(values[0].max()))
     return list(np.linspace(low, high if high > low else low + 1.0, BINS + 1))
 
 
