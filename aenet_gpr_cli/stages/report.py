@@ -140,10 +140,16 @@ def _by_part(
     results: Mapping[str, Any], part: str, names: Sequence[str], key: str, label: str, factor: float
 ) -> list[str]:
     rows = [
-        [name, *(_cell(result[part].get(name, {}), key, factor) for result in results.values())]
-        for name in names
+        [part, *results],
+        *(
+            [name, *(_cell(result[part].get(name, {}), key, factor) for result in results.values())]
+            for name in names
+        ),
     ]
-    return [paragraph(f"{label}, by {part}"), table((part, *results), rows)]
+    if len(results) > len(names):  # the longer side goes down the page
+        rows = [["model", *rows[0][1:]], *rows[1:]]
+        rows = [list(column) for column in zip(*rows, strict=True)]
+    return [paragraph(f"{label}, by {part}"), table(rows[0], rows[1:])]
 
 
 def _metrics(found: list[Found]) -> dict[str, Any]:

@@ -92,6 +92,9 @@ def test_errors_by_subset_and_species_are_those_of_the_evaluation(
     report.run(two_subsets, tmp_path / "report.html", Context())
     metrics = json.loads((two_subsets / "metrics.json").read_text())
     head, *rows = Tables((tmp_path / "report.html").read_text()).tables[title]
+    if head[0] == "model":  # more models than parts: they go down the page
+        assert [row[0] for row in rows] == list(metrics)
+        head, *rows = [list(column) for column in zip([part, *head[1:]], *rows, strict=True)]
     assert head == [part, *metrics]
     assert {row[0] for row in rows} == set(metrics["ann_gpr"][part])
     assert len(rows) == {"subsets": 2, "species": 3}[part]
