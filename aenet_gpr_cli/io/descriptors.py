@@ -18,7 +18,7 @@ from aenet_gpr_cli.descriptors.build import (
 from aenet_gpr_cli.descriptors.rotation import Rotation
 from aenet_gpr_cli.descriptors.soap_basis import SoapParameters
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefact import as_attributes, read_optional, write_field
+from aenet_gpr_cli.io.arrays import as_attributes, read_optional, write_field
 
 
 def write_descriptor(group: h5py.Group, settings: DescriptorSettings) -> None:

@@ -13,7 +13,8 @@ from aenet_gpr_cli.ann.potential import ANNModel
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
 from aenet_gpr_cli.gpr.regression import GPModel
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
-from aenet_gpr_cli.io.artefact import as_attributes, open_artefact, read_optional, read_strings, write_field
+from aenet_gpr_cli.io.arrays import as_attributes, read_optional, read_strings, write_field
+from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.descriptors import read_descriptor, write_descriptor
 
 _PER_FEATURE = ("feature_mean", "feature_std", "feature_min", "feature_max")

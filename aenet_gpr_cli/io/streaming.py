@@ -11,7 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.io.artefact import open_artefact, read_optional, read_strings
+from aenet_gpr_cli.io.arrays import read_optional, read_strings
+from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc, StructureSet
 
 GAP = 64  # unwanted structures that are read along rather than read around

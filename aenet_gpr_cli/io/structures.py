@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 
 from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.io.artefact import append_field, open_artefact, read_optional, read_strings, write_field
+from aenet_gpr_cli.io.arrays import append_field, read_optional, read_strings, write_field
+from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.structures import AugmentedSet, Pbc, StructureSet
 
 Subset = TypeVar("Subset")

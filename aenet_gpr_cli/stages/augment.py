@@ -27,8 +27,9 @@ from aenet_gpr_cli.io.structures import (
     load_split,
     read_augmented,
 )
-from aenet_gpr_cli.stages.augment_block import Block, Sources, Statistics, forget, make_block, plan_blocks
+from aenet_gpr_cli.stages.augment_block import Block, Sources, forget, make_block, plan_blocks
 from aenet_gpr_cli.stages.base import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.copy_statistics import Statistics
 from aenet_gpr_cli.stages.processes import run_tasks
 from aenet_gpr_cli.stages.subset_parts import asked_for
 from aenet_gpr_cli.structures import StructureSet

@@ -10,7 +10,8 @@ from scipy.interpolate import CubicHermiteSpline
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.pes import Curve, Points
 from aenet_gpr_cli.figures.style import mode_style
-from aenet_gpr_cli.io.artefact import open_artefact, read_optional
+from aenet_gpr_cli.io.arrays import read_optional
+from aenet_gpr_cli.io.artefact import open_artefact
 from aenet_gpr_cli.io.structures import load_split, read_augmented
 from aenet_gpr_cli.stages.finished_run import FinishedRun
 from aenet_gpr_cli.stages.sweeps import SURROGATE, Row

@@ -11,7 +11,8 @@ import h5py
 
 from aenet_gpr_cli.config.evaluate import EvaluateConfig
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefact import publish, write_field
+from aenet_gpr_cli.io.arrays import write_field
+from aenet_gpr_cli.io.artefact import publish
 from aenet_gpr_cli.io.predictions import PredictedStructure, write_extxyz
 from aenet_gpr_cli.io.structures import load_split
 from aenet_gpr_cli.io.tables import write_csv, write_json

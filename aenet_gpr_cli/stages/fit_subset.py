@@ -19,7 +19,7 @@ from aenet_gpr_cli.gpr.regression import GPModel, SolverFactory, fit
 from aenet_gpr_cli.gpr.rows import n_rows
 from aenet_gpr_cli.gpr.solvers import AnyCovariance, CholeskySolver, Solver
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
-from aenet_gpr_cli.io.artefact import write_field
+from aenet_gpr_cli.io.arrays import write_field
 from aenet_gpr_cli.io.models import write_gp
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.base import log

@@ -16,7 +16,7 @@ from aenet_gpr_cli.gpr.hyperparameters import Optimum, SearchSettings, Trial, op
 from aenet_gpr_cli.gpr.rows import n_rows
 from aenet_gpr_cli.gpr.surrogate import Geometry
 from aenet_gpr_cli.gpr.symmetry import GroupTrial
-from aenet_gpr_cli.io.artefact import as_attributes, write_field
+from aenet_gpr_cli.io.arrays import as_attributes, write_field
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.base import log
 from aenet_gpr_cli.stages.gp_candidates import as_list, candidates, describe, likely_group

@@ -15,7 +15,8 @@ from aenet_gpr_cli.ann.adamw import Snapshot, State
 from aenet_gpr_cli.ann.potential import ANNModel, join
 from aenet_gpr_cli.ann.training import FailedMembers, TrainingResult
 from aenet_gpr_cli.errors import InterruptedRun, NumericalError, ResourceError
-from aenet_gpr_cli.io.artefact import open_artefact, publish, write_field
+from aenet_gpr_cli.io.arrays import write_field
+from aenet_gpr_cli.io.artefact import open_artefact, publish
 from aenet_gpr_cli.io.checkpoint import Checkpoint
 from aenet_gpr_cli.io.models import read_ann, write_ann
 from aenet_gpr_cli.stages.base import GO_ON, Context, log

@@ -11,7 +11,7 @@ import h5py
 from aenet_gpr_cli.evaluation.parity import ParitySamples, join_samples, parity_samples
 from aenet_gpr_cli.figures import parity, summary
 from aenet_gpr_cli.figures.style import save
-from aenet_gpr_cli.io.artefact import read_optional
+from aenet_gpr_cli.io.arrays import read_optional
 
 
 def draw_evaluation(

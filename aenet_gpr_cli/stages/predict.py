@@ -13,7 +13,8 @@ from aenet_gpr_cli.ann.extrapolation import describe
 from aenet_gpr_cli.calculators.committee import WARN_BEYOND
 from aenet_gpr_cli.config.predict import PredictConfig
 from aenet_gpr_cli.gpr.domain import OUTSIDE
-from aenet_gpr_cli.io.artefact import publish, write_field
+from aenet_gpr_cli.io.arrays import write_field
+from aenet_gpr_cli.io.artefact import publish
 from aenet_gpr_cli.io.predictions import PredictedStructure, write_structure_files
 from aenet_gpr_cli.io.sources import read_sources, source_hashes
 from aenet_gpr_cli.io.structures import write_structures

@@ -14,7 +14,8 @@ from aenet_gpr_cli.descriptors.build import InverseDistanceSettings
 from aenet_gpr_cli.descriptors.coverage import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.surrogate import Geometry
-from aenet_gpr_cli.io.artefact import open_artefact, publish, write_field
+from aenet_gpr_cli.io.arrays import write_field
+from aenet_gpr_cli.io.artefact import open_artefact, publish
 from aenet_gpr_cli.io.predictions import PredictedStructure, write_structure_files
 from aenet_gpr_cli.io.sources import read_sources, source_hashes
 from aenet_gpr_cli.io.structures import read_structures, write_structures

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from aenet_gpr_cli.config.check import MODELS, read_config
-from aenet_gpr_cli.io.artefact import Job, publish, write_field
+from aenet_gpr_cli.io.arrays import write_field
+from aenet_gpr_cli.io.artefact import Job, publish
 from tests.cli.test_main import WATER
 
 pytestmark = pytest.mark.usefixtures("waters")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError, ResourceError
-from aenet_gpr_cli.io.artefact import Job, is_current, open_artefact, publish, write_field
+from aenet_gpr_cli.io.arrays import write_field
+from aenet_gpr_cli.io.artefact import Job, is_current, open_artefact, publish
 from aenet_gpr_cli.io.fields import FIELDS
 from aenet_gpr_cli.io.locks import lock
 from aenet_gpr_cli.io.structures import append_augmented, read_augmented, read_structures, write_structures

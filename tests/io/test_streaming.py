@@ -12,7 +12,8 @@ from aenet_gpr_cli.ann.loss import LossSettings
 from aenet_gpr_cli.ann.streamed import MemoryRows, StreamedSet
 from aenet_gpr_cli.ann.training import TrainingSettings, train
 from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
-from aenet_gpr_cli.io.artefact import Job, publish, write_field
+from aenet_gpr_cli.io.arrays import write_field
+from aenet_gpr_cli.io.artefact import Job, publish
 from aenet_gpr_cli.io.scratch import ScratchRows
 from aenet_gpr_cli.io.streaming import GAP, open_augmented
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet

@@ -6,7 +6,8 @@ import pytest
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io import trust
-from aenet_gpr_cli.io.artefact import Job, open_artefact, publish, write_field
+from aenet_gpr_cli.io.arrays import write_field
+from aenet_gpr_cli.io.artefact import Job, open_artefact, publish
 
 
 @pytest.fixture

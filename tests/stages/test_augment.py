@@ -12,7 +12,7 @@ from ase.io import read
 from aenet_gpr_cli.config.augment import AugmentConfig
 from aenet_gpr_cli.config.fit_gpr import FitGprConfig
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, ResourceError
-from aenet_gpr_cli.io import artefact
+from aenet_gpr_cli.io import arrays
 from aenet_gpr_cli.io.structures import augmented_blocks, load_augmented, load_split
 from aenet_gpr_cli.io.xsf import read_xsf
 from aenet_gpr_cli.stages import augment, collect, fit_gpr
@@ -173,7 +173,7 @@ def test_unfinished_work_of_other_settings_is_not_mixed_in(inputs, tmp_path):
 def test_a_full_disk_leaves_the_earlier_artefact(inputs, whole, tmp_path, monkeypatch):
     output = tmp_path / "augmented.h5"
     augment.run(settings(), *inputs, output, Context())
-    before, append = output.read_bytes(), artefact.append_field
+    before, append = output.read_bytes(), arrays.append_field
 
     def full(group, name, values):
         if f".augmented.h5.{os.getpid()}.tmp" in group.file.filename:  # not that of a block
