@@ -119,7 +119,19 @@ $(PICTURES)/figure_%.png: $(FIGURES)/figure_%.pdf
 	@mkdir -p $(@D)
 	cp $(<:.pdf=.png) $@
 
-pictures: $(PICTURES)/modes_h2.png $(PICTURES)/modes_ec_dimer.png $(PICTURES)/figure_3.png $(PICTURES)/modes_li_ec.png $(PICTURES)/figure_7.png
+$(RUNS)/ec_dimer/active/active.h5: configs/ec_dimer/active.yaml | $(STAMP)
+	$(AENET) active $< --workdir $(@D)
+	@touch $@
+
+.PRECIOUS: $(FIGURES)/active_learning.pdf
+$(FIGURES)/active_learning.pdf: $(RUNS)/ec_dimer/active/active.h5
+	$(AENET) figures $(<D) -o $(@D)
+
+$(PICTURES)/active.png: $(FIGURES)/active_learning.pdf
+	@mkdir -p $(@D)
+	cp $(<:.pdf=.png) $@
+
+pictures: $(PICTURES)/active.png $(PICTURES)/modes_h2.png $(PICTURES)/modes_ec_dimer.png $(PICTURES)/figure_3.png $(PICTURES)/modes_li_ec.png $(PICTURES)/figure_7.png
 
 clean:
 	rm -rf $(VENV) $(RUNS) $(FIGURES) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,17 +1,16 @@
 """Make pools for active learning: EC dimers from cheap dynamics (GFN1-xTB), labelled with GFN2-xTB.
 
-Run as ``python example_data/make_active_pool.py [rare|reaction|mixture] [--output FOLDER]``; needs the extra
-``label`` (tblite). ``rare``: a long cold run and a few frames of a hot one; ``reaction``: a long run at 300 K
-and a few frames in which a ring is pulled open; ``mixture``: that long run with frames of hotter ones, of
-other minima and of molecules that come from farther apart. Test structures are as many of each kind, from
-other runs. Owns kinds, lengths and seeds of the runs; geometry, labelling and archives are those of
+Run as ``python example_data/make_active_pool.py [exploratory|rare|long] [--output FOLDER]``; needs the extra
+``label`` (tblite). ``exploratory``: a long run at 300 K in one minimum, and one frame in a hundred each of a
+hot run, of two other minima and of molecules that come from farther apart. ``rare``: a long cold run and a
+few frames of a hot one. ``long``: one run at 400 K, 5 fs a frame. Test structures are as many of each kind,
+from other runs. Owns kinds, lengths and seeds of the runs; geometry, labelling and archives are those of
 make_example_data.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,73 +44,40 @@ class Run:
     start: str
 
 
-LONG = Run("long", 1000, 20, 300.0, "stacked")
 SETS = {
+    "exploratory": {
+        "pool_test": (
+            Run("long", 24, 100, 300.0, "stacked"),
+            Run("hot", 24, 50, 600.0, "stacked"),
+            Run("turned", 24, 50, 300.0, "turned"),
+            Run("shifted", 24, 50, 300.0, "shifted"),
+            Run("apart", 24, 40, 300.0, "apart"),
+        ),
+        "pool": (
+            Run("long", 1200, 10, 300.0, "stacked"),
+            Run("hot", 12, 40, 600.0, "stacked"),
+            Run("turned", 12, 40, 300.0, "turned"),
+            Run("shifted", 12, 40, 300.0, "shifted"),
+            Run("apart", 12, 40, 300.0, "apart"),
+        ),
+    },
     "rare": {
         "pool_test": (Run("cold", 50, 60, 50.0, "stacked"), Run("hot", 50, 60, 500.0, "stacked")),
         "pool": (Run("cold", 1000, 10, 50.0, "stacked"), Run("hot", 40, 40, 500.0, "stacked")),
     },
-    "reaction": {
-        "pool_test": (Run("long", 80, 100, 300.0, "stacked"), Run("opening", 80, 50, 300.0, "stacked")),
-        "pool": (LONG, Run("opening", 60, 50, 300.0, "stacked")),
-    },
-    "mixture": {
-        "pool_test": (
-            Run("long", 40, 100, 300.0, "stacked"),
-            Run("hot", 40, 50, 500.0, "stacked"),
-            Run("turned", 40, 50, 300.0, "turned"),
-            Run("shifted", 40, 50, 300.0, "shifted"),
-            Run("apart", 40, 20, 300.0, "apart"),
-        ),
-        "pool": (
-            LONG,
-            Run("hot", 50, 40, 500.0, "stacked"),
-            Run("turned", 50, 40, 300.0, "turned"),
-            Run("shifted", 50, 40, 300.0, "shifted"),
-            Run("apart", 50, 20, 300.0, "apart"),
-        ),
+    "long": {
+        "pool_test": (Run("long", 60, 100, 400.0, "stacked"),),
+        "pool": (Run("long", 2000, 5, 400.0, "stacked"),),
     },
 }
-OPENED = (0, 3)  # a ring oxygen and the methylene carbon next to it, 1.43 Å apart
-PULLED_TO = 2.1  # Å, in as many frames as one run has
-PULL = 100.0  # eV/Å², stiffness of the restraint
-PER_RUN = {"apart": 10, "opening": 20}  # frames of the short runs
-
-
-class Restraint:
-    """A spring on the distance of two atoms, as a constraint of ASE."""
-
-    def __init__(self, pair: tuple[int, int], stiffness: float) -> None:
-        self.pair, self.stiffness, self.length = pair, stiffness, 0.0
-
-    def adjust_forces(self, atoms: Atoms, forces: np.ndarray) -> None:
-        """Add the force of the spring."""
-        i, j = self.pair
-        d = atoms.positions[j] - atoms.positions[i]
-        r = np.linalg.norm(d)
-        pull = self.stiffness * (r - self.length) * d / r
-        forces[i] += pull
-        forces[j] -= pull
-
-    def adjust_potential_energy(self, atoms: Atoms) -> float:
-        """Return the energy of the spring; without this method dynamics leave its force out."""
-        return 0.5 * self.stiffness * (atoms.get_distance(*self.pair) - self.length) ** 2
-
-    def adjust_positions(self, atoms: Atoms, new: np.ndarray) -> None:
-        """Leave positions alone."""
-
-    def adjust_momenta(self, atoms: Atoms, momenta: np.ndarray) -> None:
-        """Leave momenta alone."""
-
-    def get_removed_dof(self, atoms: Atoms) -> int:
-        """Return 0: nothing is fixed."""
-        return 0
+PER_RUN = {"apart": 4}  # frames of the short runs
+CLOSEST = 1.8  # Å, between atoms of two molecules to begin with: closer ones may have no converged charges
 
 
 def starts_of(name: str) -> dict[str, Atoms]:
-    """Return the stacked dimer and, for the mixture, the two lowest other minima found from random ones."""
+    """Return the stacked dimer and, where asked for, the two lowest other minima found from random ones."""
     stacked = relaxed(relaxed_ec_dimer())
-    if name != "mixture":
+    if name != "exploratory":
         return {"stacked": stacked}
     rng = np.random.default_rng([SEED, 0])
     found = []
@@ -138,13 +104,16 @@ def relaxed(atoms: Atoms) -> Atoms:
 
 def oriented(rng: np.random.Generator, distance: float) -> Atoms:
     """Return two molecules, the second turned anyhow, their centres ``distance`` Å apart."""
-    first, second = ethylene_carbonate(), ethylene_carbonate()
-    for atoms in (first, second):
-        atoms.translate(-atoms.get_center_of_mass())
-    second.rotate(rng.uniform(0, 360), rng.normal(size=3), center="COM")
-    direction = rng.normal(size=3)
-    second.translate(distance * direction / np.linalg.norm(direction))
-    return first + second
+    while True:
+        first, second = ethylene_carbonate(), ethylene_carbonate()
+        for atoms in (first, second):
+            atoms.translate(-atoms.get_center_of_mass())
+        second.rotate(rng.uniform(0, 360), rng.normal(size=3), center="COM")
+        direction = rng.normal(size=3)
+        second.translate(distance * direction / np.linalg.norm(direction))
+        both = first + second
+        if both.get_all_distances()[: len(first), len(first) :].min() > CLOSEST:
+            return both
 
 
 def differ(one: Atoms, other: Atoms) -> bool:
@@ -153,10 +122,9 @@ def differ(one: Atoms, other: Atoms) -> bool:
     return bool(np.abs(profiles[0] - profiles[1]).mean() > 0.1)
 
 
-def dynamics(
-    atoms: Atoms, temperature: float, wait: int, run: Run, rng: np.random.Generator
-) -> Iterator[Atoms]:
+def dynamics(atoms: Atoms, wait: int, run: Run, rng: np.random.Generator) -> Iterator[Atoms]:
     """Yield frames of Langevin dynamics with the cheap method, 1 fs a step."""
+    temperature = run.temperature
     atoms = atoms.copy()
     atoms.calc = TBLite(method=CHEAP, verbosity=0)
     speeds = np.sqrt(units.kB * temperature / atoms.get_masses())[:, None]
@@ -165,12 +133,7 @@ def dynamics(
     settings = {"temperature_K": temperature, "friction": 0.01 / units.fs, "fixcm": False}
     md = Langevin(atoms, units.fs, rng=rng, **settings)
     md.run(wait)
-    restraint = Restraint(OPENED, PULL)
-    start = atoms.get_distance(*OPENED)
-    for number in itertools.count():
-        if run.kind == "opening":
-            restraint.length = start + (PULLED_TO - start) * (number + 1) / PER_RUN["opening"]
-            atoms.set_constraint(restraint)
+    while True:
         md.run(run.interval)
         yield atoms
 
@@ -183,7 +146,7 @@ def frames(run: Run, starts: dict[str, Atoms], seed: int) -> Iterator[Atoms]:
         apart = run.start == "apart"
         start = relaxed_inside(oriented(rng, rng.uniform(5.0, 8.0))) if apart else starts[run.start]
         wait = SHORT if run.kind in PER_RUN else EQUILIBRATION
-        source = dynamics(start, run.temperature, wait, run, rng)
+        source = dynamics(start, wait, run, rng)
         yield from (next(source) for _ in range(length))
 
 
@@ -214,7 +177,7 @@ def label(run: Run, part: str, starts: dict[str, Atoms], seed: int) -> list[Stru
 def main() -> None:
     """Make the pool and the test structures named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("name", nargs="?", default="rare", choices=list(SETS))
+    parser.add_argument("name", nargs="?", default="exploratory", choices=list(SETS))
     parser.add_argument("--output", type=Path, default=FOLDER / "ec-dimer")
     options = parser.parse_args()
     starts = starts_of(options.name)

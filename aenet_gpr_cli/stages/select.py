@@ -71,7 +71,8 @@ def run(
     job = make_job(KIND, config, {"model": model} if model else {}, context, hashes)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
-    given = [s for s in read_sources(pool, context.report) if s.name not in set(exclude)]
+    known = set(exclude)
+    given = [s for s in read_sources(pool, context.report) if s.name not in known]
     if context.dry_run:
         return planned(
             KIND,
