@@ -66,7 +66,8 @@ def adaptive_shifts(
     are equally spaced, in many all are near its surface. The ball ends where σ reaches its target, or at
     h √(D/(2(D+1))) (K/(K+1))^(1/D) with h the step to the D nearest reference structures: the distance of a
     point from D + 1 references that are h apart, less the room of the copies of these. For a dimer the K
-    pairs divide half of the way to the next reference into K + 1 equal parts.
+    pairs divide half of the way to the next reference into K + 1 equal parts. A single pair goes as far as the
+    outer one of two: with that of the neighbour it divides the whole way into three equal parts.
 
     Parameters
     ----------
@@ -100,7 +101,8 @@ def adaptive_shifts(
     reach = _reach(structures.positions, probes, sigma, settings)
     freedom = degrees_of_freedom(structures, free)
     n_pairs = -(-n_all // 2)
-    filled = (n_pairs / (n_pairs + 1)) ** (1.0 / freedom)
+    outermost = max(n_pairs, 2)
+    filled = (outermost / (outermost + 1)) ** (1.0 / freedom)
     room = neighbours * np.sqrt(0.5 * freedom / (freedom + 1)) * filled
     pairs = np.arange(first_copy, first_copy + n_copies) // 2
     share = ((pairs + 1) / n_pairs) ** (1.0 / freedom)

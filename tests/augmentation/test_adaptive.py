@@ -111,7 +111,7 @@ def test_a_dimer_moves_along_its_bond():
     length, free = bond(h2.positions), np.ones(2, bool)
     for room, expected in (
         (np.inf, 0.1),
-        (0.03, 0.0075 * np.sqrt(12)),
+        (0.03, 0.01 * np.sqrt(12)),
     ):
         settings = AdaptiveSettings(1e-2, 1e-4, 1.0, 0.0, 2)
         shifts = adaptive_shifts(h2, 2, 0, free, sigma, lambda x: -x, np.array([room]), settings)
