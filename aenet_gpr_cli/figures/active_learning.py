@@ -11,6 +11,8 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, mode_style, new_figure, print_style
 from aenet_gpr_cli.units import MEV_PER_EV
 
+MARKER = 3.0  # points; rounds are many and close
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -66,6 +68,8 @@ def plot(curves: Sequence[Curve], goal: float | None = None) -> Figure:
             look = {
                 "color": style.color,
                 "marker": style.marker,
+                "markersize": MARKER,
+                "linewidth": 1.0,
                 "linestyle": "--" if random else "-",
                 "markerfacecolor": "white" if random else style.color,
                 "label": None if label in named else label,
@@ -80,5 +84,5 @@ def plot(curves: Sequence[Curve], goal: float | None = None) -> Figure:
             axis.set_yscale("log")
             axis.set_xlabel("reference calculations")
             axis.set_ylabel(quantity)
-        forces.legend()
+        energies.legend(loc="upper right")  # errors fall: there is room
     return figure

@@ -18,7 +18,7 @@ def test_seeds_share_an_entry_and_strategies_look_different():
     assert [line.get_ydata()[1] for line in forces.lines[:4]] == [0.1, 0.11, 0.1, 0.11]
     assert energies.lines[0].get_ydata()[0] == pytest.approx(100.0)  # meV
     assert len({line.get_linestyle() for line in forces.lines[:4]}) == 2
-    assert len(forces.get_legend().get_texts()) == 2
+    assert len(energies.get_legend().get_texts()) == 2
 
 
 def test_nothing_to_draw_is_told():
