@@ -66,8 +66,8 @@ def adaptive_shifts(
     are equally spaced, in many all are near its surface. The ball ends where σ reaches its target, or at
     h √(D/(2(D+1))) (K/(K+1))^(1/D) with h the step to the D nearest reference structures: the distance of a
     point from D + 1 references that are h apart, less the room of the copies of these. For a dimer the K
-    pairs divide half of the way to the next reference into K + 1 equal parts. A single pair goes as far as the
-    outer one of two: with that of the neighbour it divides the whole way into three equal parts.
+    pairs divide half of the way to the next reference into K + 1 equal parts. A single pair goes as far as
+    the outer one of two: with that of the neighbour it divides the whole way into three equal parts.
 
     Parameters
     ----------
