@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, mode_style, new_figure, print_style
@@ -83,6 +84,7 @@ def plot(curves: Sequence[Curve], goal: float | None = None) -> Figure:
             axis.set_xscale("log")
             axis.set_yscale("log")
             axis.set_xlabel("reference calculations")
+            axis.xaxis.set_minor_formatter(NullFormatter())  # they overlap within one or two decades
             axis.set_ylabel(quantity)
         energies.legend(loc="upper right")  # errors fall: there is room
     return figure
