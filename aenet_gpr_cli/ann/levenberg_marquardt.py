@@ -122,8 +122,8 @@ def minimise(
         Structures to train on, and to validate on. Without any held out the training loss is used.
     settings : LevenbergMarquardtSettings
     members_at_once : int
-        Members that memory allows at a time, in threads of their own where passes are compiled and there is
-        one process, else as one batch; the others follow one after another.
+        Members whose matrices memory holds at a time. Where passes are compiled and there is one process, as
+        many threads share the members; else they form batches, one after another.
     state : dict of str to ndarray
         Of `start`, or of an earlier run.
     progress : callable or None
@@ -139,7 +139,7 @@ def minimise(
 
     Notes
     -----
-    Memory: two matrices of n_weights² per member treated at once, and one block of rows.
+    Memory: four matrices of n_weights² per member treated at once, and one block of rows.
     Time per iteration and member: about rows · n_weights² + n_weights³/3 multiplications.
     """
     state = {k: v.copy() for k, v in state.items()}
@@ -157,8 +157,9 @@ def minimise(
         def iterate(some: IntArray) -> None:
             _iterate(objective, train, held_out, settings, known, state, some)
 
-        for first in range(0, members, members_at_once):
-            chunk = np.arange(first, min(first + members_at_once, members))
+        together = members if threads else members_at_once
+        for first in range(0, members, together):
+            chunk = np.arange(first, min(first + together, members))
             while (active := chunk[_active(state, settings)[chunk]]).size:
                 if stop is not None and parallel.anywhere(stop(), str(objective.data.energies.device)):
                     finished = False

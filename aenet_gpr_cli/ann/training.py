@@ -39,7 +39,7 @@ from aenet_gpr_cli.errors import ConfigError, NumericalError
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
-LM_MATRIX_MEMORY = 256 * 2**20  # bytes of JᵀJ for members treated as one batch
+LM_MATRIX_MEMORY = 2**30  # bytes of JᵀJ, its factors and copies, for members treated at once
 
 
 @dataclass(frozen=True, slots=True)
