@@ -25,6 +25,8 @@ from aenet_gpr_cli.ann.passes import CompiledPasses
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
+SMALL_WORK = 3e8  # multiplications of an iteration below which members are treated as a batch
+
 
 @dataclass(frozen=True, slots=True)
 class LevenbergMarquardtSettings:
@@ -122,8 +124,8 @@ def minimise(
         Structures to train on, and to validate on. Without any held out the training loss is used.
     settings : LevenbergMarquardtSettings
     members_at_once : int
-        Members whose matrices memory holds at a time. Where passes are compiled and there is one process, as
-        many threads share the members; else they form batches, one after another.
+        Members whose matrices memory holds at a time. As many threads share the members where that pays;
+        else they form batches, one after another.
     state : dict of str to ndarray
         Of `start`, or of an earlier run.
     progress : callable or None
@@ -150,8 +152,7 @@ def minimise(
     if settings.regularisation == "evidence":
         known = Evidence.of(objective, train, members, settings.smallest_noise)
     finished = True
-    # compiled passes gain nothing from a batch of members; sums over processes cannot be made in threads
-    threads = isinstance(objective.passes, CompiledPasses) and parallel.size() == 1
+    threads = _threads_pay(objective, train)
     with side_by_side.workers(members_at_once) if threads else side_by_side.alone() as each:
 
         def iterate(some: IntArray) -> None:
@@ -173,6 +174,19 @@ def minimise(
                 break
     state = _snapshot(state)
     return Outcome(state["best_weights"], state["training_loss"], state["validation_loss"], state, finished)
+
+
+def _threads_pay(objective: Objective, train: Tensor) -> bool:
+    """Return whether each member is worth a thread of its own.
+
+    Compiled passes gain nothing from a batch of members unless these are so small that calls take the time.
+    Sums over processes cannot be made in threads.
+    """
+    if not isinstance(objective.passes, CompiledPasses) or parallel.size() > 1:
+        return False
+    forces = objective.forces.subsets if objective.forces is not None else []
+    rows, width = len(train) + sum(s.targets.numel() for s in forces), objective.architecture.n_weights
+    return width**2 * (rows + width) > SMALL_WORK
 
 
 def _report(state: State, settings: LevenbergMarquardtSettings, chunk: IntArray) -> tuple[int, int, str]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from aenet_gpr_cli.ann import side_by_side
+from aenet_gpr_cli.ann import levenberg_marquardt, side_by_side
 from aenet_gpr_cli.ann.forces import ForceSettings
 from aenet_gpr_cli.ann.training import train
 
@@ -19,7 +19,10 @@ def threads():
 
 
 @pytest.mark.parametrize("forces", [None, ForceSettings(1.0, "structures", 2**30)])
-def test_members_do_not_depend_on_the_number_of_threads(threads, data, basis, settings, lm_settings, forces):
+def test_members_do_not_depend_on_the_number_of_threads(
+    threads, data, basis, settings, lm_settings, forces, monkeypatch
+):
+    monkeypatch.setattr(levenberg_marquardt, "SMALL_WORK", 0.0)
     given = replace(settings, optimizer=lm_settings, forces=forces)
     results = []
     for n in (1, 3):
@@ -49,3 +52,13 @@ def test_an_error_reaches_the_caller_and_threads_are_given_back(threads):
     with pytest.raises(ZeroDivisionError), side_by_side.workers(2) as each:
         each(lambda item: 1 // item, [1, 0])
     assert torch.get_num_threads() == 2
+
+
+def test_a_batch_and_threads_find_the_same_potential(
+    threads, data, basis, settings, lm_settings, monkeypatch
+):
+    threads(2)
+    given = replace(settings, optimizer=replace(lm_settings, iterations=4))
+    batch = train(data, basis, given, 1).training_loss
+    monkeypatch.setattr(levenberg_marquardt, "SMALL_WORK", 0.0)
+    assert train(data, basis, given, 1).training_loss == pytest.approx(batch, rel=1e-6, nan_ok=True)
