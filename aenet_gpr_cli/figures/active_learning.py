@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, mode_style, new_figure, print_style
+from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, logarithmic, mode_style, new_figure, print_style
 from aenet_gpr_cli.units import MEV_PER_EV
 
 MARKER = 3.0  # points; rounds are many and close
@@ -23,7 +22,7 @@ class Curve:
     ----------
     model : str
     strategy : str
-        ``uncertainty`` or ``random``, which is drawn dashed.
+        ``uncertainty`` or ``random``, which is drawn grey and dashed.
     n_training : sequence of int
     force_errors : sequence of float, eV/Å
         Of ‖F‖.
@@ -66,13 +65,14 @@ def plot(curves: Sequence[Curve], goal: float | None = None) -> Figure:
         for curve in curves:
             style, random = mode_style(curve.model), curve.strategy == "random"
             label = f"{style.label}, {'random' if random else 'chosen by σ'}" if compared else style.label
+            color = GREY if random else style.color
             look = {
-                "color": style.color,
+                "color": color,
                 "marker": style.marker,
                 "markersize": MARKER,
                 "linewidth": 1.0,
                 "linestyle": "--" if random else "-",
-                "markerfacecolor": "white" if random else style.color,
+                "markerfacecolor": "white" if random else color,
                 "label": None if label in named else label,
             }
             named.add(label)
@@ -84,7 +84,8 @@ def plot(curves: Sequence[Curve], goal: float | None = None) -> Figure:
             axis.set_xscale("log")
             axis.set_yscale("log")
             axis.set_xlabel("reference calculations")
-            axis.xaxis.set_minor_formatter(NullFormatter())  # they overlap within one or two decades
+            logarithmic(axis.xaxis)
+            logarithmic(axis.yaxis)
             axis.set_ylabel(quantity)
         energies.legend(loc="upper right")  # errors fall: there is room
     return figure

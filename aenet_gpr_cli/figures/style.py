@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 SINGLE_COLUMN = 3.4  # inches, the usual column of a journal
 DOUBLE_COLUMN = 7.0
@@ -144,6 +146,21 @@ def three_digits(value: float) -> str:
     ('8.00', '0.0140', '105')
     """
     return f"{value:#.3g}".removesuffix(".")
+
+
+def logarithmic(axis: Axis, most: int = 6) -> None:
+    """Write plain numbers on a logarithmic axis: at 1, 2 and 5 of each decade while there is room.
+
+    Parameters
+    ----------
+    axis : Axis
+        ``axes.xaxis`` or ``axes.yaxis``, with its scale set.
+    most : int
+        Numbers about as many.
+    """
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=most))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, path: Path) -> None:

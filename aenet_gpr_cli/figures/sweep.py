@@ -11,10 +11,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, mode_style, new_figure, print_style
+from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, logarithmic, mode_style, new_figure, print_style
 from aenet_gpr_cli.units import MEV_PER_EV
 
 Row = Mapping[str, Any]
@@ -96,6 +95,4 @@ def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float
     axis.set_xticks(values, [f"{value:g}" for value in values], rotation=60 if len(values) > 3 else 0)
     axis.minorticks_off()
     axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.yaxis.set_minor_formatter(NullFormatter())
+    logarithmic(axis.yaxis)
