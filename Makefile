@@ -14,7 +14,7 @@ FIGURES := figures_out
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       run the embedded EC-dimer example (a few minutes on two cores)"
+	@echo "make demo       run the embedded EC-dimer example (two minutes on two cores)"
 	@echo "make test       run the tests (fast ones; needs neither network nor published data)"
 	@echo "make test-slow  run the long checks against the paper's numbers (uses published data if fetched)"
 	@echo "make test-slurm run a workflow on a SLURM of one node (needs slurm-wlm, munge and root)"

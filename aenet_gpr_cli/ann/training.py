@@ -6,13 +6,14 @@ Energy-only, GPR-ANN, Taylor-ANN and direct force training differ only in the da
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 
-from aenet_gpr_cli.ann import adamw, levenberg_marquardt, parallel, restarts
+from aenet_gpr_cli.ann import adamw, levenberg_marquardt, parallel, restarts, side_by_side
 from aenet_gpr_cli.ann.adamw import AdamWSettings, Outcome, Snapshot, State
 from aenet_gpr_cli.ann.committee import initial_weights, to_layers
 from aenet_gpr_cli.ann.dataset import (
@@ -30,7 +31,7 @@ from aenet_gpr_cli.ann.loss import LossSettings
 from aenet_gpr_cli.ann.network import ACTIVATIONS, Architecture
 from aenet_gpr_cli.ann.normalization import EnergyScaling, Normalization, atomic_energies, energy_scaling
 from aenet_gpr_cli.ann.objective import Objective
-from aenet_gpr_cli.ann.passes import choose
+from aenet_gpr_cli.ann.passes import CompiledPasses, choose
 from aenet_gpr_cli.ann.potential import ANNModel
 from aenet_gpr_cli.ann.streamed import MakeRows, MemoryRows
 from aenet_gpr_cli.ann.tensors import tensor_data
@@ -294,9 +295,11 @@ def _optimise(
 ) -> Outcome:
     index, held_out = (torch.as_tensor(i, device=settings.device) for i in (inside, outside))
     if isinstance(settings.optimizer, AdamWSettings):
-        return adamw.minimise(
-            objective, index, held_out, settings.optimizer, seed, state, progress, stop, keep
-        )
+        compiled = isinstance(objective.passes, CompiledPasses)
+        with side_by_side.one_thread() if compiled else nullcontext():
+            return adamw.minimise(
+                objective, index, held_out, settings.optimizer, seed, state, progress, stop, keep
+            )
     size = 8 * objective.architecture.n_weights**2
     together = max(1, min(len(settings.members), LM_MATRIX_MEMORY // (4 * size)))
     return restarts.minimise(

@@ -62,3 +62,16 @@ def test_a_batch_and_threads_find_the_same_potential(
     batch = train(data, basis, given, 1).training_loss
     monkeypatch.setattr(levenberg_marquardt, "SMALL_WORK", 0.0)
     assert train(data, basis, given, 1).training_loss == pytest.approx(batch, rel=1e-6, nan_ok=True)
+
+
+def test_adamw_leaves_one_thread_to_libraries(threads, data, basis, settings, adamw_settings):
+    threads(2)
+    seen = []
+
+    def stop() -> bool:
+        seen.append(max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"))
+        return True
+
+    train(data, basis, replace(settings, optimizer=adamw_settings), 1, stop=stop)
+    assert seen == [1]
+    assert torch.get_num_threads() == 2
