@@ -2,8 +2,8 @@
 
 Products as small as those of one member, or a batch, do not gain from more threads of OpenBLAS, they lose: a
 fifth with Levenberg-Marquardt, up to nine times with AdamW, on two cores. Members in threads of their own
-gain as much as there are cores. Compiled loops and numpy's BLAS let other threads run, scipy's do not. Results
-do not depend on the number of threads.
+gain as much as there are cores. Compiled loops and numpy's BLAS let other threads run, scipy's do not.
+Results do not depend on the number of threads.
 """
 
 from __future__ import annotations
