@@ -85,9 +85,8 @@ $(eval $(call figures_of,$(FIGURES)/fast,$(LI_EC_FIGURES),li_ec/fast/metrics.h5)
 $(eval $(call figures_of,$(FIGURES)/fast,$(HETEROGENEOUS_FIGURES),heterogeneous/fast/metrics.h5))
 
 $(FIGURES)/figure_7.pdf: $(RUNS)/benchmark/published/benchmark.h5
-	$(AENET) figures $(<D) --figure 7 -o $(@D)
-
 $(FIGURES)/fast/figure_7.pdf: $(RUNS)/benchmark/fast/benchmark.h5
+$(FIGURES)/figure_7.pdf $(FIGURES)/fast/figure_7.pdf:
 	$(AENET) figures $(<D) --figure 7 -o $(@D)
 
 # the published sets: named only where the full figures need them; MIRROR=FOLDER reads a local copy

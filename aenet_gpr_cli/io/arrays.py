@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.io.fields import FIELDS
+from aenet_gpr_cli.io.fields import FIELDS, Field
 
 CHUNK_BYTES = 2**18  # of arrays that grow: a few reads a megabyte, and little waste in short ones
 MAX_CHUNK_ROWS = 1024
@@ -28,13 +28,12 @@ def write_field(group: h5py.Group, name: str, values: Any) -> None:
     values : array_like
         Numbers are stored as they are (float64 stays float64), sequences of str as UTF-8.
     """
-    field = FIELDS[name]
+    field = FIELDS[name]  # an unknown name leaves nothing behind
     if len(values) and isinstance(values[0], str):
         dataset = group.create_dataset(name, data=list(values), dtype=h5py.string_dtype())
     else:
         dataset = group.create_dataset(name, data=np.asarray(values))
-    dataset.attrs["unit"] = field.unit
-    dataset.attrs["meaning"] = field.meaning
+    _explain(dataset, field)
 
 
 def append_field(group: h5py.Group, name: str, values: Any) -> None:
@@ -59,12 +58,16 @@ def append_field(group: h5py.Group, name: str, values: Any) -> None:
             chunks=(max(1, min(MAX_CHUNK_ROWS, CHUNK_BYTES // row_bytes)), *rows.shape[1:]),
             dtype=h5py.string_dtype() if strings else rows.dtype,
         )
-        dataset.attrs["unit"], dataset.attrs["meaning"] = FIELDS[name].unit, FIELDS[name].meaning
+        _explain(dataset, FIELDS[name])
     dataset = group[name]
     before = len(dataset)
     dataset.resize(before + len(rows), axis=0)
     if len(rows):
         dataset[before:] = rows
+
+
+def _explain(dataset: h5py.Dataset, field: Field) -> None:
+    dataset.attrs["unit"], dataset.attrs["meaning"] = field.unit, field.meaning
 
 
 def read_strings(group: h5py.Group, name: str, rows: slice = slice(None)) -> tuple[str, ...]:
