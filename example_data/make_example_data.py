@@ -26,7 +26,7 @@ from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 from ase.optimize import BFGS
 
-from aenet_gpr_cli.io.xsf import format_xsf
+from aenet_gpr_cli.io.formats.xsf import format_xsf
 from aenet_gpr_cli.structures import Structure
 
 Shifts = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aenet_gpr_cli.io.published import ENVIRONMENT_VARIABLE, SHA256, published_root
+from aenet_gpr_cli.io.formats.published import ENVIRONMENT_VARIABLE, SHA256, published_root
+from tests.finished_runs import finished, two_subsets  # noqa: F401 fixtures
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "aenet_gpr_cli"
 LAYERS = {
-    0: ("errors", "units", "structures", "progress", "jit"),
+    0: ("errors", "units", "structures", "settings", "progress", "jit"),
     1: ("subsystems", "descriptors", "gpr", "augmentation", "ann", "evaluation"),
     2: ("io", "config"),
     3: ("stages", "figures", "calculators"),
-    4: ("cli", "__main__"),
+    4: ("reports",),
+    5: ("cli", "__main__"),
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 PURE = LAYERS[1]

@@ -23,10 +23,10 @@ KERNELS = """
 import hashlib
 import numpy as np
 import torch
-from aenet_gpr_cli.ann.network import Architecture
-from aenet_gpr_cli.ann.passes import choose
-from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, jvp, values, vjp
-from aenet_gpr_cli.descriptors.neighbors import neighbour_list
+from aenet_gpr_cli.ann.network.architecture import Architecture
+from aenet_gpr_cli.ann.network.backend import choose
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, jvp, values, vjp
+from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
 
 rng, seen = np.random.default_rng(0), hashlib.sha256()
 basis, kinds = ChebyshevBasis(("C", "H"), 6.0, 5, 4.0, 3), np.arange(20) % 2

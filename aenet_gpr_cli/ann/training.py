@@ -13,10 +13,12 @@ from typing import Literal
 import numpy as np
 import torch
 
-from aenet_gpr_cli.ann import adamw, levenberg_marquardt, parallel, restarts, side_by_side
-from aenet_gpr_cli.ann.adamw import AdamWSettings, Outcome, Snapshot, State
-from aenet_gpr_cli.ann.committee import initial_weights, to_layers
-from aenet_gpr_cli.ann.dataset import (
+from aenet_gpr_cli.ann.data.batches import tensor_data
+from aenet_gpr_cli.ann.data.force_selection import held_here, select_components
+from aenet_gpr_cli.ann.data.force_targets import ForceData, ForceSettings
+from aenet_gpr_cli.ann.data.normalisation import EnergyScaling, Normalization, atomic_energies, energy_scaling
+from aenet_gpr_cli.ann.data.out_of_core import MakeRows, MemoryRows
+from aenet_gpr_cli.ann.data.training_set import (
     FeatureStatistics,
     TrainingSet,
     bootstrap_weights,
@@ -24,18 +26,18 @@ from aenet_gpr_cli.ann.dataset import (
     feature_statistics,
     validation_split,
 )
-from aenet_gpr_cli.ann.force_selection import held_here, select_components
-from aenet_gpr_cli.ann.forces import ForceData, ForceSettings
-from aenet_gpr_cli.ann.levenberg_marquardt import LevenbergMarquardtSettings
-from aenet_gpr_cli.ann.loss import LossSettings
-from aenet_gpr_cli.ann.network import ACTIVATIONS, Architecture
-from aenet_gpr_cli.ann.normalization import EnergyScaling, Normalization, atomic_energies, energy_scaling
-from aenet_gpr_cli.ann.objective import Objective
-from aenet_gpr_cli.ann.passes import CompiledPasses, choose
-from aenet_gpr_cli.ann.potential import ANNModel
-from aenet_gpr_cli.ann.streamed import MakeRows, MemoryRows
-from aenet_gpr_cli.ann.tensors import tensor_data
-from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
+from aenet_gpr_cli.ann.execution import distributed as parallel
+from aenet_gpr_cli.ann.execution import member_threads as side_by_side
+from aenet_gpr_cli.ann.loss.loss_terms import LossSettings
+from aenet_gpr_cli.ann.loss.objective import Objective
+from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS, Architecture
+from aenet_gpr_cli.ann.network.backend import CompiledPasses, choose
+from aenet_gpr_cli.ann.optimisers import adamw, levenberg_marquardt, restarts
+from aenet_gpr_cli.ann.optimisers.adamw import AdamWSettings, Outcome, Snapshot, State
+from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import LevenbergMarquardtSettings
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.initial_weights import initial_weights, to_layers
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, NumericalError
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, IntArray

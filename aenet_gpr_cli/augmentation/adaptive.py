@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.augmentation.displacements import random_shifts
-from aenet_gpr_cli.augmentation.modes import degrees_of_freedom, mode_shapes
+from aenet_gpr_cli.augmentation.normal_modes import degrees_of_freedom, mode_shapes
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 Function = Callable[[FloatArray], FloatArray]

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aenet_gpr_cli.augmentation.streams import standard_normal
+from aenet_gpr_cli.augmentation.random_streams import standard_normal
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.augmentation.displacements import atomic_masses
-from aenet_gpr_cli.augmentation.streams import standard_normal
+from aenet_gpr_cli.augmentation.random_streams import standard_normal
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 from aenet_gpr_cli.units import ACCELERATION, BOLTZMANN
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet_gpr_cli.ann.extrapolation import beyond_range, describe
-from aenet_gpr_cli.ann.inference import atomic_energies, pack
-from aenet_gpr_cli.ann.potential import ANNModel
-from aenet_gpr_cli.calculators.neighbours import SkinList
-from aenet_gpr_cli.descriptors.chebyshev import edge_gradients, values, vjp
-from aenet_gpr_cli.descriptors.neighbors import NeighbourList
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.atomic_energies import atomic_energies, pack
+from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe
+from aenet_gpr_cli.calculators.skin_list import SkinList
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import edge_gradients, values, vjp
+from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.models import load_ann
+from aenet_gpr_cli.io.artefacts.models import load_ann
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
 
 DEFAULT_SKIN = 0.5  # Å; a list costs little compared with the descriptors, so a thin skin is best

@@ -25,7 +25,7 @@ from typing import Any, Self
 import numpy as np
 from ase import Atoms, units
 
-from aenet_gpr_cli.calculators.base import box_of
+from aenet_gpr_cli.calculators.calculator_base import box_of
 from aenet_gpr_cli.calculators.committee import (
     DEFAULT_SKIN,
     WARN_BEYOND,

@@ -13,33 +13,43 @@ import click
 from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import AenetGprError, InterruptedRun, is_out_of_memory
 
-# command: (module, one line of help); the module is imported only when the command runs
-COMMANDS = {
-    "init": "Write a minimal workflow for given structures.",
-    "split": "Read structures, group them into subsets, divide into training and test.",
-    "fit-gpr": "Fit a Gaussian process to energies and forces of each subset.",
-    "augment": "Displace reference structures and label the copies with energies.",
-    "train-ann": "Train a committee of neural-network potentials.",
-    "collect": "Put members or subsets together that were made by jobs of their own.",
-    "evaluate": "Compare all models with the test structures.",
-    "predict": "Predict energies and forces of any structures.",
-    "select": "Rank a pool of structures by uncertainty; list those worth a calculation.",
-    "label": "Calculate energies and forces of a work list with an ASE calculator.",
-    "active": "Select, label, refit and retrain in rounds.",
-    "export": "Write a potential as files of ænet (.nn, .nn.ascii, .stp).",
-    "import": "Read a potential of ænet.",
-    "benchmark": "Measure time per epoch and peak memory of the training modes.",
-    "report": "Write one HTML page about a finished run.",
-    "figures": "Draw the paper's figures of a finished run.",
-    "run": "Run a whole workflow; finished stages are skipped.",
-    "submit": "Run a whole workflow on a cluster with SLURM.",
-    "status": "Show what ran in a working folder, what is unfinished, and what is queued.",
-    "show": "Show what an artefact holds and where it came from.",
-    "validate": "Check a configuration file without running anything.",
-    "schema": "Print the JSON Schema of the configuration, for editors.",
-    "completion": "Print what makes a shell complete commands and options.",
-    "fetch": "Bring the published data sets.",
+# folder of the command's module: command: one line of help; a module is imported only when its command runs
+GROUPS = {
+    "pipeline": {
+        "split": "Read structures, group them into subsets, divide into training and test.",
+        "fit-gpr": "Fit a Gaussian process to energies and forces of each subset.",
+        "augment": "Displace reference structures and label the copies with energies.",
+        "train-ann": "Train a committee of neural-network potentials.",
+        "evaluate": "Compare all models with the test structures.",
+        "predict": "Predict energies and forces of any structures.",
+        "benchmark": "Measure time per epoch and peak memory of the training modes.",
+    },
+    "active_learning": {
+        "select": "Rank a pool of structures by uncertainty; list those worth a calculation.",
+        "label": "Calculate energies and forces of a work list with an ASE calculator.",
+        "active": "Select, label, refit and retrain in rounds.",
+    },
+    "runs": {
+        "init": "Write a minimal workflow for given structures.",
+        "validate": "Check a configuration file without running anything.",
+        "run": "Run a whole workflow; finished stages are skipped.",
+        "submit": "Run a whole workflow on a cluster with SLURM.",
+        "status": "Show what ran in a working folder, what is unfinished, and what is queued.",
+        "collect": "Put members or subsets together that were made by jobs of their own.",
+        "show": "Show what an artefact holds and where it came from.",
+        "report": "Write one HTML page about a finished run.",
+        "figures": "Draw the paper's figures of a finished run.",
+    },
+    "exchange": {
+        "export": "Write a potential as files of ænet (.nn, .nn.ascii, .stp).",
+        "import": "Read a potential of ænet.",
+        "fetch": "Bring the published data sets.",
+        "schema": "Print the JSON Schema of the configuration, for editors.",
+        "completion": "Print what makes a shell complete commands and options.",
+    },
 }
+COMMANDS = {command: folder for folder, commands in GROUPS.items() for command in commands}
+WIDTH = max(map(len, COMMANDS))
 MODULES = {"import": "import_"}  # names that Python keeps for itself
 TRACEBACK_FILE = "aenet-gpr-traceback.log"
 
@@ -56,13 +66,14 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         name = MODULES.get(cmd_name, cmd_name.replace("-", "_"))
-        module = importlib.import_module(f"aenet_gpr_cli.cli.{name}")
+        module = importlib.import_module(f"aenet_gpr_cli.cli.{COMMANDS[cmd_name]}.{name}")
         return module.command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for folder, commands in GROUPS.items():
+            with formatter.section(f"{folder.replace('_', ' ').capitalize()}"):
+                formatter.write_dl([(f"{name:<{WIDTH}}", line) for name, line in commands.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-Model = TypeVar("Model")
 EXISTING = click.Path(path_type=Path)
 
 
@@ -125,81 +124,33 @@ def workflow_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def load_workflow(path: Path, options: dict[str, Any]) -> Any:
-    """Return the configuration of a workflow, with the settings of the command line.
+def load_config(
+    what: str, options: dict[str, Any], path: Path | None = None, section: str | None = None
+) -> tuple[Any, Path]:
+    """Return the configuration of a command and the folder that its relative paths start from.
 
     Parameters
     ----------
-    path : Path
-    options : dict
-        Values of the command line: overrides, seed.
-
-    Returns
-    -------
-    WorkflowConfig
-    """
-    from aenet_gpr_cli.config.load import apply_overrides, build, read_mapping
-    from aenet_gpr_cli.config.workflow import WorkflowConfig
-
-    data = apply_overrides(read_mapping(path), options["overrides"])
-    if options["seed"] is not None:
-        data["seed"] = options["seed"]
-    return build(WorkflowConfig, data, str(path))
-
-
-def load_stage_config(model: type[Model], section: str, options: dict[str, Any]) -> tuple[Model, Path]:
-    """Return the configuration of one stage and the folder its relative paths start from.
-
-    A file with the stage's own keys is taken as it is; from a workflow file (one with a key named like
-    a stage) that section is taken, of a section with variants the one asked for.
-
-    Parameters
-    ----------
-    model : type of BaseModel
-    section : str
-        Key of the stage in a workflow, for example ``fit_gpr``.
+    what : str
+        A key of `config.reading.MODELS`.
     options : dict
         Values of the command line: config, variant, overrides, seed.
+    path : Path, optional
+        The file, where the command takes it as an argument and not as an option.
+    section : str, optional
+        Of a whole workflow, where the stage has several.
 
     Returns
     -------
-    config : BaseModel
+    config
     folder : Path
     """
-    from aenet_gpr_cli.config.load import apply_overrides, build, read_mapping
-    from aenet_gpr_cli.config.workflow import STAGES
+    from aenet_gpr_cli.config.reading import read_config
 
-    path: Path | None = options["config"]
-    data: dict[str, Any] = read_mapping(path) if path else {}
-    if any(isinstance(data.get(stage), dict) for stage in STAGES):
-        data = _section(data, section, options.get("variant"), path)
-    data = apply_overrides(data, options["overrides"])
-    if options["seed"] is not None:
-        data["seed"] = options["seed"]
-    folder = path.parent if path else Path()
-    return build(model, data, str(path or "command line")), folder  # type: ignore[type-var]
-
-
-def _section(data: dict[str, Any], section: str, variant: str | None, path: Path | None) -> dict[str, Any]:
-    from aenet_gpr_cli.config.workflow import WITH_VARIANTS, expand_variants
-    from aenet_gpr_cli.errors import ConfigError
-
-    seed = {"seed": data["seed"]} if "seed" in data else {}
-    content = data.get(section) or {}
-    if section in WITH_VARIANTS:
-        try:
-            variants = expand_variants(content, list(expand_variants(data.get("augment") or {})))
-        except ValueError as error:
-            raise ConfigError(f"{path}: {section}.{error}") from error
-        if variant is None and len(variants) == 1:
-            variant = next(iter(variants))
-        if variant not in variants:
-            raise ConfigError(
-                f"{path}: {section} has the variants {', '.join(variants)}; choose one with --variant"
-                + (f", got {variant!r}" if variant else "")
-            )
-        content = {key: value for key, value in variants[variant].items() if key != "augmented"}
-    return {**seed, **content}
+    path = path or options.get("config")
+    overrides, seed, variant = options["overrides"], options["seed"], options.get("variant")
+    _, config = read_config(what, path, overrides, seed, section, variant)
+    return config, path.parent if path else Path()
 
 
 def run_stage(options: dict[str, Any], stage: Callable[..., Any]) -> None:
@@ -214,8 +165,8 @@ def run_stage(options: dict[str, Any], stage: Callable[..., Any]) -> None:
         Called with the `Context`; returns a `Summary`.
     """
     from aenet_gpr_cli.cli.console import ProgressReport, set_up_logging, show
-    from aenet_gpr_cli.stages.base import Context
-    from aenet_gpr_cli.stages.signals import stop_on_signals
+    from aenet_gpr_cli.stages.shared.context import Context
+    from aenet_gpr_cli.stages.shared.signals import stop_on_signals
 
     set_up_logging(-1 if options["quiet"] else int(options["verbose"]))
     given = {key: options.get(key, False) for key in ("dry_run", "force", "resume", "restart")}

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from typing import Any, get_args
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-
-from aenet_gpr_cli.config.active import ActiveConfig
-from aenet_gpr_cli.config.workflow import WorkflowConfig
+from aenet_gpr_cli.config.problems import group_of, known_keys
+from aenet_gpr_cli.config.schema import descriptions
+from aenet_gpr_cli.config.stages.active_config import ActiveConfig
+from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 
 HEADER = """\
 # Every key of a workflow with its default. Required keys and those of variants are shown with an example.
@@ -62,71 +62,67 @@ def annotated_active() -> str:
     -------
     str
     """
-    shared = ActiveConfig.model_fields.keys() & WorkflowConfig.model_fields.keys()
     lines: list[str] = []
-    for key, field in ActiveConfig.model_fields.items():
-        one_line = key in shared or _nested(field)[0] is None
-        lines += _scalar("", key, field) if one_line else ["", *_section(key, field, 0)]
+    for field in fields(ActiveConfig):
+        one_line = field.name in known_keys(WorkflowConfig) or _nested(ActiveConfig, field)[0] is None
+        lines += _scalar("", ActiveConfig, field) if one_line else ["", *_section(ActiveConfig, field, 0)]
     return ACTIVE_HEADER + "\n" + "\n".join(lines) + "\n"
 
 
-def _lines(model: type[BaseModel], indent: int, top: bool = False) -> list[str]:
+def _lines(model: type, indent: int, top: bool = False) -> list[str]:
     lines: list[str] = []
-    for key, field in model.model_fields.items():
-        if _nested(field)[0] is None or key in REPEATED:
-            lines += _scalar(" " * indent, key, field)
+    for field in fields(model):
+        if _nested(model, field)[0] is None or field.name in REPEATED:
+            lines += _scalar(" " * indent, model, field)
             continue
         if top:
             lines.append("")
-        lines += _section(key, field, indent)
+        lines += _section(model, field, indent)
     return lines
 
 
-def _section(key: str, field: FieldInfo, indent: int) -> list[str]:
-    nested, is_variants = _nested(field)
+def _section(model: type, field: Field[Any], indent: int) -> list[str]:
+    nested, is_variants = _nested(model, field)
     assert nested is not None  # the caller has looked
-    pad = " " * indent
-    lines = textwrap.wrap(
-        f"{field.description}", WIDTH, initial_indent=f"{pad}# ", subsequent_indent=f"{pad}# "
-    )
-    lines.append(f"{pad}{key}:")
+    pad, text = " " * indent, descriptions(model)[field.name]
+    lines = textwrap.wrap(text, WIDTH, initial_indent=f"{pad}# ", subsequent_indent=f"{pad}# ")
+    lines.append(f"{pad}{field.name}:")
     if is_variants:
-        lines.append(f"{pad}  {VARIANT_EXAMPLES[key]}:")
+        lines.append(f"{pad}  {VARIANT_EXAMPLES[field.name]}:")
     return lines + _lines(nested, indent + (4 if is_variants else 2))
 
 
-def _scalar(pad: str, key: str, field: FieldInfo) -> list[str]:
-    default = field.get_default(call_default_factory=True, validated_data={})
-    if field.is_required() or not default:
-        default = EXAMPLES.get(key, default)
-    text = f"{pad}{key}: {_yaml(default)}"
+def _scalar(pad: str, model: type, field: Field[Any]) -> list[str]:
+    default: Any = field.default_factory() if field.default_factory is not MISSING else field.default
+    if default is MISSING or not default:
+        default = EXAMPLES.get(field.name, None if default is MISSING else default)
+    text = f"{pad}{field.name}: {_yaml(default)}"
+    meaning = descriptions(model)[field.name]
     if len(text) >= COMMENT_COLUMN:
-        words = textwrap.wrap(field.description or "", WIDTH - len(pad) - 2)
+        words = textwrap.wrap(meaning, WIDTH - len(pad) - 2)
         return [*(f"{pad}# {word}" for word in words), text]
-    words = textwrap.wrap(field.description or "", WIDTH - COMMENT_COLUMN - 2)
+    words = textwrap.wrap(meaning, WIDTH - COMMENT_COLUMN - 2)
     first, rest = words[0], words[1:]
     return [f"{text:<{COMMENT_COLUMN}}# {first}", *(f"{'':<{COMMENT_COLUMN}}# {word}" for word in rest)]
 
 
 def _yaml(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(_yaml(item) for item in value) + "]"
-    if isinstance(value, BaseModel):
-        return (
-            "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.model_dump(exclude_unset=True).items()) + "}"
-        )
+    if is_dataclass(value):
+        changed = {k: v for k, v in vars(value).items() if v != getattr(type(value), k, None)}
+        return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in changed.items()) + "}"
     return json.dumps(value) if not isinstance(value, str) else value
 
 
-def _nested(field: FieldInfo) -> tuple[type[BaseModel] | None, bool]:
-    """Return the model behind a field, and whether the field maps names of variants to it."""
-    annotation = field.annotation
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
-    models = [a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
-    if not models or getattr(annotation, "__origin__", None) is list:
+def _nested(model: type, field: Field[Any]) -> tuple[type | None, bool]:
+    """Return the group behind a key, and whether the key maps names of variants to it."""
+    annotation = get_type_hints(model, include_extras=True)[field.name]
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is tuple:
         return None, False
-    return models[0], getattr(annotation, "__origin__", None) is dict
+    return group_of(annotation), get_origin(annotation) is dict
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from aenet_gpr_cli.errors import ConfigError
+
 DEFAULTS = "defaults"
 SOURCE = "augmented"
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -53,6 +55,45 @@ def expand_variants(section: dict[str, Any], sources: Sequence[str] = ()) -> dic
                 raise ValueError(f"{variant}: two entries give a variant of this name; rename one")
             variants[variant] = values
     return variants
+
+
+def choose_variant(case: dict[str, Any], section: str, variant: str | None, source: str) -> dict[str, Any]:
+    """Return the keys of one variant of a section.
+
+    Parameters
+    ----------
+    case : dict
+        A whole workflow.
+    section : str
+        One that maps names to settings.
+    variant : str or None
+        Its name; may be left out where there is one only.
+    source : str
+        Named in messages.
+
+    Returns
+    -------
+    dict
+        Without the key that names the copies of a training: the command line does.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such variant, or several and none is named.
+    """
+    try:
+        copies = list(expand_variants(case.get("augment") or {}))
+        variants = expand_variants(case.get(section) or {}, copies)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {section}.{error}") from error
+    if variant is None and len(variants) == 1:
+        variant = next(iter(variants))
+    if variant not in variants:
+        got = f", got {variant!r}" if variant else ""
+        raise ConfigError(
+            f"{source}: {section} has the variants {', '.join(variants)}; choose one with --variant{got}"
+        )
+    return {key: value for key, value in variants[variant].items() if key != SOURCE}
 
 
 def _sweep(name: str, settings: Any, sources: Sequence[str]) -> Iterable[tuple[str, Any]]:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from aenet_gpr_cli.descriptors.base import Descriptor
-from aenet_gpr_cli.descriptors.cartesian import Cartesian
-from aenet_gpr_cli.descriptors.composite import Composite
-from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
-from aenet_gpr_cli.descriptors.rotation import Rotated, Rotation, find_rotation
-from aenet_gpr_cli.descriptors.soap import Soap
-from aenet_gpr_cli.descriptors.soap_basis import SoapParameters
+from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
+from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
+from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
+from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
+from aenet_gpr_cli.descriptors.structure.composite import Composite
+from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
+from aenet_gpr_cli.descriptors.structure.rotation import Rotated, Rotation, find_rotation
 from aenet_gpr_cli.structures import FloatArray, Pbc
 
 

@@ -12,16 +12,16 @@ from functools import cached_property
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.base import Descriptor
 from aenet_gpr_cli.descriptors.build import DescriptorSettings, SoapSettings, build_descriptor
-from aenet_gpr_cli.descriptors.permutation import PermutationImages
-from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.domain import TrainingDomain
-from aenet_gpr_cli.gpr.force_uncertainty import ForceSigmaBound
-from aenet_gpr_cli.gpr.regression import GPModel, predict, predict_energies
-from aenet_gpr_cli.gpr.rows import n_rows
-from aenet_gpr_cli.gpr.solvers import Solver, choose_solver
-from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, refactorise
+from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
+from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
+from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
+from aenet_gpr_cli.gpr.regression.applicability import TrainingDomain
+from aenet_gpr_cli.gpr.regression.gp_model import GPModel, predict, predict_energies
+from aenet_gpr_cli.gpr.solvers.cholesky import Solver, choose_solver
+from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
+from aenet_gpr_cli.gpr.uncertainty.energy_sigma import EnergySigmaBound, energy_sigma, refactorise
+from aenet_gpr_cli.gpr.uncertainty.force_sigma import ForceSigmaBound
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc, StructureSet
 
 MAX_JITTER = 1e-8  # of a unit signal variance: more would change predictions visibly

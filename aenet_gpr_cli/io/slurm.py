@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from aenet_gpr_cli.config.slurm import SlurmResources
+from aenet_gpr_cli.config.slurm_config import SlurmResources
 from aenet_gpr_cli.errors import ConfigError, InputError, ResourceError
 
 FOLDER = "slurm"  # in the working folder: scripts, logs, the workflow as submitted

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet_gpr_cli.config.select import SelectConfig
+from aenet_gpr_cli.config.stages.select_config import SelectConfig
 from aenet_gpr_cli.errors import ConfigError, ResourceError
-from aenet_gpr_cli.gpr.batch import GreedyBatch, take_best
-from aenet_gpr_cli.gpr.force_uncertainty import ForceSigmaBound, random_probes
-from aenet_gpr_cli.gpr.matching import find_surrogate
-from aenet_gpr_cli.gpr.solvers import choose_solver, dense_bytes
+from aenet_gpr_cli.gpr.greedy_batch import GreedyBatch, take_best
+from aenet_gpr_cli.gpr.solvers.cholesky import choose_solver, dense_bytes
+from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
 from aenet_gpr_cli.gpr.surrogate import Surrogate
-from aenet_gpr_cli.io.artefact import open_artefact
-from aenet_gpr_cli.io.models import load_gps
-from aenet_gpr_cli.stages.base import Context, log
-from aenet_gpr_cli.stages.predictors import Prediction, blocks, load_predictor, std_over_members
+from aenet_gpr_cli.gpr.uncertainty.force_sigma import ForceSigmaBound, random_probes
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact
+from aenet_gpr_cli.io.artefacts.models import load_gps
+from aenet_gpr_cli.stages.shared.context import Context, log
+from aenet_gpr_cli.stages.shared.predictors import Prediction, blocks, load_predictor, std_over_members
 from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.geometry import unwrap
 from aenet_gpr_cli.subsystems.grouping import group

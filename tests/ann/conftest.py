@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ann_helpers import molecules
 
-from aenet_gpr_cli.ann.adamw import AdamWSettings
-from aenet_gpr_cli.ann.dataset import TrainingSet
-from aenet_gpr_cli.ann.forces import ForceSettings
-from aenet_gpr_cli.ann.levenberg_marquardt import LevenbergMarquardtSettings
-from aenet_gpr_cli.ann.loss import LossSettings
+from aenet_gpr_cli.ann.data.force_targets import ForceSettings
+from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.loss.loss_terms import LossSettings
+from aenet_gpr_cli.ann.optimisers.adamw import AdamWSettings
+from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import LevenbergMarquardtSettings
 from aenet_gpr_cli.ann.training import TrainingSettings
-from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from tests.ann.ann_helpers import molecules
 
 
 @pytest.fixture

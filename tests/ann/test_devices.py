@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from aenet_gpr_cli.ann import training
-from aenet_gpr_cli.ann.forces import ForceSettings
-from aenet_gpr_cli.ann.passes import TensorPasses
-from aenet_gpr_cli.ann.potential import predict
+from aenet_gpr_cli.ann.data.force_targets import ForceSettings
+from aenet_gpr_cli.ann.network.backend import TensorPasses
+from aenet_gpr_cli.ann.potential.ann_model import predict
 from aenet_gpr_cli.ann.training import train
 
 CUDA = pytest.param(

@@ -2,16 +2,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ann_helpers import molecules
 
-from aenet_gpr_cli.ann.dataset import TrainingSet
-from aenet_gpr_cli.ann.extrapolation import beyond_range
-from aenet_gpr_cli.ann.forces import ForceSettings
-from aenet_gpr_cli.ann.loss import LossSettings
-from aenet_gpr_cli.ann.potential import join, predict
+from aenet_gpr_cli.ann.data.force_targets import ForceSettings
+from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.loss.loss_terms import LossSettings
+from aenet_gpr_cli.ann.potential.ann_model import join, predict
+from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
 from aenet_gpr_cli.ann.training import train
-from aenet_gpr_cli.descriptors.chebyshev import features
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import features
 from aenet_gpr_cli.errors import ConfigError, InputError
+from tests.ann.ann_helpers import molecules
 
 FORCES = ForceSettings(0.5, "components", 2**30)
 

@@ -3,18 +3,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ann_helpers import molecules
 
 from aenet_gpr_cli.ann import training
-from aenet_gpr_cli.ann.damped_solver import factorise
-from aenet_gpr_cli.ann.dataset import TrainingSet
-from aenet_gpr_cli.ann.evidence import CHANGE, Evidence, groups, n_rows
-from aenet_gpr_cli.ann.forces import ForceSettings
-from aenet_gpr_cli.ann.network import Architecture
-from aenet_gpr_cli.ann.normal_equations import weighted_rows
-from aenet_gpr_cli.ann.potential import predict
-from aenet_gpr_cli.ann.streamed import MemoryRows
+from aenet_gpr_cli.ann.data.force_targets import ForceSettings
+from aenet_gpr_cli.ann.data.out_of_core import MemoryRows
+from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.network.architecture import Architecture
+from aenet_gpr_cli.ann.optimisers.damped_solver import factorise
+from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, Evidence, groups, n_rows
+from aenet_gpr_cli.ann.optimisers.normal_equations import weighted_rows
+from aenet_gpr_cli.ann.potential.ann_model import predict
 from aenet_gpr_cli.ann.training import train
+from tests.ann.ann_helpers import molecules
 
 
 @pytest.fixture

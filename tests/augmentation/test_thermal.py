@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aenet_gpr_cli.augmentation.streams import standard_normal
+from aenet_gpr_cli.augmentation.random_streams import standard_normal
 from aenet_gpr_cli.augmentation.thermal import ThermalSettings, langevin, thermal_shifts
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BOLTZMANN

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aenet_gpr_cli.ann.potential import ANNModel
-from aenet_gpr_cli.descriptors.chebyshev import ChebyshevBasis, features
-from aenet_gpr_cli.io.aenet_nn import read_nn
-from aenet_gpr_cli.io.xsf import read_xsf
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
+from aenet_gpr_cli.io.formats.aenet_nn import read_nn
+from aenet_gpr_cli.io.formats.xsf import read_xsf
 from aenet_gpr_cli.structures import StructureSet
 
 AENET = Path(__file__).parents[1] / "data" / "aenet_nn"

@@ -16,15 +16,15 @@ from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
-from aenet_gpr_cli.calculators.ann import ANNCalculator
-from aenet_gpr_cli.config.train_ann import TrainAnnConfig
-from aenet_gpr_cli.io.artefact import Job, publish
-from aenet_gpr_cli.io.sources import read_sources
-from aenet_gpr_cli.io.structures import write_structures
-from aenet_gpr_cli.stages import train_ann
-from aenet_gpr_cli.stages.base import Context
+from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
+from aenet_gpr_cli.config.stages.train_ann_config import LossConfig, TrainAnnConfig
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish
+from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
+from aenet_gpr_cli.io.formats.sources import read_sources
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
 from aenet_gpr_cli.structures import StructureSet
-from tests.calculators.test_ann import thermal
+from tests.calculators.test_ann_calculator import thermal
 
 EMBEDDED = Path(__file__).parents[2] / "example_data" / "ec-dimer" / "structures.zip"
 STEP = 0.5 * units.fs
@@ -82,7 +82,7 @@ def committee(structures, folder):
     with publish(split, Job("split", {}, {})) as file:
         write_structures(file.create_group("train/dimer"), structures)
         file.create_group("test")
-    config = TrainAnnConfig(mode="direct", n_members=10, loss={"alpha": 0.1, "force_fraction": 0.3})
+    config = TrainAnnConfig(mode="direct", n_members=10, loss=LossConfig(alpha=0.1, force_fraction=0.3))
     train_ann.run(config, split, None, output, Context())
     return output
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 
-from aenet_gpr_cli.calculators.ann import ANNCalculator
+from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.calculators.committee import CommitteeEvaluator
 from aenet_gpr_cli.calculators.lammps import LammpsSimulation
 from aenet_gpr_cli.calculators.lammps_box import LammpsBox

@@ -72,14 +72,14 @@ def test_each_kind_of_failure_has_its_exit_code(run_cli, monkeypatch, error, cod
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("aenet_gpr_cli.stages.split.run", fail)
+    monkeypatch.setattr("aenet_gpr_cli.stages.split_stage.run", fail)
     found, _, said = run_cli("split", "x.xsf")
     assert found == code
     assert "Traceback" not in said
 
 
 def test_a_bug_leaves_its_traceback_in_a_file(run_cli, monkeypatch, tmp_path):
-    monkeypatch.setattr("aenet_gpr_cli.stages.split.run", lambda *a: 1 / 0)
+    monkeypatch.setattr("aenet_gpr_cli.stages.split_stage.run", lambda *a: 1 / 0)
     code, _, said = run_cli("split", "x.xsf")
     assert code == 1
     assert "please report" in said

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from aenet_gpr_cli.config.active import ActiveConfig
 from aenet_gpr_cli.config.annotate import annotated, annotated_active
-from aenet_gpr_cli.config.label import LabelConfig
-from aenet_gpr_cli.config.load import build, parse_yaml, read_mapping
-from aenet_gpr_cli.config.select import SelectConfig
-from aenet_gpr_cli.config.workflow import WorkflowConfig
+from aenet_gpr_cli.config.problems import known_keys
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.stages.active_config import ActiveConfig
+from aenet_gpr_cli.config.stages.label_config import LabelConfig
+from aenet_gpr_cli.config.stages.select_config import SelectConfig
+from aenet_gpr_cli.config.workflow_config import WorkflowConfig
+from aenet_gpr_cli.config.yaml_text import parse_yaml, read_mapping
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -25,7 +27,7 @@ def test_that_of_active_learning_is_renewed_and_says_the_defaults():
     assert (CONFIGS / "annotated_active.yaml").read_text() == text, (
         "run: python -m aenet_gpr_cli.config.annotate active > configs/annotated_active.yaml"
     )
-    for key in (*SelectConfig.model_fields, *LabelConfig.model_fields, *ActiveConfig.model_fields):
+    for key in (*known_keys(SelectConfig), *known_keys(LabelConfig), *known_keys(ActiveConfig)):
         assert f"{key}:" in text
     required = {"name": "my_case", "split": {"inputs": ["my_dft_runs/"]}, "pool": ["md_run.extxyz"]}
     shown = build(ActiveConfig, parse_yaml(text, "annotated"), "annotated")

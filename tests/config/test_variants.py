@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from aenet_gpr_cli.config.load import build
+from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.variants import expand_variants
-from aenet_gpr_cli.config.workflow import WorkflowConfig
+from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.errors import ConfigError
 
 CASE = {"name": "case", "split": {"inputs": ["a.xsf"]}, "fit_gpr": {}}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.io.xsf import format_xsf, parse_xsf
+from aenet_gpr_cli.io.formats.xsf import format_xsf, parse_xsf
 
 FOLDER = Path(__file__).parents[2] / "example_data"
 ARCHIVE = FOLDER / "heterogeneous" / "structures.zip"

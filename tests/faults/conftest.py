@@ -17,12 +17,12 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from aenet_gpr_cli.errors import AenetGprError
-from aenet_gpr_cli.io.xsf import write_xsf
-from aenet_gpr_cli.stages.base import Context
-from aenet_gpr_cli.stages.workflow import steps
+from aenet_gpr_cli.io.formats.xsf import write_xsf
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.workflow_steps import steps
 from aenet_gpr_cli.structures import Structure
 from tests.cli.conftest import run_cli
-from tests.stages.conftest import CASE, finished, small_workflow
+from tests.finished_runs import CASE, finished, small_workflow
 
 __all__ = ["finished", "run_cli"]  # fixtures of other folders
 

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from aenet_gpr_cli.io import artefact
-from aenet_gpr_cli.stages.base import Context
-from aenet_gpr_cli.stages.signals import stop_on_signals
+from aenet_gpr_cli.io.artefacts import artefact
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.shared.signals import stop_on_signals
 from tests.stages.unfinished import assert_same, left_behind
 
 from .conftest import in_child, outdated

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from aenet_gpr_cli.errors import ResourceError
-from aenet_gpr_cli.io.disk import RESERVE_BYTES
-from aenet_gpr_cli.stages.base import Context
+from aenet_gpr_cli.io.artefacts.full_disk import RESERVE_BYTES
+from aenet_gpr_cli.stages.shared.context import Context
 from tests.stages.unfinished import assert_same, left_behind, write_split
 
 from .conftest import aenet_gpr, in_child, outdated
@@ -72,7 +72,7 @@ def test_a_full_disk_is_told_with_exit_code_4(waters, small_disk, tmp_path):
 
 LIMITED = """
 import resource, sys
-import aenet_gpr_cli.stages.fit_gpr, scipy.linalg, scipy.optimize, psutil
+import aenet_gpr_cli.stages.fit_gpr.fit_gpr_stage, scipy.linalg, scipy.optimize, psutil
 from aenet_gpr_cli.cli.main import main
 limit = psutil.Process().memory_info().vms + int(sys.argv[1]) * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -100,7 +100,7 @@ def test_a_memory_limit_ends_a_fit_with_exit_code_4(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from aenet_gpr_cli.io.artefact import Job, publish
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 with publish(Path(sys.argv[1]), Job("split", {}, {})) as file:
     print("writing", flush=True)
     time.sleep(600)

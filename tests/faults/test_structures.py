@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.io.xsf import read_xsf, write_xsf
+from aenet_gpr_cli.io.formats.xsf import read_xsf, write_xsf
 from aenet_gpr_cli.structures import Structure
 
 from .conftest import WATER, water

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from aenet_gpr_cli.gpr.covariance import Covariance
-from aenet_gpr_cli.gpr.solvers import CholeskySolver
+from aenet_gpr_cli.gpr.covariance.single import Covariance
+from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 SPECIES = ("O", "H", "H", "C")

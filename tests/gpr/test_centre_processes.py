@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_molecule import cholesky, make_set, symmetric
 
-from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
-from aenet_gpr_cli.descriptors.permutation import PermutationImages
-from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.covariance import Covariance
-from aenet_gpr_cli.gpr.kernels import Kernel, Matern52, SquaredExponential
-from aenet_gpr_cli.gpr.regression import fit, fit_with_solver, predict, predict_energies
-from aenet_gpr_cli.gpr.solvers import AnyCovariance
-from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma, refactorise
+from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
+from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
+from aenet_gpr_cli.gpr.covariance.single import Covariance
+from aenet_gpr_cli.gpr.kernels.stationary import Kernel, Matern52, SquaredExponential
+from aenet_gpr_cli.gpr.regression.gp_model import fit, fit_with_solver, predict, predict_energies
+from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance
+from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
+from aenet_gpr_cli.gpr.uncertainty.energy_sigma import EnergySigmaBound, energy_sigma, refactorise
 from aenet_gpr_cli.structures import StructureSet
+from tests.gpr.small_molecule import cholesky, make_set, symmetric
 
 GROUP = [[0, 1, 2, 3], [1, 2, 0, 3], [2, 0, 1, 3]]
 INNER = InverseDistance(4)

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from small_molecule import SPECIES, cholesky, make_set
 
-from aenet_gpr_cli.descriptors.base import Descriptor
-from aenet_gpr_cli.descriptors.cartesian import Cartesian
-from aenet_gpr_cli.descriptors.composite import Composite
-from aenet_gpr_cli.descriptors.inverse_distance import InverseDistance
-from aenet_gpr_cli.descriptors.permutation import PermutationImages
-from aenet_gpr_cli.descriptors.rotation import Rotated, find_rotation
-from aenet_gpr_cli.descriptors.soap import Soap
-from aenet_gpr_cli.descriptors.soap_basis import SoapParameters
-from aenet_gpr_cli.gpr.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.expansion import squared_distances
-from aenet_gpr_cli.gpr.kernels import KERNELS, make_kernel
-from aenet_gpr_cli.gpr.regression import GPModel, fit, fit_with_solver, predict, predict_energies
-from aenet_gpr_cli.gpr.solvers import AnyCovariance, Solver
-from aenet_gpr_cli.gpr.uncertainty import EnergySigmaBound, energy_sigma
+from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
+from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
+from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
+from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
+from aenet_gpr_cli.descriptors.structure.composite import Composite
+from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
+from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
+from aenet_gpr_cli.descriptors.structure.rotation import Rotated, find_rotation
+from aenet_gpr_cli.gpr.kernels.expansion import squared_distances
+from aenet_gpr_cli.gpr.kernels.stationary import KERNELS, make_kernel
+from aenet_gpr_cli.gpr.regression.gp_model import GPModel, fit, fit_with_solver, predict, predict_energies
+from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance, Solver
+from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
+from aenet_gpr_cli.gpr.uncertainty.energy_sigma import EnergySigmaBound, energy_sigma
 from aenet_gpr_cli.structures import FloatArray
+from tests.gpr.small_molecule import SPECIES, cholesky, make_set
 
 TRAINING, TEST = make_set(8, seed=0), make_set(5, seed=1)
 POINTS = np.array([[0.5, 0.5, 0.5], [-0.5, 1.0, 0.0], [1.0, -0.3, 0.4]])

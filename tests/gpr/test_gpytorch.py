@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_molecule import make_set, symmetric
 
-from aenet_gpr_cli.descriptors.cartesian import Cartesian
-from aenet_gpr_cli.gpr.covariance import Covariance
-from aenet_gpr_cli.gpr.kernels import make_kernel
-from aenet_gpr_cli.gpr.prior import energy_rows
-from aenet_gpr_cli.gpr.regression import fit, predict
-from aenet_gpr_cli.gpr.rows import split_rows
-from aenet_gpr_cli.gpr.solvers import CholeskySolver
+from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
+from aenet_gpr_cli.gpr.covariance.observation_order import split_rows
+from aenet_gpr_cli.gpr.covariance.single import Covariance
+from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
+from aenet_gpr_cli.gpr.regression.gp_model import fit, predict
+from aenet_gpr_cli.gpr.regression.prior import energy_rows
+from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.structures import FloatArray, IntArray
+from tests.gpr.small_molecule import make_set, symmetric
 
 gpytorch = pytest.importorskip("gpytorch", reason="needs gpytorch (extra dev)")
 N, LENGTH = 6, 0.9

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from aenet_gpr_cli.config.evaluate import EvaluateConfig
-from aenet_gpr_cli.config.fit_gpr import FitGprConfig
-from aenet_gpr_cli.config.load import build, read_mapping
-from aenet_gpr_cli.config.workflow import WorkflowConfig
-from aenet_gpr_cli.stages import evaluate, fit_gpr
-from aenet_gpr_cli.stages.base import Context
-from aenet_gpr_cli.stages.workflow import steps
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.workflow_config import WorkflowConfig
+from aenet_gpr_cli.config.yaml_text import read_mapping
+from aenet_gpr_cli.stages.evaluate import evaluate_stage as evaluate
+from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.workflow_steps import steps
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 pytestmark = [pytest.mark.slow, pytest.mark.published]

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import yaml
 
-from aenet_gpr_cli.config.load import build
-from aenet_gpr_cli.config.workflow import WorkflowConfig
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.workflow_config import WorkflowConfig
+from aenet_gpr_cli.io.formats.xsf import write_xsf
 from aenet_gpr_cli.io.slurm import read_record
-from aenet_gpr_cli.io.xsf import write_xsf
-from aenet_gpr_cli.stages import status
-from aenet_gpr_cli.stages.base import Context
-from aenet_gpr_cli.stages.workflow import steps
+from aenet_gpr_cli.settings import as_json
+from aenet_gpr_cli.stages import status_stage as status
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.workflow_steps import steps
 from tests.faults.conftest import aenet_gpr, water
 from tests.stages.unfinished import assert_same
 
@@ -55,7 +56,7 @@ def undisturbed(case, tmp_path_factory) -> Path:
     config = build(WorkflowConfig, WORKFLOW, "workflow")
     for step in steps(config, case, workdir, until="augment"):
         step(Context())
-    (workdir / "w.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    (workdir / "w.yaml").write_text(yaml.safe_dump(as_json(config)))
     for member in range(3):
         files = ["split.h5", "augmented_gpr.h5", "-o", f"member_{member}.h5"]
         done = aenet_gpr("train-ann", *files, "-c", "w.yaml", "--member", member, folder=workdir)

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, ResourceError
-from aenet_gpr_cli.io.artefact import Job, publish
-from aenet_gpr_cli.io.checkpoint import Checkpoint
-from aenet_gpr_cli.stages.base import Context
-from aenet_gpr_cli.stages.signals import SIGNALS, stop_on_signals
-from aenet_gpr_cli.stages.workflow import steps
-
-from .conftest import CASE, small_workflow
-from .unfinished import left_behind
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish
+from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.shared.signals import SIGNALS, stop_on_signals
+from aenet_gpr_cli.stages.workflow_steps import steps
+from tests.finished_runs import CASE, small_workflow
+from tests.stages.unfinished import left_behind
 
 JOB = Job(
     "train-ann",
@@ -128,7 +127,7 @@ def test_a_forced_run_that_was_stopped_goes_on(tmp_path):
 
 
 def test_a_kill_while_a_state_is_written_leaves_the_one_before(checkpoint, monkeypatch):
-    from aenet_gpr_cli.io import artefact
+    from aenet_gpr_cli.io.artefacts import artefact
 
     class KilledError(BaseException):
         pass
@@ -150,7 +149,7 @@ def test_temporary_files_of_killed_processes_go(tmp_path):
 
 
 def test_no_space_for_a_checkpoint_does_not_end_the_training(checkpoint, monkeypatch, caplog):
-    from aenet_gpr_cli.stages.members import _Keeper
+    from aenet_gpr_cli.stages.train_ann.members import _Keeper
 
     def full(*_):
         raise ResourceError("no space left")
@@ -179,7 +178,7 @@ def test_a_signal_that_comes_twice_at_once_is_one_request():
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_a_request_and_the_second_one_an_order(number, capsys, monkeypatch):
-    monkeypatch.setattr("aenet_gpr_cli.stages.signals.SECONDS_OF_ONE_REQUEST", 0.0)
+    monkeypatch.setattr("aenet_gpr_cli.stages.shared.signals.SECONDS_OF_ONE_REQUEST", 0.0)
     before = signal.getsignal(number)
     with stop_on_signals() as stop:
         assert not stop()

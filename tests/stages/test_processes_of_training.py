@@ -10,11 +10,12 @@ import pytest
 import yaml
 from torch import distributed
 
-from aenet_gpr_cli.stages import split, train_ann
-from aenet_gpr_cli.stages.base import Context
-
-from .conftest import CASE, small_workflow
-from .unfinished import left_behind, small_training
+from aenet_gpr_cli.settings import as_json
+from aenet_gpr_cli.stages import split_stage as split
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
+from tests.finished_runs import CASE, small_workflow
+from tests.stages.unfinished import left_behind, small_training
 
 pytestmark = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()),
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 # The second process is killed in its n-th iteration.
 DRIVER = """
 import os, sys
-from aenet_gpr_cli.ann import levenberg_marquardt
+from aenet_gpr_cli.ann.optimisers import levenberg_marquardt
 from aenet_gpr_cli.cli.main import main
 
 iterate, seen, last = levenberg_marquardt._iterate, [], int(sys.argv.pop(1))
@@ -64,7 +65,7 @@ def case(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     split.run(small_workflow().split, CASE, folder / "split.h5", Context())
     config = small_training("levenberg_marquardt", "direct", levenberg_marquardt={"iterations": 5})
-    (folder / "ann.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    (folder / "ann.yaml").write_text(yaml.safe_dump(as_json(config)))
     train_ann.run(config, folder / "split.h5", None, folder / "one.h5", Context())
     return folder, ("train-ann", folder / "split.h5", "-c", folder / "ann.yaml", "-o")
 

@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from aenet_gpr_cli.errors import InterruptedRun
-from aenet_gpr_cli.stages import split, train_ann
-from aenet_gpr_cli.stages.base import Context
-
-from .conftest import CASE, small_workflow
-from .unfinished import after, assert_same, left_behind, signalled, small_training
+from aenet_gpr_cli.settings import as_json
+from aenet_gpr_cli.stages import split_stage as split
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
+from tests.finished_runs import CASE, small_workflow
+from tests.stages.unfinished import after, assert_same, left_behind, signalled, small_training
 
 slow = pytest.mark.slow
 WAYS = [("adamw", "energy_only"), ("adamw", "direct"), ("levenberg_marquardt", "energy_only"),
@@ -75,7 +76,7 @@ def test_stopped_after_some_steps_again_and_again(data, whole, tmp_path, optimis
 )
 def test_a_signal_ends_a_run_with_code_75_and_it_goes_on(data, whole, tmp_path, optimiser, mode, number):
     config, output = small_training(optimiser, mode), tmp_path / "ann.h5"
-    (tmp_path / "ann.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    (tmp_path / "ann.yaml").write_text(yaml.safe_dump(as_json(config)))
     command = ["train-ann", data, "-c", tmp_path / "ann.yaml", "-o", output]
     stopped = signalled(number, "state.h5", 3, "after", *command)
     assert stopped.returncode == 75, stopped.stderr
@@ -101,7 +102,7 @@ def test_a_signal_ends_a_run_with_code_75_and_it_goes_on(data, whole, tmp_path, 
 def test_killed_at_any_moment(data, whole, tmp_path, optimiser, name, count, moment):
     """SIGKILL while a checkpoint or the result is written, or right after."""
     config, output = small_training(optimiser, "energy_only"), tmp_path / "ann.h5"
-    (tmp_path / "ann.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    (tmp_path / "ann.yaml").write_text(yaml.safe_dump(as_json(config)))
     earlier = whole("adamw", "direct").read_bytes()
     output.write_bytes(earlier)
     command = ["train-ann", data, "-c", tmp_path / "ann.yaml", "-o", output]

@@ -8,17 +8,19 @@ import pytest
 from ase import Atoms
 from ase.io import write
 
-from aenet_gpr_cli.calculators.gpr import GPRCalculator
-from aenet_gpr_cli.config.evaluate import EvaluateConfig
-from aenet_gpr_cli.config.fit_gpr import FitGprConfig
-from aenet_gpr_cli.config.load import build
-from aenet_gpr_cli.config.predict import PredictConfig
+from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.predict_config import PredictConfig
 from aenet_gpr_cli.errors import ConfigError
-from aenet_gpr_cli.io.artefact import Job, publish
-from aenet_gpr_cli.io.models import load_gps
-from aenet_gpr_cli.io.structures import write_structures
-from aenet_gpr_cli.stages import evaluate, fit_gpr, predict
-from aenet_gpr_cli.stages.base import Context
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish
+from aenet_gpr_cli.io.artefacts.models import load_gps
+from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
+from aenet_gpr_cli.stages import predict_stage as predict
+from aenet_gpr_cli.stages.evaluate import evaluate_stage as evaluate
+from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
+from aenet_gpr_cli.stages.shared.context import Context
 from tests.gpr.small_molecule import make_set
 
 N_TRAIN = 12

@@ -2,21 +2,22 @@
 
 import logging
 import signal
+from dataclasses import replace
 
 import h5py
 import pytest
 from threadpoolctl import threadpool_limits
 
-from aenet_gpr_cli.config.fit_gpr import FitGprConfig
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError, ResourceError
-from aenet_gpr_cli.io.structures import load_split
-from aenet_gpr_cli.stages import collect, fit_gpr
-from aenet_gpr_cli.stages.base import Context
-from aenet_gpr_cli.stages.fit_plan import plan_fit
-from aenet_gpr_cli.stages.processes import run_tasks
-
-from . import work
-from .unfinished import after, assert_same, left_behind, signalled, write_split
+from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+from aenet_gpr_cli.stages import collect_stage as collect
+from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import plan_fit
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.shared.processes import run_tasks
+from tests.stages import work
+from tests.stages.unfinished import after, assert_same, left_behind, signalled, write_split
 
 SUBSETS = ["H2", "H2O", "H3N", "HO"]
 CONFIG = FitGprConfig(length_scale=[0.7, 1.0, 1.4], power=1.0)
@@ -57,7 +58,7 @@ def counted(monkeypatch):
 def test_any_number_of_workers_gives_the_same_numbers(data, whole, tmp_path):
     """Bit by bit, where every process has one thread."""
     output, seen = tmp_path / "gpr.h5", []
-    config = CONFIG.model_copy(update={"workers": 3})
+    config = replace(CONFIG, workers=3)
     with threadpool_limits(1):
         table = fit_gpr.run(config, data, output, Context(lambda *a: seen.append(a)))
     assert_same(output, whole, "subsets")
@@ -67,7 +68,7 @@ def test_any_number_of_workers_gives_the_same_numbers(data, whole, tmp_path):
 
 
 def test_the_number_of_workers_is_not_part_of_the_result(data, whole):
-    assert "up to date" in fit_gpr.run(CONFIG.model_copy(update={"workers": 3}), data, whole, Context()).title
+    assert "up to date" in fit_gpr.run(replace(CONFIG, workers=3), data, whole, Context()).title
 
 
 def test_subsets_by_jobs_of_their_own_give_the_whole(data, whole, tmp_path):
@@ -84,7 +85,7 @@ def test_subsets_by_jobs_of_their_own_give_the_whole(data, whole, tmp_path):
     assert_same(output, whole, "subsets")
     assert "up to date" in fit_gpr.run(CONFIG, data, output, Context()).title
     other = tmp_path / "other.h5"
-    fit_gpr.run(CONFIG.model_copy(update={"kernel": "matern52"}), data, other, Context(), ["H2O"])
+    fit_gpr.run(replace(CONFIG, **{"kernel": "matern52"}), data, other, Context(), ["H2O"])
     with pytest.raises(InputError, match=r"kernel: squared_exponential in gpr.HO.h5, matern52 in "):
         collect.run([*paths[:2], other], tmp_path / "x.h5", Context())
 
@@ -115,7 +116,7 @@ def test_a_changed_configuration_does_not_mix_with_kept_subsets(data, tmp_path, 
     with pytest.raises(NumericalError, match="--restart"):
         fit_gpr.run(CONFIG, data, output, Context())
     counted.fails = ()
-    changed = CONFIG.model_copy(update={"noise_std_energy": 1e-3})
+    changed = replace(CONFIG, noise_std_energy=1e-3)
     with pytest.raises(ConfigError, match=r"noise_std_energy: 0.0001 there, 0.001 here"):
         fit_gpr.run(changed, data, output, Context())
     counted.clear()
@@ -154,7 +155,7 @@ def test_fits_side_by_side_share_the_memory_that_is_allowed(data, caplog):
     plans = [plan_fit(CONFIG, name, subset) for name, subset in load_split(data, "train").items()]
     sizes = sorted((plan.gib for plan in plans), reverse=True)
     for allowed, workers in ((sum(sizes), 4), (sizes[0] + sizes[1], 2), (1.5 * sizes[0], 1)):
-        config = CONFIG.model_copy(update={"workers": 8, "max_memory_gib": allowed * (1 + 1e-9)})
+        config = replace(CONFIG, **{"workers": 8, "max_memory_gib": allowed * (1 + 1e-9)})
         assert fit_gpr._workers(config, plans) == workers
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.config.train_ann import TrainAnnConfig
-from aenet_gpr_cli.io.structures import write_structures
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
+from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
 from aenet_gpr_cli.structures import StructureSet
 
 # Sends itself a signal before or after the n-th time that a file of some name is published.
 DRIVER = """
 import os, sys
 from aenet_gpr_cli.cli.main import main
-from aenet_gpr_cli.io import artefact
+from aenet_gpr_cli.io.artefacts import artefact
 
 number, name, count, moment = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 publish, seen = artefact._to_disk, []
@@ -67,7 +68,7 @@ def small_training(optimiser: str, mode: str, **changes) -> TrainAnnConfig:
         "checkpoint_seconds": 0.0,
         "seed": 3,
     }
-    return TrainAnnConfig.model_validate(keys | changes)
+    return build(TrainAnnConfig, keys | changes, "test")
 
 
 def assert_same(ours: Path, theirs: Path, group: str) -> None:
@@ -84,7 +85,7 @@ def assert_same(ours: Path, theirs: Path, group: str) -> None:
 
 def write_split(path: Path, n: int = 8) -> Path:
     """Four kinds of small molecules with a pair potential, as training structures."""
-    from aenet_gpr_cli.io.artefact import Job, publish
+    from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 
     rng = np.random.default_rng(0)
     base = np.array([[0, 0, 0], [0, 0, 1.0], [0.9, 0, -0.2], [0, 1.0, 0.4]])

@@ -1,0 +1,157 @@
+"""Scaling of features and energies, and atomic reference energies: all of it exportable to ænet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from aenet_gpr_cli.ann.data.out_of_core import AnySet
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import FloatArray
+
+MIN_FEATURE_STD = 1e-10  # ænet's: a feature that never changes is switched off
+EnergyScaling = Literal["range", "std"]
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """Scales of the network: E = sum_i [ y_i · energy_scale + energy_shift + E_atom(species_i) ].
+
+    Attributes
+    ----------
+    feature_mean, feature_std : dict of str to ndarray of shape (n_features,), dimensionless
+        Per species; a standard deviation of 0 switches the feature off.
+    energy_scale : float, eV
+    energy_shift : float, eV per atom
+    atomic_energies : dict of str to float, eV
+    """
+
+    feature_mean: Mapping[str, FloatArray]
+    feature_std: Mapping[str, FloatArray]
+    energy_scale: float
+    energy_shift: float
+    atomic_energies: Mapping[str, float]
+
+    def feature_scale(self, symbol: str) -> FloatArray:
+        """Return 1/std of the features of a species, 0 where they never change.
+
+        Parameters
+        ----------
+        symbol : str
+
+        Returns
+        -------
+        ndarray of shape (n_features,)
+        """
+        return inverse_std(self.feature_std[symbol])
+
+    def reference_energy(self, species: Sequence[str]) -> float:
+        """Return the part of the energy that no network carries, eV.
+
+        Parameters
+        ----------
+        species : sequence of str
+            Of one structure.
+
+        Returns
+        -------
+        float
+            Sum over atoms of energy_shift + E_atom.
+        """
+        return float(sum(self.atomic_energies[s] + self.energy_shift for s in species))
+
+
+def inverse_std(std: FloatArray) -> FloatArray:
+    """Return 1/std, and 0 where std <= 1e-10 as ænet does.
+
+    Parameters
+    ----------
+    std : ndarray of shape (n_features,)
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+    """
+    return np.where(std > MIN_FEATURE_STD, 1.0 / np.maximum(std, MIN_FEATURE_STD), 0.0)
+
+
+def atomic_energies(subsets: Sequence[AnySet], species: Sequence[str]) -> dict[str, float]:
+    """Return atomic reference energies by least squares, min |E - counts · E_atom|².
+
+    One row per subset, the mean energy of its structures, weighted by their number. Where the
+    compositions do not determine the energies the solution has minimum norm.
+
+    Parameters
+    ----------
+    subsets : sequence of StructureSet or StreamedSet
+    species : sequence of str
+
+    Returns
+    -------
+    dict of str to float, eV
+
+    Raises
+    ------
+    InputError
+        If a subset has no energies.
+    """
+    counts = np.array([[s.species.count(symbol) for symbol in species] for s in subsets], float)
+    means = np.array([energies_of(s).mean() for s in subsets])
+    root = np.sqrt([len(s) for s in subsets])
+    solution = np.linalg.lstsq(counts * root[:, None], means * root, rcond=None)[0]
+    return dict(zip(species, solution.tolist(), strict=True))
+
+
+def energy_scaling(
+    subsets: Sequence[AnySet], reference: Mapping[str, float], how: EnergyScaling
+) -> tuple[float, float]:
+    """Return scale and shift of the energy per atom.
+
+    ``range`` maps the energies per atom to [-1, 1] as ænet does: scale = (max - min)/2,
+    shift = (max + min)/2. ``std`` uses standard deviation and mean.
+
+    Parameters
+    ----------
+    subsets : sequence of StructureSet or StreamedSet
+    reference : mapping of str to float, eV
+        Atomic reference energies.
+    how : {"range", "std"}
+
+    Returns
+    -------
+    tuple of float
+        energy_scale, eV, and energy_shift, eV per atom.
+    """
+    per_atom = np.concatenate(
+        [(energies_of(s) - sum(reference[symbol] for symbol in s.species)) / s.n_atoms for s in subsets]
+    )
+    if how == "range":
+        scale, shift = np.ptp(per_atom) / 2.0, (per_atom.max() + per_atom.min()) / 2.0
+    else:
+        scale, shift = per_atom.std(), per_atom.mean()
+    # one structure, or equal energies: nothing to scale by
+    return (float(scale) if scale > 1e-12 else 1.0), float(shift)
+
+
+def energies_of(subset: AnySet) -> FloatArray:
+    """Return the energies of a subset that must have them.
+
+    Parameters
+    ----------
+    subset : StructureSet or StreamedSet
+
+    Returns
+    -------
+    ndarray of shape (n_structures,), eV
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    if subset.energies is None:
+        raise InputError(f"training: expected energies for the structures {subset.formula}, got none")
+    return subset.energies

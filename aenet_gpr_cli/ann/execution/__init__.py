@@ -1,0 +1,3 @@
+"""How trainings are spread: over processes, over threads for the members, over halves of what is too
+large.
+"""

@@ -1,0 +1,1 @@
+"""What a training minimises, and its value and slopes for all members at once."""

@@ -1,0 +1,315 @@
+"""The loss of a committee on a training set, and its exact gradient, batch by batch.
+
+Joins networks, data, forces and loss; the optimisers only see this. Members share the batch. Structures are
+numbered as in the whole training set; each process works on those that it holds, and sums and gradients are
+over all processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from aenet_gpr_cli.ann.data.batches import Batch, TensorData
+from aenet_gpr_cli.ann.data.force_targets import BatchForces, ForceData
+from aenet_gpr_cli.ann.execution import distributed as parallel
+from aenet_gpr_cli.ann.execution.halving import Pieces
+from aenet_gpr_cli.ann.loss.loss_terms import LossSettings, Sums
+from aenet_gpr_cli.ann.network.architecture import Architecture, Pass
+from aenet_gpr_cli.ann.network.backend import Passes
+from aenet_gpr_cli.structures import IntArray
+
+
+@dataclass(slots=True)
+class Errors:
+    """Errors of the members on a batch, with what their derivatives need.
+
+    ``energy`` of shape (n_members, n_batch) is already divided (per atom or structure); ``force`` of
+    shape (n_members, n_components); ``passes``, ``sensitivities`` and ``gradients`` per species.
+    """
+
+    sums: Sums
+    energy: Tensor
+    force: Tensor
+    passes: list[Pass]
+    sensitivities: list[list[Tensor]]
+    gradients: list[Tensor]
+    forces: BatchForces | None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Loss and gradient on the structures of a training set.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    data : TensorData
+    forces : ForceData or None
+        None for energy-only training.
+    loss : LossSettings
+    block_size : int
+        Structures evaluated at a time where the batch is the whole set; less where they do not fit.
+    passes : Passes
+    """
+
+    architecture: Architecture
+    data: TensorData
+    forces: ForceData | None
+    loss: LossSettings
+    block_size: int
+    passes: Passes
+
+    def for_members(self, members: IntArray) -> Objective:
+        """Return the objective of some of the members only, where they have weights of their own.
+
+        Parameters
+        ----------
+        members : ndarray of int
+
+        Returns
+        -------
+        Objective
+        """
+        weights = self.data.weights
+        if len(weights) == 1:
+            return self
+        rows = torch.as_tensor(members, device=weights.device)
+        return replace(self, data=replace(self.data, weights=weights[rows]))
+
+    def _blocks(self, index: Tensor) -> Iterator[Tensor]:
+        """Yield the structures that this process holds in blocks: these decide the order of residuals."""
+        for block in self.data.here(index).split(self.block_size):
+            if len(block):
+                yield block
+
+    def errors(self, flat: Tensor, batch: Batch, order: int) -> Errors:
+        """Evaluate the members on a batch.
+
+        Parameters
+        ----------
+        flat : tensor of shape (n_members, n_weights)
+        batch : Batch
+        order : int
+            Derivatives of the activation to keep; see `network.forward`.
+
+        Returns
+        -------
+        Errors
+        """
+        if self.forces is not None:
+            order = max(order, 1)
+        passes = [self.passes.forward(flat, s, x, order) for s, x in enumerate(batch.features)]
+        energy = sum_species(batch, [p.output for p in passes])
+        energy = (energy - batch.energies) / self.loss.divisor(batch.n_atoms)
+        sums = Sums(
+            (energy.square() * batch.weights).sum(1),
+            batch.weights.sum(1),
+            flat.new_zeros(len(flat)),
+            flat.new_zeros(len(batch.weights)),
+        )
+        result = Errors(sums, energy, flat.new_zeros(len(flat), 0), passes, [], [], None)
+        if self.forces is not None:
+            self._force_errors(flat, batch, result)
+        return result
+
+    def _force_errors(self, flat: Tensor, batch: Batch, result: Errors) -> None:
+        assert self.forces is not None
+        result.forces = self.forces.batch(batch)
+        if not result.forces.parts:
+            return
+        for s, state in enumerate(result.passes):
+            deltas = self.passes.sensitivities(flat, s, state)
+            result.sensitivities.append(deltas)
+            result.gradients.append(self.passes.input_gradient(flat, s, deltas))
+        predicted = self.forces.contract(batch, result.forces, result.gradients)
+        result.force = predicted - result.forces.targets
+        result.sums.force = (result.force.square() * result.forces.weights).sum(1)
+        result.sums.force_weight = result.forces.weights.sum(1) / 3.0
+
+    def gradient(self, flat: Tensor, index: Tensor, out: Tensor) -> Sums:
+        """Return the errors on a batch and write the gradient of its loss to ``out``.
+
+        Parameters
+        ----------
+        flat : tensor of shape (n_members, n_weights)
+        index : tensor of int, ascending
+            Structures of the batch.
+        out : tensor of shape (n_members, n_weights)
+            Overwritten.
+
+        Returns
+        -------
+        Sums
+        """
+        batch = self.data.batch(self.data.here(index))
+        errors = self.errors(flat, batch, self._full_order)
+        sums = errors.sums.over_processes()
+        energy_factor, force_factor = sums.factors(self.loss)
+        force = errors.force
+        if errors.forces is not None:
+            force = force_factor * force * errors.forces.weights
+        self._pull(flat, batch, errors, energy_factor * errors.energy * batch.weights, force, out.zero_())
+        parallel.add(out)
+        return sums
+
+    @property
+    def _full_order(self) -> int:
+        return 1 if self.forces is None else 2
+
+    def _pull(
+        self, flat: Tensor, batch: Batch, errors: Errors, energy: Tensor, force: Tensor, out: Tensor
+    ) -> None:
+        """Add the weight gradient of sum(energy · errors.energy) + sum(force · errors.force) to ``out``."""
+        cotangent = energy / self.loss.divisor(batch.n_atoms)
+        directions: list[Tensor] = []
+        if self.forces is not None and errors.forces is not None and errors.forces.parts:
+            directions = self.forces.expand(batch, errors.forces, force, errors.gradients)
+        for s, state in enumerate(errors.passes):
+            weight = batch.spread(s, cotangent)
+            if directions:
+                self.passes.force_gradient(
+                    flat, s, state, errors.sensitivities[s], directions[s], weight, out
+                )
+            else:
+                self.passes.energy_gradient(flat, s, state, weight, out)
+
+    def shares(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the squared, weighted errors of energies and of force components count in the loss.
+
+        Parameters
+        ----------
+        index : tensor of int
+            Structures of the mean-square loss.
+
+        Returns
+        -------
+        tuple of tensors of shape (n_members or 1, 1)
+        """
+        here = self.data.here(index)
+        energy = parallel.add(self.data.weights[:, here].sum(1, keepdim=True))
+        if self.forces is None:
+            return (1.0 - self.loss.alpha) / energy, torch.zeros_like(energy)
+        force = parallel.add(self.forces.total_weight(self.data, here)[:, None])
+        return (1.0 - self.loss.alpha) / energy, 3.0 * self.loss.alpha / force
+
+    def residuals(self, flat: Tensor, index: Tensor) -> Tensor:
+        """Return the weighted residuals ρ on the structures held here; ρᵀρ over all is the mean-square loss.
+
+        Parameters
+        ----------
+        flat : tensor of shape (n_members, n_weights)
+        index : tensor of int, ascending
+
+        Returns
+        -------
+        tensor of shape (n_members, n_residuals)
+        """
+        parts, shares = [flat.new_zeros(len(flat), 0)], self.shares(index)
+        pieces = Pieces(self.block_size)
+
+        def evaluate(some: Tensor) -> tuple[Tensor, Tensor]:
+            batch = self.data.batch(some)
+            errors = self.errors(flat, batch, 0)
+            energy = errors.energy * (shares[0] * batch.weights).sqrt()
+            if errors.forces is None:
+                return energy, energy[:, :0]
+            return energy, errors.force * (shares[1] * errors.forces.weights).sqrt()
+
+        for block in self._blocks(index):
+            found = [both for _, both in pieces.evaluate(block, evaluate)]
+            parts += [energy for energy, _ in found] + [force for _, force in found]
+        return torch.cat(parts, dim=1)
+
+    def mean_square(self, residuals: Tensor) -> Tensor:
+        """Return the mean-square loss ρᵀρ over all processes.
+
+        Parameters
+        ----------
+        residuals : tensor of shape (n_members, n_residuals)
+            Of `residuals`.
+
+        Returns
+        -------
+        tensor of shape (n_members,)
+        """
+        return parallel.add(residuals.square().sum(1))
+
+    def pull(self, flat: Tensor, index: Tensor, cotangents: Tensor) -> Tensor:
+        """Return Jᵀ cotangents, J the derivative of `residuals` by the weights.
+
+        Parameters
+        ----------
+        flat : tensor of shape (n_members, n_weights)
+        index : tensor of int, ascending
+        cotangents : tensor of shape (n_members, n_residuals)
+
+        Returns
+        -------
+        tensor of shape (n_members, n_weights)
+        """
+        out, shares, start = torch.zeros_like(flat), self.shares(index), 0
+        pieces = Pieces(self.block_size)
+
+        def evaluate(some: Tensor) -> tuple[Tensor, int]:
+            batch = self.data.batch(some)
+            errors = self.errors(flat, batch, self._full_order)
+            n, n_forces = len(some), errors.force.shape[1]
+            energy = cotangents[:, start : start + n] * (shares[0] * batch.weights).sqrt()
+            force = cotangents[:, force_start : force_start + n_forces]
+            if errors.forces is not None:
+                force = force * (shares[1] * errors.forces.weights).sqrt()
+            part = torch.zeros_like(flat)
+            self._pull(flat, batch, errors, energy, force, part)
+            return part, n_forces
+
+        for block in self._blocks(index):
+            force_start = start + len(block)  # behind all energies of the block, see `residuals`
+            for some, (part, n_forces) in pieces.evaluate(block, evaluate):
+                out += part
+                start, force_start = start + len(some), force_start + n_forces
+            start = force_start
+        return parallel.add(out)
+
+    def sums(self, flat: Tensor, index: Tensor) -> Sums:
+        """Return the squared errors on many structures, in blocks.
+
+        Parameters
+        ----------
+        flat : tensor of shape (n_members, n_weights)
+        index : tensor of int, ascending
+
+        Returns
+        -------
+        Sums
+        """
+        zero = flat.new_zeros(len(flat))
+        total = Sums(zero, zero, zero, zero)
+        pieces = Pieces(self.block_size)
+
+        def evaluate(some: Tensor) -> Sums:
+            return self.errors(flat, self.data.batch(some), 0).sums
+
+        for block in self._blocks(index):
+            for _, sums in pieces.evaluate(block, evaluate):
+                total = total + sums
+        return total.over_processes()
+
+
+def sum_species(batch: Batch, outputs: list[Tensor]) -> Tensor:
+    """Sum the atomic energies of all species into structures.
+
+    Parameters
+    ----------
+    batch : Batch
+    outputs : list of tensors of shape (n_members, n_atoms)
+
+    Returns
+    -------
+    tensor of shape (n_members, n_batch)
+    """
+    parts = [batch.sum_atoms(s, values) for s, values in enumerate(outputs)]
+    return torch.stack(parts).sum(0)

@@ -1,0 +1,1 @@
+"""The multilayer perceptrons, one for each species: layout of the weights, passes forward and back."""

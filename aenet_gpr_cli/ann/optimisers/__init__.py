@@ -1,0 +1,3 @@
+"""AdamW and Levenberg-Marquardt, with what the latter needs: Jacobians, JᵀJ, damped steps, decays by
+evidence.
+"""

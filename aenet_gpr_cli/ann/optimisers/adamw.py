@@ -1,0 +1,218 @@
+"""AdamW for a committee: reshuffled seeded batches, early stopping and best weights per member.
+
+Decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101). The state is a dictionary of plain
+arrays: a run that continues from it gives the same weights as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aenet_gpr_cli.ann.execution import distributed as parallel
+from aenet_gpr_cli.ann.loss.objective import Objective
+from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.structures import FloatArray
+
+State = dict[str, NDArray]
+Snapshot = Callable[[], State]
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # the usual constants, and those of ænet-PyTorch
+
+
+@dataclass(frozen=True, slots=True)
+class AdamWSettings:
+    """How AdamW runs.
+
+    Attributes
+    ----------
+    learning_rate : float
+    weight_decay : float
+        Also of the biases, as in ænet-PyTorch.
+    batch_size : int
+        Structures; limited to the size of the set.
+    epochs : int
+    patience : int
+        Epochs without a better loss on the validation split before a member stops.
+    schedule : {"constant", "cosine"}
+        Learning rate over the epochs; ``cosine`` ends at zero.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    patience: int
+    schedule: Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Result of an optimiser.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_members, n_weights)
+        The best of each member.
+    training_loss, validation_loss : ndarray of shape (n_steps, n_members)
+        Per epoch or iteration, dimensionless; NaN after a member has stopped, and in the validation
+        loss where nothing was held out.
+    state : dict of str to ndarray
+        To continue from.
+    finished : bool
+        False if stopped from outside.
+    """
+
+    weights: FloatArray
+    training_loss: FloatArray
+    validation_loss: FloatArray
+    state: State
+    finished: bool
+
+
+def start(weights: FloatArray) -> State:
+    """Return the state of a run that has not begun.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_members, n_weights)
+
+    Returns
+    -------
+    dict of str to ndarray
+    """
+    members = len(weights)
+    return {
+        "weights": weights.copy(),
+        "first_moment": np.zeros_like(weights),
+        "second_moment": np.zeros_like(weights),
+        "best_weights": weights.copy(),
+        "best_loss": np.full(members, np.inf),
+        "wait": np.zeros(members, int),
+        "epoch": np.array(0),
+        "steps": np.array(0),
+        "training_loss": np.zeros((0, members)),
+        "validation_loss": np.zeros((0, members)),
+    }
+
+
+def minimise(
+    objective: Objective,
+    train: Tensor,
+    held_out: Tensor,
+    settings: AdamWSettings,
+    seed: int,
+    state: State,
+    progress: Progress | None,
+    stop: Callable[[], bool] | None,
+    keep: Callable[[Snapshot], None] | None = None,
+) -> Outcome:
+    """Train a committee by AdamW.
+
+    Parameters
+    ----------
+    objective : Objective
+    train, held_out : tensors of int, ascending
+        Structures to train on, and to validate on. Without any held out the training loss is used.
+    settings : AdamWSettings
+    seed : int
+        Of the order of the batches, the same for all members.
+    state : dict of str to ndarray
+        Of `start`, or of an earlier run.
+    progress : callable or None
+        Called after each epoch with (done, total, message).
+    stop : callable or None
+        Polled between epochs; True ends the run with a state to continue from.
+    keep : callable or None
+        Called after each epoch with a function that returns the state to continue from.
+
+    Returns
+    -------
+    Outcome
+    """
+    dtype, device = objective.data.energies.dtype, objective.data.energies.device
+    arrays = {k: torch.tensor(v, dtype=dtype, device=device) for k, v in state.items() if k in _MOVING}
+    best, best_loss, wait = (state[k].copy() for k in ("best_weights", "best_loss", "wait"))
+    curves = [list(state["training_loss"]), list(state["validation_loss"])]
+    epoch, steps = int(state["epoch"]), int(state["steps"])
+    finished = True
+
+    def snapshot() -> State:
+        return {k: v.double().cpu().numpy().copy() for k, v in arrays.items()} | {
+            "best_weights": best.copy(),
+            "best_loss": best_loss.copy(),
+            "wait": wait.copy(),
+            "epoch": np.array(epoch),
+            "steps": np.array(steps),
+            "training_loss": np.array(curves[0]).reshape(epoch, len(best)),
+            "validation_loss": np.array(curves[1]).reshape(epoch, len(best)),
+        }
+
+    while epoch < settings.epochs and (wait < settings.patience).any():
+        if stop is not None and parallel.anywhere(stop(), str(device)):
+            finished = False
+            break
+        rate = _learning_rate(settings, epoch)
+        loss, steps = _epoch(objective, train, settings, rate, [seed, 2, epoch], arrays, steps)
+        check = loss
+        if len(held_out):
+            check = objective.sums(arrays["weights"], held_out).loss(objective.loss).double().cpu().numpy()
+        active = wait < settings.patience
+        better = active & (check < best_loss)
+        best[better] = arrays["weights"].double().cpu().numpy()[better]
+        best_loss = np.where(better, check, best_loss)
+        wait = np.where(better, 0, wait + 1)
+        curves[0].append(np.where(active, loss, np.nan))
+        curves[1].append(np.where(active & bool(len(held_out)), check, np.nan))
+        epoch += 1
+        if keep is not None:
+            keep(snapshot)
+        if progress is not None:
+            progress(epoch, settings.epochs, f"loss {loss.mean():.3e}, best {best_loss.mean():.3e}")
+    result = snapshot()
+    return Outcome(best, result["training_loss"], result["validation_loss"], result, finished)
+
+
+_MOVING = ("weights", "first_moment", "second_moment")
+
+
+def _epoch(
+    objective: Objective,
+    train: Tensor,
+    settings: AdamWSettings,
+    rate: float,
+    stream: list[int],
+    arrays: dict[str, Tensor],
+    steps: int,
+) -> tuple[FloatArray, int]:
+    """Go once through the training structures; return the mean loss of the batches and the step count."""
+    order = torch.as_tensor(np.random.default_rng(stream).permutation(len(train)), device=train.device)
+    gradient = torch.empty_like(arrays["weights"])
+    total = arrays["weights"].new_zeros(len(gradient))
+    for part in order.split(settings.batch_size):
+        sums = objective.gradient(arrays["weights"], train[part], gradient)
+        total += sums.loss(objective.loss) * len(part)
+        steps += 1
+        _step(arrays, gradient, rate, settings.weight_decay, steps)
+    return (total / len(train)).double().cpu().numpy(), steps
+
+
+def _step(arrays: dict[str, Tensor], gradient: Tensor, rate: float, decay: float, steps: int) -> None:
+    weights, first, second = (arrays[k] for k in _MOVING)
+    first.lerp_(gradient, 1.0 - BETA1)
+    second.mul_(BETA2).addcmul_(gradient, gradient, value=1.0 - BETA2)
+    weights.mul_(1.0 - rate * decay)
+    root = (second / (1.0 - BETA2**steps)).sqrt_().add_(EPSILON)
+    weights.addcdiv_(first, root, value=-rate / (1.0 - BETA1**steps))
+
+
+def _learning_rate(settings: AdamWSettings, epoch: int) -> float:
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    return settings.learning_rate * 0.5 * (1.0 + float(np.cos(np.pi * epoch / settings.epochs)))

@@ -1,0 +1,190 @@
+"""One step of Levenberg-Marquardt for several members: dampings are tried until the cost falls.
+
+The cost is ρᵀρ + Σ decay W². Each step carries the second-order correction of Transtrum and Sethna.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aenet_gpr_cli.ann.loss.objective import Objective
+from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
+from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations
+
+SHRINK = 5.0  # of the damping after a step that helped; it doubles, then quadruples, … after one that did not
+PROBE = 0.1  # part of the step over which residuals are differenced
+MAX_CORRECTION = 0.75  # of the step: beyond it the expansion is not trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Linearisation:
+    """The loss of several members about their weights.
+
+    Attributes
+    ----------
+    weights : tensor of shape (n_members, n_weights)
+    matrix : tensor of shape (n_members, n_weights, n_weights)
+        JᵀJ, the lower triangle.
+    gradient : tensor of shape (n_members, n_weights)
+        Jᵀρ.
+    residuals : tensor of shape (n_members, n_residuals)
+        ρ, of the structures held here.
+    loss : tensor of shape (n_members,)
+        ρᵀρ.
+    """
+
+    weights: Tensor
+    matrix: Tensor
+    gradient: Tensor
+    residuals: Tensor
+    loss: Tensor
+
+    @classmethod
+    def at(cls, objective: Objective, weights: Tensor, train: Tensor) -> Linearisation:
+        """Linearise.
+
+        Parameters
+        ----------
+        objective : Objective
+            Of these members, with mean-square loss.
+        weights : tensor of shape (n_members, n_weights)
+        train : tensor of int, ascending
+            Structures.
+
+        Returns
+        -------
+        Linearisation
+        """
+        matrix, gradient, _ = normal_equations(objective, weights, train)
+        residuals = objective.residuals(weights, train)
+        # the loss is rounded as that of the trials
+        return cls(weights, matrix, gradient, residuals, objective.mean_square(residuals))
+
+
+@dataclass(slots=True)
+class Best:
+    """The best trial of one linearisation, per member."""
+
+    weights: Tensor
+    cost: Tensor
+    loss: Tensor
+    damping: Tensor
+
+    def take(self, which: Tensor, weights: Tensor, cost: Tensor, loss: Tensor, damping: Tensor) -> None:
+        """Replace the members ``which``.
+
+        Parameters
+        ----------
+        which : tensor of bool, shape (n_members,)
+        weights, cost, loss, damping : tensors with leading axis n_members
+        """
+        self.weights[which], self.cost[which] = weights[which], cost[which]
+        self.loss[which], self.damping[which] = loss[which], damping[which]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a step ended; what it started from, if no damping lowered the cost.
+
+    Attributes
+    ----------
+    weights : tensor of shape (n_members, n_weights)
+    loss : tensor of shape (n_members,)
+    gain : tensor of shape (n_members,)
+        Fraction by which the cost fell.
+    damping : tensor of shape (n_members,)
+        For the next step, relative as it was given.
+    """
+
+    weights: Tensor
+    loss: Tensor
+    gain: Tensor
+    damping: Tensor
+
+
+def descend(
+    objective: Objective,
+    train: Tensor,
+    here: Linearisation,
+    decay: Tensor,
+    damping: Tensor,
+    scaling: Literal["identity", "diagonal"],
+    trials: int,
+) -> Step:
+    """Take the first step that lowers the cost.
+
+    Parameters
+    ----------
+    objective : Objective
+    train : tensor of int, ascending
+    here : Linearisation
+        Used up: its matrix gets the decay.
+    decay : tensor of shape (n_members, n_weights)
+    damping : tensor of shape (n_members,)
+        Relative to the largest diagonal element, or, with scaling by the diagonal, to each.
+    scaling : {"identity", "diagonal"}
+    trials : int
+        See `levenberg_marquardt.LevenbergMarquardtSettings`.
+
+    Returns
+    -------
+    Step
+    """
+    weights, matrix = here.weights, here.matrix
+    matrix.diagonal(dim1=1, dim2=2).add_(decay)
+    gradient = here.gradient + decay * weights
+    cost = here.loss + (decay * weights.square()).sum(1)
+    diagonal = matrix.diagonal(dim1=1, dim2=2).clone()
+    scale, unit = torch.ones_like(diagonal), torch.ones_like(cost)
+    if scaling == "diagonal":
+        scale = diagonal.clamp_min(1e-12 * diagonal.max())
+    else:
+        unit = diagonal.max(1).values
+    damping = first = damping * unit
+    best = Best(weights.clone(), cost.clone(), here.loss.clone(), damping.clone())
+    growth = torch.full_like(cost, 2.0)
+    for _ in range(trials):
+        found = best.cost < cost
+        factor = factorise(matrix, damping[:, None] * scale)
+        step = factor.solve(-gradient)
+        step = step + _acceleration(objective, train, here, step, factor)
+        trial = weights + step
+        loss = objective.mean_square(objective.residuals(trial, train))
+        trial_cost = loss + (decay * trial.square()).sum(1)
+        best.take(~found & (trial_cost < cost), trial, trial_cost, loss, damping)
+        found = best.cost < cost
+        if bool(found.all()):
+            break
+        damping = torch.where(found, damping, damping * growth)
+        growth = growth * 2.0
+    # where nothing helped another decay may: the damping is as it was
+    following = torch.where(best.cost < cost, best.damping / SHRINK, first)
+    return Step(
+        best.weights,
+        best.loss,
+        (cost - best.cost) / cost.clamp_min(torch.finfo(cost.dtype).tiny),
+        following / unit,
+    )
+
+
+def _acceleration(
+    objective: Objective, train: Tensor, here: Linearisation, step: Tensor, factor: Factor
+) -> Tensor:
+    """Return the second-order correction of a step, -½ (JᵀJ + damping)⁻¹ Jᵀ ρ''.
+
+    Follows the curved valleys of the loss (geodesic acceleration; Transtrum and Sethna, arXiv:1201.5885);
+    ρ'' along the step by central differences. Zero where it is not small against the step.
+    """
+    weights = here.weights
+    both = objective.for_members(np.tile(np.arange(len(weights)), 2))
+    probes = torch.cat([weights + PROBE * step, weights - PROBE * step])
+    ahead, behind = both.residuals(probes, train).chunk(2)
+    bend = (ahead - 2.0 * here.residuals + behind) / PROBE**2
+    correction = factor.solve(-0.5 * objective.pull(weights, train, bend))
+    small = correction.norm(dim=1) < MAX_CORRECTION * step.norm(dim=1)
+    return torch.where(small[:, None], correction, torch.zeros_like(correction))

@@ -1,0 +1,172 @@
+"""Weight decays by Bayes' evidence: one for each layer of each species, re-estimated at every linearisation.
+
+Each row of the loss counts as one measurement, with the variance τ divided by its share in the loss; the
+weights of a group are Gaussian with variance τ/decay. The most probable values at given JᵀJ (MacKay, Neural
+Comput. 4, 415 and 448 (1992); Gauss-Newton form by Foresee and Hagan, Proc. ICNN 1997, 1930) are
+
+    decay = τ γ / |W|²,   γ = n_weights - decay · tr (JᵀJ + decay)⁻¹,   τ = loss / (n_rows - Σ γ)
+
+with γ the number of weights that the data determine. With data free of noise τ would vanish, and the decays
+with it, wherever the weights happen to be; a smallest τ leads on to the interpolation with the smallest
+weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aenet_gpr_cli.ann.loss.objective import Objective
+from aenet_gpr_cli.ann.network.architecture import Architecture
+from aenet_gpr_cli.ann.optimisers.damped_solver import factorise
+from aenet_gpr_cli.structures import IntArray
+
+FIRST = 1e-6  # decay before there is an estimate
+LEARNT = 0.1  # of the loss of networks that say nothing: above that, residuals are not noise yet …
+LONGEST = 10  # … unless this many linearisations did not get there
+CHANGE = 2.0  # largest factor by which a decay changes from one linearisation to the next
+SETTLED = 1.1  # factor below which it does not change any more
+ROUNDING = 1e-14  # of the largest element of JᵀJ, added to factorise it
+
+
+def n_groups(architecture: Architecture) -> int:
+    """Return the number of groups of weights with a decay of their own."""
+    return len(architecture.species) * len(architecture.layer_shapes)
+
+
+def groups(architecture: Architecture, device: torch.device) -> Tensor:
+    """Return the group of each weight: the layer and the species; biases go with their layer.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    device : torch.device
+
+    Returns
+    -------
+    tensor of int, shape (n_weights,)
+    """
+    places = torch.empty(architecture.n_weights, dtype=torch.int64, device=device)
+    everyone = (layer for layers in architecture.split(places) for layer in layers)
+    for number, layer in enumerate(everyone):
+        layer.fill_(number)
+    return places
+
+
+def n_rows(objective: Objective, train: Tensor) -> Tensor:
+    """Return the sum of the weights of all energies and force components in the loss.
+
+    Parameters
+    ----------
+    objective : Objective
+    train : tensor of int
+        Structures.
+
+    Returns
+    -------
+    tensor of shape (n_members or 1,)
+    """
+    energy, force = objective.shares(train)
+    rows = (1.0 - objective.loss.alpha) / energy
+    if objective.forces is not None:
+        rows = rows + 3.0 * objective.loss.alpha / force
+    return rows[:, 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the estimate of the decays needs to know about the data.
+
+    Attributes
+    ----------
+    places : tensor of int, shape (n_weights,)
+        Of `groups`.
+    n_rows : tensor of shape (n_members,)
+        Energies and force components in the loss, a structure of weight 2 counted twice.
+    spread : tensor of shape (n_members,)
+        Loss of networks that say nothing.
+    smallest_noise : float
+        Bound of √τ, relative to the root mean square of the rows of such networks.
+    """
+
+    places: Tensor
+    n_rows: Tensor
+    spread: Tensor
+    smallest_noise: float
+
+    @classmethod
+    def of(cls, objective: Objective, train: Tensor, members: int, smallest_noise: float) -> Evidence:
+        """Look at the training data.
+
+        Parameters
+        ----------
+        objective : Objective
+            Of all members.
+        train : tensor of int, ascending
+            Structures.
+        members : int
+        smallest_noise : float
+
+        Returns
+        -------
+        Evidence
+        """
+        silent = objective.data.energies.new_zeros(members, objective.architecture.n_weights)
+        return cls(
+            groups(objective.architecture, silent.device),
+            n_rows(objective, train).expand(members),
+            objective.mean_square(objective.residuals(silent, train)),
+            smallest_noise,
+        )
+
+    def decays(
+        self,
+        matrix: Tensor,
+        weights: Tensor,
+        loss: Tensor,
+        old: Tensor,
+        members: IntArray,
+        iteration: IntArray,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the decays to go on with, and which members' have stopped changing.
+
+        Parameters
+        ----------
+        matrix : tensor of shape (n_members, n_weights, n_weights)
+            JᵀJ; only the lower triangle is read.
+        weights : tensor of shape (n_members, n_weights)
+            Where it was taken.
+        loss : tensor of shape (n_members,)
+            There.
+        old : tensor of shape (n_members, n_groups)
+            Decays with which the weights were found.
+        members : ndarray of int
+            Numbers of these members.
+        iteration : ndarray of int, shape (n_members,)
+            Linearisations before this one.
+
+        Returns
+        -------
+        decays : tensor of shape (n_members, n_groups)
+            The old ones of a member that has not learnt much yet, or whose matrix is singular.
+        settled : tensor of bool, shape (n_members,)
+        """
+        largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
+        inverse = factorise(matrix, old[:, self.places] + ROUNDING * largest).inverse_diagonal()
+        index, zero = self.places.expand(len(old), -1), torch.zeros_like(old)
+        size = zero.scatter_add(1, index, torch.ones_like(weights))
+        square = zero.scatter_add(1, index, weights.square())
+        determined = size - old * zero.scatter_add(1, index, inverse)
+        determined = torch.minimum(determined.clamp_min(1e-6), size)
+        n_rows, spread = self.n_rows[members], self.spread[members]
+        noise = loss / (n_rows - determined.sum(1)).clamp_min(1.0)
+        noise = torch.maximum(noise, self.smallest_noise**2 * spread / n_rows)
+        found = noise[:, None] * determined / square
+        found = torch.minimum(torch.maximum(found, old / CHANGE), old * CHANGE)
+        found = torch.minimum(found, largest)  # more switches nothing off that is not off already
+        late = torch.as_tensor(iteration >= LONGEST, device=loss.device)
+        ready = late | (loss < LEARNT * spread)
+        new = torch.where(ready[:, None] & torch.isfinite(found) & (found > 0), found, old)
+        return new, ready & ((new <= SETTLED * old) & (old <= SETTLED * new)).all(1)

@@ -1,0 +1,1 @@
+"""A trained committee: energies and forces of structures, its range, its start, its TorchScript form."""

@@ -1,0 +1,161 @@
+"""Committees in use: atomic energies and their derivatives for few atoms, without the overhead of tensors.
+
+A structure of molecular dynamics has too few atoms for `potential.atomic_energies`, whose time is then spent
+between operations; here one compiled loop does an atom after the other. Same numbers, same formulas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS, MTANH_A, MTANH_B, TWIST_C
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.structures import FloatArray, IntArray
+
+_LINEAR, _TANH, _SIGMOID, _MTANH, _TWIST = range(len(ACTIVATIONS))
+
+
+@dataclass(frozen=True, slots=True)
+class PackedCommittee:
+    """A committee as the arrays that the compiled loop takes.
+
+    Attributes
+    ----------
+    layers : tuple of ndarrays of shape (n_species, n_members, n_out, n_in + 1)
+        The first already contains the scales of the features; the last column is the bias.
+    mean : ndarray of shape (n_species, n_features), dimensionless
+    activation : int
+        Position in `ACTIVATIONS`.
+    energy_scale : float, eV
+    """
+
+    layers: tuple[FloatArray, ...]
+    mean: FloatArray
+    activation: int
+    energy_scale: float
+
+
+def pack(model: ANNModel) -> PackedCommittee:
+    """Return the arrays of a committee for `atomic_energies`.
+
+    Parameters
+    ----------
+    model : ANNModel
+
+    Returns
+    -------
+    PackedCommittee
+    """
+    symbols = model.basis.species
+    first = []
+    for symbol in symbols:
+        layer = model.weights[symbol][0]
+        scale = np.append(model.normalization.feature_scale(symbol), 1.0)
+        first.append(layer * scale)
+    rest = [
+        np.array([model.weights[s][number] for s in symbols]) for number in range(1, len(model.hidden) + 1)
+    ]
+    return PackedCommittee(
+        layers=tuple(np.ascontiguousarray(layer, float) for layer in [np.array(first), *rest]),
+        mean=np.ascontiguousarray([model.feature_mean[s] for s in symbols], float),
+        activation=ACTIVATIONS.index(model.activation),
+        energy_scale=model.energy_scale,
+    )
+
+
+def atomic_energies(
+    committee: PackedCommittee, kinds: IntArray, raw: FloatArray, per_member: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Return the networks' part of the atomic energies, y · energy_scale, and its derivative ∂/∂G.
+
+    Parameters
+    ----------
+    committee : PackedCommittee
+    kinds : ndarray of int, shape (n_atoms,)
+        Species of each atom, as in the basis.
+    raw : ndarray of shape (n_atoms, n_features), dimensionless
+        Descriptors, not scaled.
+    per_member : bool
+        Derivatives of each member instead of those of the committee's mean.
+
+    Returns
+    -------
+    energies : ndarray of shape (n_members, n_atoms), eV
+    gradients : ndarray of shape (n_members or 1, n_atoms, n_features), eV
+    """
+    n_members = committee.layers[0].shape[1]
+    energies = np.empty((n_members, len(kinds)))
+    gradients = np.zeros((n_members if per_member else 1, *raw.shape))
+    _atoms(committee.layers, committee.mean, committee.activation, kinds, raw, energies, gradients)
+    energies *= committee.energy_scale
+    gradients *= committee.energy_scale if per_member else committee.energy_scale / n_members
+    return energies, gradients
+
+
+@njit(cache=True, nogil=True)
+def _activate(code: int, z: float) -> tuple[float, float]:
+    """Return value and derivative of an activation, see `network.activate`."""
+    if code == _TANH:
+        value = np.tanh(z)
+        return value, 1.0 - value * value
+    if code == _LINEAR:
+        return z, 1.0
+    if code == _SIGMOID:
+        value = 0.5 + 0.5 * np.tanh(0.5 * z)  # does not overflow
+        return value, value * (1.0 - value)
+    t = np.tanh(MTANH_B * z)
+    linear = TWIST_C if code == _TWIST else 0.0
+    return MTANH_A * t + linear * z, MTANH_A * MTANH_B * (1.0 - t * t) + linear
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _atoms(
+    layers: tuple[FloatArray, ...],
+    mean: FloatArray,
+    code: int,
+    kinds: IntArray,
+    raw: FloatArray,
+    energies: FloatArray,
+    gradients: FloatArray,
+) -> None:
+    """Write y to energies[member, atom] and add ∂y/∂G to gradients[member or 0, atom, feature]."""
+    depth, n_features = len(layers), raw.shape[1]
+    width = n_features
+    for layer in layers:
+        width = max(width, layer.shape[2])
+    value, slope = np.empty((depth + 1, width)), np.empty((depth + 1, width))
+    delta = np.empty((2, width))
+    for i in range(len(kinds)):
+        kind = kinds[i]
+        for f in range(n_features):
+            value[0, f] = raw[i, f] - mean[kind, f]
+        for member in range(energies.shape[0]):
+            for l in range(depth):
+                weights = layers[l][kind, member]
+                n_in = weights.shape[1] - 1
+                for o in range(weights.shape[0]):
+                    z = weights[o, n_in]
+                    for f in range(n_in):
+                        z += weights[o, f] * value[l, f]
+                    if l + 1 < depth:
+                        z, slope[l + 1, o] = _activate(code, z)
+                    value[l + 1, o] = z
+            energies[member, i] = value[depth, 0]
+            delta[depth % 2, 0] = 1.0
+            for l in range(depth - 1, -1, -1):
+                weights = layers[l][kind, member]
+                n_out, n_in = weights.shape[0], weights.shape[1] - 1
+                for f in range(n_in):
+                    delta[l % 2, f] = 0.0
+                for o in range(n_out):
+                    for f in range(n_in):
+                        delta[l % 2, f] += delta[(l + 1) % 2, o] * weights[o, f]
+                if l > 0:
+                    for f in range(n_in):
+                        delta[l % 2, f] *= slope[l, f]
+            row = member if gradients.shape[0] > 1 else 0
+            for f in range(n_features):
+                gradients[row, i, f] += delta[0, f]

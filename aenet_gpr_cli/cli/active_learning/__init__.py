@@ -1,0 +1,1 @@
+"""Commands that choose and make new reference calculations."""

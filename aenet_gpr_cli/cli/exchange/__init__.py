@@ -1,0 +1,1 @@
+"""Commands that bring in and give out: potentials, data sets, schemas, completion."""

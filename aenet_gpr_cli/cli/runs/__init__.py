@@ -1,0 +1,1 @@
+"""Commands for whole workflows: begin, check, run, submit, look at."""

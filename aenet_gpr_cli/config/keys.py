@@ -1,0 +1,40 @@
+"""Keys that several stages have."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge
+
+from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
+
+SIGMA_MAX_ROWS = 7000  # of the stages that bound σ: 1 ms per structure; 250 EC dimers: twice the exact σ
+
+
+@settings
+class StageConfig:
+    """Keys that every stage has; ``neutral`` ones do not change its result."""
+
+    neutral: ClassVar[frozenset[str]] = frozenset()
+    seed: Annotated[int, Ge(0)] = 0
+    """seed of all random choices of this stage"""
+
+
+@settings
+class SigmaConfig(StageConfig):
+    """Keys of the stages that ask a Gaussian process for its σ."""
+
+    sigma: Literal["bound", "exact", "none"] = "bound"
+    """σ of the GP: upper bound, exact (factorises the whole matrix), or none"""
+    sigma_max_rows: PositiveInt = SIGMA_MAX_ROWS
+    """training energies and force components behind each bound: more is tighter and slower"""
+    max_memory_gib: PositiveFloat = 16.0
+    """memory for the dense factor of `sigma: exact`, in GiB"""
+
+
+@settings
+class PredictingConfig(SigmaConfig):
+    """Keys of the stages that predict with fitted models."""
+
+    block_size: PositiveInt = 100
+    """structures predicted at a time"""

@@ -1,0 +1,60 @@
+"""What is said about a refused key: where, what was expected, what was found, the nearest known key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any, get_args, get_origin, get_type_hints
+
+from aenet_gpr_cli.settings import is_group
+
+
+def explain(model: type, problem: Any) -> str:
+    """Return one line for a problem that pydantic has found in the keys of a group."""
+    path = [part for part in problem["loc"] if not _is_type_label(part)]
+    dotted = ".".join(str(part) for part in path)
+    if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return unknown_key(dotted, known_keys(model, path[:-1]))
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if problem["type"] == "missing":
+        return f"{dotted}: this key is required"
+    got = problem.get("input")
+    if problem["type"] == "value_error" or isinstance(got, dict | list):
+        return f"{dotted}: {message}" if dotted else message
+    return f"{dotted}: {message}, got {got!r}"
+
+
+def unknown_key(dotted: str, known: Sequence[str]) -> str:
+    """Return what is said about a key that a group does not have."""
+    near = difflib.get_close_matches(dotted.rpartition(".")[2].replace("-", "_"), known, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
+    return f"unknown key {dotted!r}; {hint}"
+
+
+def group_of(annotation: Any) -> type | None:
+    """Return the group of keys behind a type: itself, of an optional one, or of the values of a mapping."""
+    if is_group(annotation):
+        found: type = annotation
+        return found
+    inner = get_args(annotation)[-1:] if get_origin(annotation) is dict else get_args(annotation)
+    groups = [group_of(part) for part in inner]
+    return next((group for group in groups if group is not None), None)
+
+
+def known_keys(model: type, path: Iterable[Any] = ()) -> list[str]:
+    """Return the keys of a group, or of the one to which a path of keys, names and positions leads."""
+    current: Any = model
+    for part in path:
+        if is_group(current):
+            current = get_type_hints(current, include_extras=True).get(str(part))
+            continue
+        current = group_of(current)  # a name of a mapping, or a position in a list
+    group = group_of(current) or model
+    return [field.name for field in fields(group)]
+
+
+def _is_type_label(part: Any) -> bool:
+    # pydantic adds the member of a union to the path, for example 'list[constrained-float]'
+    return isinstance(part, str) and (part in ("int", "float", "str") or "[" in part or "constrained" in part)

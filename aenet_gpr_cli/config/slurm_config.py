@@ -1,0 +1,69 @@
+"""Configuration of `submit`: what SLURM is asked for, for all jobs and for single stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+from pydantic import Field
+
+from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
+
+StageKey = Literal["fit_gpr", "augment", "train_ann", "evaluate", "benchmark", "collect"]
+
+
+@settings
+class SlurmResources:
+    """What a job asks SLURM for."""
+
+    partition: str | None = None
+    """partition; default: that of the cluster"""
+    account: str | None = None
+    """account that is charged; default: yours"""
+    time: Annotated[str, Field(pattern=r"^(\d+-)?\d{1,3}(:\d{2}){0,2}$")] = "24:00:00"
+    """wall time: minutes, HH:MM:SS or D-HH:MM:SS"""
+    cpus: PositiveInt = 4
+    """cores of a job"""
+    memory_gib: PositiveFloat | None = None
+    """memory of a job, GiB; default: as forecast"""
+    gpus: Annotated[int, Ge(0)] = 0
+    """accelerators of a job"""
+    at_a_time: PositiveInt | None = None
+    """jobs of an array that run at a time; default: all"""
+    warn_seconds: PositiveInt = 120
+    """time before the end at which a job is told to write its state, s"""
+    max_requeues: Annotated[int, Ge(0)] = 100
+    """how often an interrupted job queues again"""
+    extra: tuple[str, ...] = ()
+    """more options of sbatch, such as --qos=long"""
+    prologue: tuple[str, ...] = ()
+    """shell lines before the work, such as module load python"""
+
+    def __post_init__(self) -> None:
+        for value in self.extra:
+            if not value.startswith("-") or "\n" in value:
+                raise ValueError(f"extra: expected options of sbatch such as --qos=long, got {value!r}")
+
+
+@settings
+class SlurmConfig(SlurmResources):
+    """Jobs of a workflow on a cluster: the keys hold for every stage, `stages` has the exceptions."""
+
+    stages: dict[StageKey, SlurmResources] = field(default_factory=dict)
+    """what single stages ask for instead, by the name of the stage"""
+
+    @classmethod
+    def expand(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Let the keys of single stages start from the common ones."""
+        common = {key: value for key, value in data.items() if key != "stages"}
+        stages = data.get("stages")
+        if not isinstance(stages, dict):
+            return dict(data)
+        filled = {name: {**common, **own} if isinstance(own, dict) else own for name, own in stages.items()}
+        return {**data, "stages": filled}
+
+    def of(self, stage: StageKey) -> SlurmResources:
+        """Return what the jobs of a stage ask for."""
+        return self.stages.get(stage, self)

@@ -1,0 +1,61 @@
+"""Configuration of `split`: which structures, and how they are divided."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge
+
+from aenet_gpr_cli.config.keys import StageConfig
+from aenet_gpr_cli.settings import settings
+
+Amount = Annotated[int | float, Ge(0)]
+
+
+@settings
+class SplitConfig(StageConfig):
+    """Read structures, group them into homogeneous subsets, divide each into training and test."""
+
+    inputs: tuple[str, ...] = ()
+    """files, folders and archives; relative to this file, or published:NAME/FILE"""
+    test_inputs: tuple[str, ...] = ()
+    """test structures from here; then all of `inputs` are for training"""
+    train_inputs: tuple[str, ...] = ()
+    """more training structures, such as those of `label`: all of them train, and the division of `inputs`
+    stays as it was"""
+    train: Amount | None = None
+    """training structures per subset: a count (250) or a fraction (0.25); default 0.25"""
+    test: Amount | None = None
+    """test structures per subset: count or fraction; default: the rest"""
+    train_list: str | None = None
+    """text file with the names of the training structures"""
+    test_list: str | None = None
+    """text file with the names of the test structures"""
+    require_forces: bool = True
+    """refuse structures without forces"""
+    unwrap: bool = True
+    """shift atoms by lattice vectors to the images nearest the first structure's"""
+    minimum_distance: Annotated[float, Ge(0)] = 0.4
+    """warn about atoms closer than this, in Å"""
+    duplicate_tolerance: Annotated[float, Ge(0)] = 1e-06
+    """name structures that agree within this, in Å"""
+    check_forces: bool = True
+    """compare forces with energy differences (sign, unit) and warn"""
+
+    def __post_init__(self) -> None:
+        for key in ("train", "test"):
+            value = getattr(self, key)
+            if isinstance(value, float) and value >= 1:
+                if not value.is_integer():
+                    raise ValueError(
+                        f"{key}: expected a count (an integer) or a fraction below 1, got {value!r}"
+                    )
+                object.__setattr__(self, key, int(value))
+        ways = {
+            "test_inputs": bool(self.test_inputs),
+            "train/test": self.train is not None or self.test is not None,
+            "train_list/test_list": bool(self.train_list or self.test_list),
+        }
+        given = [name for name, on in ways.items() if on]
+        if len(given) > 1:
+            raise ValueError(f"expected one way of dividing the data, got {' and '.join(given)}")

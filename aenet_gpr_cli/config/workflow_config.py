@@ -1,0 +1,113 @@
+"""Configuration of a whole workflow: all stages, with variants of augmentation and training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Any
+
+from annotated_types import Ge
+from pydantic import Field
+
+from aenet_gpr_cli.config.slurm_config import SlurmConfig
+from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
+from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
+from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.split_config import SplitConfig
+from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
+from aenet_gpr_cli.config.variants import expand_variants
+from aenet_gpr_cli.settings import settings
+
+WITH_VARIANTS = ("compare_gpr", "augment", "train_ann")  # sections that map names to settings
+STAGES = ("split", "fit_gpr", *WITH_VARIANTS, "evaluate", "benchmark")
+
+
+@settings
+class TrainVariant(TrainAnnConfig):
+    """One training of a workflow."""
+
+    augmented: str | None = None
+    """which augmentation variant supplies the copies; default: the one named like the mode"""
+
+
+@settings
+class WorkflowConfig:
+    """All stages of one case.
+
+    `compare_gpr`, `augment` and `train_ann` map names of variants to settings. A variant called `defaults` is
+    not run: the others start from it. A name with a key in braces stands for one variant per value of that
+    key, see `config.variants`.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    """name of the case, used for its folder"""
+    seed: Annotated[int, Ge(0)] = 0
+    """seed of every stage that has none of its own"""
+    split: SplitConfig
+    """read structures, group them into subsets, divide each into training and test"""
+    fit_gpr: FitGprConfig | None = None
+    """one GP on energies and forces per subset; leave out if no variant uses it"""
+    compare_gpr: dict[str, FitGprConfig] = field(default_factory=dict)
+    """further GPs, with other descriptors or length scales, that are only evaluated beside the one of
+    fit_gpr; several by name, each with keys of fit_gpr, common ones under `defaults`"""
+    augment: dict[str, AugmentConfig] = field(default_factory=dict)
+    """displaced and labelled copies; several variants by name, common keys under `defaults`"""
+    train_ann: dict[str, TrainVariant] = field(default_factory=dict)
+    """trainings; several variants by name, common keys under `defaults`"""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """errors of all models on the test structures"""
+    benchmark: BenchmarkConfig | None = None
+    """time per epoch and peak memory; left out: not run"""
+    slurm: SlurmConfig = SlurmConfig()
+    """what `aenet-gpr submit` asks SLURM for; has no effect on results"""
+
+    @classmethod
+    def expand(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Write out the short notation: variants, the common seed, what single stages ask SLURM for."""
+        whole = dict(data)
+        for stage in WITH_VARIANTS:
+            if isinstance(whole.get(stage), dict):
+                whole[stage] = _expand(stage, whole[stage], whole.get("augment"))
+        for stage in STAGES:
+            whole = _pass_seed(whole, stage)
+        if isinstance(whole.get("slurm"), dict):
+            whole["slurm"] = SlurmConfig.expand(whole["slurm"])
+        return whole
+
+    def __post_init__(self) -> None:
+        for name, variant in self.augment.items():
+            if variant.method == "gpr" and self.fit_gpr is None:
+                raise ValueError(f"augment.{name}: method gpr needs the section fit_gpr")
+        for name, training in self.train_ann.items():
+            source = self.source_of(training)
+            if source is not None and source not in self.augment:
+                known = ", ".join(self.augment) or "none"
+                raise ValueError(
+                    f"train_ann.{name}: needs the augmentation variant {source!r}; known: {known}. "
+                    f"Name one with train_ann.{name}.augmented"
+                )
+
+    def source_of(self, variant: TrainVariant) -> str | None:
+        """Return the augmentation variant that a training reads, or None."""
+        if variant.mode in ("energy_only", "direct"):
+            return variant.augmented
+        return variant.augmented or variant.mode
+
+
+def _expand(stage: str, section: dict[str, Any], augment: Any) -> dict[str, Any]:
+    try:
+        return expand_variants(section, list(augment or ()))
+    except ValueError as error:
+        raise ValueError(f"{stage}.{error}") from error
+
+
+def _pass_seed(data: dict[str, Any], stage: str) -> dict[str, Any]:
+    section, seed = data.get(stage), data.get("seed")
+    if seed is None or not isinstance(section, dict):
+        return data
+    if stage in WITH_VARIANTS:
+        section = {k: {"seed": seed, **v} if isinstance(v, dict) else v for k, v in section.items()}
+    else:
+        section = {"seed": seed, **section}
+    return {**data, stage: section}

@@ -1,0 +1,1 @@
+"""The Chebyshev descriptor of atomic environments, as ænet's."""

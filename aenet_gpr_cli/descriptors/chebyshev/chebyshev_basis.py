@@ -1,0 +1,347 @@
+"""The Chebyshev descriptor of ænet (Artrith, Urban, Ceder, Phys. Rev. B 96, 014112) and its derivatives.
+
+Owns the basis and products with the Jacobian; neither triples nor, except in `jacobian`, the Jacobian are
+ever formed. Neighbour lists come from `neighbors`, the loops from `chebyshev_kernels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.chebyshev import chebyshev_loops as kernels
+from aenet_gpr_cli.descriptors.chebyshev import chebyshev_work as work
+from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, neighbour_list
+from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
+
+ATOMS_PER_BLOCK = (
+    4000  # 17 MB of edges with 130 neighbours each; smaller blocks spend their time on the way in
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChebyshevBasis:
+    """Basis of the Chebyshev descriptor; the same for every species.
+
+    Attributes
+    ----------
+    species : tuple of str
+        Chemical symbols; their order decides the type spins (ænet's ENV list).
+    radial_cutoff : float, Å
+    radial_order : int
+        Highest order of the radial polynomials.
+    angular_cutoff : float, Å, or None
+        Ignored in a radial-only basis.
+    angular_order : int or None
+        Highest order of the angular polynomials; None or -1 for a radial-only basis.
+    """
+
+    species: tuple[str, ...]
+    radial_cutoff: float
+    radial_order: int
+    angular_cutoff: float | None
+    angular_order: int | None
+
+    def __post_init__(self) -> None:
+        if not self.species or len(set(self.species)) != len(self.species):
+            raise ConfigError(f"species: expected distinct chemical symbols, got {list(self.species)}")
+        if not self.radial_cutoff > 0:
+            raise ConfigError(f"radial_cutoff: expected a positive distance in Å, got {self.radial_cutoff}")
+        if self.radial_order < 0:
+            raise ConfigError(f"radial_order: expected 0 or more, got {self.radial_order}")
+        if self.angular_order is not None and self.angular_order < -1:
+            raise ConfigError(f"angular_order: expected -1 (none) or more, got {self.angular_order}")
+        if self.n_angular and not (self.angular_cutoff is not None and self.angular_cutoff > 0):
+            raise ConfigError(f"angular_cutoff: expected a positive distance in Å, got {self.angular_cutoff}")
+
+    @property
+    def n_radial(self) -> int:
+        """Number of radial functions, N_r + 1."""
+        return self.radial_order + 1
+
+    @property
+    def n_angular(self) -> int:
+        """Number of angular functions, N_a + 1, or 0."""
+        return 0 if self.angular_order is None else self.angular_order + 1
+
+    @property
+    def n_features(self) -> int:
+        """Length of the descriptor: both halves, or only the first with a single species."""
+        return (self.n_radial + self.n_angular) * (1 if len(self.species) == 1 else 2)
+
+    @property
+    def cutoff(self) -> float:
+        """The larger cutoff, Å: what the neighbour list needs."""
+        return max(self.radial_cutoff, self.angular_cutoff or 0.0) if self.n_angular else self.radial_cutoff
+
+    @property
+    def type_spins(self) -> FloatArray:
+        """Weights of the species: … −1, 0, 1 … without the 0 for an even number (ænet's sfbasis)."""
+        n = len(self.species)
+        return np.array([s for s in range(-(n // 2), n // 2 + 1) if s != 0 or n % 2 == 1], float)
+
+    def species_index(self, species: Sequence[str]) -> IntArray:
+        """Return the position of each atom's species in the basis.
+
+        Parameters
+        ----------
+        species : sequence of str
+            Chemical symbols of the atoms.
+
+        Returns
+        -------
+        ndarray of int, shape (n_atoms,)
+
+        Raises
+        ------
+        InputError
+            If a species is not part of the basis.
+        """
+        unknown = sorted(set(species) - set(self.species))
+        if unknown:
+            raise InputError(f"species: expected only {list(self.species)} (the basis), got {unknown}")
+        return np.array([self.species.index(symbol) for symbol in species], np.int64)
+
+
+def values(
+    basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList, threads: int = 1
+) -> FloatArray:
+    """Return the Chebyshev descriptors G of all atoms.
+
+    R_n = Σ_j f_c(r_j; R_r) T_n(2r_j/R_r − 1), A_n = Σ_{j<k} w_j w_k T_n(cos θ_jk) with w_j = f_c(r_j; R_a),
+    then both with factors s_j and s_j s_k, the type spins. The angular part is linear in the number of
+    neighbours: T_n = Σ_l B_nl P_l, and P_l separates into real spherical harmonics, so that
+    A_n = ½ (Σ_l B_nl Σ_m |Σ_j w_j Y_lm(u_j)|² − Σ_j w_j²).
+
+    Parameters
+    ----------
+    basis : ChebyshevBasis
+    species_index : ndarray of int, shape (n_atoms_total,)
+        Species of each atom of the block, see `ChebyshevBasis.species_index`.
+    neighbours : NeighbourList
+        At least up to ``basis.cutoff``; longer edges do not contribute.
+    threads : int
+        Threads to share the structures; the result does not depend on it.
+
+    Returns
+    -------
+    ndarray of shape (n_atoms_total, n_features), dimensionless
+        ``[R_0 … R_Nr, A_0 … A_Na, Rw_0 … Rw_Nr, Aw_0 … Aw_Na]``; zeros for an atom without neighbours.
+    """
+    out = np.zeros((len(species_index), basis.n_features))
+    _share(
+        kernels.value_loop,
+        basis,
+        _edges(basis, species_index, neighbours),
+        neighbours.n_atoms,
+        threads,
+        (out,),
+    )
+    return out
+
+
+def vjp(
+    basis: ChebyshevBasis,
+    species_index: IntArray,
+    neighbours: NeighbourList,
+    cotangents: FloatArray,
+    threads: int = 1,
+) -> FloatArray:
+    """Return the gradients of Σ_if cotangent_if G_if with respect to all positions.
+
+    Parameters
+    ----------
+    basis, species_index, neighbours, threads
+        As for `values`.
+    cotangents : ndarray of shape (m, n_atoms_total, n_features)
+        For example dE/dG of m committee members.
+
+    Returns
+    -------
+    ndarray of shape (m, n_atoms_total, 3), unit of the cotangents per Å
+        +Σ cotangent·dG/dR: a gradient, not a force.
+
+    Notes
+    -----
+    The derivatives of an atom's descriptor by its edges are formed once for all m and never stored.
+    """
+    out = np.zeros((len(cotangents), len(species_index), 3))
+    arrays = (False, np.ascontiguousarray(cotangents, float), out)
+    _share(
+        kernels.derivative_loop,
+        basis,
+        _edges(basis, species_index, neighbours),
+        neighbours.n_atoms,
+        threads,
+        arrays,
+    )
+    return out
+
+
+def edge_gradients(
+    basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList, cotangents: FloatArray
+) -> FloatArray:
+    """Return the gradients of Σ_if cotangent_if G_if with respect to the vector of every edge.
+
+    What a strain needs: r → (1 + ε) r changes every edge, so that dE/dε_ab = Σ_e (dE/dr_e)_a (r_e)_b.
+
+    Parameters
+    ----------
+    basis, species_index, neighbours
+        As for `values`.
+    cotangents : ndarray of shape (n_atoms_total, n_features)
+        For example dE/dG.
+
+    Returns
+    -------
+    ndarray of shape (n_edges, 3), unit of the cotangents per Å
+        +Σ cotangent·dG/dr of each edge as seen from its centre; zero beyond the cutoffs.
+
+    Notes
+    -----
+    Every edge ends at an atom of its own here, on which nothing else pulls.
+    """
+    edges, n_atoms = _edges(basis, species_index, neighbours), len(species_index)
+    own = edges._replace(
+        neighbour=n_atoms + np.arange(len(edges.neighbour)),
+        spin=np.concatenate([edges.spin, edges.spin[edges.neighbour]]),
+    )
+    out = np.zeros((1, n_atoms + len(edges.neighbour), 3))
+    arrays = (False, np.ascontiguousarray(cotangents[None], float), out)
+    _share(kernels.derivative_loop, basis, own, neighbours.n_atoms, 1, arrays)
+    return out[0, n_atoms:]
+
+
+def jvp(
+    basis: ChebyshevBasis,
+    species_index: IntArray,
+    neighbours: NeighbourList,
+    tangents: FloatArray,
+    threads: int = 1,
+) -> FloatArray:
+    """Return the changes of the descriptors, dG/dR·tangent, along directions in the space of all positions.
+
+    Parameters
+    ----------
+    basis, species_index, neighbours, threads
+        As for `values`.
+    tangents : ndarray of shape (m, n_atoms_total, 3), Å
+
+    Returns
+    -------
+    ndarray of shape (m, n_atoms_total, n_features), dimensionless
+    """
+    out = np.zeros((len(tangents), len(species_index), basis.n_features))
+    arrays = (True, np.ascontiguousarray(tangents, float), out)
+    _share(
+        kernels.derivative_loop,
+        basis,
+        _edges(basis, species_index, neighbours),
+        neighbours.n_atoms,
+        threads,
+        arrays,
+    )
+    return out
+
+
+def jacobian(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> FloatArray:
+    """Return the dense Jacobian dG_if/dR_k of each structure.
+
+    Parameters
+    ----------
+    basis, species_index, neighbours
+        As for `values`.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, n_atoms, n_features, n_atoms, 3), 1/Å
+
+    Notes
+    -----
+    For small structures and tests: 24 N² F bytes and one `jvp` per coordinate.
+    """
+    n, atoms = neighbours.n_structures, neighbours.n_atoms
+    tangents = np.tile(np.eye(3 * atoms).reshape(3 * atoms, 1, atoms, 3), (1, n, 1, 1))
+    change = jvp(basis, species_index, neighbours, tangents.reshape(3 * atoms, n * atoms, 3))
+    # (k, c, s, i, f) -> (s, i, f, k, c)
+    return np.ascontiguousarray(change.reshape(atoms, 3, n, atoms, -1).transpose(2, 3, 4, 0, 1))
+
+
+def features(
+    basis: ChebyshevBasis, structures: StructureSet, block_size: int, threads: int = 1
+) -> FloatArray:
+    """Return the descriptors of a set of structures, block by block.
+
+    Parameters
+    ----------
+    basis : ChebyshevBasis
+    structures : StructureSet
+    block_size : int
+        Structures per block, at most: a block has no more than about `ATOMS_PER_BLOCK` atoms per thread, so
+        that its neighbour list stays small. That list is all the memory needed beyond the result.
+    threads : int
+        As for `values`.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, n_atoms, n_features), dimensionless
+    """
+    out = np.empty((len(structures), structures.n_atoms, basis.n_features))
+    species_index = basis.species_index(structures.species)
+    size = max(1, min(block_size, ATOMS_PER_BLOCK * threads // max(structures.n_atoms, 1)))
+    for start in range(0, len(structures), size):
+        block = slice(start, min(start + size, len(structures)))
+        cells = None if structures.cells is None else structures.cells[block]
+        neighbours = neighbour_list(structures.positions[block], cells, structures.pbc, basis.cutoff)
+        flat = values(basis, np.tile(species_index, neighbours.n_structures), neighbours, threads)
+        out[block] = flat.reshape(-1, *out.shape[1:])
+    return out
+
+
+def _edges(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> work.Edges:
+    n_atoms = len(neighbours.offsets) - 1
+    if len(species_index) != n_atoms:
+        raise InputError(
+            f"species_index: expected one entry for each of {n_atoms} atoms, got {len(species_index)}"
+        )
+    spins = basis.type_spins[species_index]
+    return work.Edges(neighbours.offsets, neighbours.index, neighbours.vectors, spins)
+
+
+def _share(
+    loop: Callable[..., None],
+    basis: ChebyshevBasis,
+    edges: work.Edges,
+    n_atoms: int,
+    threads: int,
+    arrays: tuple,
+) -> None:
+    """Run the loop over atoms, whole structures to each thread, so that no two threads write the same row."""
+    compiled = work.Basis(
+        radial_cutoff=float(basis.radial_cutoff),
+        angular_cutoff=float(basis.angular_cutoff or 0.0),
+        n_radial=basis.n_radial,
+        n_angular=basis.n_angular,
+        halves=1 if len(basis.species) == 1 else 2,
+        recurrence=work.recurrence(basis.n_angular),
+        expansion=work.expansion(basis.n_angular),
+    )
+    n = (len(edges.offsets) - 1) // n_atoms
+    bounds = np.linspace(0, n, max(min(threads, n), 1) + 1).astype(int) * n_atoms
+
+    def run(span: tuple[int, int]) -> None:
+        counts = np.diff(edges.offsets[span[0] : span[1] + 1])
+        room = work.workspace(compiled, int(counts.max(initial=0)), loop is not kernels.value_loop)
+        loop(*span, edges, compiled, room, *arrays)
+
+    spans = [(int(a), int(b)) for a, b in pairwise(bounds)]
+    if len(spans) == 1:
+        run(spans[0])
+    else:
+        with ThreadPoolExecutor(len(spans)) as pool:
+            list(pool.map(run, spans))

@@ -1,0 +1,1 @@
+"""What every descriptor of a structure offers, and what they share."""

@@ -1,0 +1,1 @@
+"""The SOAP power spectrum and its derivatives."""

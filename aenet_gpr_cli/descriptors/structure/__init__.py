@@ -1,0 +1,1 @@
+"""Descriptors of whole structures: coordinates, inverse distances, several joined, their symmetries."""

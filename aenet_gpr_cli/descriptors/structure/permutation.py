@@ -1,0 +1,157 @@
+"""Images of a descriptor under a group of atom permutations, for a kernel that cannot tell them apart.
+
+x_G(R) = (x(gR) for g in G), to be compared pair by pair like centres (`gpr.centre_pairs`, n_centres = |G|):
+|G|⁻² Σ_gh k(x(gR), x(hR')) = |G|⁻¹ Σ_g k(x(R), x(gR')), the symmetrised kernel. Owns the check of the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.interface.descriptor import (
+    Descriptor,
+    DescriptorProducts,
+    Index,
+    Linearization,
+)
+from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.structures import FloatArray, IntArray
+
+MAX_GROUP = 120  # elements; the cost of a fit grows with the square of their number
+
+
+@dataclass(frozen=True, slots=True)
+class _Images:
+    parts: tuple[Linearization, ...]
+    inverse: IntArray  # (|G|, n_atoms): where each atom of R went in gR
+
+    @property
+    def values(self) -> FloatArray:
+        return np.concatenate([part.values for part in self.parts], axis=1)
+
+    def jacobian(self, index: Index) -> FloatArray:
+        images = []
+        for part, inverse in zip(self.parts, self.inverse, strict=True):
+            own = part.jacobian(index)
+            images.append(own.reshape(*own.shape[:2], -1, 3)[:, :, inverse].reshape(own.shape))
+        return np.concatenate(images, axis=1)
+
+    def jvp(self, tangents: FloatArray) -> FloatArray:
+        forward = np.argsort(self.inverse, axis=1)
+        images = [part.jvp(tangents[:, g]) for part, g in zip(self.parts, forward, strict=True)]
+        return np.concatenate(images, axis=1)
+
+    def vjp(self, cotangents: FloatArray) -> FloatArray:
+        pieces = np.split(cotangents, len(self.parts), axis=1)
+        images = [
+            part.vjp(piece)[:, inverse]
+            for part, piece, inverse in zip(self.parts, pieces, self.inverse, strict=True)
+        ]
+        return np.asarray(np.sum(images, axis=0))
+
+    def select(self, index: Index) -> _Images:
+        return _Images(tuple(part.select(index) for part in self.parts), self.inverse)
+
+
+class PermutationImages(DescriptorProducts):
+    """A descriptor at all images gR of a structure under a group of atom permutations.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        Its distance must not change when both structures are permuted alike: Cartesian coordinates and
+        inverse distances fulfil this, invariant descriptors gain nothing.
+    permutations : sequence of sequence of int
+        The group: in the image under g, place i holds atom g[i]. Only equal species may be exchanged; the
+        caller checks that.
+
+    Raises
+    ------
+    ConfigError
+        If they are no permutations of the same atoms, or no group (identity and products missing).
+    """
+
+    def __init__(self, descriptor: Descriptor, permutations: Sequence[Sequence[int]] | IntArray) -> None:
+        self._descriptor = descriptor
+        self._forward = check_group(permutations)
+        self._inverse = np.argsort(self._forward, axis=1)
+
+    @property
+    def name(self) -> str:
+        """Name used in configurations and artefacts."""
+        return f"permuted_{self._descriptor.name}"
+
+    @property
+    def n_images(self) -> int:
+        """Order |G| of the group; the ``n_centres`` of the fit."""
+        return len(self._forward)
+
+    @property
+    def n_features(self) -> int:
+        """Length of the descriptor times |G|."""
+        return self.n_images * self._descriptor.n_features
+
+    def values(self, positions: FloatArray) -> FloatArray:
+        """Return the descriptors of all images, one after another.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n_structures, n_atoms, 3), Å
+
+        Returns
+        -------
+        ndarray of shape (n_structures, n_features)
+        """
+        return np.concatenate([self._descriptor.values(positions[:, g]) for g in self._forward], axis=1)
+
+    def linearize(self, positions: FloatArray) -> Linearization:
+        """Return values and Jacobian products.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n_structures, n_atoms, 3), Å
+
+        Returns
+        -------
+        Linearization
+        """
+        parts = tuple(self._descriptor.linearize(positions[:, g]) for g in self._forward)
+        return _Images(parts, self._inverse)
+
+
+def check_group(permutations: Sequence[Sequence[int]] | IntArray) -> IntArray:
+    """Return a group of permutations as an array.
+
+    Parameters
+    ----------
+    permutations : sequence of sequence of int
+
+    Returns
+    -------
+    ndarray of int, shape (|G|, n_atoms)
+
+    Raises
+    ------
+    ConfigError
+        If they are no permutations of the same atoms, or no group.
+    """
+    if not 1 <= len(permutations) <= MAX_GROUP:
+        raise ConfigError(f"permutations: expected 1 to {MAX_GROUP}, got {len(permutations)}")
+    group = [tuple(int(i) for i in g) for g in permutations]
+    n_atoms, known = len(group[0]), set(group)
+    for g in group:
+        if sorted(g) != list(range(n_atoms)):
+            raise ConfigError(f"permutations: expected the atoms 0 to {n_atoms - 1} once each, got {list(g)}")
+    if len(known) != len(group):
+        raise ConfigError("permutations: one is listed twice")
+    # finite and closed under products: a group
+    for g in group:
+        for h in group:
+            if (product := tuple(g[i] for i in h)) not in known:
+                raise ConfigError(
+                    f"permutations: expected a group, but the product {list(product)} of two is missing"
+                )
+    return np.array(group, dtype=np.int64)

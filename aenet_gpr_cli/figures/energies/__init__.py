@@ -1,0 +1,1 @@
+"""Energies along a coordinate, labels against each other, structures."""

@@ -1,0 +1,1 @@
+"""Errors of models: parity, bars, sweeps, distributions, spread."""

@@ -1,0 +1,199 @@
+"""Predicted against reference energies and forces, and the error in force direction, models side by side.
+
+The layout of the paper's Figures 4 and 6. Takes paired samples and draws them; many points become a
+density on a logarithmic colour scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.evaluation.parity_samples import ParitySamples
+from aenet_gpr_cli.figures.style import (
+    DENSITY_MAP,
+    DOUBLE_COLUMN,
+    GREY,
+    mode_style,
+    new_figure,
+    print_style,
+    three_digits,
+)
+from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.units import MEV_PER_EV
+
+MANY_POINTS = 3000  # from here on points hide each other and a density says more
+BINS = 60
+FEW_COLUMNS = 4  # that leave room for δ and M in one line
+SMALL = 6.5  # points, of labels below many columns
+COLOUR_BAR_WIDTH = 0.9  # inches, with its label
+OUTLIER = 1.0  # eV/Å, the dashed lines of the paper
+Range = tuple[float, float]
+
+
+def plot(
+    samples: Mapping[str, ParitySamples],
+    metrics: Mapping[str, Mapping[str, Any]],
+    remarks: Mapping[str, str] | None = None,
+    whole_names: bool = False,
+) -> Figure:
+    """Draw energy parity, ‖F‖ parity and direction error against ‖F‖, one column per model.
+
+    Parameters
+    ----------
+    samples : mapping of str to ParitySamples
+        Model name → samples, drawn from left to right.
+    metrics : mapping of str to metrics
+        Model name → error measures, whose MAE are written into the panels; models may be missing.
+    remarks : mapping of str to str, optional
+        Model name → remark below its name, such as its δ and M.
+    whole_names : bool
+        Write the whole name of a model that has a remark, not that of its mode alone.
+
+    Returns
+    -------
+    Figure
+        Three rows of panels; only the first where there are no force samples.
+
+    Raises
+    ------
+    InputError
+        If there are no samples.
+    """
+    if not samples:
+        raise InputError("parity figure: expected samples of at least one model, got none")
+    with_forces = any(len(item.reference_norms) for item in samples.values())
+    columns, rows = len(samples), 3 if with_forces else 1
+    energy_range = _range([v for s in samples.values() for v in (s.reference_energies, s.predicted_energies)])
+    norm_range = _range(
+        [v for s in samples.values() for v in (s.reference_norms, s.predicted_norms)], zero=True
+    )
+    with print_style():
+        side = DOUBLE_COLUMN / max(columns, 4)
+        dense = any(
+            len(v) > MANY_POINTS for s in samples.values() for v in (s.reference_energies, s.reference_norms)
+        )
+        margin = COLOUR_BAR_WIDTH if dense else 0.3
+        figure = new_figure(side * columns + margin, (side + 0.15) * rows + 0.2)
+        axes = figure.subplots(rows, columns, squeeze=False, sharex="row", sharey="row")
+        for column, (name, item) in enumerate(samples.items()):
+            style, row = mode_style(name), metrics.get(name, {})
+            label = style.label
+            if remark := (remarks or {}).get(name):
+                label = f"{label if whole_names else label.split(' (')[0]}\n{remark}"
+                label = label.replace(", ", "\n") if columns > FEW_COLUMNS else label
+            axes[0, column].set_title(label, color=style.color, fontweight="bold")
+            _draw_energies(axes[0, column], item, energy_range, style.color, row)
+            if with_forces:
+                _draw_norms(axes[1, column], item, norm_range, style.color, row)
+                _draw_directions(axes[2, column], item, norm_range, style.color, row)
+        _label(figure, axes, with_forces)
+        if columns > FEW_COLUMNS:
+            for axis in axes.flat:
+                axis.xaxis.label.set_fontsize(SMALL)
+    return figure
+
+
+def _draw_energies(
+    axis: Axes, item: ParitySamples, limits: Range, color: str, row: Mapping[str, Any]
+) -> None:
+    _draw_points(axis, item.reference_energies, item.predicted_energies, limits, limits, color)
+    axis.plot(limits, limits, color="black", linewidth=0.7)
+    _annotate(axis, row.get("energy_mae"), MEV_PER_EV, "meV")
+
+
+def _draw_norms(axis: Axes, item: ParitySamples, limits: Range, color: str, row: Mapping[str, Any]) -> None:
+    _draw_points(axis, item.reference_norms, item.predicted_norms, limits, limits, color)
+    axis.plot(limits, limits, color="black", linewidth=0.7)
+    for offset in (-OUTLIER, OUTLIER):
+        axis.plot(limits, (limits[0] + offset, limits[1] + offset), "--", color="black", linewidth=0.5)
+    _annotate(axis, row.get("force_norm_mae"), 1.0, "eV/Å")
+
+
+def _draw_directions(
+    axis: Axes, item: ParitySamples, limits: Range, color: str, row: Mapping[str, Any]
+) -> None:
+    known = np.isfinite(item.direction_errors)
+    _draw_points(axis, item.reference_norms[known], item.direction_errors[known], limits, (0.0, 180.0), color)
+    axis.set_yticks([0, 60, 120, 180])  # the range is the same for all potentials
+    _annotate(axis, row.get("force_direction_mae"), 1.0, "°", top=True)
+
+
+def _draw_points(
+    axis: Axes, x: FloatArray, y: FloatArray, x_range: Range, y_range: Range, color: str
+) -> None:
+    """Draw points in the colour of the model, or their density where they are many."""
+    if len(x) > MANY_POINTS:
+        edges = (np.linspace(*x_range, BINS + 1), np.linspace(*y_range, BINS + 1))
+        counts, _, _ = np.histogram2d(x, np.clip(y, *y_range), bins=edges)
+        axis.pcolormesh(
+            *edges,
+            np.ma.masked_equal(counts.T, 0),
+            norm=LogNorm(1, 1),
+            cmap=DENSITY_MAP,
+            rasterized=True,
+        )
+    else:
+        axis.scatter(x, y, s=5, color=color, alpha=0.5, linewidths=0, rasterized=True)
+    axis.set_xlim(*x_range)
+    axis.set_ylim(*y_range)
+    axis.set_box_aspect(1)
+    axis.set_anchor("E")  # as a colour bar anchors its panels: columns stay aligned without one
+    axis.locator_params(nbins=4)
+
+
+def _label(figure: Figure, axes: np.ndarray, with_forces: bool) -> None:
+    figure.align_ylabels(axes[:, 0])
+    axes[0, 0].set_ylabel("predicted E (eV)")
+    for axis in axes[0]:
+        axis.set_xlabel("reference E (eV)")
+    if with_forces:
+        axes[1, 0].set_ylabel("predicted ‖F‖ (eV/Å)")
+        axes[2, 0].set_ylabel("error of direction (°)")
+        for axis in (*axes[1], *axes[2]):
+            axis.set_xlabel("reference ‖F‖ (eV/Å)")
+    for row in axes:
+        meshes = [mesh for axis in row for mesh in axis.collections if isinstance(mesh.norm, LogNorm)]
+        if meshes:  # one scale for the row, so that models compare
+            norm = LogNorm(1, max(2.0, max(float(mesh.get_array().max()) for mesh in meshes)))
+            for mesh in meshes:
+                mesh.set_norm(norm)
+            unit = "structures" if row is axes[0] else "atoms"
+            figure.colorbar(
+                ScalarMappable(norm, DENSITY_MAP), ax=list(row), label=f"{unit} per bin", pad=0.02, aspect=25
+            )
+
+
+def _annotate(axis: Axes, value: float | None, factor: float, unit: str, top: bool = False) -> None:
+    """Write the mean absolute error into the corner that good predictions leave empty."""
+    if value is None:
+        return
+    gap = "" if unit == "°" else " "
+    axis.text(
+        0.97,
+        0.97 if top else 0.04,
+        f"MAE {three_digits(value * factor)}{gap}{unit}",
+        transform=axis.transAxes,
+        ha="right",
+        va="top" if top else "bottom",
+        fontsize=7,
+        color=GREY,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+    )
+
+
+def _range(arrays: list[FloatArray], zero: bool = False) -> Range:
+    """Return common limits with a small margin, from zero where asked."""
+    values = np.concatenate(arrays)
+    if not len(values):
+        return (0.0, 1.0)
+    low, high = (0.0 if zero else float(values.min())), float(values.max())
+    margin = 0.03 * (high - low) or 0.5
+    return (0.0 if zero else low - margin, high + margin)

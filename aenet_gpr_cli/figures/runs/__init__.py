@@ -1,0 +1,1 @@
+"""How work went: learning curves, active learning, time and memory."""

@@ -1,0 +1,1 @@
+"""Length scale, power and noise from training data: objectives, their search, natural units."""

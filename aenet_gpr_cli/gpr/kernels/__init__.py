@@ -1,0 +1,1 @@
+"""The covariance functions and their derivatives, for one pair and for expansions over the training data."""

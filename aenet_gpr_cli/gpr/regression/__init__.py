@@ -1,0 +1,1 @@
+"""The fitted Gaussian process: prior, fit, prediction, where it applies."""

@@ -1,0 +1,3 @@
+"""Solving with the covariance matrix: Cholesky, mixed precision, conjugate gradients and what speeds them
+up.
+"""

@@ -1,0 +1,1 @@
+"""Standard deviations of predicted energies and forces."""

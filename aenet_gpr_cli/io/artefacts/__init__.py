@@ -1,0 +1,1 @@
+"""HDF5 artefacts: written whole or not at all, checked when read, with what they hold."""

@@ -1,0 +1,284 @@
+"""HDF5 artefacts that explain themselves, published whole or not at all.
+
+Every artefact records its kind and format version, the resolved configuration, the SHA-256 of each
+input, the seed, package versions, wall time and peak memory. Writing goes to a temporary file in the same
+folder, is flushed to disk, and renamed; a reader never sees half a file. No pickled objects anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from aenet_gpr_cli import __version__
+from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.evaluation.timing import peak_memory
+from aenet_gpr_cli.io.artefacts.full_disk import NotingFile
+from aenet_gpr_cli.io.artefacts.integrity import refuse_hostile
+from aenet_gpr_cli.io.artefacts.locks import lock
+
+FORMAT_VERSION = 1
+DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py raises on overwritten bytes
+VERSIONED = ("numpy", "scipy", "torch", "ase", "dscribe", "numba", "h5py")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What determines the content of an artefact.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the stage.
+    config : dict
+        Resolved configuration, as plain JSON values.
+    inputs : dict of str to str
+        SHA-256 of each input, by a name that does not depend on the folder.
+    part : tuple of str
+        Names of the parts (members, subsets) that the artefact holds; empty for all of them.
+    whole : tuple of str
+        Names of all parts, where ``part`` is given.
+    neutral : frozenset of str
+        Keys of the configuration that do not change the result.
+    """
+
+    kind: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    part: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+    neutral: frozenset[str] = frozenset()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over kind, format version, configuration (without neutral keys), inputs and part."""
+        config = {key: value for key, value in self.config.items() if key not in self.neutral}
+        content = [self.kind, FORMAT_VERSION, config, self.inputs, *([self.part] if self.part else [])]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    str
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_current(path: Path, job: Job) -> bool:
+    """Whether ``path`` already holds the complete result of ``job``.
+
+    Parameters
+    ----------
+    path : Path
+    job : Job
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return (
+                bool(file.attrs.get("complete", False)) and file.attrs.get("fingerprint") == job.fingerprint
+            )
+    except DAMAGE:
+        return False
+
+
+@contextlib.contextmanager
+def publish(path: Path, job: Job) -> Iterator[h5py.File]:
+    """Write an artefact: the block fills the file, which appears under ``path`` when the block succeeds.
+
+    Parameters
+    ----------
+    path : Path
+    job : Job
+
+    Yields
+    ------
+    h5py.File
+        Open for writing. Set ``file.attrs["summary"]`` to JSON for a table that is shown again later, and
+        ``file.attrs["wall_time_s"]`` to the seconds of earlier, interrupted runs.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full or not writable, or another process writes the same file. An earlier artefact
+        stays as it was.
+    """
+    started = time.perf_counter()
+    with lock(path):
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # of a killed process
+            stale.unlink(missing_ok=True)
+        with (
+            _whole_or_not(path) as temporary,
+            NotingFile(temporary) as disk,
+            h5py.File(disk, "w", libver="v110") as file,
+        ):
+            _write_provenance(file, job)
+            yield file
+            earlier = float(file.attrs.get("wall_time_s", 0.0))
+            file.attrs["wall_time_s"] = earlier + time.perf_counter() - started
+            file.attrs["peak_rss_bytes"] = peak_memory()
+            file.attrs["complete"] = True
+            file.flush()
+            disk.raise_failure()
+
+
+@contextlib.contextmanager
+def _whole_or_not(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside ``path`` that takes its name when the block succeeds."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _to_disk(temporary, path)
+    except (OSError, RuntimeError) as error:
+        if _is_disk_error(error):
+            raise ResourceError(
+                f"{path}: cannot write ({error}); free some space or choose another --output. "
+                "Nothing that was there before has changed"
+            ) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def open_artefact(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
+    """Open an artefact for reading after checking what it is.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str, optional
+        The stage that must have written it.
+
+    Yields
+    ------
+    h5py.File
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged, incomplete, of another kind or version, or links to other files.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; expected the output of {kind or 'an earlier stage'}")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected an HDF5 artefact, but it cannot be opened ({error}); write it again"
+        ) from error
+    with file:
+        try:
+            _check(file, path, kind)
+        except DAMAGE as error:
+            raise InputError(f"{path}: the artefact is damaged ({error}); write it again") from error
+        try:
+            yield file
+        except KeyError as error:
+            raise InputError(f"{path}: a part of the artefact is missing: {error}; write it again") from error
+        except OSError as error:
+            if error.errno is not None or "read" not in str(error):  # of another file
+                raise
+            raise InputError(f"{path}: the artefact is damaged ({error}); write it again") from error
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """Return the table that the stage stored with its artefact (empty if none).
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict
+    """
+    with open_artefact(path) as file:
+        return json.loads(file.attrs.get("summary", "{}"))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this package, Python and the numerical libraries.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    found = {"aenet-gpr-cli": __version__, "python": platform.python_version()}
+    for package in VERSIONED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def _write_provenance(file: h5py.File, job: Job) -> None:
+    file.attrs["format"] = "aenet-gpr-cli"
+    file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs["kind"] = job.kind
+    file.attrs["complete"] = False
+    file.attrs["fingerprint"] = job.fingerprint
+    file.attrs["config"] = json.dumps(job.config, sort_keys=True)
+    file.attrs["inputs"] = json.dumps(job.inputs, sort_keys=True)
+    if job.part:
+        file.attrs["part"] = json.dumps(job.part)
+        file.attrs["whole"] = json.dumps(job.whole)
+    file.attrs["seed"] = int(job.config.get("seed", 0))
+    file.attrs["versions"] = json.dumps(versions())
+    file.attrs["created"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _check(file: h5py.File, path: Path, kind: str | None) -> None:
+    if file.attrs.get("format") != "aenet-gpr-cli":
+        raise InputError(f"{path}: expected an artefact of aenet-gpr, got another HDF5 file")
+    version = int(file.attrs.get("format_version", 0))
+    if version != FORMAT_VERSION:
+        raise InputError(f"{path}: expected format version {FORMAT_VERSION}, got {version}; write it again")
+    found = file.attrs.get("kind")
+    if kind is not None and found != kind:
+        raise InputError(f"{path}: expected the output of {kind}, got that of {found}")
+    if not file.attrs.get("complete", False):
+        raise InputError(f"{path}: the artefact is not complete; run {found} again")
+    refuse_hostile(file, path)
+
+
+def _to_disk(temporary: Path, path: Path) -> None:
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    with contextlib.suppress(OSError):  # not every file system can sync a folder
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _is_disk_error(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        return True
+    text = str(error).lower()
+    return "no space left" in text or "can't write" in text or "unable to sync" in text

@@ -1,0 +1,217 @@
+"""Structure sets and augmented sets in HDF5 groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import h5py
+import numpy as np
+
+from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact
+from aenet_gpr_cli.io.artefacts.datasets import append_field, read_optional, read_strings, write_field
+from aenet_gpr_cli.structures import AugmentedSet, Pbc, StructureSet
+
+Subset = TypeVar("Subset")
+PARTS = ("train", "test")
+
+
+def write_structures(group: h5py.Group, structures: StructureSet) -> None:
+    """Store a structure set.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    structures : StructureSet
+    """
+    write_field(group, "species", structures.species)
+    write_field(group, "positions", structures.positions)
+    write_field(group, "pbc", np.array(structures.pbc))
+    write_field(group, "names", structures.names)
+    for name in ("cells", "energies", "forces", "atom_orders"):
+        values = getattr(structures, name)
+        if values is not None:
+            write_field(group, name, values)
+
+
+def read_structures(group: h5py.Group, rows: slice = slice(None)) -> StructureSet:
+    """Read a structure set.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    rows : slice, optional
+        Structures to read; default: all.
+
+    Returns
+    -------
+    StructureSet
+    """
+    a, b, c = (bool(flag) for flag in group["pbc"][()])
+    pbc: Pbc = (a, b, c)
+    return StructureSet(
+        species=read_strings(group, "species"),
+        positions=group["positions"][rows],
+        cells=read_optional(group, "cells", rows),
+        pbc=pbc,
+        energies=read_optional(group, "energies", rows),
+        forces=read_optional(group, "forces", rows),
+        names=read_strings(group, "names", rows),
+        atom_orders=read_optional(group, "atom_orders", rows),
+    )
+
+
+def append_augmented(group: h5py.Group, augmented: AugmentedSet) -> None:
+    """Store an augmented set, after what the group already holds of the same subset.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    augmented : AugmentedSet
+    """
+    structures = augmented.structures
+    if "species" not in group:
+        write_field(group, "species", structures.species)
+        write_field(group, "pbc", np.array(structures.pbc))
+        group.attrs["label"] = augmented.label
+    append_field(group, "positions", structures.positions)
+    append_field(group, "names", structures.names)
+    append_field(group, "parents", augmented.parents)
+    append_field(group, "copies", augmented.copies)
+    for name, values in (
+        ("cells", structures.cells),
+        ("energies", structures.energies),
+        ("atom_orders", structures.atom_orders),
+        ("sigma", augmented.sigma),
+        ("domain_distance", augmented.domain_distance),
+    ):
+        if values is not None:
+            append_field(group, name, values)
+
+
+def read_augmented(group: h5py.Group, rows: slice = slice(None)) -> AugmentedSet:
+    """Read an augmented set.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    rows : slice, optional
+        Copies to read; default: all.
+
+    Returns
+    -------
+    AugmentedSet
+    """
+    return AugmentedSet(
+        structures=read_structures(group, rows),
+        parents=read_strings(group, "parents", rows),
+        copies=group["copies"][rows],
+        sigma=read_optional(group, "sigma", rows),
+        label=str(group.attrs["label"]),
+        domain_distance=read_optional(group, "domain_distance", rows),
+    )
+
+
+def augmented_blocks(group: h5py.Group, size: int) -> Iterator[AugmentedSet]:
+    """Read an augmented set piece by piece.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    size : int
+        Copies at a time.
+
+    Yields
+    ------
+    AugmentedSet
+    """
+    for start in range(0, len(group["copies"]), size):
+        yield read_augmented(group, slice(start, start + size))
+
+
+def load_split(path: Path, part: str) -> dict[str, StructureSet]:
+    """Read the training or the test structures of a split, by subset.
+
+    Parameters
+    ----------
+    path : Path
+    part : str
+        ``train`` or ``test``.
+
+    Returns
+    -------
+    dict of str to StructureSet
+        Subsets without structures in this part are left out.
+
+    Raises
+    ------
+    InputError
+        If the file is no split, or has no structure in this part.
+    """
+    with open_artefact(path, "split") as file:
+        sets = {name: read_structures(group) for name, group in file[part].items()}
+    if not sets:
+        raise InputError(f"{path}: expected {part} structures, got none; change train or test of split")
+    return sets
+
+
+def subset_names(path: Path, part: str) -> tuple[str, ...]:
+    """Return the names of the subsets of a split.
+
+    Parameters
+    ----------
+    path : Path
+    part : str
+        ``train`` or ``test``.
+
+    Returns
+    -------
+    tuple of str
+    """
+    with open_artefact(path, "split") as file:
+        return tuple(file[part])
+
+
+def load_augmented(path: Path) -> dict[str, AugmentedSet]:
+    """Read the augmented sets of an artefact, by subset.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict of str to AugmentedSet
+    """
+    with open_artefact(path, "augment") as file:
+        return {name: read_augmented(group) for name, group in file["subsets"].items()}
+
+
+def choose_subsets(sets: dict[str, Subset], names: Sequence[str] | None, source: Path) -> dict[str, Subset]:
+    """Return the subsets that are asked for.
+
+    Parameters
+    ----------
+    sets : dict of str to anything
+    names : list of str or None
+        None for all.
+    source : Path
+        Where they come from, for the message.
+
+    Returns
+    -------
+    dict of the same, in the order of ``sets``
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown.
+    """
+    if names is None:
+        return sets
+    unknown = [name for name in names if name not in sets]
+    if unknown:
+        raise ConfigError(f"subsets: {', '.join(unknown)} not in {source}; it has {', '.join(sets)}")
+    return {name: value for name, value in sets.items() if name in names}

@@ -1,0 +1,127 @@
+"""Structures with predicted energies and forces, as extended XYZ and as XSF files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aenet_gpr_cli.io.formats.xsf import write_xsf
+from aenet_gpr_cli.structures import FloatArray, Structure
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedStructure:
+    """One structure with what a model says about it.
+
+    Attributes
+    ----------
+    structure : Structure
+        With predicted energy (eV) and forces (eV/Å).
+    energy_std : float or None, eV
+    forces_std : ndarray of shape (n_atoms, 3), eV/Å, or None
+    reference_energy : float or None, eV
+        What the file said.
+    reference_forces : ndarray of shape (n_atoms, 3), eV/Å, or None
+    beyond_training : ndarray of shape (n_atoms,), dimensionless, or None
+        How far each environment lies outside the training data.
+    domain_distance : float or None, dimensionless
+        Distance to the training data of a Gaussian process; above 1 is outside.
+    force_std : float or None, eV/Å
+        One number for all forces.
+    """
+
+    structure: Structure
+    energy_std: float | None
+    forces_std: FloatArray | None
+    reference_energy: float | None
+    reference_forces: FloatArray | None = None
+    beyond_training: FloatArray | None = None
+    domain_distance: float | None = None
+    force_std: float | None = None
+
+
+def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
+    """Write all structures to one extended XYZ file, which appears complete or not at all.
+
+    The comment line carries ``name``, ``energy``, ``energy_std``, ``reference_energy`` (eV), ``force_std``
+    (eV/Å) and ``domain_distance``, the columns ``forces``, ``forces_std``, ``reference_forces`` (eV/Å) and
+    ``beyond_training``.
+
+    Parameters
+    ----------
+    path : Path
+    predicted : sequence of PredictedStructure
+    """
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write
+
+    frames = []
+    for item in predicted:
+        s = item.structure
+        atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
+        atoms.info["name"] = s.name
+        for key in ("energy_std", "force_std", "reference_energy", "domain_distance"):
+            value = getattr(item, key)
+            if value is not None:
+                atoms.info[key] = value
+        for key in ("forces_std", "reference_forces", "beyond_training"):
+            if getattr(item, key) is not None:
+                atoms.arrays[key] = getattr(item, key)
+        labels = {"energy": s.energy, "forces": s.forces}
+        atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in labels.items() if v is not None})
+        frames.append(atoms)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary, frames, format="extxyz")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_xsf_files(folder: Path, predicted: Sequence[PredictedStructure]) -> None:
+    """Write each structure to an XSF file named by its number and where it came from.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist; XSF files that are already in it are removed.
+    predicted : sequence of PredictedStructure
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("*.xsf"):  # of an earlier, larger run
+        stale.unlink()
+    for number, item in enumerate(predicted):
+        label = re.sub(r"[^A-Za-z0-9_.+-]+", "_", item.structure.name.removesuffix(".xsf"))
+        write_xsf(item.structure, folder / f"{number:05d}_{label[-80:]}.xsf")
+
+
+def write_structure_files(
+    output: Path, predicted: Sequence[PredictedStructure], formats: Collection[str]
+) -> list[Path]:
+    """Write structures beside an artefact, under its name.
+
+    Parameters
+    ----------
+    output : Path
+        The artefact.
+    predicted : sequence of PredictedStructure
+    formats : collection of str
+        Of ``extxyz`` and ``xsf``.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    written = []
+    if "extxyz" in formats:
+        written.append(output.with_suffix(".extxyz"))
+        write_extxyz(written[-1], predicted)
+    if "xsf" in formats:
+        written.append(output.with_suffix(""))
+        write_xsf_files(written[-1], predicted)
+    return written

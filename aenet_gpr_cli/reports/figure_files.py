@@ -1,0 +1,86 @@
+"""`figures`: the artefacts of a working folder → the paper's figures of that case, as PDF and PNG.
+
+Without numbers, which figures come out follows from what the folder holds: comparison of models, parity and
+direction, energies of the split and of the copies, errors against δ and M; or against the calculations of
+active learning. Numbers are those of the paper,
+see `paper_figures`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from aenet_gpr_cli.figures.errors import model_bars as summary
+from aenet_gpr_cli.figures.errors import parity_plot as parity
+from aenet_gpr_cli.figures.errors import sweep_curves as sweep
+from aenet_gpr_cli.figures.style import save
+from aenet_gpr_cli.reports import finished_run, paper_figures
+from aenet_gpr_cli.reports import report_pictures as pictures
+from aenet_gpr_cli.reports.finished_run import FinishedRun, read_run
+from aenet_gpr_cli.reports.sweeps import SURROGATE, sweep_rows
+from aenet_gpr_cli.stages.active.active_stage import active_table
+from aenet_gpr_cli.stages.shared.context import Context, Summary
+
+SUFFIXES = (".pdf", ".png")
+ACTIVE = "active.h5"
+
+
+def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = ()) -> Summary:
+    """Draw the figures of a working folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Working folder of `run` or `active`.
+    output : Path
+        Folder of the pictures.
+    context : Context
+    numbers : sequence of str
+        Figures of the paper, called figure_NUMBER; none: all that the folder holds, by their content.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If the folder holds no evaluation, or there is no figure of a number.
+    """
+    if numbers:
+        figures: Iterator[tuple[str, Figure]] = (
+            (f"figure_{number}", paper_figures.draw(number, folder)) for number in numbers
+        )
+    else:
+        figures = _active(folder) if (folder / ACTIVE).is_file() else _figures(read_run(folder))
+    notes = []
+    for count, (name, figure) in enumerate(figures):
+        context.report(count, len(numbers), f"drawing {name}")
+        output.mkdir(parents=True, exist_ok=True)
+        for suffix in reversed(SUFFIXES):  # the PDF last: it is what a Makefile waits for
+            save(figure, output / f"{name}{suffix}")
+        notes.append(f"wrote {output / name}{{{','.join(SUFFIXES)}}}")
+    return Summary(f"Figures of {folder}", notes=notes)
+
+
+def _active(folder: Path) -> Iterator[tuple[str, Figure]]:
+    yield "active_learning", active_table.draw(folder / ACTIVE)
+
+
+def _figures(run: FinishedRun) -> Iterator[tuple[str, Figure]]:
+    models = finished_run.shown_models(run)
+    if SURROGATE in run.results:
+        models = {SURROGATE: "", **models}
+    yield "errors", summary.plot({name: run.totals[name] for name in models})
+    yield "parity", parity.plot(finished_run.samples_of(run, models), run.totals, models)
+    yield "energies", pictures.distributions.plot(pictures.energies_by_part(run.split))
+    if sets := finished_run.sets_of_sweep(run):
+        energies = pictures.augmented_energies(run.split, sets)
+        titles = finished_run.titles_of(run, sets)
+        yield "augmented", pictures.distributions.plot_augmented(*energies, titles)
+    for against in ("displacement", "n_copies"):
+        if (chosen := sweep_rows(run.rows, against)) is not None:
+            yield f"errors_against_{against}", sweep.plot(chosen, against)

@@ -1,0 +1,269 @@
+"""What a finished run holds: errors, augmentation behind each network, and which networks to show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.evaluation.parity_samples import ParitySamples
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, sha256_of
+from aenet_gpr_cli.reports.sweeps import METHODS, SURROGATE, UNGIVEN_DISPLACEMENT, Row, varying
+from aenet_gpr_cli.stages.evaluate.evaluation_pictures import parity_of
+
+SOURCE_KEYS = ("method", "mode", "displacement", "n_copies")
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """Working folder of `run` with its tables.
+
+    Attributes
+    ----------
+    folder : Path
+    results : dict
+        Metrics by model, as in metrics.json.
+    smallest_force : float, eV/Å
+        Reference forces must be larger for their direction to be compared.
+    rows : tuple of dict
+        One per network: ``model``, ``method``, ``mode``, ``displacement`` (Å; of adaptive copies the
+        root mean square) and ``n_copies`` of its augmentation (None without), ``force_fraction`` (0 but in
+        direct force training), and its total errors.
+    augmented : dict of Path to dict
+        Configuration of each augmented set.
+    """
+
+    folder: Path
+    results: dict[str, Any]
+    smallest_force: float
+    rows: tuple[Row, ...]
+    augmented: dict[Path, Row]
+
+    @property
+    def split(self) -> Path:
+        """The reference structures."""
+        return self.folder / "split.h5"
+
+    @property
+    def metrics(self) -> Path:
+        """The artefact of `evaluate`."""
+        return self.folder / "metrics.h5"
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        """Errors of each model on all structures."""
+        return {name: result["total"] for name, result in self.results.items()}
+
+
+def read_run(folder: Path) -> FinishedRun:
+    """Read the tables of a finished run.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    FinishedRun
+
+    Raises
+    ------
+    InputError
+        If the folder holds no evaluation.
+    """
+    if not (folder / "metrics.h5").is_file():
+        raise InputError(f"{folder}: expected metrics.h5 of a finished run, got none")
+    with open_artefact(folder / "metrics.h5", "evaluate") as file:
+        results = json.loads(file.attrs["metrics"])
+        smallest = json.loads(file.attrs["config"])["smallest_force"]
+    augmented, by_hash = {}, {}
+    for path in sorted(folder.glob("augmented_*.h5")):
+        with open_artefact(path, "augment") as file:
+            augmented[path] = by_hash[sha256_of(path)] = _augmentation(file)
+    rows = []
+    for name in results:
+        if name.startswith("ann_"):
+            with open_artefact(folder / f"{name}.h5", "train-ann") as file:
+                source = by_hash.get(json.loads(file.attrs["inputs"]).get("augmented", ""), {})
+                training = json.loads(file.attrs["config"])
+            settings = {key: source.get(key) for key in SOURCE_KEYS}
+            settings["force_fraction"] = _force_fraction(training)
+            rows.append({"model": name, **settings, **results[name]["total"]})
+    return FinishedRun(folder, results, smallest, tuple(rows), augmented)
+
+
+def _augmentation(file: h5py.File) -> Row:
+    """Configuration; ``displacement`` as it came out where it was not given."""
+    config: Row = json.loads(file.attrs["config"])
+    if config["mode"] in UNGIVEN_DISPLACEMENT:
+        config["displacement"] = _rms_displacement(list(file["subsets"].values()))
+    return config
+
+
+def _rms_displacement(subsets: list[h5py.Group]) -> float | None:
+    """Over all copies, Å; None if there are none, or it was not told."""
+    counts = [len(subset["energies"]) for subset in subsets]
+    if not sum(counts) or any("rms_displacement" not in subset.attrs for subset in subsets):
+        return None
+    squares = [float(subset.attrs["rms_displacement"]) ** 2 for subset in subsets]
+    return float(np.sqrt(np.average(squares, weights=counts)))
+
+
+def _force_fraction(training: Mapping[str, Any]) -> float:
+    return float(training["loss"]["force_fraction"]) if training.get("mode") == "direct" else 0.0
+
+
+def shown_models(run: FinishedRun) -> dict[str, str]:
+    """Choose the networks that stand for their mode side by side, as the paper does.
+
+    Of several δ of a method it is the network with the smallest error of ‖F‖ (of energy, without forces) on
+    the evaluated structures: what the sweep over δ reached at best, and no recipe for choosing δ. Of several
+    shares of the forces in direct force training it is the largest.
+
+    Parameters
+    ----------
+    run : FinishedRun
+
+    Returns
+    -------
+    dict of str to str
+        Model → δ and M, where there was a choice; empty otherwise. In the order energies only, Taylor
+        expansion, GP, direct forces.
+    """
+    most = max((row["force_fraction"] for row in run.rows), default=0.0)
+    fractions = {row["model"]: row["force_fraction"] for row in run.rows}
+    return {name: remark for name, remark in best_models(run).items() if fractions[name] in (0.0, most)}
+
+
+def best_models(run: FinishedRun) -> dict[str, str]:
+    """Choose as `shown_models` does, with all shares of the forces in direct force training.
+
+    Parameters
+    ----------
+    run : FinishedRun
+
+    Returns
+    -------
+    dict of str to str
+        As `shown_models`.
+    """
+    chosen = {row["model"]: "" for row in run.rows if row["method"] is None}
+    for method in METHODS:
+        own = [row for row in varying(run.rows, "displacement") or run.rows if row["method"] == method]
+        if own:
+            best = min(own, key=lambda row: row["force_norm_mae"] or row["energy_mae"])
+            chosen[best["model"]] = source_text(best) if len(own) > 1 else ""
+    order = {
+        name: number for number, name in enumerate(("ann_energy", "ann_taylor", "ann_gpr", "ann_direct"))
+    }
+
+    def place(model: str) -> int:
+        return next((n for start, n in order.items() if model.startswith(start)), len(order))
+
+    return dict(sorted(chosen.items(), key=lambda item: place(item[0])))
+
+
+def source_text(row: Mapping[str, Any]) -> str:
+    """Write δ and M of a row."""
+    delta = "adaptive δ" if row["mode"] == "adaptive" else f"δ = {row['displacement']:g} Å"
+    return f"{delta}, M = {row['n_copies']}"
+
+
+def kernels_of(run: FinishedRun) -> dict[str, str]:
+    """Name the Gaussian processes of a run, the surrogate of the networks last.
+
+    Parameters
+    ----------
+    run : FinishedRun
+
+    Returns
+    -------
+    dict of str to str
+        Model → descriptor, unless the name tells it, and length scale; empty where subsets differ in them.
+    """
+    found = {}
+    for name in run.results:
+        if name.startswith("ann_"):
+            continue
+        with open_artefact(run.folder / f"{name}.h5", "fit-gpr") as file:
+            kernels = {_kernel_text(name, group.attrs) for group in file["subsets"].values()}
+        found[name] = kernels.pop() if len(kernels) == 1 else ""
+    return dict(sorted(found.items(), key=lambda item: item[0] == SURROGATE))
+
+
+def _kernel_text(model: str, attributes: Mapping[str, Any]) -> str:
+    descriptor = str(attributes["descriptor"])
+    length = f"ℓ = {float(attributes['length_scale']):.2g}{' Å' if descriptor == 'cartesian' else ''}"
+    if descriptor in model:
+        return length
+    if descriptor == "inverse_distance":
+        power = float(attributes["power"])
+        descriptor = "1/r" if power == 1.0 else f"1/r^{power:g}"
+    return f"{descriptor}, {length}"
+
+
+def samples_of(run: FinishedRun, models: Mapping[str, str]) -> dict[str, ParitySamples]:
+    """Read what parity plots of some models show.
+
+    Parameters
+    ----------
+    run : FinishedRun
+    models : mapping of str to str
+        Their names are the keys.
+
+    Returns
+    -------
+    dict of str to ParitySamples
+    """
+    with open_artefact(run.metrics, "evaluate") as file:
+        return {name: parity_of(file, name, run.smallest_force) for name in models}
+
+
+def sets_of_sweep(run: FinishedRun) -> dict[str, Path]:
+    """Return the augmented sets of the longest sweep over δ, or all where nothing was swept.
+
+    Parameters
+    ----------
+    run : FinishedRun
+
+    Returns
+    -------
+    dict of str to Path
+        By name of the variant, in rising order of δ.
+    """
+    rows = [row for row in varying(run.rows, "displacement") or () if row["method"]]
+    keys = {tuple(row[key] for key in SOURCE_KEYS) for row in rows}
+    sets = {
+        path: config
+        for path, config in run.augmented.items()
+        if not keys or tuple(config.get(key) for key in SOURCE_KEYS) in keys
+    }
+    ordered = sorted(sets, key=lambda path: (sets[path]["method"], sets[path]["displacement"]))
+    return {path.stem.removeprefix("augmented_"): path for path in ordered}
+
+
+def titles_of(run: FinishedRun, sets: Mapping[str, Path]) -> dict[str, str]:
+    """Write method, δ and M of augmented sets.
+
+    Parameters
+    ----------
+    run : FinishedRun
+    sets : mapping of str to Path
+        Name of the variant → augmented set.
+
+    Returns
+    -------
+    dict of str to str
+        By name of the variant.
+    """
+    labels = {"gpr": "GP", "taylor": "Taylor"}
+    return {
+        name: f"{labels[run.augmented[path]['method']]}, {source_text(run.augmented[path])}"
+        for name, path in sets.items()
+    }

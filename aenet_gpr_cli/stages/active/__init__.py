@@ -1,0 +1,1 @@
+"""`active`: rounds of the other stages."""

@@ -1,0 +1,175 @@
+"""The end of `active`: active.h5, its table, and a plot of error against the number of calculations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aenet_gpr_cli.config.stages.active_config import ActiveConfig
+from aenet_gpr_cli.evaluation.crossing import crossing
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.formats.sources import source_hashes
+from aenet_gpr_cli.io.tables import write_csv
+from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job
+from aenet_gpr_cli.units import MEV_PER_EV
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KIND = "active"
+Row = dict[str, Any]
+
+
+def errors(
+    config: ActiveConfig, here: Path, number: int, n_training: int, largest: float | None
+) -> list[Row]:
+    """Return the rows of the table for one round, one for each model.
+
+    Parameters
+    ----------
+    config : ActiveConfig
+        Of the series.
+    here : Path
+        Folder of the round.
+    number, n_training : int
+        Of the round, and of structures trained on.
+    largest : float or None, eV/Å or eV
+        Largest σ of the pool, where it was ranked.
+
+    Returns
+    -------
+    list of dict
+    """
+    metrics = json.loads((here / "metrics.json").read_text(encoding="utf-8"))
+    return [
+        {
+            "round": number,
+            "n_training": n_training,
+            "largest_sigma": largest,
+            "model": model,
+            "strategy": config.select.strategy,
+            "seed": config.seed,
+            **{k: result["total"][k] for k in ("energy_mae", "force_norm_mae", "force_component_mae")},
+        }
+        for model, result in metrics.items()
+    ]
+
+
+def publish_table(
+    config: ActiveConfig, rows: list[Row], reasons: Sequence[str], workdir: Path, context: Context
+) -> Summary:
+    """Write active.csv, active.png and active.h5.
+
+    Parameters
+    ----------
+    config : ActiveConfig
+    rows : list of dict
+        Of all series.
+    reasons : sequence of str
+        Why each ended.
+    workdir : Path
+    context : Context
+
+    Returns
+    -------
+    Summary
+    """
+    from aenet_gpr_cli.figures.style import save
+
+    output = workdir / "active.h5"
+    write_csv(output.with_suffix(".csv"), rows)
+    save(_plot(rows, config.goal), output.with_suffix(".png"))
+    written = [output.with_suffix(suffix) for suffix in (".h5", ".csv", ".png")]
+    forces = config.select.rank_by == "forces"
+    sigma = "largest σ / eV/Å" if forces else "largest σ / meV"
+    columns = ("chosen", "seed", "round", "structures", sigma, "model", "E MAE / meV", "‖F‖ MAE / eV/Å")
+    notes = [*reasons, *_goal(config, rows), *(f"wrote {path}" for path in written)]
+    summary = Summary("Active learning", columns, [_shown(row, forces) for row in rows], notes)
+    hashes = source_hashes([output.with_suffix(".csv")])
+    job = make_job(KIND, config, {}, context, {"table": next(iter(hashes.values()))})
+    with publish(output, job) as file:
+        file.attrs["rounds"] = json.dumps(rows)
+        file.attrs["summary"] = summary.to_json()
+    return summary
+
+
+def _shown(row: Row, forces: bool) -> list[str]:
+    largest = row["largest_sigma"]
+    scaled = "–" if largest is None else f"{largest:.4f}" if forces else f"{largest * MEV_PER_EV:.2f}"
+    return [
+        row["strategy"],
+        str(row["seed"]),
+        str(row["round"]),
+        str(row["n_training"]),
+        scaled,
+        row["model"],
+        f"{row['energy_mae'] * MEV_PER_EV:.2f}",
+        f"{row['force_norm_mae']:.4f}",
+    ]
+
+
+def _goal(config: ActiveConfig, rows: list[Row]) -> list[str]:
+    """Say after how many calculations each series stays below the goal, between rounds as in log-log axes."""
+    if config.goal is None:
+        return []
+    found = []
+    for (model, strategy, seed), series in by_series(rows).items():
+        numbers = [row["n_training"] for row in series]
+        force_errors = [row["force_norm_mae"] for row in series]
+        needed = crossing(numbers, force_errors, [config.goal] * len(numbers))
+        said = f"more than {numbers[-1]}" if needed is None else f"{needed:.0f}"
+        found.append(f"{model}, {strategy}, seed {seed}: ‖F‖ ≤ {config.goal:g} eV/Å after {said} structures")
+    return found
+
+
+def by_series(rows: Sequence[Row]) -> dict[tuple[str, str, int], list[Row]]:
+    """Return the rows of each model, strategy and seed, in the order of the rounds.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+
+    Returns
+    -------
+    dict of (str, str, int) to list of dict
+    """
+    series: dict[tuple[str, str, int], list[Row]] = {}
+    for row in rows:
+        series.setdefault((row["model"], row["strategy"], row["seed"]), []).append(row)
+    return series
+
+
+def draw(artefact: Path) -> Figure:
+    """Draw errors against the number of calculations.
+
+    Parameters
+    ----------
+    artefact : Path
+        active.h5.
+
+    Returns
+    -------
+    Figure
+    """
+    with open_artefact(artefact, KIND) as file:
+        rows = json.loads(file.attrs["rounds"])
+        goal = json.loads(file.attrs["config"])["goal"]
+    return _plot(rows, goal)
+
+
+def _plot(rows: list[Row], goal: float | None) -> Figure:
+    from aenet_gpr_cli.figures.runs import active_curves as active_learning
+
+    curves = [
+        active_learning.Curve(
+            model=model,
+            strategy=strategy,
+            n_training=[row["n_training"] for row in series],
+            force_errors=[row["force_norm_mae"] for row in series],
+            energy_errors=[row["energy_mae"] for row in series],
+        )
+        for (model, strategy, _), series in by_series(rows).items()
+    ]
+    return active_learning.plot(curves, goal)

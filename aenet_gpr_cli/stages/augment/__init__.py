@@ -1,0 +1,1 @@
+"""`augment`: displaced and labelled copies, in blocks."""

@@ -1,0 +1,258 @@
+"""`augment`: split.h5 (+ gpr.h5) → augmented.h5, displaced copies of training structures.
+
+Copies are made in blocks, one after another or side by side; each finished block is kept beside the output
+until all are there, so that a killed run goes on. Nothing ever holds more than a block in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+import h5py
+
+from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
+from aenet_gpr_cli.errors import ConfigError, ResourceError
+from aenet_gpr_cli.gpr.solvers.cholesky import dense_bytes
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.artefacts.structure_sets import (
+    append_augmented,
+    augmented_blocks,
+    choose_subsets,
+    load_split,
+    read_augmented,
+)
+from aenet_gpr_cli.io.formats.copy_files import write_copies_as_extxyz, write_copies_as_xsf
+from aenet_gpr_cli.stages.augment.augment_block import Block, Sources, forget, make_block, plan_blocks
+from aenet_gpr_cli.stages.augment.copy_statistics import Statistics
+from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.processes import run_tasks
+from aenet_gpr_cli.stages.shared.subset_parts import asked_for
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
+
+KIND = "augment"
+TITLE = "Augmented structures"
+COLUMNS = (
+    "subset", "references", "copies", "rejected", "rms δ / Å", "mean σ / meV", "max σ / meV", "ΔE range / eV",
+    "outside",
+)  # fmt: skip
+
+
+def run(
+    config: AugmentConfig,
+    split: Path,
+    gpr: Path | None,
+    output: Path,
+    context: Context,
+    only: Sequence[str] = (),
+) -> Summary:
+    """Displace every training structure M times and label the copies.
+
+    Parameters
+    ----------
+    config : AugmentConfig
+    split : Path
+        Output of `split`.
+    gpr : Path or None
+        Output of `fit-gpr`; needed for the method gpr.
+    output : Path
+    context : Context
+    only : sequence of str
+        Do these of the subsets, to be collected with the others later (and written for other programs only
+        then); empty for all.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    ConfigError
+        If the method is gpr and no model is given, a subset is asked for that the split does not have, or an
+        unfinished run of another configuration is there.
+    InputError
+        If a subset has no model, or the model is for other atoms.
+    ResourceError
+        If exact σ needs more memory than allowed.
+    InterruptedRun
+        If the context asked to stop; finished blocks are kept.
+    """
+    if config.method == "gpr" and gpr is None:
+        raise ConfigError("augment: method gpr needs the output of fit-gpr; give it, or set method=taylor")
+    inputs = {"split": split, **({"gpr": gpr} if config.method == "gpr" and gpr else {})}
+    part, everyone = asked_for(split, only)
+    job = make_job(KIND, config, inputs, context, part=part, whole=everyone)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    subsets = load_split(split, "train")
+    _check_species(config, subsets)
+    subsets = choose_subsets(subsets, list(part), split)
+    counts = {name: _counts(config, len(subset)) for name, subset in subsets.items()}
+    if context.dry_run:
+        return planned(KIND, output, [f"{sum(map(sum, counts.values()))} copies; {how(config)}"])
+    _check_memory(config, subsets)
+    sources = Sources(split, inputs.get("gpr"), tuple(job.inputs.values()))
+    blocks = _blocks(config, counts)
+    checkpoint = Checkpoint(output, job)
+    with publish(output, job) as file:
+        checkpoint.prepare(context.resume, context.restart)
+        _make_missing(config, sources, blocks, checkpoint, context)
+        totals = _join(blocks, checkpoint, file)
+        rows = [_row(name, subset, totals[name]) for name, subset in subsets.items()]
+        notes = [f"{how(config)}; wrote {output}"]
+        notes += [] if job.part else write_files(config, file, list(subsets), output)
+        summary = Summary(TITLE, COLUMNS, rows, notes)
+        file.attrs["summary"] = summary.to_json()
+    checkpoint.discard()
+    return summary
+
+
+def how(config: AugmentConfig) -> str:
+    """Return in a few words how copies are made.
+
+    Parameters
+    ----------
+    config : AugmentConfig
+
+    Returns
+    -------
+    str
+    """
+    amount = f"M = {config.n_copies}" if config.n_total is None else f"{config.n_total} copies per subset"
+    if config.mode in ("adaptive", "thermal"):
+        return f"{config.mode}, {amount}, label {config.method}"
+    return f"δ = {config.displacement} Å, {amount}, label {config.method}"
+
+
+def _check_species(config: AugmentConfig, subsets: Mapping[str, StructureSet]) -> None:
+    present = {symbol for subset in subsets.values() for symbol in subset.species}
+    if unknown := [symbol for symbol in config.species_displacement if symbol not in present]:
+        raise ConfigError(
+            f"species_displacement: none has {', '.join(unknown)}; there are {', '.join(sorted(present))}"
+        )
+
+
+def _counts(config: AugmentConfig, n_structures: int) -> list[int]:
+    """Return the copies of each structure; the first ones get what is left over."""
+    each, more = divmod(config.copies_in_all(n_structures), n_structures)
+    return [each + (number < more) for number in range(n_structures)]
+
+
+def _blocks(config: AugmentConfig, counts: Mapping[str, list[int]]) -> list[Block]:
+    whole = config.candidates > 1 or config.mode == "along_bond"
+    return [
+        block
+        for name, numbers in counts.items()
+        for block in plan_blocks(name, [n * config.candidates for n in numbers], config.block_size, whole)
+    ]
+
+
+def _check_memory(config: AugmentConfig, subsets: Mapping[str, StructureSet]) -> None:
+    if config.method != "gpr" or config.sigma != "exact":
+        return
+    name, subset = max(subsets.items(), key=lambda item: dense_bytes(len(item[1]), item[1].n_atoms))
+    gib = config.workers * dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB
+    if gib > config.max_memory_gib:
+        raise ResourceError(
+            f"sigma: exact needs {gib:.2f} GiB for {config.workers} dense factors of {name}, max_memory_gib "
+            f"allows {config.max_memory_gib:g}; use sigma: bound, or fewer workers"
+        )
+
+
+def _make_missing(
+    config: AugmentConfig, sources: Sources, blocks: list[Block], checkpoint: Checkpoint, context: Context
+) -> None:
+    """Make the blocks that the checkpoint does not hold."""
+    have = {name for part in checkpoint.finished().values() for name in part}
+    if have:
+        log.info("%d of %d blocks are finished already", len(have), len(blocks))
+    tasks = {
+        b.name: (config, sources, b, checkpoint.path_of((b.name,)), checkpoint.job_of((b.name,)))
+        for b in blocks
+        if b.name not in have
+    }
+    try:
+        with contextlib.closing(run_tasks(make_block, tasks, config.workers, context)) as results:
+            for _, result in results:
+                if isinstance(result, Exception):
+                    raise result
+    finally:
+        forget()
+
+
+def _join(blocks: list[Block], checkpoint: Checkpoint, file: h5py.File) -> dict[str, Statistics]:
+    """Copy the blocks into the artefact, and add up what they tell."""
+    totals: dict[str, Statistics] = {}
+    for block in blocks:
+        with open_artefact(checkpoint.path_of((block.name,)), KIND) as part:
+            append_augmented(
+                file.require_group(f"subsets/{block.subset}"), read_augmented(part[f"subsets/{block.subset}"])
+            )
+            statistics = Statistics(**json.loads(part.attrs["statistics"]))
+        totals[block.subset] = totals.get(block.subset, Statistics()) + statistics
+    for name, total in totals.items():
+        file[f"subsets/{name}"].attrs["rms_displacement"] = total.rms_displacement
+        _tell(name, total)
+    return totals
+
+
+def _tell(name: str, total: Statistics) -> None:
+    rejected = total.rejected or {}
+    if rejected.get("total"):
+        reasons = ", ".join(f"{n} by {reason}" for reason, n in rejected.items() if n and reason != "total")
+        log.info("%s: rejected %d of %d copies (%s)", name, rejected["total"], total.candidates, reasons)
+    if not total.accepted:
+        log.warning("%s: every copy was rejected; loosen max_sigma, minimum_distance or energy_window", name)
+
+
+def _row(name: str, subset: StructureSet, total: Statistics) -> list[str]:
+    some, lowest = total.accepted > 0, subset.energies.min() if subset.energies is not None else 0.0
+    has_sigma = some and total.sigma_sum is not None and total.sigma_max is not None
+    return [
+        name,
+        str(len(subset)),
+        str(total.accepted),
+        str((total.rejected or {}).get("total", 0)),
+        f"{total.rms_displacement:.4f}" if some else "–",
+        f"{total.sigma_sum / total.accepted * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[operator]
+        f"{total.sigma_max * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[operator]
+        f"{total.energy_low - lowest:.3f} … {total.energy_high - lowest:.3f}" if some else "–",
+        "–" if total.n_outside is None else str(total.n_outside),
+    ]
+
+
+def write_files(config: AugmentConfig, file: h5py.File, names: Sequence[str], output: Path) -> list[str]:
+    """Write the copies in the formats of other programs, block by block.
+
+    Parameters
+    ----------
+    config : AugmentConfig
+    file : h5py.File
+        Holds them.
+    names : sequence of str
+        Subsets, in the order wanted.
+    output : Path
+        The files are written beside it.
+
+    Returns
+    -------
+    list of str
+        What was written where.
+    """
+    written: list[Path] = []
+    groups = {name: file[f"subsets/{name}"] for name in names}
+    if "xsf" in config.write:
+        for name, group in groups.items():
+            written.append(output.with_suffix("") / name)
+            written[-1].parent.mkdir(parents=True, exist_ok=True)
+            write_copies_as_xsf(written[-1], augmented_blocks(group, config.block_size))
+    if "extxyz" in config.write:
+        written.append(output.with_suffix(".extxyz"))
+        blocks = (augmented_blocks(group, config.block_size) for group in groups.values())
+        write_copies_as_extxyz(written[-1], chain.from_iterable(blocks))
+    return [f"wrote {path}" for path in written]

@@ -1,0 +1,1 @@
+"""`benchmark`: time and memory, a process for each point."""

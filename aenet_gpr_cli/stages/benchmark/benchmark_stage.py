@@ -1,0 +1,234 @@
+"""`benchmark`: (split.h5) → benchmark.h5 with CSV and picture: time per epoch and peak memory of the modes.
+
+Every point is a fresh process, so that its peak memory is its own, and is kept as soon as it is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
+from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError
+from aenet_gpr_cli.evaluation.crossing import crossing
+from aenet_gpr_cli.figures.runs import benchmark_plot as figure
+from aenet_gpr_cli.figures.style import save
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.tables import write_csv
+from aenet_gpr_cli.stages.benchmark.benchmark_grid import SURROGATE, Point, points, requested
+from aenet_gpr_cli.stages.shared.context import GO_ON, Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.units import BYTES_PER_GIB
+
+KIND = "benchmark"
+COLUMNS = (
+    *("mode", "optimiser", "cutoffs / Å", "batch", "processes", "atoms", "structures"),
+    *("set-up / s", "epoch / s", "peak memory / GiB", "of it data / GiB", "GP fit + labels / s"),
+)
+SURROGATE_KEYS = ("fit_seconds", "label_seconds", "surrogate_memory")
+SECONDS_BETWEEN_LOOKS = 0.2  # at the request to stop
+MODULE = "aenet_gpr_cli.stages.benchmark.benchmark_point"
+
+
+def run(config: BenchmarkConfig, split: Path | None, output: Path, context: Context) -> Summary:
+    """Measure all points.
+
+    Parameters
+    ----------
+    config : BenchmarkConfig
+    split : Path or None
+        Output of `split`; without it only the clusters are measured.
+    output : Path
+        The CSV and the picture are written beside it under the same name.
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    ConfigError
+        If there is nothing to measure.
+    NumericalError
+        If a point fails; those before it are kept.
+    InterruptedRun
+        If the context asked to stop; finished points are kept.
+    """
+    if split is None and not config.clusters.molecules:
+        raise ConfigError("benchmark: expected a split, or sizes in clusters.molecules, got neither")
+    job = make_job(KIND, config, {} if split is None else {"split": split}, context)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    todo = points(config, split is not None)
+    if context.dry_run:
+        return planned(KIND, output, [f"{len(todo)} points, {config.n_epochs + 1} epochs each"])
+    checkpoint = Checkpoint(output, job)
+    with publish(output, job) as file:
+        checkpoint.prepare(context.resume, context.restart)
+        file.attrs["wall_time_s"] = checkpoint.seconds_of_finished()
+        table = _table(todo, _measure_missing(todo, config, split, checkpoint, context))
+        write_csv(output.with_suffix(".csv"), table)
+        save(figure.plot(table), output.with_suffix(".png"))
+        notes = [*crossings(table), *(f"wrote {output.with_suffix(s)}" for s in (".h5", ".csv", ".png"))]
+        summary = Summary("Time per epoch and memory", COLUMNS, [_row(entry) for entry in table], notes)
+        file.attrs["table"] = json.dumps(table)
+        file.attrs["summary"] = summary.to_json()
+    checkpoint.discard()
+    return summary
+
+
+def crossings(table: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say from where on GPR-ANN needs less than direct force training, along cutoffs and along sizes.
+
+    Parameters
+    ----------
+    table : sequence of mappings
+        Rows of the benchmark.
+
+    Returns
+    -------
+    list of str
+        One sentence per series, optimiser and measure; data memory is that beyond the libraries.
+    """
+    sentences = []
+    for name, rows in figure.series(table).items():
+        if name not in ("cutoff", "size"):
+            continue
+        key, unit = ("neighbours", "neighbours per atom") if name == "cutoff" else ("n_atoms", "atoms")
+        for optimiser in dict.fromkeys(row["optimiser"] for row in rows):
+            chosen = [row for row in rows if row["optimiser"] == optimiser]
+            ours, theirs = (
+                {row[key]: row for row in chosen if row["mode"] == mode} for mode in ("gpr", "direct")
+            )
+            common = sorted(ours.keys() & theirs.keys())
+            if len(common) > 1:
+                sentences += [
+                    f"{optimiser}: GPR-ANN needs less {what} than direct force training {where} {unit}"
+                    for what, where in _crossings_of(common, ours, theirs)
+                ]
+    return sentences
+
+
+def _crossings_of(
+    x: list[float], ours: Mapping[float, Mapping[str, Any]], theirs: Mapping[float, Mapping[str, Any]]
+) -> list[tuple[str, str]]:
+    found = []
+    span = f"between {x[0]:.0f} and {x[-1]:.0f}"
+    for what, measure in (
+        ("time per epoch", lambda row: row["seconds_per_epoch"]),
+        ("data memory", lambda row: max(1, row["peak_memory"] - row["memory_before"])),
+    ):
+        less, more = [measure(ours[i]) for i in x], [measure(theirs[i]) for i in x]
+        start = crossing(x, less, more)
+        if start is None:
+            some = any(a < b for a, b in zip(less, more, strict=True))
+            where = f"not at {x[-1]:.0f}" if some else f"nowhere {span}"
+        else:
+            where = f"everywhere {span}" if start == x[0] else f"from {start:.0f}"
+        found.append((what, where))
+    return found
+
+
+def _table(todo: Sequence[Point], measured: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of the trainings, those of the gpr mode with what their surrogate took."""
+    surrogates = {point.n_molecules: measured[point.name] for point in todo if point.mode == SURROGATE}
+    none = dict.fromkeys(SURROGATE_KEYS)
+    return [
+        {
+            **asdict(point),
+            **measured[point.name],
+            **(surrogates[point.n_molecules] if point.mode == "gpr" else none),
+        }
+        for point in todo
+        if point.mode != SURROGATE
+    ]
+
+
+def _measure_missing(
+    todo: Sequence[Point],
+    config: BenchmarkConfig,
+    split: Path | None,
+    checkpoint: Checkpoint,
+    context: Context,
+) -> dict[str, dict[str, Any]]:
+    """Return the measurements by the name of the point, measuring what the checkpoint does not hold."""
+    measured: dict[str, dict[str, Any]] = {}
+    for path in checkpoint.finished():
+        with open_artefact(path) as file:
+            measured |= json.loads(file.attrs["measured"])
+    earlier, started = checkpoint.seconds_of_finished(), time.perf_counter()
+    for number, point in enumerate(todo):
+        if point.name in measured:
+            continue
+        context.report(number, len(todo), f"measuring {point.name}")
+        part, so_far = (point.name,), earlier + time.perf_counter() - started
+        with publish(checkpoint.path_of(part), checkpoint.job_of(part)) as file:
+            request = requested(point, config, str(split or ""))
+            measured[point.name] = _measure(point, request, config.threads, context)
+            file.attrs["measured"] = json.dumps({point.name: measured[point.name]})
+            file.attrs["wall_time_s"] = so_far
+    return measured
+
+
+def _measure(point: Point, request: dict[str, Any], threads: int, context: Context) -> dict[str, Any]:
+    command = [sys.executable, "-m"]
+    if point.processes > 1:
+        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={point.processes}", "-m"]
+    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    with tempfile.TemporaryDirectory() as folder:
+        ask, answer, said = (Path(folder, name) for name in ("request.json", "result.json", "stderr"))
+        ask.write_text(json.dumps(request))
+        with said.open("w") as errors:
+            # a group of its own: Ctrl-C in a terminal reaches this process only, which ends the other
+            process = subprocess.Popen(
+                [*command, MODULE, str(ask), str(answer)],
+                stdout=errors,
+                stderr=errors,
+                env=os.environ | limits,
+                start_new_session=True,
+            )
+            _wait(process, point, context)
+        if process.returncode or not answer.exists():
+            lines = said.read_text().strip().splitlines() or [f"exit code {process.returncode}"]
+            errors_said = [line for line in lines if "Error" in line] or lines
+            raise NumericalError(f"benchmark: the point {point.name} failed: {errors_said[-1].strip()}")
+        measured: dict[str, Any] = json.loads(answer.read_text())
+    return measured
+
+
+def _wait(process: subprocess.Popen, point: Point, context: Context) -> None:
+    """Wait for the process, and end it if a stop is asked for."""
+    while process.poll() is None:
+        if context.stop():
+            process.terminate()  # torchrun ends its processes
+            process.wait()
+            raise InterruptedRun(f"stopped while measuring {point.name}. {GO_ON}")
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _row(entry: Mapping[str, Any]) -> list[str]:
+    data = entry["peak_memory"] - entry["memory_before"]
+    surrogate = entry["fit_seconds"]
+    return [
+        entry["mode"],
+        entry["optimiser"],
+        f"{entry['radial_cutoff']:g}/{entry['angular_cutoff']:g}",
+        str(entry["batch_size"]),
+        str(entry["processes"]),
+        str(entry["n_atoms"]),
+        str(entry["n_structures"]),
+        f"{entry['setup_seconds']:.2f}",
+        f"{entry['seconds_per_epoch']:.3f}",
+        f"{entry['peak_memory'] / BYTES_PER_GIB:.3f}",
+        f"{data / BYTES_PER_GIB:.3f}",
+        "–" if surrogate is None else f"{surrogate:.1f} + {entry['label_seconds']:.1f}",
+    ]

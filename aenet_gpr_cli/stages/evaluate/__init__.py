@@ -1,0 +1,1 @@
+"""`evaluate`: errors of all models on structures that training never saw."""

@@ -1,0 +1,225 @@
+"""`evaluate`: split.h5 and models → metrics.h5 with JSON, CSV and pictures: errors on the test structures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.artefacts.artefact import publish
+from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_extxyz
+from aenet_gpr_cli.io.tables import write_csv, write_json
+from aenet_gpr_cli.stages.evaluate.model_errors import errors_of, joined_errors
+from aenet_gpr_cli.stages.evaluate.sigma_coverage import Uncertainty, calibration_notes, joined
+from aenet_gpr_cli.stages.evaluate.training_table import training_notes, training_rows
+from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.predictors import (
+    Prediction,
+    Predictor,
+    blocks,
+    join_predictions,
+    load_predictor,
+    predicted_structures,
+)
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.units import MEV_PER_EV
+
+KIND = "evaluate"
+COLUMNS = (
+    "model", "members", "E MAE / meV", "E RMSE / meV", "E MSD / meV",
+    "F comp. MAE / eV/Å", "‖F‖ MAE / eV/Å", "‖F‖ MSD / eV/Å", "direction MAE / °",
+)  # fmt: skip
+
+
+def name_models(paths: Sequence[Path]) -> dict[str, Path]:
+    """Name models by their files: gpr.h5 is ``gpr``, ann_direct.h5 is ``ann_direct``.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+
+    Returns
+    -------
+    dict of str to Path
+
+    Raises
+    ------
+    InputError
+        If two files have the same name.
+    """
+    named = {path.stem: path for path in paths}
+    if len(named) < len(paths):
+        raise InputError(f"models: expected files with different names, got {', '.join(map(str, paths))}")
+    return named
+
+
+def run(
+    config: EvaluateConfig, split: Path, models: Mapping[str, Path], output: Path, context: Context
+) -> Summary:
+    """Compare models with the reference.
+
+    Parameters
+    ----------
+    config : EvaluateConfig
+    split : Path
+        Output of `split`.
+    models : mapping of str to Path
+        Outputs of `fit-gpr` and `train-ann`, by name.
+    output : Path
+        The JSON, CSV and pictures are written beside it under the same name.
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If a model does not fit the structures.
+    """
+    job = make_job(KIND, config, {"split": split, **models}, context)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    subsets = load_split(split, config.on)
+    if context.dry_run:
+        total = sum(len(subset) for subset in subsets.values())
+        return planned(KIND, output, [f"{len(models)} models on {total} {config.on} structures"])
+    with publish(output, job) as file:
+        results = {}
+        for name, path in models.items():
+            predictor = load_predictor(path, config.sigma, config.sigma_max_rows, config.max_memory_gib)
+            group = file.create_group(f"models/{name}")
+            results[name] = _evaluate(name, predictor, subsets, config, group, output, context)
+        _write_reference(file, subsets)
+        trainings = training_rows(models, results, file, subsets)
+        written = _write_tables(results, trainings, output)
+        if config.plots:
+            from aenet_gpr_cli.stages.evaluate.evaluation_pictures import draw_evaluation
+
+            written += draw_evaluation(file, results, config.smallest_force, output)
+        rows = [_row(name, result["total"]) for name, result in results.items()]
+        summary = Summary(
+            f"Errors on the {config.on} structures",
+            COLUMNS,
+            rows,
+            [
+                *training_notes(trainings),
+                *calibration_notes(results, config.sigma),
+                f"wrote {output}",
+                *written,
+            ],
+        )
+        file.attrs["summary"] = summary.to_json()
+        file.attrs["metrics"] = json.dumps(results)
+    return summary
+
+
+def _evaluate(
+    name: str,
+    predictor: Predictor,
+    subsets: Mapping[str, StructureSet],
+    config: EvaluateConfig,
+    group: h5py.Group,
+    output: Path,
+    context: Context,
+) -> dict[str, Any]:
+    errors, uncertainty, by_subset = [], [], {}
+    structures: list[PredictedStructure] = []
+    for subset_name, subset in subsets.items():
+        parts = []
+        for start, block in blocks(subset, config.block_size):
+            context.report(start, len(subset), f"{name} on {subset_name}")
+            parts.append(predictor(block, subset_name))
+        prediction = join_predictions(parts)
+        _write_prediction(group.create_group(subset_name), prediction)
+        if config.extxyz:
+            members = [subset.structure(i) for i in range(len(subset))]
+            structures += list(predicted_structures(members, prediction))
+        uncertainty.append(Uncertainty.of(prediction, subset.energies))
+        errors.append(errors_of(subset, prediction, config.smallest_force))
+        by_subset[subset_name] = errors[-1].metrics() | uncertainty[-1].metrics()
+    if config.extxyz:
+        write_extxyz(extxyz_path(output, name), structures)
+    pooled = joined_errors(errors)
+    return {
+        "total": pooled.metrics() | joined(uncertainty).metrics(),
+        "subsets": by_subset,
+        "species": pooled.species_metrics(),
+        "members": pooled.member_metrics(),
+    }
+
+
+def extxyz_path(output: Path, model: str) -> Path:
+    """Return where the predictions of a model are written."""
+    return output.with_name(f"{output.stem}_{model}.extxyz")
+
+
+def _write_prediction(group: h5py.Group, prediction: Prediction) -> None:
+    write_field(group, "predicted_energies", prediction.energies)
+    write_field(group, "predicted_forces", prediction.forces)
+    for name in ("sigma", "domain_distance"):
+        if (values := getattr(prediction, name)) is not None:
+            write_field(group, name, values)
+
+
+def _write_reference(file: h5py.File, subsets: Mapping[str, StructureSet]) -> None:
+    for name, subset in subsets.items():
+        group = file.create_group(f"reference/{name}")
+        write_field(group, "species", subset.species)
+        write_field(group, "names", subset.names)
+        write_field(group, "reference_energies", subset.energies)
+        if subset.forces is not None:
+            write_field(group, "reference_forces", subset.forces)
+
+
+def _write_tables(
+    results: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]], output: Path
+) -> list[str]:
+    write_json(output.with_suffix(".json"), results)
+    rows = [
+        {"model": model, "part": part, "of": of, **{key: metrics.get(key) for key in result["total"]}}
+        for model, result in results.items()
+        for part, of, metrics in _parts(result)
+    ]
+    written = [output.with_suffix(suffix) for suffix in (".json", ".csv")]
+    write_csv(written[1], rows)
+    if trainings:
+        written.append(output.with_name(f"{output.stem}_training.csv"))
+        write_csv(written[2], trainings)
+    return [f"wrote {path}" for path in written]
+
+
+def _parts(result: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield the errors of all, of each subset, species and member, as (part, of, metrics)."""
+    yield "all", "total", result["total"]
+    for part, group in (("subset", result["subsets"]), ("species", result["species"])):
+        for of, metrics in group.items():
+            yield part, of, metrics
+    for number, metrics in enumerate(result["members"]):
+        yield "member", str(number), metrics
+
+
+def _row(name: str, metrics: Mapping[str, Any]) -> list[str]:
+    def show(key: str, factor: float, digits: int) -> str:
+        value = metrics[key]
+        return "–" if value is None else f"{value * factor:.{digits}f}"
+
+    return [
+        name,
+        str(metrics["n_members"]),
+        show("energy_mae", MEV_PER_EV, 2),
+        show("energy_rmse", MEV_PER_EV, 2),
+        show("energy_msd", MEV_PER_EV, 2),
+        show("force_component_mae", 1, 4),
+        show("force_norm_mae", 1, 4),
+        show("force_norm_msd", 1, 4),
+        show("force_direction_mae", 1, 2),
+    ]

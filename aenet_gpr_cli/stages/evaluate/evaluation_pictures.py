@@ -1,0 +1,77 @@
+"""Pictures that stages draw beside their artefacts: from stored numbers to files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from aenet_gpr_cli.evaluation.parity_samples import ParitySamples, join_samples, parity_samples
+from aenet_gpr_cli.figures.errors import model_bars as summary
+from aenet_gpr_cli.figures.errors import parity_plot as parity
+from aenet_gpr_cli.figures.style import save
+from aenet_gpr_cli.io.artefacts.datasets import read_optional
+
+
+def draw_evaluation(
+    file: h5py.File, results: Mapping[str, Any], smallest_force: float, output: Path
+) -> list[str]:
+    """Draw parity plots and the comparison of the models.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The artefact of `evaluate`: predictions and reference.
+    results : mapping
+        Metrics by model, ``total`` and ``subsets``.
+    smallest_force : float, eV/Å
+        Reference forces must be larger for their direction to be compared.
+    output : Path
+        Pictures are named after it.
+
+    Returns
+    -------
+    list of str
+        What was written, one line each.
+    """
+    totals = {name: result["total"] for name, result in results.items()}
+    samples = {name: parity_of(file, name, smallest_force) for name in results}
+    pictures = {"parity": parity.plot(samples, totals), "summary": summary.plot(totals)}
+    lines = []
+    for name, figure in pictures.items():
+        path = output.with_name(f"{output.stem}_{name}.png")
+        save(figure, path)
+        lines.append(f"wrote {path}")
+    return lines
+
+
+def parity_of(file: h5py.File, model: str, smallest_force: float) -> ParitySamples:
+    """Read what the parity plots of one model show.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The artefact of `evaluate`.
+    model : str
+    smallest_force : float, eV/Å
+        Reference forces must be larger for their direction to be compared.
+
+    Returns
+    -------
+    ParitySamples
+    """
+    parts = []
+    for subset, predicted in file[f"models/{model}"].items():
+        reference = file[f"reference/{subset}"]
+        parts.append(
+            parity_samples(
+                reference["reference_energies"][()],
+                predicted["predicted_energies"][()],
+                read_optional(reference, "reference_forces"),
+                predicted["predicted_forces"][()],
+                smallest_force,
+            )
+        )
+    return join_samples(parts)

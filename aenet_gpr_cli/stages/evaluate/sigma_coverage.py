@@ -1,0 +1,140 @@
+"""How well σ tells the errors of energies, and how many structures are outside the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aenet_gpr_cli.evaluation.calibration import LEVELS, calibrate, sorting, z_scores
+from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
+from aenet_gpr_cli.stages.shared.predictors import Prediction
+from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.units import MEV_PER_EV
+
+WIDE = 0.95  # the interval whose coverage is told below the table
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """Uncertainties of one model on some structures.
+
+    Attributes
+    ----------
+    sigma : ndarray of shape (n_structures,), eV
+        Empty where there is none.
+    errors : ndarray of shape (n_structures,), eV
+        Empty where not known.
+    z : ndarray of shape (n_structures,), dimensionless
+        Errors over √(σ² + noise²); empty where not known.
+    distance : ndarray of shape (n_structures,), dimensionless
+        To the training data; empty for networks.
+    """
+
+    sigma: FloatArray
+    errors: FloatArray
+    z: FloatArray
+    distance: FloatArray
+
+    @classmethod
+    def of(cls, prediction: Prediction, reference: FloatArray | None) -> Uncertainty:
+        """Compare a prediction with reference energies.
+
+        Parameters
+        ----------
+        prediction : Prediction
+        reference : ndarray of shape (n_structures,), eV, or None
+
+        Returns
+        -------
+        Uncertainty
+        """
+        nothing = np.zeros(0)
+        sigma, noise, errors, z = prediction.sigma, prediction.energy_noise, nothing, nothing
+        if sigma is not None and reference is not None and (sigma**2 + noise**2 > 0.0).all():
+            predicted = prediction.energies.mean(axis=0)
+            errors, z = reference - predicted, z_scores(reference, predicted, sigma, noise)
+        distance = prediction.domain_distance
+        return cls(nothing if sigma is None else sigma, errors, z, nothing if distance is None else distance)
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what belongs to the metrics of the model.
+
+        Returns
+        -------
+        dict of str to float, int or None
+            ``energy_msd`` only where there is σ; ``z_mean``, ``z_std``, ``coverage_LEVEL``, ``sigma_rank``
+            (and ``sigma_rank_expected``, see `gpr.calibration.Sorting`), ``energy_mae_sure`` and
+            ``energy_mae_unsure`` (the halves of small and large σ) and ``n_outside_domain`` are None where
+            not known.
+        """
+        found = calibrate(self.z) if len(self.z) else None
+        order = sorting(self.errors, self.sigma, np.random.default_rng(0)) if len(self.z) > 1 else None
+        coverage = [None] * len(LEVELS) if found is None else found.coverage
+        return {
+            **({"energy_msd": float(self.sigma.mean())} if len(self.sigma) else {}),
+            "z_mean": None if found is None else found.z_mean,
+            "z_std": None if found is None else found.z_std,
+            **{f"coverage_{round(100 * p)}": c for p, c in zip(LEVELS, coverage, strict=True)},
+            "sigma_rank": None if order is None else order.rank_correlation,
+            "sigma_rank_expected": None if order is None else order.expected,
+            "energy_mae_sure": None if order is None else order.mae_sure,
+            "energy_mae_unsure": None if order is None else order.mae_unsure,
+            "n_outside_domain": int((self.distance > OUTSIDE).sum()) if len(self.distance) else None,
+        }
+
+
+def joined(parts: Sequence[Uncertainty]) -> Uncertainty:
+    """Put the uncertainties of several subsets together.
+
+    Parameters
+    ----------
+    parts : sequence of Uncertainty
+
+    Returns
+    -------
+    Uncertainty
+    """
+    return Uncertainty(
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("sigma", "errors", "z", "distance"))
+    )
+
+
+def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
+    """Say for every model whether its σ is right, and how many structures are outside the training data.
+
+    Parameters
+    ----------
+    results : mapping of str to metrics
+    method : str
+        Of σ of Gaussian processes.
+
+    Returns
+    -------
+    list of str
+    """
+    notes = []
+    for name, result in results.items():
+        total = result["total"]
+        outside, spread = total["n_outside_domain"], total["z_std"]
+        if spread is not None:
+            kind = "σ over the members" if outside is None else f"σ ({method})"
+            notes.append(
+                f"{name}: {kind} covers {total[f'coverage_{round(100 * WIDE)}']:.1%} of the errors in its "
+                f"{WIDE:.0%} intervals; spread of the z-scores {spread:.2g} (1 is right, less is cautious)"
+            )
+        if (rank := total["sigma_rank"]) is not None:
+            sure, unsure = (total[f"energy_mae_{half}"] * MEV_PER_EV for half in ("sure", "unsure"))
+            expected = total["sigma_rank_expected"]
+            notes.append(
+                f"{name}: rank correlation of σ with the errors {rank:.2f}, {expected:.2f} if normal; "
+                f"{sure:.2g} meV where σ is below its median, {unsure:.2g} meV above"
+            )
+        if outside:
+            notes.append(
+                f"{name}: {outside} of {total['n_structures']} structures are outside its training data "
+                "(domain_distance above 1)"
+            )
+    return notes

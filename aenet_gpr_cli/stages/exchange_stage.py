@@ -1,0 +1,131 @@
+"""`export` and `import`: ann.h5 → ænet's `.nn` files, and back; ann.h5 → a metatomic model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.calculators.committee import choose_members
+from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish, sha256_of
+from aenet_gpr_cli.io.artefacts.models import load_ann, write_ann
+from aenet_gpr_cli.io.formats.aenet_nn import read_nn, write_nn
+from aenet_gpr_cli.stages.shared.context import Context, Summary, log, nothing_to_do, planned
+
+COLUMNS = ("potential", "members", "species", "cutoffs / Å", "features", "hidden", "weights")
+METATOMIC = "metatomic"
+# Everything that uses a potential asks for the output of this stage.
+POTENTIAL = "train-ann"
+
+
+def export(ann: Path, folder: Path, file_format: str, member: int | None, context: Context) -> Summary:
+    """Write a committee as files of ænet, several members into subfolders, or as one file of metatomic.
+
+    Parameters
+    ----------
+    ann : Path
+        Output of `train-ann` or `import`.
+    folder : Path
+        For metatomic also the name of the file, ending with ``.pt``.
+    file_format : str
+        ``nn``, ``nn.ascii`` or ``metatomic``.
+    member : int or None
+        This one only, counted from 0.
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If there is no such member.
+    ResourceError
+        If metatomic is wanted and not installed.
+    """
+    model = load_ann(ann)
+    if file_format == METATOMIC:
+        chosen = model if member is None else choose_members(model, [member])
+        return _export_metatomic(ann, chosen, folder, context)
+    if member is not None or model.n_members == 1:
+        folders = {member or 0: folder}
+    else:
+        folders = {k: folder / f"member_{k:02d}" for k in range(model.n_members)}
+        stale = sorted(set(folder.glob("member_*")) - set(folders.values()))
+        if stale:
+            log.warning("%s: left as it is, of an earlier export of more members", stale[0])
+    lines = [f"{len(folders)} members of {ann}, format {file_format}"]
+    if context.dry_run:
+        return planned("export", folder, lines)
+    for number, target in folders.items():
+        write_nn(model, number, target, file_format)
+    notes = [f"wrote {target}" for target in folders.values()]
+    return Summary("Potential for ænet", COLUMNS, [_row(ann.name, model)], notes)
+
+
+def _export_metatomic(ann: Path, model: ANNModel, output: Path, context: Context) -> Summary:
+    path = output if output.suffix == ".pt" else output / f"{ann.stem}.pt"
+    if context.dry_run:
+        return planned("export", path, [f"{model.n_members} members of {ann}, format {METATOMIC}"])
+    try:
+        from aenet_gpr_cli.io.formats.metatomic import write_metatomic
+    except ImportError as error:
+        raise ResourceError(
+            f"metatomic cannot be loaded ({error}); pip install 'aenet-gpr-cli[metatomic]'"
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_metatomic(model, path, ann.stem)
+    return Summary("Potential for metatomic", COLUMNS, [_row(ann.name, model)], [f"wrote {path}"])
+
+
+def import_potential(paths: list[Path], output: Path, context: Context) -> Summary:
+    """Read a potential of ænet and store it like a trained one.
+
+    Parameters
+    ----------
+    paths : list of Path
+        One `.nn` or `.nn.ascii` file per species.
+    output : Path
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If a file is damaged or the files do not belong together.
+    """
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise InputError(f"{missing[0]}: expected a .nn file of ænet, but it does not exist")
+    hashes = {f"{number}_{path.name}": sha256_of(path) for number, path in enumerate(paths)}
+    job = Job(kind=POTENTIAL, config={"imported_from": "aenet"}, inputs=hashes)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    model = read_nn(paths)
+    if context.dry_run:
+        return planned("import", output, [f"potential of {', '.join(model.basis.species)}"])
+    with publish(output, job) as file:
+        write_ann(file.create_group("model"), model)
+        file.attrs["mode"] = "imported"
+        summary = Summary("Potential of ænet", COLUMNS, [_row(output.name, model)], [f"wrote {output}"])
+        file.attrs["summary"] = summary.to_json()
+    return summary
+
+
+def _row(name: str, model: ANNModel) -> list[str]:
+    basis = model.basis
+    return [
+        name,
+        str(model.n_members),
+        " ".join(basis.species),
+        f"{basis.radial_cutoff:g}/{basis.angular_cutoff:g}"
+        if basis.n_angular
+        else f"{basis.radial_cutoff:g}",
+        str(basis.n_features),
+        "-".join(map(str, model.hidden)) or "–",
+        str(model.architecture.n_weights),
+    ]

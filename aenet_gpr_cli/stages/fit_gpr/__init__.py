@@ -1,0 +1,1 @@
+"""`fit-gpr`: candidates, search, fit of each subset."""

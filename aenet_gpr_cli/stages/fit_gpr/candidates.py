@@ -1,0 +1,206 @@
+"""The descriptors that a configuration of `fit-gpr` asks for, made for one subset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.descriptors.build import (
+    CartesianSettings,
+    CompositeSettings,
+    DescriptorSettings,
+    InverseDistanceSettings,
+    SingleSettings,
+    SoapSettings,
+    build_soap,
+)
+from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
+from aenet_gpr_cli.descriptors.soap.soap_check import check_soap
+from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.gpr.hyperparameters.length_units import typical_distance
+from aenet_gpr_cli.gpr.surrogate import Geometry
+from aenet_gpr_cli.stages.shared.context import log
+from aenet_gpr_cli.structures import IntArray, StructureSet
+from aenet_gpr_cli.subsystems.geometry import unwrap
+from aenet_gpr_cli.subsystems.molecular_symmetry import (
+    GroupTrial,
+    choose_group,
+    find_symmetries,
+    generate_group,
+)
+
+ROTATION_NOISE = 0.1  # what SOAP may lose by rotation, in noises of the forces: invisible in predictions
+MAX_MISMATCH = 0.3  # Å: an exchange within a molecule that changes its distances by more is no symmetry
+
+
+def as_list(value: float | Sequence[float] | None) -> list[float]:
+    """Return the numbers of a key that takes none, one or several.
+
+    Parameters
+    ----------
+    value : float, sequence of float or None
+
+    Returns
+    -------
+    list of float
+    """
+    if value is None:
+        return []
+    return list(value) if isinstance(value, Sequence) else [value]
+
+
+def plain_geometry(config: FitGprConfig, subset: StructureSet) -> Geometry:
+    """Return a geometry that shows how long the descriptor is before any search.
+
+    Parameters
+    ----------
+    config : FitGprConfig
+    subset : StructureSet
+
+    Returns
+    -------
+    Geometry
+    """
+    parts = [_single(config, part, as_list(config.power)[0]) for part in config.descriptors]
+    return Geometry.of(subset, _joined(parts, [1.0] * len(parts)))
+
+
+def candidates(config: FitGprConfig, name: str, subset: StructureSet) -> list[Geometry]:
+    """Return the descriptors to compare: one per power of the distance.
+
+    Parameters
+    ----------
+    config : FitGprConfig
+    name : str
+        Of the subset, for messages.
+    subset : StructureSet
+        Training structures.
+
+    Returns
+    -------
+    list of Geometry
+    """
+    powers = as_list(config.power) if "inverse_distance" in config.descriptors else [1.0]
+    soap = _checked_soap(config, name, subset) if "soap" in config.descriptors else None
+    group = _given_group(config, subset)
+    out = []
+    for power in powers:
+        parts = [
+            soap if part == "soap" and soap is not None else _single(config, part, power)
+            for part in config.descriptors
+        ]
+        weights = config.weights or [1.0] * len(parts)
+        if len(parts) > 1:
+            weights = [w / _typical(subset, part) for w, part in zip(weights, parts, strict=True)]
+        out.append(replace(Geometry.of(subset, _joined(parts, weights)), permutations=group))
+    return out
+
+
+def likely_group(
+    config: FitGprConfig, name: str, subset: StructureSet, score: Callable[[IntArray], float]
+) -> tuple[IntArray | None, list[GroupTrial]]:
+    """Find exchangeable molecules and atoms, and keep the permutations that raise the score.
+
+    Parameters
+    ----------
+    config : FitGprConfig
+    name : str
+        Of the subset, for messages.
+    subset : StructureSet
+    score : callable
+        For a group of shape (n_permutations, n_atoms).
+
+    Returns
+    -------
+    permutations : ndarray of int, shape (n_permutations, n_atoms), or None
+        None where nothing is gained.
+    table : list of GroupTrial
+    """
+    symmetries = find_symmetries(unwrap(subset).structures, MAX_MISMATCH)
+    if not symmetries:
+        log.info("%s: no exchangeable molecules or atoms", name)
+        return None, []
+    group, table = choose_group(
+        symmetries, subset.n_atoms, config.max_permutations, lambda g: score(np.array(g, dtype=np.int64))
+    )
+    log.info("%s: %d symmetries found, group of %d permutations kept", name, len(symmetries), len(group))
+    return (np.array(group, dtype=np.int64) if len(group) > 1 else None), table
+
+
+def describe(settings: DescriptorSettings) -> str:
+    """Return a descriptor in a few letters, for tables.
+
+    Parameters
+    ----------
+    settings : DescriptorSettings
+
+    Returns
+    -------
+    str
+    """
+    if isinstance(settings, CompositeSettings):
+        return " + ".join(describe(part) for part in settings.parts)
+    if isinstance(settings, InverseDistanceSettings):
+        return f"1/r^{settings.power:g}" if settings.power != 1.0 else "1/r"
+    return settings.name
+
+
+def _single(config: FitGprConfig, name: str, power: float) -> SingleSettings:
+    if name == "cartesian":
+        return CartesianSettings()
+    if name == "inverse_distance":
+        return InverseDistanceSettings(power, config.pair_cutoff)
+    c = config.soap
+    parameters = SoapParameters(c.cutoff, c.n_max, c.l_max, c.sigma)
+    centres = None if c.centres is None else np.array(c.centres)
+    return SoapSettings(parameters, c.average, centres, rotation=None, pairs=c.compare == "pairs")
+
+
+def _joined(parts: Sequence[SingleSettings], weights: Sequence[float]) -> DescriptorSettings:
+    return parts[0] if len(parts) == 1 else CompositeSettings(tuple(parts), tuple(weights))
+
+
+def _typical(subset: StructureSet, settings: SingleSettings) -> float:
+    descriptor = Geometry.of(subset, settings).make_descriptor()
+    return typical_distance(descriptor.values(subset.positions))
+
+
+def _checked_soap(config: FitGprConfig, name: str, subset: StructureSet) -> SoapSettings:
+    """Check SOAP on the first structure, and shorten it to what the training structures span."""
+    settings = _single(config, "soap", 1.0)
+    assert isinstance(settings, SoapSettings)
+    geometry = Geometry.of(subset, settings)
+    soap = build_soap(settings, geometry.species, geometry.cell, geometry.pbc)
+    check_soap(soap, subset.positions[0], config.seed)
+    tolerance = (ROTATION_NOISE * config.noise_std_force) ** 2
+    rotated = settings.rotated(soap, subset.positions, tolerance, config.seed)
+    short = Geometry.of(subset, rotated).make_descriptor().n_features
+    log.info("%s: %d features of soap as %d", name, soap.n_features, short)
+    return rotated
+
+
+def _given_group(config: FitGprConfig, subset: StructureSet) -> IntArray | None:
+    """Return the group of the permutations that the configuration lists."""
+    if isinstance(config.permutations, str) or not config.permutations:
+        return None
+    n = subset.n_atoms
+    for permutation in config.permutations:
+        if sorted(permutation) != list(range(n)):
+            raise ConfigError(f"permutations: expected the atoms 0 to {n - 1} once each, got {permutation}")
+        moved = [i for i, j in enumerate(permutation) if subset.species[i] != subset.species[j]]
+        if moved:
+            i, j = moved[0], permutation[moved[0]]
+            raise ConfigError(
+                f"permutations: {permutation} exchanges atoms of different species, {subset.species[i]} "
+                f"({i}) and {subset.species[j]} ({j})"
+            )
+    group = generate_group([tuple(p) for p in config.permutations], n, config.max_permutations)
+    if group is None:
+        raise ConfigError(
+            f"permutations: their group has more than {config.max_permutations} elements; list fewer, or "
+            "raise max_permutations"
+        )
+    return np.array(group, dtype=np.int64) if len(group) > 1 else None

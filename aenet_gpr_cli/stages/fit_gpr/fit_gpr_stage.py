@@ -1,0 +1,143 @@
+"""`fit-gpr`: split.h5 → gpr.h5, one Gaussian process on energies and forces per subset.
+
+Subsets are fitted one after another or side by side; each finished one is kept beside the output until all
+are there, so that a stopped or failed run is finished by running it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.errors import AenetGprError
+from aenet_gpr_cli.io.artefacts.artefact import publish
+from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import Plan, plan_fit
+from aenet_gpr_cli.stages.fit_gpr.fit_subset import COLUMNS, FittedSubset, fit_subset
+from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.processes import run_tasks
+from aenet_gpr_cli.stages.shared.subset_parts import asked_for, copy_subsets
+from aenet_gpr_cli.structures import StructureSet
+
+KIND = "fit-gpr"
+TITLE = "Gaussian processes"
+
+
+def run(
+    config: FitGprConfig, split: Path, output: Path, context: Context, only: Sequence[str] = ()
+) -> Summary:
+    """Fit one Gaussian process per subset.
+
+    Parameters
+    ----------
+    config : FitGprConfig
+    split : Path
+        Output of `split`.
+    output : Path
+    context : Context
+    only : sequence of str
+        Fit these of the subsets, to be collected with the others later; empty for all.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    ConfigError
+        If a subset is asked for that the split does not have, or an unfinished run of another configuration
+        is there.
+    ResourceError
+        If a solver would not fit into the memory allowed; said before anything is computed.
+    InterruptedRun
+        If the context asked to stop; finished subsets are kept.
+    """
+    part, whole = asked_for(split, only, config.subsets)
+    job = make_job(KIND, config, {"split": split}, context, part=part, whole=whole)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    subsets = choose_subsets(load_split(split, "train"), list(part), split)
+    plans = [plan_fit(config, name, subset) for name, subset in subsets.items()]
+    workers = _workers(config, plans)
+    if context.dry_run:
+        return planned(KIND, output, [plan.message for plan in plans])
+    for plan in plans:
+        log.info(plan.message)
+    checkpoint = Checkpoint(output, job)
+    with publish(output, job) as file:
+        checkpoint.prepare(context.resume, context.restart)
+        file.attrs["wall_time_s"] = checkpoint.seconds_of_finished()
+        _fit_missing(config, subsets, workers, checkpoint, context)
+        rows = copy_subsets(list(checkpoint.finished()), KIND, list(subsets), file)
+        summary = Summary(TITLE, COLUMNS, rows, [f"wrote {output}"])
+        file.attrs["summary"] = summary.to_json()
+    checkpoint.discard()
+    return summary
+
+
+def _fit_missing(
+    config: FitGprConfig,
+    subsets: Mapping[str, StructureSet],
+    workers: int,
+    checkpoint: Checkpoint,
+    context: Context,
+) -> None:
+    """Fit what the checkpoint does not hold, and put it there."""
+    have = {name for part in checkpoint.finished().values() for name in part}
+    if have:
+        log.info("%d of %d subsets are finished already", len(have), len(subsets))
+    tasks = {name: (config, name, subset) for name, subset in subsets.items() if name not in have}
+    earlier, started = checkpoint.seconds_of_finished(), time.perf_counter()
+    failures: dict[str, Exception] = {}
+    with contextlib.closing(run_tasks(fit_subset, tasks, workers, context)) as results:
+        for name, result in results:
+            if isinstance(result, FittedSubset):
+                _keep(checkpoint, name, result, earlier + time.perf_counter() - started)
+            else:
+                failures[name] = result
+    if failures:
+        raise _together(failures, len(subsets), checkpoint.folder)
+
+
+def _keep(checkpoint: Checkpoint, name: str, fitted: FittedSubset, wall_time: float) -> None:
+    with publish(checkpoint.path_of((name,)), checkpoint.job_of((name,))) as file:
+        fitted.write(file.create_group(f"subsets/{name}"))
+        file.attrs["summary"] = Summary(TITLE, COLUMNS, [fitted.row]).to_json()
+        file.attrs["wall_time_s"] = wall_time
+
+
+def _together(failures: Mapping[str, Exception], n_subsets: int, folder: Path) -> Exception:
+    """Return one exception for all failures: a bug as it is, else what the first is, with all messages."""
+    kept = n_subsets - len(failures)
+    note = f". {kept} other subsets are kept in {folder}: run again for the rest" if kept else ""
+    note += " (after a change of the configuration: with --restart)" if kept else ""
+    for name, error in failures.items():
+        if not isinstance(error, AenetGprError | MemoryError):
+            error.add_note(f"subset {name}{note}")
+            return error
+    first = next(iter(failures.values()))
+    text = "; ".join(f"subset {name}: {error}" for name, error in failures.items())
+    # the subclass of numpy takes other arguments
+    kind = MemoryError if isinstance(first, MemoryError) else type(first)
+    return kind(text + note)
+
+
+def _workers(config: FitGprConfig, plans: Sequence[Plan]) -> int:
+    """Return how many fits run at a time: as many as asked for, if the largest ones fit into the memory."""
+    sizes = sorted((plan.gib for plan in plans), reverse=True)
+    workers = wanted = min(config.workers, len(sizes))
+    while workers > 1 and sum(sizes[:workers]) > config.max_memory_gib:
+        workers -= 1
+    if workers < wanted:
+        log.warning(
+            "%d fits at a time need %.1f GiB, allowed are %g: %d at a time; raise max_memory_gib for more",
+            wanted,
+            sum(sizes[:wanted]),
+            config.max_memory_gib,
+            workers,
+        )
+    return workers

@@ -1,0 +1,93 @@
+"""Before a fit: how much memory each solver would take, and which one is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.errors import ResourceError
+from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
+from aenet_gpr_cli.gpr.solvers.cholesky import DENSE_OVERHEAD, choose_solver, dense_bytes, iterative_bytes
+from aenet_gpr_cli.stages.fit_gpr.candidates import plain_geometry
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.units import BYTES_PER_GIB
+
+SMALLEST_RANK = 100  # of the preconditioner; below that, iterations take longer than they are worth
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the process of one subset is fitted.
+
+    Attributes
+    ----------
+    solver : str
+        ``cholesky``, ``mixed_precision`` (half its memory) or ``conjugate_gradient``.
+    rank : int
+        Largest rank of the preconditioner.
+    cholesky_gib, conjugate_gradient_gib : float
+        Memory that each solver takes at its peak.
+    message : str
+        What is said before the fit.
+    """
+
+    solver: str
+    rank: int
+    cholesky_gib: float
+    conjugate_gradient_gib: float
+    message: str
+
+    @property
+    def gib(self) -> float:
+        """Memory of the solver that is used."""
+        if self.solver == "mixed_precision":
+            return 0.5 * self.cholesky_gib
+        return self.cholesky_gib if self.solver == "cholesky" else self.conjugate_gradient_gib
+
+
+def plan_fit(config: FitGprConfig, name: str, subset: StructureSet) -> Plan:
+    """Choose the solver by the forecast of its memory.
+
+    Parameters
+    ----------
+    config : FitGprConfig
+    name : str
+        Of the subset, for messages.
+    subset : StructureSet
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ResourceError
+        If the solver asked for does not fit into ``max_memory_gib``.
+    """
+    n, n_atoms, allowed = len(subset), subset.n_atoms, config.max_memory_gib
+    n_features = plain_geometry(config, subset).make_descriptor().n_features
+    dense = DENSE_OVERHEAD * dense_bytes(n, n_atoms) / BYTES_PER_GIB
+    rank = min(config.conjugate_gradient.max_rank, n_rows(n, n_atoms))
+    while (free := _iterative(n, n_atoms, n_features, rank)) > allowed and rank > SMALLEST_RANK:
+        rank //= 2
+    solver: str = config.solver
+    if config.compatibility != "none":
+        solver = "cholesky"
+    if solver == "auto":
+        solver = choose_solver(n, n_atoms, allowed * BYTES_PER_GIB)
+    needs = (
+        f"{n} structures of {n_atoms} atoms ({n_rows(n, n_atoms)} rows) need {dense:.2f} GiB by cholesky, "
+        f"{free:.2f} GiB by conjugate_gradient"
+    )
+    plan = Plan(solver, rank, dense, free, f"{name}: {needs}; takes {solver}")
+    if plan.gib > allowed:
+        other = "solver: conjugate_gradient, " if solver == "cholesky" and free <= allowed else ""
+        raise ResourceError(
+            f"subset {name}: {needs}, allowed are {allowed:g} GiB; use {other}fewer training structures or a "
+            "larger max_memory_gib"
+        )
+    return plan
+
+
+def _iterative(n_structures: int, n_atoms: int, n_features: int, rank: int) -> float:
+    return iterative_bytes(n_structures, n_atoms, n_features, rank) / BYTES_PER_GIB

@@ -1,0 +1,214 @@
+"""The Gaussian process of one subset: descriptor and length scale chosen, then conditioned on all data."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import h5py
+
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.gpr.covariance.centre_pairs import CentrePairCovariance
+from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
+from aenet_gpr_cli.gpr.hyperparameters.length_units import Duplicates, near_duplicates
+from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
+from aenet_gpr_cli.gpr.regression.aenet_gpr import NOISE, NOISE_FACTOR, fit_as_aenet_gpr
+from aenet_gpr_cli.gpr.regression.gp_model import GPModel, SolverFactory, fit
+from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance, CholeskySolver, Solver
+from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
+from aenet_gpr_cli.gpr.solvers.mixed_precision import MixedPrecisionSolver
+from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
+from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.models import write_gp
+from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.stages.fit_gpr.candidates import describe
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import Plan, plan_fit
+from aenet_gpr_cli.stages.fit_gpr.model_search import Choice, choose
+from aenet_gpr_cli.stages.shared.context import log
+from aenet_gpr_cli.structures import StructureSet
+
+LARGE_NET_FORCE = 1e-2  # eV/Å: far above what converged calculations leave
+NAMED = 3  # pairs of near duplicates that are named; all of them are stored
+COLUMNS = (
+    "subset",
+    "structures",
+    "rows",
+    "descriptor",
+    "length scale",
+    "signal std / eV",
+    "log likelihood",
+    "solver",
+    "s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedSubset:
+    """A fitted subset.
+
+    Attributes
+    ----------
+    surrogate : Surrogate
+    choice : Choice
+        With the search behind it.
+    duplicates : Duplicates
+    row : tuple of str
+        Of the table, as in `COLUMNS`.
+    """
+
+    surrogate: Surrogate
+    choice: Choice
+    duplicates: Duplicates
+    row: tuple[str, ...]
+
+    def write(self, group: h5py.Group) -> None:
+        """Store model, search and near duplicates.
+
+        Parameters
+        ----------
+        group : h5py.Group
+        """
+        write_gp(group, self.surrogate)
+        self.choice.write(group)
+        write_field(group, "duplicates", self.duplicates.pairs)
+        write_field(group, "duplicate_distance", self.duplicates.distance)
+
+
+def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: Progress) -> FittedSubset:
+    """Fit the Gaussian process of one subset.
+
+    Parameters
+    ----------
+    config : FitGprConfig
+    name : str
+        Of the subset, for messages.
+    subset : StructureSet
+    progress : callable
+
+    Returns
+    -------
+    FittedSubset
+
+    Raises
+    ------
+    NumericalError
+        If the covariance is singular, or the iterations do not converge; names near duplicates.
+    """
+    started = time.perf_counter()
+    choice = choose(config, name, subset, progress)
+    geometry, found = choice.geometry, choice.parameters
+    duplicates = _duplicates(config, name, subset, geometry)
+    kernel = make_kernel(config.kernel, found.length_scale)
+    solver = make_solver(config, plan_fit(config, name, subset), progress)
+    noise, descriptor = (found.noise_energy, found.noise_force), geometry.make_descriptor()
+    try:
+        if config.compatibility == "aenet-gpr":
+            as_theirs = fit_as_aenet_gpr(subset, descriptor, found.length_scale, NOISE, NOISE_FACTOR)
+            model = as_theirs.model
+        else:
+            model = fit(subset, descriptor, kernel, *noise, solver, geometry.n_centres)
+    except NumericalError as error:
+        note = f"; {_named(subset, duplicates)}" if len(duplicates.pairs) else ""
+        raise NumericalError(f"{error}{note}") from error
+    _warn(name, model)
+    likelihood = model.log_marginal_likelihood
+    row = (
+        name,
+        str(len(subset)),
+        str(n_rows(len(subset), subset.n_atoms)),
+        describe(geometry.settings) + (f" ×{geometry.n_centres}" if geometry.n_centres > 1 else ""),
+        f"{found.length_scale:.4g}",
+        f"{model.signal_std:.3g}",
+        "–" if likelihood is None else f"{likelihood:.1f}",
+        f"cg ({model.iterations})" if model.iterations else model.solver,
+        f"{time.perf_counter() - started:.1f}",
+    )
+    return FittedSubset(Surrogate(model, geometry), choice, duplicates, row)
+
+
+def make_solver(config: FitGprConfig, plan: Plan, progress: Progress) -> SolverFactory:
+    """Return what makes the solver of the plan.
+
+    Parameters
+    ----------
+    config : FitGprConfig
+    plan : Plan
+    progress : callable
+        Called for every iteration.
+
+    Returns
+    -------
+    callable
+    """
+
+    def exact(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
+        return CholeskySolver(covariance, noise_energy, noise_force, config.max_jitter, config.device)
+
+    c = config.conjugate_gradient
+
+    def show(iteration: int, residual: float) -> None:
+        progress(iteration, c.max_iterations, f"residual {residual:.1e}, wanted {c.tolerance:.0e}")
+
+    def mixed(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
+        assert isinstance(covariance, CentrePairCovariance)
+        return MixedPrecisionSolver(
+            covariance, noise_energy, noise_force, c.tolerance, c.max_iterations, show
+        )
+
+    def iterative(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
+        return ConjugateGradientSolver(
+            covariance,
+            noise_energy,
+            noise_force,
+            plan.rank,
+            c.tolerance,
+            c.max_iterations,
+            show,
+            progress,
+            n_probes=c.n_probes,
+            seed=config.seed,
+            device=config.device,
+        )
+
+    return {"cholesky": exact, "mixed_precision": mixed, "conjugate_gradient": iterative}[plan.solver]
+
+
+def _duplicates(config: FitGprConfig, name: str, subset: StructureSet, geometry: Geometry) -> Duplicates:
+    values = geometry.make_descriptor().values(subset.positions)
+    found = near_duplicates(values, geometry.n_images, config.duplicate_distance)
+    if len(found.pairs):
+        log.warning("%s: %s", name, _named(subset, found))
+    return found
+
+
+def _named(subset: StructureSet, duplicates: Duplicates) -> str:
+    def label(i: int) -> str:
+        return subset.names[i] if subset.names else f"number {i}"
+
+    pairs = [
+        f"{label(int(i))} and {label(int(j))} ({distance:.1e})"
+        for (i, j), distance in zip(duplicates.pairs[:NAMED], duplicates.distance, strict=False)
+    ]
+    more = len(duplicates.pairs) - len(pairs)
+    return (
+        f"{len(duplicates.pairs)} pairs of structures are nearly the same: {', '.join(pairs)}"
+        f"{f', and {more} more' if more else ''}; distances as the kernel sees them, typical are "
+        f"{duplicates.typical:.1e}"
+    )
+
+
+def _warn(name: str, model: GPModel) -> None:
+    if model.jitter:
+        log.warning(
+            "%s: the factorisation needed a jitter of %.0e signal_std² on the diagonal; look for duplicates, "
+            "raise the noise or shorten length_scale",
+            name,
+            model.jitter,
+        )
+    if model.net_force_rms > LARGE_NET_FORCE:
+        log.warning(
+            "%s: forces have a net force or torque of %.1e eV/Å per atom, which no invariant model can learn",
+            name,
+            model.net_force_rms,
+        )

@@ -1,0 +1,193 @@
+"""The search for descriptor, length scale, noise and permutations of one subset, and how it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import h5py
+import numpy as np
+
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
+from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
+from aenet_gpr_cli.gpr.hyperparameters.objectives import Hyperparameters, Problem
+from aenet_gpr_cli.gpr.hyperparameters.search import Optimum, SearchSettings, Trial, optimise
+from aenet_gpr_cli.gpr.surrogate import Geometry
+from aenet_gpr_cli.io.artefacts.datasets import as_attributes, write_field
+from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.stages.fit_gpr.candidates import as_list, candidates, describe, likely_group
+from aenet_gpr_cli.stages.shared.context import log
+from aenet_gpr_cli.structures import IntArray, StructureSet
+from aenet_gpr_cli.subsystems.molecular_symmetry import GroupTrial
+
+MIN_SEARCHED = 10  # structures, below which a likelihood says little
+GROUP_SHARE = 2  # groups of permutations are compared on this many times fewer rows
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a process is fitted with, and how that was found.
+
+    Attributes
+    ----------
+    geometry : Geometry
+    parameters : Hyperparameters
+    method : str
+        What was compared; empty where nothing was searched.
+    candidates : tuple of str
+        Descriptors in short.
+    trials : tuple of Trial
+    groups : tuple of GroupTrial
+    """
+
+    geometry: Geometry
+    parameters: Hyperparameters
+    method: str = ""
+    candidates: tuple[str, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    groups: tuple[GroupTrial, ...] = ()
+
+    def write(self, group: h5py.Group) -> None:
+        """Store the search, where there was one.
+
+        Parameters
+        ----------
+        group : h5py.Group
+        """
+        if not self.trials and not self.groups:
+            return
+        stored = group.create_group("search")
+        as_attributes(stored, {"method": self.method, "candidates": list(self.candidates)})
+        for name, values in _columns(self.trials).items():
+            write_field(stored, name, values)
+        if self.groups:
+            groups = stored.create_group("permutations_tried")
+            write_field(groups, "group_order", np.array([len(g.permutations) for g in self.groups]))
+            write_field(groups, "score", np.array([g.score for g in self.groups]))
+
+
+def choose(config: FitGprConfig, name: str, subset: StructureSet, progress: Progress) -> Choice:
+    """Choose descriptor, length scale, noise and permutations by the training data alone.
+
+    Parameters
+    ----------
+    config : FitGprConfig
+    name : str
+        Of the subset, for messages.
+    subset : StructureSet
+    progress : callable
+
+    Returns
+    -------
+    Choice
+    """
+    geometries, lengths = candidates(config, name, subset), as_list(config.length_scale)
+    if len(geometries) == len(lengths) == 1 and not config.search.fit_noise:
+        fixed = Hyperparameters(lengths[0], config.noise_std_energy, config.noise_std_force)
+        choice = Choice(geometries[0], fixed)
+    else:
+        choice = _searched(config, name, subset, geometries, progress)
+    if config.permutations != "auto":
+        return choice
+    group, tried = likely_group(config, name, subset, _group_score(config, subset, choice))
+    choice = replace(choice, groups=tuple(tried), method=choice.method or _method(config, subset))
+    if group is None:
+        return choice
+    geometry = replace(choice.geometry, permutations=group)
+    if not choice.trials or len(lengths) == 1:
+        return replace(choice, geometry=geometry)
+    again = _searched(config, name, subset, [geometry], progress)
+    names = (*choice.candidates, *again.candidates)
+    later = tuple(replace(trial, descriptor=len(names) - 1) for trial in again.trials)
+    return replace(again, candidates=names, trials=(*choice.trials, *later), groups=tuple(tried))
+
+
+def _searched(
+    config: FitGprConfig, name: str, subset: StructureSet, geometries: Sequence[Geometry], progress: Progress
+) -> Choice:
+    descriptors = [geometry.make_descriptor() for geometry in geometries]
+    settings = _settings(config, subset)
+    found = optimise(subset, descriptors, config.kernel, settings, progress, geometries[0].n_centres)
+    _report(config, name, geometries[found.descriptor], found, settings.objective)
+    return Choice(
+        geometries[found.descriptor],
+        found.parameters,
+        settings.objective,
+        tuple(f"{describe(g.settings)} ×{g.n_centres}" for g in geometries),
+        found.table,
+    )
+
+
+def _method(config: FitGprConfig, subset: StructureSet) -> str:
+    return config.search.method_for(n_rows(len(subset), subset.n_atoms))
+
+
+def _report(config: FitGprConfig, name: str, geometry: Geometry, found: Optimum, method: str) -> None:
+    log.info(
+        "%s: %s, length scale %.3g by %s on %d structures, %d evaluations",
+        name,
+        describe(geometry.settings),
+        found.parameters.length_scale,
+        method,
+        found.n_structures,
+        len(found.table),
+    )
+    if found.at_bound:
+        log.warning(
+            "%s: length scale %.3g is at the edge of what was compared; widen %s",
+            name,
+            found.parameters.length_scale,
+            "length_scale" if as_list(config.length_scale) else "search.length_bounds",
+        )
+
+
+def _settings(config: FitGprConfig, subset: StructureSet) -> SearchSettings:
+    search = config.search
+    return SearchSettings(
+        objective=_method(config, subset),
+        lengths=tuple(as_list(config.length_scale)),
+        max_rows=max(search.max_rows, MIN_SEARCHED * n_rows(1, subset.n_atoms)),
+        max_evaluations=search.max_evaluations,
+        noise_energy=config.noise_std_energy,
+        noise_force=config.noise_std_force,
+        fit_noise=search.fit_noise,
+        noise_bounds=search.noise_bounds,
+        length_bounds=search.length_bounds,
+        validation_fraction=search.validation_fraction,
+        max_jitter=config.max_jitter,
+        seed=config.seed,
+    )
+
+
+def _group_score(config: FitGprConfig, subset: StructureSet, choice: Choice) -> Callable[[IntArray], float]:
+    """Return the log marginal likelihood per observation of a group, at the parameters found so far."""
+    count = max(MIN_SEARCHED, config.search.max_rows // GROUP_SHARE // n_rows(1, subset.n_atoms))
+    order = np.random.default_rng(config.seed).permutation(len(subset))
+    structures, plain = subset.select(order[:count]), choice.geometry.make_descriptor()
+
+    def score(group: IntArray) -> float:
+        descriptor = PermutationImages(plain, group) if len(group) > 1 else plain
+        problem = Problem.of(structures, descriptor, config.kernel, config.max_jitter, len(group))
+        try:
+            return problem.likelihood(choice.parameters, with_gradient=False).value / len(problem.targets)
+        except NumericalError:
+            return -np.inf
+
+    return score
+
+
+def _columns(trials: Sequence[Trial]) -> dict[str, np.ndarray]:
+    def floats(values: Sequence[float | None]) -> np.ndarray:
+        return np.array([np.nan if value is None else value for value in values], float)
+
+    return {
+        "descriptor_tried": np.array([t.descriptor for t in trials], dtype=np.int64),
+        "n_structures_compared": np.array([t.n_structures for t in trials], dtype=np.int64),
+        "length_scale": floats([t.parameters.length_scale for t in trials]),
+        "noise_energy": floats([t.parameters.noise_energy for t in trials]),
+        "noise_force": floats([t.parameters.noise_force for t in trials]),
+        "score": floats([t.value for t in trials]),
+        "signal_std": floats([t.signal_std for t in trials]),
+    }

@@ -1,0 +1,99 @@
+"""`init`: structure files → a small workflow to begin with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.workflow_config import WorkflowConfig
+from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.io.formats.sources import read_sources
+from aenet_gpr_cli.stages.shared.context import Context, Summary
+from aenet_gpr_cli.structures import Structure
+from aenet_gpr_cli.subsystems.checks import require_labels
+from aenet_gpr_cli.subsystems.grouping import group
+
+FEW = 50  # structures per subset; with less, most of them are needed for training
+HEADER = """\
+# {n} structures: {subsets}.
+# All keys, with defaults and meaning: configs/annotated.yaml, or `aenet-gpr schema` for an editor.
+"""
+
+
+def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Summary:
+    """Write a minimal workflow for given structures.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        Files, folders and archives of structures.
+    name : str
+        Of the case.
+    output : Path
+        YAML file to write; paths in it are relative to its folder.
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    ConfigError
+        If the file is there already.
+    InputError
+        If the structures cannot be read, or have no energies.
+    """
+    if output.exists() and not context.force:
+        raise ConfigError(f"{output} is there already; choose another --output, or --force to replace it")
+    structures = read_sources(inputs, context.report)
+    require_labels(structures, energies=True, forces=False)
+    subsets = group(structures)
+    data = _workflow(structures, subsets, inputs, name, output.parent)
+    build(WorkflowConfig, data, str(output))  # what we write is what run takes
+    described = ", ".join(f"{len(members)} × {subset}" for subset, members in subsets.items())
+    text = HEADER.format(n=len(structures), subsets=described)
+    text += yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    if not context.dry_run:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8")
+    rows = [[subset, str(len(members))] for subset, members in subsets.items()]
+    notes = [] if _have_forces(structures) else ["no forces: only energy_only training is possible"]
+    last = f"would write {output}" if context.dry_run else f"wrote {output}; next: aenet-gpr run {output}"
+    return Summary("Subsets", ("subset", "structures"), rows, [*notes, last])
+
+
+def _have_forces(structures: Sequence[Structure]) -> bool:
+    return all(s.forces is not None for s in structures)
+
+
+def _workflow(
+    structures: Sequence[Structure],
+    subsets: dict[str, list[Structure]],
+    inputs: Sequence[Path],
+    name: str,
+    folder: Path,
+) -> dict[str, object]:
+    few = min(len(members) for members in subsets.values()) < FEW
+    sources = [_relative(path, folder) for path in inputs]
+    split: dict[str, object] = {"inputs": sources, "train": 0.8 if few else 0.25}
+    energy_only = {"mode": "energy_only", "optimiser": "adamw"}
+    if not _have_forces(structures):
+        split["require_forces"] = False
+        return {"name": name, "seed": 1, "split": split, "train_ann": {"energy_only": energy_only}}
+    return {
+        "name": name,
+        "seed": 1,
+        "split": split,
+        "fit_gpr": {},
+        "augment": {"gpr": {"method": "gpr", "displacement": 0.03, "n_copies": 20}},
+        "train_ann": {"energy_only": energy_only, "gpr": {"mode": "gpr"}},
+    }
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return os.path.relpath(path.resolve(), folder.resolve())

@@ -1,0 +1,147 @@
+"""`predict`: gpr.h5 or ann.h5 and any structure files → predictions.h5, with extxyz and XSF files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from aenet_gpr_cli.ann.potential.extrapolation import describe
+from aenet_gpr_cli.calculators.committee import WARN_BEYOND
+from aenet_gpr_cli.config.stages.predict_config import PredictConfig
+from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
+from aenet_gpr_cli.io.artefacts.artefact import publish
+from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
+from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_structure_files
+from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes
+from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.predictors import (
+    Prediction,
+    blocks,
+    join_predictions,
+    load_predictor,
+    predicted_structures,
+    templates,
+)
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.subsystems.grouping import group
+from aenet_gpr_cli.units import MEV_PER_EV
+
+KIND = "predict"
+COLUMNS = ("structure", "atoms", "E / eV", "σ(E) / meV", "largest ‖F‖ / eV/Å", "E − reference / meV")
+ROWS_SHOWN = 20
+
+
+def run(
+    config: PredictConfig, model: Path, inputs: Sequence[Path], output: Path, context: Context
+) -> Summary:
+    """Predict energies and forces of structures.
+
+    Parameters
+    ----------
+    config : PredictConfig
+    model : Path
+        Output of `fit-gpr`, `train-ann` or `import`.
+    inputs : sequence of Path
+        Files, folders and archives of structures; energies and forces in them are not needed.
+    output : Path
+        The other formats are written beside it under the same name.
+    context : Context
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If the model does not fit the structures.
+    """
+    job = make_job(KIND, config, {"model": model}, context, source_hashes(inputs))
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    structures = read_sources(inputs, context.report)
+    if context.dry_run:
+        return planned(KIND, output, [f"{len(structures)} structures with {model}"])
+    predictor = load_predictor(
+        model, config.sigma, config.sigma_max_rows, config.max_memory_gib, config.members
+    )
+    found: dict[str, PredictedStructure] = {}
+    with publish(output, job) as file:
+        for name, members in group(structures, templates=templates(model)).items():
+            subset = StructureSet.from_structures(members)
+            parts = []
+            for start, block in blocks(subset, config.block_size):
+                context.report(start, len(subset), f"predicting {name}")
+                parts.append(predictor(block, config.subset))
+            prediction = join_predictions(parts)
+            _write(file.create_group(f"subsets/{name}"), subset, prediction)
+            found |= {item.structure.name: item for item in predicted_structures(members, prediction)}
+        ordered = [found[structure.name] for structure in structures]
+        notes = _warnings(ordered) + _outside(ordered)
+        notes += [f"wrote {path}" for path in (output, *write_structure_files(output, ordered, config.write))]
+        if len(ordered) > ROWS_SHOWN:
+            notes.insert(0, f"and {len(ordered) - ROWS_SHOWN} more structures")
+        rows = [_row(item) for item in ordered[:ROWS_SHOWN]]
+        summary = Summary(f"Predictions of {model.name}", COLUMNS, rows, notes)
+        file.attrs["summary"] = summary.to_json()
+    return summary
+
+
+def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> None:
+    write_structures(group, replace(subset, energies=None, forces=None))
+    write_field(group, "predicted_energies", prediction.energies)
+    write_field(group, "predicted_forces", prediction.forces)
+    if prediction.sigma is not None:
+        write_field(group, "sigma", prediction.sigma)
+    if prediction.beyond_training is not None:
+        write_field(group, "beyond_training", prediction.beyond_training)
+    if prediction.domain_distance is not None:
+        write_field(group, "domain_distance", prediction.domain_distance)
+    for name, values in (("reference_energies", subset.energies), ("reference_forces", subset.forces)):
+        if values is not None:
+            write_field(group, name, values)
+
+
+def _warnings(predicted: Sequence[PredictedStructure]) -> list[str]:
+    """Say which structure lies farthest outside the training data, if any is far outside."""
+    beyond = [0.0 if p.beyond_training is None else float(p.beyond_training.max()) for p in predicted]
+    n_far = sum(value > WARN_BEYOND for value in beyond)
+    worst = predicted[int(np.argmax(beyond))]
+    if not n_far or worst.beyond_training is None:
+        return []
+    said = describe(worst.beyond_training, worst.structure.species)
+    share = f"{n_far} of {len(beyond)} structures are far outside the training data"
+    return [f"warning: {share}, {worst.structure.name} most of all: {said}"]
+
+
+def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
+    """Say which structures are farther from the data of the Gaussian process than these from each other."""
+    distance = np.array([p.domain_distance or 0.0 for p in predicted])
+    if not (outside := distance > OUTSIDE).any():
+        return []
+    worst = int(np.argmax(distance))
+    return [
+        f"warning: {outside.sum()} of {len(distance)} structures are outside the training data of the "
+        f"Gaussian process, {predicted[worst].structure.name} most of all: its distance is "
+        f"{distance[worst]:.2g} times the largest between neighbouring training structures"
+    ]
+
+
+def _row(item: PredictedStructure) -> list[str]:
+    s = item.structure
+    assert s.energy is not None  # both are predicted
+    assert s.forces is not None
+    reference, spread = item.reference_energy, item.energy_std
+    return [
+        s.name,
+        str(s.n_atoms),
+        f"{s.energy:.4f}",
+        "–" if spread is None else f"{spread * MEV_PER_EV:.2f}",
+        f"{np.linalg.norm(s.forces, axis=1).max():.3f}",
+        "–" if reference is None else f"{(s.energy - reference) * MEV_PER_EV:.2f}",
+    ]

@@ -1,0 +1,195 @@
+"""`select`: gpr.h5 or ann.h5 and a pool of structures → selected.h5 and a work list of files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from aenet_gpr_cli.config.stages.select_config import SelectConfig
+from aenet_gpr_cli.descriptors.build import InverseDistanceSettings
+from aenet_gpr_cli.descriptors.interface.farthest_points import farthest_points
+from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.gpr.surrogate import Geometry
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.structure_sets import read_structures, write_structures
+from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_structure_files
+from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes
+from aenet_gpr_cli.stages.ranking import GREEDY, Ranked, one_after_another, rank, unranked
+from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.structures import IntArray, Structure
+from aenet_gpr_cli.subsystems.ordering import in_file_order
+from aenet_gpr_cli.units import MEV_PER_EV
+
+KIND = "select"
+COLUMNS = ("subset", "pool", "selected", "σ of", "median σ", "largest σ", "smallest selected σ")
+
+
+def run(
+    config: SelectConfig,
+    model: Path | None,
+    pool: Sequence[Path],
+    output: Path,
+    context: Context,
+    exclude: Collection[str] = (),
+) -> Summary:
+    """Select the structures of a pool that deserve a reference calculation.
+
+    Parameters
+    ----------
+    config : SelectConfig
+    model : Path or None
+        Output of `fit-gpr`, or of `train-ann` with at least two members; None (with strategy: random): there
+        is none yet.
+    pool : sequence of Path
+        Files, folders and archives of structures; labels are not needed.
+    output : Path
+        The work list is written beside it under the same name.
+    context : Context
+    exclude : collection of str
+        Names of structures of the pool that are not to be selected.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If the model does not fit the structures.
+    ConfigError
+        If the model is a single network, which has no uncertainty.
+    """
+    if model is None and config.strategy != "random":
+        raise ConfigError("select: expected a model, or strategy: random, got neither")
+    hashes = {f"{n}:{Path(p).name}": h for n, (p, h) in enumerate(source_hashes(pool).items())}
+    hashes |= {"excluded": json.dumps(sorted(exclude))} if exclude else {}
+    job = make_job(KIND, config, {"model": model} if model else {}, context, hashes)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    known = set(exclude)
+    given = [s for s in read_sources(pool, context.report) if s.name not in known]
+    if context.dry_run:
+        return planned(
+            KIND,
+            output,
+            [f"{len(given)} structures ranked by {model}" if model else f"a choice of {len(given)}"],
+        )
+    if not given:
+        raise InputError("select: no structure is left in the pool")
+    ranked = rank(config, model, given, context) if model else unranked(given)
+    chosen = choose(config, ranked)
+    sigma = "force_sigma" if config.rank_by == "forces" else "sigma"
+    with publish(output, job) as file:
+        for name, item in ranked.items():
+            part = file.create_group(f"pool/{name}")
+            write_field(part, "names", item.structures.names)
+            write_field(part, sigma, item.sigma)
+            if len(chosen[name]):
+                part = file.create_group(f"subsets/{name}")
+                write_structures(part, item.structures.select(chosen[name]))
+                write_field(part, sigma, item.sigma[chosen[name]])
+        listed = [s for name, item in ranked.items() for s in _work(config, item, chosen[name])]
+        written = write_structure_files(output, listed, config.write)
+        rows = [_row(config, name, item, chosen[name]) for name, item in ranked.items()]
+        summary = Summary(
+            "Selected structures", COLUMNS, rows, [f"wrote {path}" for path in (output, *written)]
+        )
+        file.attrs["summary"] = summary.to_json()
+        file.attrs["largest_sigma"] = max(float(item.sigma.max()) for item in ranked.values())
+    return summary
+
+
+def load_selected(path: Path) -> list[Structure]:
+    """Read the selected structures, with the labels that the pool had.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    list of Structure
+    """
+    with open_artefact(path, KIND) as file:
+        sets = [read_structures(part) for part in file["subsets"].values()] if "subsets" in file else []
+    return [s.structure(i) for s in sets for i in range(len(s))]
+
+
+def choose(config: SelectConfig, ranked: Mapping[str, Ranked]) -> dict[str, IntArray]:
+    """Choose structures of each subset, the most uncertain first.
+
+    Parameters
+    ----------
+    config : SelectConfig
+    ranked : mapping of str to Ranked
+
+    Returns
+    -------
+    dict of str to ndarray of int
+        Indices into each subset.
+    """
+    entries = [(name, i, s) for name, item in ranked.items() for i, s in enumerate(item.sigma.tolist())]
+    if config.threshold is not None:
+        entries = [entry for entry in entries if entry[2] > config.threshold]
+    if config.strategy == "random":
+        order = np.random.default_rng([config.seed, 5]).permutation(len(entries))
+        return _by_subset([entries[i] for i in order[: config.n_select]], ranked)
+    if config.n_select is None:
+        return _by_subset(entries, ranked)
+    if config.batch in GREEDY and all(item.process is not None for item in ranked.values()):
+        return one_after_another(config, ranked, config.n_select)
+    entries.sort(key=lambda entry: -entry[2])
+    best = _by_subset(entries[: config.n_select], ranked)
+    if config.batch == "ranked":
+        return best
+    wide = _by_subset(entries[: int(np.ceil(config.diversity * config.n_select))], ranked)
+    return {name: _spread_out(item, wide[name], len(best[name])) for name, item in ranked.items()}
+
+
+def _by_subset(
+    entries: Sequence[tuple[str, int, float]], ranked: Mapping[str, Ranked]
+) -> dict[str, IntArray]:
+    return {name: np.array([i for subset, i, _ in entries if subset == name], np.int64) for name in ranked}
+
+
+def _spread_out(item: Ranked, candidates: IntArray, count: int) -> IntArray:
+    """Return ``count`` of the candidates far apart, the first one always among them."""
+    if count >= len(candidates) or count == 0:
+        return candidates[:count]
+    some = item.structures.select(candidates)
+    values = Geometry.of(some, InverseDistanceSettings(1.0)).make_descriptor().values(some.positions)
+    values = values - values.mean(axis=0)
+    others = 1 + farthest_points(values[1:], count - 1, covered=values[:1])
+    return candidates[np.sort(np.concatenate([[0], others]))]
+
+
+def _work(config: SelectConfig, item: Ranked, chosen: IntArray) -> list[PredictedStructure]:
+    """The work list: geometries only, so that no old label is taken for a new one."""
+    of_energies = config.rank_by == "energies"
+    return [
+        PredictedStructure(
+            _without_labels(item.structures.structure(i)),
+            float(item.sigma[i]) if of_energies else None,
+            None,
+            None,
+            force_std=None if of_energies else float(item.sigma[i]),
+        )
+        for i in chosen.tolist()
+    ]
+
+
+def _without_labels(s: Structure) -> Structure:
+    return in_file_order(replace(s, energy=None, forces=None))
+
+
+def _row(config: SelectConfig, name: str, item: Ranked, chosen: IntArray) -> list[str]:
+    unit = "force / eV/Å" if config.rank_by == "forces" else "energy / meV"
+    scaled = item.sigma * (1.0 if config.rank_by == "forces" else MEV_PER_EV)
+    shown = [np.median(scaled), scaled.max(), *([scaled[chosen].min()] if len(chosen) else [])]
+    numbers = [f"{value:.4f}" if config.rank_by == "forces" else f"{value:.2f}" for value in shown]
+    return [name, str(len(item.structures)), str(len(chosen)), unit, *numbers, *["–"] * (3 - len(numbers))]

@@ -1,0 +1,241 @@
+"""Any fitted model as one function: structures with the same atoms in, energies, forces and σ out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel, predict
+from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
+from aenet_gpr_cli.calculators.committee import choose_members
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import features
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact
+from aenet_gpr_cli.io.artefacts.models import load_ann, load_gps
+from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure
+from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
+from aenet_gpr_cli.subsystems.geometry import unwrap
+from aenet_gpr_cli.subsystems.ordering import in_file_order
+from aenet_gpr_cli.units import BYTES_PER_GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says about some structures.
+
+    Attributes
+    ----------
+    energies : ndarray of shape (n_members, n_structures), eV
+    forces : ndarray of shape (n_members, n_structures, n_atoms, 3), eV/Å
+    sigma : ndarray of shape (n_structures,), eV, or None
+        Standard deviation of the energies: the GP's own, or that over the members of a committee; a single
+        network has none.
+    beyond_training : ndarray of shape (n_structures, n_atoms), dimensionless, or None
+        Of networks: how far each environment lies outside the training data, see `ann.extrapolation`.
+    domain_distance : ndarray of shape (n_structures,), dimensionless, or None
+        Of Gaussian processes: distance to the training data, see `gpr.domain`; above 1 is outside.
+    energy_noise : float, eV
+        Standard deviation of the noise that a Gaussian process takes the reference energies to have.
+    """
+
+    energies: FloatArray
+    forces: FloatArray
+    sigma: FloatArray | None
+    beyond_training: FloatArray | None = None
+    domain_distance: FloatArray | None = None
+    energy_noise: float = 0.0
+
+
+Predictor = Callable[[StructureSet, str | None], Prediction]
+
+
+def load_predictor(
+    path: Path, sigma: str, max_rows: int, max_gib: float, members: Sequence[int] | None = None
+) -> Predictor:
+    """Read a model of either kind.
+
+    Parameters
+    ----------
+    path : Path
+        Output of `fit-gpr`, `train-ann` or `import`.
+    sigma : str
+        For Gaussian processes: ``bound``, ``exact`` or ``none``.
+    max_rows : int
+        Training observations behind each bound.
+    max_gib : float
+        Memory for the dense factor of exact σ; without it linear systems are solved one by one.
+    members : sequence of int, optional
+        Members of a committee to use; default: all.
+
+    Returns
+    -------
+    callable
+        Takes structures and the name of their subset (None: the process that fits the atoms).
+
+    Raises
+    ------
+    InputError
+        If the file is something else.
+    """
+    with open_artefact(path) as file:
+        kind = str(file.attrs["kind"])
+    if kind == "fit-gpr":
+        return _gp(path, sigma, max_rows, max_gib * BYTES_PER_GIB)
+    if kind == "train-ann":
+        return _committee(path, members)
+    raise InputError(f"{path}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
+
+
+def templates(path: Path) -> list[Structure]:
+    """Return a structure per subset of a Gaussian process, whose order of the atoms it expects.
+
+    Parameters
+    ----------
+    path : Path
+        A model of any kind; networks expect no order.
+
+    Returns
+    -------
+    list of Structure
+    """
+    with open_artefact(path) as file:
+        if file.attrs["kind"] != "fit-gpr":
+            return []
+    return [
+        Structure(s.geometry.species, s.model.training_positions[0], s.geometry.cell, s.geometry.pbc)
+        for s in load_gps(path).values()
+    ]
+
+
+def std_over_members(values: FloatArray) -> FloatArray | None:
+    """Return the sample standard deviation over the members.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_members, ...)
+
+    Returns
+    -------
+    ndarray of shape (...), or None
+        None for a single member, whose spread is unknown.
+    """
+    return values.std(axis=0, ddof=1) if len(values) > 1 else None
+
+
+def blocks(subset: StructureSet, size: int) -> Iterator[tuple[int, StructureSet]]:
+    """Yield the structures in blocks, each with the number of structures before it.
+
+    Parameters
+    ----------
+    subset : StructureSet
+    size : int
+
+    Yields
+    ------
+    tuple of int and StructureSet
+    """
+    for start in range(0, len(subset), size):
+        yield start, subset.select(slice(start, start + size))
+
+
+def join_predictions(parts: Sequence[Prediction]) -> Prediction:
+    """Put the predictions of blocks together.
+
+    Parameters
+    ----------
+    parts : sequence of Prediction
+
+    Returns
+    -------
+    Prediction
+    """
+    sigma = [part.sigma for part in parts if part.sigma is not None]
+    beyond = [part.beyond_training for part in parts if part.beyond_training is not None]
+    distance = [part.domain_distance for part in parts if part.domain_distance is not None]
+    return Prediction(
+        energies=np.concatenate([part.energies for part in parts], axis=1),
+        forces=np.concatenate([part.forces for part in parts], axis=1),
+        sigma=np.concatenate(sigma) if sigma else None,
+        beyond_training=np.concatenate(beyond) if beyond else None,
+        domain_distance=np.concatenate(distance) if distance else None,
+        energy_noise=parts[0].energy_noise,
+    )
+
+
+def predicted_structures(
+    members: Sequence[Structure], prediction: Prediction
+) -> Iterator[PredictedStructure]:
+    """Yield structures with what a model says about them, their atoms in the order of their files.
+
+    Parameters
+    ----------
+    members : sequence of Structure
+        With reference labels where they are known.
+    prediction : Prediction
+
+    Yields
+    ------
+    PredictedStructure
+    """
+    energies, forces = prediction.energies.mean(axis=0), prediction.forces.mean(axis=0)
+    spread, beyond = std_over_members(prediction.forces), prediction.beyond_training
+    distance = prediction.domain_distance
+    for i, given in enumerate(members):
+        back = slice(None) if given.atom_order is None else np.argsort(given.atom_order)
+        yield PredictedStructure(
+            structure=in_file_order(replace(given, energy=float(energies[i]), forces=forces[i])),
+            energy_std=None if prediction.sigma is None else float(prediction.sigma[i]),
+            forces_std=None if spread is None else spread[i][back],
+            reference_energy=given.energy,
+            reference_forces=None if given.forces is None else given.forces[back],
+            beyond_training=None if beyond is None else beyond[i][back],
+            domain_distance=None if distance is None else float(distance[i]),
+        )
+
+
+def _gp(path: Path, sigma: str, max_rows: int, max_bytes: float) -> Predictor:
+    surrogates = load_gps(path)
+    deviations: dict[str, Callable[[FloatArray], FloatArray] | None] = {}
+
+    def predict_block(structures: StructureSet, subset: str | None) -> Prediction:
+        name = find_surrogate(surrogates, structures.structure(0), subset)
+        surrogate = surrogates[name]
+        if name not in deviations:
+            deviations[name] = surrogate.sigma(sigma, max_rows, max_bytes)
+        # the images of the training structures: a Cartesian descriptor depends on them
+        positions = unwrap(structures, surrogate.geometry.reference).structures.positions
+        energies, forces = surrogate.energies_and_forces(positions)
+        deviation = deviations[name]
+        return Prediction(
+            energies[None],
+            forces[None],
+            deviation(positions) if deviation else None,
+            domain_distance=surrogate.domain(positions),
+            energy_noise=surrogate.model.noise_std_energy,
+        )
+
+    return predict_block
+
+
+def _committee(path: Path, members: Sequence[int] | None) -> Predictor:
+    model = choose_members(load_ann(path), members)
+
+    def predict_block(structures: StructureSet, subset: str | None) -> Prediction:
+        energies, forces = predict(model, structures, True, len(structures))
+        assert forces is not None  # asked for
+        return Prediction(energies, forces, std_over_members(energies), _beyond(model, structures))
+
+    return predict_block
+
+
+def _beyond(model: ANNModel, structures: StructureSet) -> FloatArray:
+    """Return how far each environment lies outside the training data, (n_structures, n_atoms)."""
+    raw = features(model.basis, structures, len(structures))
+    kinds = np.tile(model.basis.species_index(structures.species), len(structures))
+    flat = raw.reshape(len(kinds), -1)
+    found = beyond_range(model.basis.species, kinds, flat, model.feature_min, model.feature_max)
+    return found.reshape(raw.shape[:2])

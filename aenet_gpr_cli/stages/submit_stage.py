@@ -1,0 +1,171 @@
+"""`submit`: a workflow → jobs of SLURM, arrays over subsets and members, each stage after those it needs.
+
+Owns which jobs there are. How a script looks and how it is handed over is left to `io.slurm`; the jobs run
+the same commands as a user would.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import yaml
+
+from aenet_gpr_cli.config.workflow_config import WorkflowConfig
+from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
+from aenet_gpr_cli.settings import as_json
+from aenet_gpr_cli.stages import split_stage as split
+from aenet_gpr_cli.stages.shared.context import Context, Summary
+from aenet_gpr_cli.stages.shared.memory_forecast import augment_gib, fit_gib, train_gib
+from aenet_gpr_cli.stages.workflow_steps import gaussian_processes, model_names
+from aenet_gpr_cli.structures import StructureSet
+
+COLUMNS = ("job", "array", "after", "memory / GiB", "time", "id")
+WORKFLOW = f"{FOLDER}/workflow.yaml"
+PARTS = "parts"
+OTHER_GIB = 4.0  # of stages that hold little
+PROGRAM = (sys.executable, "-m", "aenet_gpr_cli")
+Submit = Callable[[Path, list[str]], str]
+
+
+def run(
+    config: WorkflowConfig, source_folder: Path, workdir: Path, context: Context, submit: Submit = sbatch
+) -> Summary:
+    """Write the batch scripts of a workflow and submit them.
+
+    The structures are divided at once, because the subsets decide the arrays.
+
+    Parameters
+    ----------
+    config : WorkflowConfig
+    source_folder : Path
+        Relative input paths start here.
+    workdir : Path
+        Artefacts go here, scripts and logs into its folder ``slurm``, parts into ``parts``.
+    context : Context
+        In a dry run the scripts are written and nothing is submitted.
+    submit : callable
+        Called with a script and the identifiers of the jobs it needs; returns that of the job.
+
+    Returns
+    -------
+    Summary
+    """
+    split.run(config.split, source_folder, workdir / "split.h5", Context(context.progress, stop=context.stop))
+    subsets = load_split(workdir / "split.h5", "train")
+    for folder in (FOLDER, PARTS):
+        (workdir / folder).mkdir(exist_ok=True)
+    resolved = yaml.safe_dump(as_json(config), sort_keys=False, allow_unicode=True)
+    (workdir / WORKFLOW).write_text(resolved, encoding="utf-8")
+    rows, ids = [], dict[str, str]()
+    record: list[Submitted] = []
+    for number, job in enumerate(plan(config, subsets)):
+        resources = config.slurm.of(job.stage)  # type: ignore[arg-type]
+        script = workdir / FOLDER / f"{number:02d}_{job.name}.sh"
+        script.write_text(script_text(job, resources, workdir), encoding="utf-8")
+        if not context.dry_run:
+            ids[job.name] = submit(script, [ids[name] for name in job.needs])
+            record.append(Submitted(job.name, ids[job.name], job.items))
+            write_record(workdir, record)
+        memory = resources.memory_gib or job.memory_gib
+        size = str(len(job.items)) if job.items else "–"
+        row = [job.name, size, ", ".join(job.needs) or "–", f"{memory:.1f}", resources.time]
+        rows.append([*row, ids.get(job.name, "–")])
+    hint = f"aenet-gpr status {workdir} shows how they get on"
+    notes = [f"wrote the scripts into {workdir / FOLDER}", "nothing submitted" if context.dry_run else hint]
+    return Summary(f"Jobs of {config.name}", COLUMNS, rows, notes)
+
+
+def plan(config: WorkflowConfig, subsets: dict[str, StructureSet]) -> list[SlurmJob]:
+    """Return the jobs of a workflow, each after those it needs.
+
+    Parameters
+    ----------
+    config : WorkflowConfig
+    subsets : dict of str to StructureSet
+        Training structures.
+
+    Returns
+    -------
+    list of SlurmJob
+    """
+    jobs: list[SlurmJob] = []
+    ready: dict[str, tuple[str, ...]] = {"split": ()}  # artefact → the job that completes it
+    for build in (_fit_gpr, _augment, _train_ann, _evaluate, _benchmark):
+        for job, output in build(config, subsets, ready):
+            jobs.append(job)
+            if output:
+                ready[output] = (job.name,)
+    return jobs
+
+
+Jobs = Iterator[tuple[SlurmJob, str]]
+Ready = dict[str, tuple[str, ...]]
+
+
+def _stage(command: str, *inputs: str, variant: str = "") -> tuple[str, ...]:
+    chosen = ("--variant", variant) if variant else ()
+    return (*PROGRAM, command, *inputs, "-c", WORKFLOW, *chosen)
+
+
+def _in_parts(job: SlurmJob, option: str, noun: str, output: str, memory: float) -> Jobs:
+    """Yield the array that makes the parts of an output and the job that collects them."""
+    if len(job.items) == 1:  # the whole
+        whole = (*job.command, "-o", f"{output}.h5")
+        yield SlurmJob(job.name, job.stage, whole, (), job.needs, job.memory_gib), output
+        return
+    part = f"{PARTS}/{output}.{noun}{ITEM}.h5"
+    command = (*job.command, option, ITEM, "-o", part)
+    yield SlurmJob(job.name, job.stage, command, job.items, job.needs, job.memory_gib), ""
+    parts = [part.replace(ITEM, item) for item in job.items]
+    collect = (*PROGRAM, "collect", *parts, "-o", f"{output}.h5")
+    yield SlurmJob(f"collect_{output}", "collect", collect, (), (job.name,), memory), output
+
+
+def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
+    for output, section in gaussian_processes(config).items():
+        names = tuple(section.subsets or subsets)
+        memory = max(fit_gib(section, subsets[name]) for name in names)
+        variant = output.removeprefix("gpr").removeprefix("_")
+        command = _stage("fit-gpr", "split.h5", variant=variant)
+        title = f"fit-gpr_{variant}" if variant else "fit-gpr"
+        job = SlurmJob(title, "fit_gpr", command, names, ready["split"], memory)
+        yield from _in_parts(job, "--subset", "", output, OTHER_GIB)
+
+
+def _augment(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
+    for name, variant in config.augment.items():
+        source = "gpr" if variant.method == "gpr" else "split"
+        inputs = ("split.h5", *(["gpr.h5"] if source == "gpr" else []))
+        memory = max(augment_gib(variant, subset) for subset in subsets.values())
+        command = _stage("augment", *inputs, variant=name)
+        job = SlurmJob(f"augment_{name}", "augment", command, tuple(subsets), ready[source], memory)
+        yield from _in_parts(job, "--subset", "", f"augmented_{name}", OTHER_GIB)
+
+
+def _train_ann(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
+    for name, variant in config.train_ann.items():
+        source = config.source_of(variant)
+        inputs = ("split.h5", *([f"augmented_{source}.h5"] if source else []))
+        needs = ready[f"augmented_{source}" if source else "split"]
+        members = tuple(map(str, range(variant.n_members)))
+        memory = train_gib(variant, subsets, config.augment[source] if source else None)
+        command = _stage("train-ann", *inputs, variant=name)
+        job = SlurmJob(f"train-ann_{name}", "train_ann", command, members, needs, memory)
+        yield from _in_parts(job, "--member", "member_", f"ann_{name}", OTHER_GIB)
+
+
+def _evaluate(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
+    models = model_names(config)
+    if models:
+        command = (*_stage("evaluate", "split.h5", *(f"{model}.h5" for model in models)), "-o", "metrics.h5")
+        needs = tuple(job for model in models for job in ready[model])
+        yield SlurmJob("evaluate", "evaluate", command, (), needs, OTHER_GIB), "metrics"
+
+
+def _benchmark(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
+    if config.benchmark is not None:
+        command = (*_stage("benchmark", "split.h5"), "-o", "benchmark.h5")
+        yield SlurmJob("benchmark", "benchmark", command, (), ready["split"], OTHER_GIB), "benchmark"

@@ -1,0 +1,1 @@
+"""`train-ann`: a committee of networks."""

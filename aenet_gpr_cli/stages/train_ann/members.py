@@ -1,0 +1,264 @@
+"""Members of a committee: trained with checkpoints, stored with their learning curves, put together again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from aenet_gpr_cli.ann.execution import distributed as parallel
+from aenet_gpr_cli.ann.optimisers.adamw import Snapshot, State
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel, join
+from aenet_gpr_cli.ann.training import FailedMembers, TrainingResult
+from aenet_gpr_cli.errors import InterruptedRun, NumericalError, ResourceError
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.models import read_ann, write_ann
+from aenet_gpr_cli.stages.shared.context import GO_ON, Context, log
+from aenet_gpr_cli.structures import FloatArray
+
+Keep = Callable[[Snapshot], None]
+Trainer = Callable[[tuple[int, ...], State | None, Keep], TrainingResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Committee:
+    """Trained members and how they got there.
+
+    Attributes
+    ----------
+    members : tuple of int
+        Numbers of the members, in the order of the arrays.
+    model : ANNModel
+    training_loss, validation_loss : ndarray of shape (n_steps, n_members), dimensionless
+        NaN after a member has stopped, and where nothing was held out.
+    """
+
+    members: tuple[int, ...]
+    model: ANNModel
+    training_loss: FloatArray
+    validation_loss: FloatArray
+
+    def select(self, positions: Sequence[int]) -> Committee:
+        """Return some members, by their positions.
+
+        Parameters
+        ----------
+        positions : sequence of int
+
+        Returns
+        -------
+        Committee
+        """
+        index = np.asarray(positions, int)
+        return Committee(
+            tuple(self.members[i] for i in positions),
+            self.model.select(positions),
+            self.training_loss[:, index],
+            self.validation_loss[:, index],
+        )
+
+
+def join_committees(parts: Sequence[Committee]) -> Committee:
+    """Put members together, in the order of their numbers.
+
+    Parameters
+    ----------
+    parts : sequence of Committee
+        Each member in one of them only.
+
+    Returns
+    -------
+    Committee
+
+    Raises
+    ------
+    InputError
+        If they were trained on other data.
+    """
+    steps = max(len(part.training_loss) for part in parts)
+    together = Committee(
+        tuple(member for part in parts for member in part.members),
+        join([part.model for part in parts]),
+        np.concatenate([_padded(part.training_loss, steps) for part in parts], axis=1),
+        np.concatenate([_padded(part.validation_loss, steps) for part in parts], axis=1),
+    )
+    return together.select(np.argsort(together.members).tolist())
+
+
+def write_committee(file: h5py.File, committee: Committee, mode: str) -> None:
+    """Store a committee and its learning curves in an artefact.
+
+    Parameters
+    ----------
+    file : h5py.File
+    committee : Committee
+    mode : str
+        How it was trained.
+    """
+    write_ann(file.create_group("model"), committee.model)
+    file.attrs["mode"] = mode
+    file.attrs["members"] = np.array(committee.members, int)
+    history = file.create_group("history")
+    write_field(history, "training_loss", committee.training_loss)
+    write_field(history, "validation_loss", committee.validation_loss)
+
+
+def read_committee(path: Path) -> Committee:
+    """Read a committee and its learning curves.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Committee
+    """
+    with open_artefact(path, "train-ann") as file:
+        return Committee(
+            tuple(int(member) for member in file.attrs["members"]),
+            read_ann(file["model"]),
+            file["history/training_loss"][()],
+            file["history/validation_loss"][()],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Members that are to be trained.
+
+    Attributes
+    ----------
+    trainer : callable
+        Called with members, state or None, and what `ann.training.train` calls between steps.
+    members : sequence of int
+    checkpoint : Checkpoint
+        Prepared. It is kept up to date, and left to the caller when all is done.
+    seconds : float
+        Time between checkpoints.
+    mode : str
+        Stored with members that are finished when others fail.
+    device : str
+        Of this process.
+    """
+
+    trainer: Trainer
+    members: Sequence[int]
+    checkpoint: Checkpoint
+    seconds: float
+    mode: str
+    device: str
+
+
+def train_members(work: Work, context: Context) -> tuple[Committee, float]:
+    """Train members, going on from what the checkpoint holds.
+
+    Parameters
+    ----------
+    work : Work
+    context : Context
+
+    Returns
+    -------
+    committee : Committee
+    wall_time : float, s
+        Of earlier, interrupted runs of the same job.
+
+    Raises
+    ------
+    InterruptedRun
+        If the context asked to stop; the state is in the checkpoint.
+    NumericalError
+        If members fail; those that do not are in the checkpoint.
+    """
+    checkpoint = work.checkpoint
+    parts = [read_committee(path) for path in checkpoint.finished()]
+    have = {member for part in parts for member in part.members}
+    missing = tuple(member for member in work.members if member not in have)
+    keeper, state = _go_on(checkpoint, missing, work.seconds)
+    parallel.wait(work.device)  # all have read the state before one replaces it
+    if parts:
+        log.info("members %s are finished; training %s", _listed(sorted(have)), _listed(missing))
+    if not missing:  # killed between the last member and the output
+        return join_committees(parts), keeper.earlier
+    try:
+        result = work.trainer(missing, state, keeper)
+    except FailedMembers as failure:
+        if keeper.writes:
+            _keep_the_others(checkpoint, missing, failure, work.mode, keeper.wall_time)
+        raise NumericalError(f"{failure}. The other members are kept in {checkpoint.folder}") from failure
+    if not result.finished:
+        keeper.save(result.state)
+        raise InterruptedRun(f"after {keeper.wall_time:.0f} s of training. {GO_ON}")
+    committee = Committee(missing, result.model, result.training_loss, result.validation_loss)
+    return join_committees([*parts, committee]), keeper.earlier
+
+
+class _Keeper:
+    """Writes the state of the training into the checkpoint every so many seconds, in the first process."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, members: tuple[int, ...], seconds: float, earlier: float
+    ) -> None:
+        self.checkpoint, self.seconds, self.earlier = checkpoint, seconds, earlier
+        self.part = tuple(map(str, members))
+        self.writes = parallel.rank() == 0
+        self._started = self._last = time.perf_counter()
+
+    @property
+    def wall_time(self) -> float:
+        """Seconds so far, with those of earlier runs."""
+        return self.earlier + time.perf_counter() - self._started
+
+    def save(self, state: State) -> None:
+        """Write a state."""
+        if not self.writes:
+            return
+        self.checkpoint.save_state(self.part, state, self.wall_time)
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Write the present state if it is time; without space, go on and say so."""
+        if not self.writes or time.perf_counter() - self._last < self.seconds:
+            return
+        try:
+            self.save(snapshot())
+        except ResourceError as error:
+            log.warning("no checkpoint: %s", error)
+        self._last = time.perf_counter()
+
+
+def _go_on(checkpoint: Checkpoint, missing: tuple[int, ...], seconds: float) -> tuple[_Keeper, State | None]:
+    saved = checkpoint.load_state()
+    if saved is None or saved.part != tuple(map(str, missing)):
+        return _Keeper(checkpoint, missing, seconds, checkpoint.seconds_of_finished()), None
+    log.info("going on from %s, after %.0f s of training", checkpoint.folder, saved.wall_time)
+    return _Keeper(checkpoint, missing, seconds, saved.wall_time), saved.arrays
+
+
+def _keep_the_others(
+    checkpoint: Checkpoint, members: tuple[int, ...], failure: FailedMembers, mode: str, wall_time: float
+) -> None:
+    result = failure.result
+    positions = [i for i, member in enumerate(members) if member not in failure.members]
+    if positions:
+        everyone = Committee(members, result.model, result.training_loss, result.validation_loss)
+        kept = everyone.select(positions)
+        part = tuple(map(str, kept.members))
+        with publish(checkpoint.path_of(part), checkpoint.job_of(part)) as file:
+            write_committee(file, kept, mode)
+            file.attrs["wall_time_s"] = wall_time
+    checkpoint.drop_state()
+
+
+def _padded(curve: FloatArray, steps: int) -> FloatArray:
+    return np.pad(curve, ((0, steps - len(curve)), (0, 0)), constant_values=np.nan)
+
+
+def _listed(members: Sequence[int]) -> str:
+    return ", ".join(map(str, members))

@@ -1,0 +1,276 @@
+"""`train-ann`: split.h5 (+ augmented.h5) → ann.h5, a committee of neural-network potentials.
+
+Energy-only, Taylor-ANN, GPR-ANN and direct force training differ by the key ``mode`` only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from aenet_gpr_cli.ann.data.force_targets import ForceSettings
+from aenet_gpr_cli.ann.data.out_of_core import MakeRows, MemoryRows, StreamedSet
+from aenet_gpr_cli.ann.data.training_set import StreamedCopies, TrainingSet
+from aenet_gpr_cli.ann.execution import distributed as parallel
+from aenet_gpr_cli.ann.loss.loss_terms import LossSettings
+from aenet_gpr_cli.ann.optimisers.adamw import AdamWSettings, State
+from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import LevenbergMarquardtSettings
+from aenet_gpr_cli.ann.training import TrainingResult, TrainingSettings, train
+from aenet_gpr_cli.config.stages.train_ann_config import NetworkConfig, TrainAnnConfig
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.io.artefacts.artefact import publish
+from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.artefacts.streaming import open_augmented
+from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
+from aenet_gpr_cli.io.scratch import ScratchRows
+from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.train_ann.members import Committee, Keep, Work, train_members, write_committee
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.units import BYTES_PER_GIB
+
+KIND = "train-ann"
+TITLE = "Neural-network potential"
+COLUMNS = (
+    "potential",
+    "mode",
+    "members",
+    "structures",
+    "weights",
+    "steps",
+    "training loss",
+    "validation loss",
+    "s",
+)
+FEATURE_COPIES = 2  # of the descriptors in memory at a time: as computed, and as the networks take them
+AUGMENTED_MODES = ("gpr", "taylor")  # also the labels of the copies they take
+
+
+def run(
+    config: TrainAnnConfig,
+    split: Path,
+    augmented: Path | None,
+    output: Path,
+    context: Context,
+    member: int | None = None,
+) -> Summary:
+    """Train a committee, or one member of it.
+
+    Parameters
+    ----------
+    config : TrainAnnConfig
+    split : Path
+        Output of `split`.
+    augmented : Path or None
+        Output of `augment`; needed for the modes gpr and taylor.
+    output : Path
+    context : Context
+    member : int, optional
+        Train this one only, counted from 0, to be collected with the others later.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    ConfigError
+        If the mode and the augmented structures do not fit together, there is no such member, or an
+        unfinished run of another configuration is there.
+    InputError
+        If a copy descends from a structure that is not in the training set.
+    InterruptedRun
+        If the context asked to stop; the state is in the checkpoint.
+    NumericalError
+        If members fail; the others are in the checkpoint.
+    """
+    inputs = {"split": split}
+    if config.mode in AUGMENTED_MODES:
+        if augmented is None:
+            raise ConfigError(
+                f"train-ann: mode {config.mode} needs the output of augment; give it after the split"
+            )
+        inputs["augmented"] = augmented
+    elif augmented is not None:
+        raise ConfigError(
+            f"train-ann: mode {config.mode} takes no augmented structures; use mode gpr or taylor"
+        )
+    if member is not None and not 0 <= member < config.n_members:
+        raise ConfigError(
+            f"--member: expected a number from 0 to {config.n_members - 1} (n_members), got {member}"
+        )
+    members = tuple(range(config.n_members)) if member is None else (member,)
+    everyone = tuple(map(str, range(config.n_members)))
+    job = make_job(KIND, config, inputs, context, part=tuple(map(str, members)), whole=everyone)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    references = choose_subsets(load_split(split, "train"), config.subsets, split)
+    with _open_copies(config, inputs.get("augmented"), references) as copies:
+        data = TrainingSet.collect(list(references.values()), copies, config.loss.sigma_scale)
+        basis = make_basis(config.network, data.species)
+        need = FEATURE_COPIES * data.feature_bytes(basis.n_features) / BYTES_PER_GIB
+        fits = need <= config.max_memory_gib
+        plan = (
+            f"{len(members)} networks on {len(data)} structures, {basis.n_features} features per atom: "
+            f"{need:.2g} GiB, {'in memory' if fits else 'kept on disk beside the output'}"
+        )
+        if context.dry_run:
+            return planned(KIND, output, [plan])
+        log.info(plan)
+        checkpoint = Checkpoint(output, job)
+        make_rows: MakeRows = MemoryRows if fits else lambda n, width: ScratchRows(output.parent, width)
+        with parallel.session(config.device) as device:
+
+            def trainer(members: tuple[int, ...], state: State | None, keep: Keep) -> TrainingResult:
+                settings = replace(training_settings(config, members), device=device)
+                report, stop = context.progress, context.stop
+                return train(data, basis, settings, config.seed, report, stop, state, keep, make_rows)
+
+            work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, device)
+            return _train(work, len(data), context)
+
+
+def _train(work: Work, n_structures: int, context: Context) -> Summary:
+    """Train and write the output; of several processes the first one alone touches files."""
+    output, first = work.checkpoint.output, parallel.rank() == 0
+    with publish(output, work.checkpoint.job) if first else nullcontext() as file:
+        started = time.perf_counter()
+        if first:
+            work.checkpoint.prepare(context.resume, context.restart)
+        parallel.wait(work.device)  # the others read what has been prepared
+        committee, earlier = train_members(work, context)
+        if file is None:
+            return Summary(TITLE)
+        write_committee(file, committee, work.mode)
+        file.attrs["wall_time_s"] = earlier
+        seconds = earlier + time.perf_counter() - started
+        row = table_row(work.mode, output.stem, n_structures, committee, seconds)
+        summary = Summary(TITLE, COLUMNS, [row], [f"wrote {output}"])
+        file.attrs["summary"] = summary.to_json()
+    work.checkpoint.discard()
+    return summary
+
+
+def make_basis(network: NetworkConfig, species: tuple[str, ...]) -> ChebyshevBasis:
+    """Return the Chebyshev basis for the species of the data.
+
+    Parameters
+    ----------
+    network : NetworkConfig
+    species : tuple of str
+        Those of the data; used in alphabetical order unless the configuration gives another.
+
+    Returns
+    -------
+    ChebyshevBasis
+    """
+    return ChebyshevBasis(
+        species=tuple(network.species or sorted(species)),
+        radial_cutoff=network.radial_cutoff,
+        radial_order=network.radial_order,
+        angular_cutoff=network.angular_cutoff,
+        angular_order=network.angular_order,
+    )
+
+
+def training_settings(config: TrainAnnConfig, members: tuple[int, ...] | None = None) -> TrainingSettings:
+    """Translate the configuration into the settings of the training.
+
+    Parameters
+    ----------
+    config : TrainAnnConfig
+    members : tuple of int, optional
+        Which members; without it, all.
+
+    Returns
+    -------
+    TrainingSettings
+    """
+    optimiser: AdamWSettings | LevenbergMarquardtSettings
+    if config.optimiser == "adamw":
+        optimiser = AdamWSettings(**asdict(config.adamw))
+    else:
+        optimiser = LevenbergMarquardtSettings(**asdict(config.levenberg_marquardt))
+    loss, forces = config.loss, None
+    if config.mode == "direct":
+        memory = int(config.jacobian_memory_gib * BYTES_PER_GIB)
+        forces = ForceSettings(loss.force_fraction, loss.force_selection, memory)
+    return TrainingSettings(
+        hidden=tuple(config.network.hidden),
+        activation=config.network.activation,
+        members=tuple(range(config.n_members)) if members is None else members,
+        optimizer=optimiser,
+        loss=LossSettings(loss.form, loss.per, loss.alpha if forces else 0.0),
+        forces=forces,
+        validation_fraction=config.held_out,
+        atomic_energies=config.atomic_energies,
+        energy_scaling=config.energy_scaling,
+        bootstrap=config.bootstrap,
+        dtype=config.dtype,
+        device=config.device,
+        block_size=config.block_size,
+    )
+
+
+@contextmanager
+def _open_copies(
+    config: TrainAnnConfig, path: Path | None, references: dict[str, StructureSet]
+) -> Iterator[list[StreamedCopies]]:
+    """Open the copies; refuse those whose parents are not trained on (they may be test structures)."""
+    if path is None:
+        yield []
+        return
+    with open_augmented(path) as stored:
+        chosen = {name: copies for name, copies in stored.items() if name in references}
+        for name, copies in chosen.items():
+            if copies.label != config.mode:
+                raise ConfigError(
+                    f"{path}: expected copies labelled {config.mode}, got {copies.label}; change mode"
+                )
+            strangers = sorted(set(copies.parents) - set(references[name].names))
+            if strangers:
+                raise InputError(
+                    f"{path}: {len(strangers)} parents of the copies are not training structures of this "
+                    f"split, for example {strangers[0]}; run augment again with this split"
+                )
+        yield [
+            StreamedCopies(
+                StreamedSet(copies.species, copies.energies, np.arange(len(copies)), copies.read),
+                copies.parents,
+                copies.sigma,
+            )
+            for copies in chosen.values()
+        ]
+
+
+def table_row(mode: str, name: str, n_structures: int, committee: Committee, seconds: float) -> list[str]:
+    """Return the row of a committee, as in `COLUMNS`.
+
+    Parameters
+    ----------
+    mode, name : str
+    n_structures : int
+    committee : Committee
+    seconds : float
+
+    Returns
+    -------
+    list of str
+    """
+    validated = np.isfinite(committee.validation_loss).any()
+    return [
+        name,
+        mode,
+        str(committee.model.n_members),
+        str(n_structures),
+        str(committee.model.architecture.n_weights),
+        str(int(np.isfinite(committee.training_loss).sum(0).max())),
+        f"{np.mean(np.nanmin(committee.training_loss, axis=0)):.2e}",
+        f"{np.mean(np.nanmin(committee.validation_loss, axis=0)):.2e}" if validated else "–",
+        f"{seconds:.1f}",
+    ]

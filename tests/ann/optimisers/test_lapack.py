@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.ann.optimisers import lapack
+
+
+@pytest.fixture
+def square():
+    rows = np.random.default_rng(3).standard_normal((40, 30))
+    return rows.T @ rows
+
+
+def test_factors_solve_and_invert(square):
+    factor = square.copy()
+    factor[np.triu_indices(30, 1)] = np.nan  # never read
+    assert lapack.factorise(factor)
+    lower = np.tril(factor)
+    assert lower @ lower.T == pytest.approx(square, abs=1e-12)
+    solution = np.arange(30.0)
+    lapack.solve(factor, solution)
+    assert square @ solution == pytest.approx(np.arange(30.0), abs=1e-9)
+    lapack.invert_factor(factor)
+    assert np.tril(factor) @ lower == pytest.approx(np.eye(30), abs=1e-9)
+    assert np.isnan(factor[np.triu_indices(30, 1)]).all()
+
+
+def test_a_matrix_that_is_not_positive_definite_has_no_factor(square):
+    square[7, 7] = -1.0
+    assert not lapack.factorise(square)
+
+
+@pytest.mark.parametrize("wrong", [np.eye(3, dtype=np.float32), np.eye(6)[:, ::2], np.eye(4)[:, :3]])
+def test_other_arrays_are_refused(wrong):
+    with pytest.raises(ValueError, match="row-major square matrix of float64"):
+        lapack.factorise(wrong)
+    with pytest.raises(ValueError, match="vector of 4 float64"):
+        lapack.solve(np.eye(4), np.arange(4))

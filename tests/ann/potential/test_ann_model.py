@@ -1,0 +1,108 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from aenet_gpr_cli.ann.network.architecture import Architecture
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel, join, predict
+from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
+from aenet_gpr_cli.ann.potential.initial_weights import initial_weights, to_layers
+from aenet_gpr_cli.errors import InputError
+from tests.ann.ann_helpers import labelled, molecules
+
+
+@pytest.fixture
+def model(basis):
+    architecture = Architecture(basis.species, basis.n_features, (5, 4), "twist")
+    rng = np.random.default_rng(1)
+    return ANNModel(
+        basis=basis,
+        hidden=(5, 4),
+        activation="twist",
+        weights=to_layers(architecture, 2.0 * initial_weights(architecture, 3, range(3))),
+        feature_mean={s: rng.random(basis.n_features) for s in basis.species},
+        feature_std={s: 0.1 + rng.random(basis.n_features) for s in basis.species},
+        energy_scale=0.7,
+        energy_shift=0.1,
+        atomic_energies={"H": -13.6, "O": -2042.0},
+    )
+
+
+SPECIES = ("O", "H", "H", "O")
+
+
+def test_forces_are_minus_the_gradient_of_the_energy(model):
+    structures = molecules(SPECIES, 2, 0)
+    forces = predict(model, structures, True, 8)[1]
+    h = 1e-5  # Å; balances truncation and rounding
+    for atom in range(4):
+        for axis in range(3):
+            shift = np.zeros((2, 4, 3))
+            shift[:, atom, axis] = h
+            ahead = predict(model, replace(structures, positions=structures.positions + shift), False, 8)[0]
+            behind = predict(model, replace(structures, positions=structures.positions - shift), False, 8)[0]
+            # energies near -4,000 eV leave about 1e-7 eV/Å of rounding in the difference
+            assert forces[:, :, atom, axis] == pytest.approx(-(ahead - behind) / (2 * h), abs=1e-6)
+    assert np.abs(forces).max() > 0.01
+
+
+def test_forces_sum_to_zero_also_when_periodic(model):
+    free = molecules(SPECIES, 2, 0)
+    cells = np.tile(3.2 * np.eye(3), (2, 1, 1))
+    periodic = labelled(SPECIES, free.positions, "p", cells, (True, True, True))
+    for structures in (free, periodic):
+        forces = predict(model, structures, True, 8)[1]
+        assert np.abs(forces).max() > 0.01
+        assert np.abs(forces.sum(2)).max() < 1e-10
+
+
+def test_energy_is_invariant_and_forces_turn_with_the_structure(model):
+    structures = molecules(SPECIES, 3, 1)
+    turn = Rotation.from_euler("xyz", [0.3, 1.1, -0.7]).as_matrix()
+    order = [3, 2, 1, 0]
+    moved = replace(
+        structures,
+        species=tuple(SPECIES[i] for i in order),
+        positions=(structures.positions @ turn.T + [1.0, -2.0, 0.5])[:, order],
+    )
+    energies, forces = predict(model, structures, True, 8)
+    new_energies, new_forces = predict(model, moved, True, 8)
+    assert new_energies == pytest.approx(energies, abs=1e-9)
+    assert new_forces == pytest.approx((forces @ turn.T)[:, :, order], abs=1e-10)
+
+
+def test_results_do_not_depend_on_the_block_size(model):
+    structures = molecules(SPECIES, 5, 2)
+    whole, blocks = predict(model, structures, True, 100), predict(model, structures, True, 2)
+    assert whole[0] == pytest.approx(blocks[0], abs=1e-10)
+    assert whole[1] == pytest.approx(blocks[1], abs=1e-11)
+
+
+def test_an_isolated_atom_has_an_energy_and_no_force(model):
+    lone = labelled(("O",), np.zeros((1, 1, 3)))
+    energies, forces = predict(model, lone, True, 8)
+    assert np.isfinite(energies).all()
+    assert np.abs(forces).max() == 0.0
+
+
+def test_members_can_be_taken_apart_and_joined(model):
+    structures = molecules(SPECIES, 2, 3)
+    whole = predict(model, structures, False, 8)[0]
+    parts = [model.select([k]) for k in range(3)]
+    assert predict(parts[1], structures, False, 8)[0][0] == pytest.approx(whole[1], abs=1e-10)
+    assert predict(join(parts), structures, False, 8)[0] == pytest.approx(whole, abs=1e-10)
+    with pytest.raises(InputError, match="same basis, shape and scales"):
+        join([parts[0], replace(parts[1], energy_scale=0.8)])
+
+
+def test_an_unknown_species_is_an_error(model):
+    with pytest.raises(InputError, match="species"):
+        predict(model, labelled(("C",), np.zeros((1, 1, 3))), False, 8)
+
+
+def test_a_model_without_a_known_range_never_warns(model):
+    raw = np.random.default_rng(0).normal(size=(5, model.basis.n_features)) * 1e6
+    kinds = np.array([0, 1, 0, 1, 1])
+    beyond = beyond_range(model.basis.species, kinds, raw, model.feature_min, model.feature_max)
+    assert not beyond.any()

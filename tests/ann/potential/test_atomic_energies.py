@@ -1,0 +1,45 @@
+"""The compiled committee gives the numbers of the tensor program."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.ann_model import atomic_energies as reference
+from aenet_gpr_cli.ann.potential.atomic_energies import atomic_energies, pack
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+
+
+def committee(activation, hidden):
+    rng = np.random.default_rng(3)
+    basis = ChebyshevBasis(("H", "O"), 4.0, 4, 3.0, 2)
+    sizes = [basis.n_features, *hidden, 1]
+    weights = {s: tuple(rng.normal(size=(3, o, i + 1)) for i, o in pairwise(sizes)) for s in basis.species}
+    mean = {s: rng.normal(size=basis.n_features) for s in basis.species}
+    std = {s: rng.uniform(0.5, 2.0, basis.n_features) for s in basis.species}
+    std["H"][3] = 0.0
+    return ANNModel(basis, hidden, activation, weights, mean, std, 0.7, 0.2, {"H": -1.0, "O": -2.0})
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (20, 4, 6)])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_equals_the_tensor_program(activation, hidden):
+    model = committee(activation, hidden)
+    rng = np.random.default_rng(4)
+    kinds, raw = rng.integers(0, 2, 7), rng.normal(size=(7, model.basis.n_features)) * 3
+    energies, gradients = reference(model, kinds, raw, True)
+    for per_member, expected in ((True, gradients), (False, gradients.mean(0, keepdims=True))):
+        e, g = atomic_energies(pack(model), kinds, raw, per_member)
+        # sums of at most 20 terms in another order
+        np.testing.assert_allclose(e, energies, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(g, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_large_inputs_saturate():
+    model = committee("sigmoid", (5,))
+    raw = np.full((1, model.basis.n_features), 1e4)
+    energies, gradients = atomic_energies(pack(model), np.array([1]), raw, False)
+    assert np.isfinite(energies).all()
+    assert not gradients.any()

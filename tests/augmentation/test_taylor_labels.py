@@ -1,0 +1,116 @@
+"""Taylor labels: exact on a linear surface, wrong by the second order elsewhere."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.augmentation.displacements import displace
+from aenet_gpr_cli.augmentation.taylor_labels import BLOCK, label_with_taylor, taylor_energies
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import StructureSet
+
+
+def on_surface(energy, gradient, n: int = 4) -> StructureSet:
+    positions = np.random.default_rng(0).normal(size=(n, 3, 3))
+    return StructureSet(
+        species=("C", "O", "O"),
+        positions=positions,
+        energies=np.array([energy(r) for r in positions]),
+        forces=-np.array([gradient(r) for r in positions]),
+        names=tuple(f"s{i}" for i in range(n)),
+    )
+
+
+SLOPE = np.random.default_rng(1).normal(size=(3, 3))
+ROOT = np.random.default_rng(2).normal(size=(9, 9))
+HESSIAN = ROOT @ ROOT.T
+
+
+def linear() -> StructureSet:
+    return on_surface(lambda r: 5.0 + np.sum(SLOPE * r), lambda r: SLOPE)
+
+
+def quadratic_energy(r):
+    return 0.5 * r.ravel() @ HESSIAN @ r.ravel()
+
+
+def quadratic() -> StructureSet:
+    return on_surface(quadratic_energy, lambda r: (HESSIAN @ r.ravel()).reshape(3, 3))
+
+
+def test_exact_on_a_linear_surface():
+    structures = linear()
+    positions, parents, _ = displace(structures, 0.5, 20, seed=1)
+    exact = 5.0 + np.einsum("ax,cax->c", SLOPE, positions)
+    # rounding of energies of about 10 eV
+    np.testing.assert_allclose(taylor_energies(structures, positions, parents), exact, atol=1e-13)
+
+
+def test_error_is_the_second_order_term_of_a_quadratic_surface():
+    structures = quadratic()
+    positions, parents, _ = displace(structures, 0.01, 20, seed=1)
+    step = (positions - structures.positions[parents]).reshape(-1, 9)
+    exact = np.array([quadratic_energy(r) for r in positions])
+    second_order = 0.5 * np.einsum("ci,ij,cj->c", step, HESSIAN, step)
+    assert second_order.min() > 0
+    np.testing.assert_allclose(
+        exact - taylor_energies(structures, positions, parents), second_order, atol=1e-12
+    )
+
+
+def test_labels_lie_too_low_where_the_curvature_is_positive():
+    # Figure S13 of the paper
+    structures = quadratic()
+    positions, parents, copies = displace(structures, 0.05, 20, seed=1)
+    labels = label_with_taylor(structures, positions, parents, copies).structures.energies
+    assert (labels < [quadratic_energy(r) for r in positions]).all()
+
+
+def test_error_grows_with_the_square_of_delta():
+    def energy(r):
+        return np.exp(-0.5 * np.linalg.norm(r[0] - r[1])) + np.sum(np.sin(r))
+
+    def gradient(r):
+        h, result = 1e-6, np.zeros((3, 3))
+        for i in range(9):
+            step = np.zeros(9)
+            step[i] = h
+            result.flat[i] = (energy(r + step.reshape(3, 3)) - energy(r - step.reshape(3, 3))) / (2 * h)
+        return result
+
+    structures = on_surface(energy, gradient)
+    errors = []
+    for delta in (0.004, 0.008):
+        positions, parents, _ = displace(structures, delta, 50, seed=1)
+        exact = np.array([energy(r) for r in positions])
+        errors.append(np.abs(exact - taylor_energies(structures, positions, parents)).mean())
+    assert errors[1] / errors[0] == pytest.approx(4.0, rel=0.05)  # third-order terms are a few per cent
+
+
+def test_blocks_do_not_matter_and_parents_may_come_in_any_order():
+    structures = linear()
+    positions, parents, _ = displace(structures, 0.1, BLOCK // 3, seed=1)
+    assert len(parents) > BLOCK
+    order = np.random.default_rng(0).permutation(len(parents))
+    straight = taylor_energies(structures, positions, parents)
+    assert np.array_equal(taylor_energies(structures, positions[order], parents[order]), straight[order])
+
+
+def test_labelled_set_says_where_it_comes_from_and_claims_no_sigma():
+    structures = linear()
+    positions, parents, copies = displace(structures, 0.1, 3, seed=1)
+    augmented = label_with_taylor(structures, positions, parents, copies)
+    assert augmented.label == "taylor"
+    assert augmented.sigma is None
+    assert augmented.structures.forces is None
+    assert augmented.parents == tuple(structures.names[i] for i in parents)
+    assert np.array_equal(augmented.structures.positions, positions)
+
+
+@pytest.mark.parametrize("missing", ["energies", "forces"])
+def test_reference_labels_are_needed(missing):
+    structures = replace(linear(), **{missing: None})
+    positions, parents, _ = displace(structures, 0.1, 3, seed=1)
+    with pytest.raises(InputError, match="energies and forces"):
+        taylor_energies(structures, positions, parents)

@@ -1,0 +1,55 @@
+"""`fit-gpr` from the shell: forecasts, options of the method, and its advice."""
+
+from pathlib import Path
+
+import h5py
+import pytest
+
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish
+from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
+from tests.gpr import water_dimer
+
+
+@pytest.fixture
+def split(tmp_path):
+    structures = water_dimer.make(8, 0)
+    with publish(tmp_path / "split.h5", Job("split", {}, {})) as file:
+        for part in ("train", "test"):
+            write_structures(file.create_group(f"{part}/water"), structures)
+    return tmp_path / "split.h5"
+
+
+def test_a_dry_run_forecasts_both_solvers_and_writes_nothing(run_cli, split):
+    code, out, _ = run_cli("fit-gpr", split, "--dry-run")
+    assert code == 0
+    said = " ".join(out.split())
+    assert "8 structures of 6 atoms (152 rows)" in said
+    assert "by cholesky" in said
+    assert "by conjugate_gradient; takes cholesky" in said
+    assert not Path("gpr.h5").exists()
+
+
+def test_solver_search_and_permutations_are_options(run_cli, split):
+    keys = ("solver=conjugate_gradient", "permutations=auto", "search.method=likelihood", "power=1.0")
+    code, out, _ = run_cli("fit-gpr", split, *(word for key in keys for word in ("--set", key)))
+    assert code == 0
+    assert "1/r ×8" in out
+    assert "cg (" in out
+    with h5py.File("gpr.h5") as file:
+        stored = file["subsets/water"]
+        assert stored.attrs["solver"] == "conjugate_gradient"
+        assert stored.attrs["residual"] <= 1e-4
+        assert stored["permutations"].shape == (8, 6)
+        assert stored["search"].attrs["method"] == "likelihood"
+    code, out, _ = run_cli("evaluate", split, "gpr.h5", "--set", "sigma=exact", "--set", "plots=false")
+    assert code == 0
+    assert "σ (exact) covers" in " ".join(out.split())
+
+
+def test_too_little_memory_is_said_before_anything_is_computed(run_cli, split):
+    code, _, err = run_cli("fit-gpr", split, "--set", "solver=cholesky", "--set", "max_memory_gib=1e-5")
+    assert code == 4
+    assert "allowed are 1e-05 GiB" in " ".join(err.split())
+    code, _, err = run_cli("fit-gpr", split, "--set", "search.metod=likelihood")
+    assert code == 2
+    assert "did you mean" in err

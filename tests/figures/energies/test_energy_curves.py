@@ -1,0 +1,84 @@
+"""Curves against the bond length: what is given is drawn, errors and spread above it, panels comparable."""
+
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures.energies import energy_curves as pes
+
+LENGTHS = np.linspace(0.9, 2.0, 30)
+TARGET = 1 / LENGTHS**2
+KNOWN = pes.Points(LENGTHS[::10], TARGET[::10], "training", "black", "o")
+
+
+def curve(offset, members=3, sigma=None):
+    predicted = TARGET + offset * (1 + np.arange(members))[:, None]
+    return pes.Curve("model", "#1f4e9c", LENGTHS, TARGET, predicted, sigma, (KNOWN,))
+
+
+def panels(figure):
+    axes = figure.axes
+    return axes[: len(axes) // 2], axes[len(axes) // 2 :]
+
+
+def test_the_mean_lies_over_the_target_and_its_distance_above():
+    above, below = panels(pes.plot([curve(0.01)], "energy"))
+    target, predicted, points = below[0].lines
+    assert np.allclose(target.get_ydata(), TARGET)
+    assert np.allclose(predicted.get_ydata(), TARGET + 0.02)
+    assert np.allclose(points.get_xdata(), KNOWN.lengths)
+    assert np.allclose(above[0].lines[0].get_ydata(), 0.02)
+    low, high = above[0].get_ylim()
+    assert low <= 0.01 < 0.02 <= high  # spread and error are both in view
+
+
+def test_spread_is_that_of_the_committee_or_the_given_sigma():
+    assert np.allclose(curve(0.01).spread, 0.01)  # 1, 2, 3 hundredths
+    sigma = np.full(len(LENGTHS), 0.3)
+    assert curve(0.01, sigma=sigma).spread is sigma
+    assert curve(0.01, members=1).spread is None
+    above, _ = panels(pes.plot([curve(0.01, members=1)], "energy"))
+    assert not above[0].collections  # nothing is shaded where nothing is known
+
+
+def test_panels_share_their_ranges():
+    above, below = panels(pes.plot([curve(0.001), curve(0.5)], "force"))
+    for axes in (above, below):
+        assert len({axis.get_ylim() for axis in axes}) == 1
+    assert "eV/Å" in below[0].get_ylabel()
+    assert "eV/Å" in above[0].get_ylabel()
+
+
+def test_more_than_four_curves_go_on_in_the_next_line():
+    figure = pes.plot([curve(0.01)] * 5, "energy")
+    assert len([axis for axis in figure.axes if axis.get_visible()]) == 10
+
+
+def test_a_perfect_prediction_can_be_drawn():
+    figure = pes.plot([curve(0.0)], "energy")
+    assert figure.axes[0].get_ylim()[0] > 0
+
+
+def test_modes_have_energies_above_forces_with_the_99_percent_interval():
+    figure = pes.plot_modes([curve(0.01), curve(0.02)], [curve(0.1), curve(0.2)])
+    assert [axis.get_ylabel() for axis in figure.axes[:4]] == ["energy (eV)", "", "force (eV/Å)", ""]
+    (interval,) = figure.axes[0].collections
+    edges = interval.get_paths()[0].vertices[:, 1]
+    expected = TARGET[0] + 0.02 + 2.576 * np.array([-0.01, 0.01])
+    assert np.isclose(edges[:, None], expected).any(axis=0).all()
+
+
+def test_an_inset_shows_the_long_bonds():
+    (inset,) = pes.plot_modes([curve(0.001)], [curve(0.001)]).axes[0].child_axes
+    low, high = inset.get_xlim()
+    assert LENGTHS[0] < low < high == LENGTHS[-1]
+    assert np.allclose(inset.lines[0].get_ydata(), TARGET)
+    bottom, top = inset.get_ylim()
+    assert bottom < TARGET[-1] < top < TARGET[0]
+
+
+def test_no_curve_is_refused():
+    with pytest.raises(InputError, match="at least one curve"):
+        pes.plot([], "energy")
+    with pytest.raises(InputError, match="at least one curve"):
+        pes.plot_modes([], [])

@@ -1,0 +1,78 @@
+"""The comparison of modes: bars as long as the table says, numbers and gains beside them."""
+
+import pytest
+from matplotlib.colors import to_rgba
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures.errors import model_bars as summary
+from aenet_gpr_cli.figures.style import mode_style
+
+TABLE = {
+    "ann_energy_only": {"energy_mae": 0.060, "force_norm_mae": 0.6, "force_direction_mae": 24.0},
+    "ann_gpr": {"energy_mae": 0.004, "force_norm_mae": 0.03, "force_direction_mae": 1.6},
+    "ann_bad": {"energy_mae": 0.120, "force_norm_mae": 1.2, "force_direction_mae": 48.0},
+}
+
+
+def test_bars_end_at_the_values_of_the_table_in_the_colours_of_the_modes():
+    axes = summary.plot(TABLE).axes
+    for axis, key, factor in zip(
+        axes, ("energy_mae", "force_norm_mae", "force_direction_mae"), (1000, 1, 1), strict=True
+    ):
+        for bar, (name, row) in zip(axis.patches, TABLE.items(), strict=True):
+            assert bar.get_x() + bar.get_width() == pytest.approx(row[key] * factor)
+            assert bar.get_facecolor() == to_rgba(mode_style(name).color)
+
+
+def test_labels_carry_units_and_the_names_of_modes():
+    axes = summary.plot(TABLE, title="EC dimer").axes
+    assert [a.get_xlabel() for a in axes] == [
+        "energy MAE (meV)",
+        "‖F‖ MAE (eV/Å)",
+        "force direction MAE (°)",
+    ]
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["energy only", "GPR-ANN", "ann bad"]
+    assert all(axis.get_xscale() == "log" for axis in axes)
+
+
+def test_gains_are_relative_to_energy_only_training():
+    texts = [text.get_text().strip() for text in summary.plot(TABLE).axes[0].texts]
+    assert texts == ["60.0", "4.00  (15× less)", "120  (2.0× more)"]
+
+
+def test_without_the_baseline_there_are_no_gains():
+    table = {name: row for name, row in TABLE.items() if name != "ann_energy_only"}
+    assert [t.get_text().strip() for t in summary.plot(table).axes[0].texts] == ["4.00", "120"]
+
+
+def test_missing_and_zero_values_are_marked_not_drawn():
+    table = TABLE | {
+        "ann_direct": {"energy_mae": 0.0, "force_norm_mae": None},
+    }
+    axes = summary.plot(table).axes
+    assert [len(axis.patches) for axis in axes] == [3, 3, 3]
+    assert [axis.texts[-1].get_text().strip() for axis in axes] == ["0", "–", "–"]
+
+
+def test_a_measure_that_no_model_has_gets_no_panel():
+    table = {name: {"energy_mae": row["energy_mae"], "force_norm_mae": None} for name, row in TABLE.items()}
+    assert len(summary.plot(table).axes) == 1
+
+
+@pytest.mark.parametrize("names", [list(TABLE), list(TABLE)[:2], list(TABLE)[1:], list(TABLE)[:1]])
+def test_numbers_stay_within_the_panels(names):
+    figure = summary.plot({k: v for k, v in TABLE.items() if k in names})
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        right = axis.get_window_extent().x1
+        assert max(text.get_window_extent().x1 for text in axis.texts) <= right + 1  # one pixel
+
+
+def test_an_empty_table_is_an_error():
+    with pytest.raises(InputError, match="at least one model"):
+        summary.plot({})
+
+
+def test_a_remark_takes_the_place_of_the_rest_of_a_name():
+    axis = summary.plot({"ann_gpr_0.03_8": TABLE["ann_gpr"]}, remarks={"ann_gpr_0.03_8": "M = 8"}).axes[0]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["GPR-ANN, M = 8"]

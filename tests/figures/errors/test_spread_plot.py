@@ -1,0 +1,34 @@
+"""Spread of committees: every structure where its spread and error are, panels comparable."""
+
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures.errors import spread_plot as committee_spread
+from aenet_gpr_cli.figures.errors.spread_plot import Spread
+from aenet_gpr_cli.figures.style import mode_style
+
+SPREADS = {
+    "ann_gpr": Spread(np.array([0.001, 0.004]), np.array([0.002, 0.003])),
+    "ann_direct": Spread(np.array([0.010, 0.000]), np.array([0.050, 0.020])),
+}
+
+
+def test_points_are_spread_and_error_in_mev():
+    axes = committee_spread.plot(SPREADS).axes
+    points = axes[0].lines[0]
+    assert np.allclose(points.get_xdata(), [1.0, 4.0])
+    assert np.allclose(points.get_ydata(), [2.0, 3.0])
+    assert points.get_color() == mode_style("ann_gpr").color
+    assert (axes[1].lines[0].get_xdata() > 0).all()  # no spread at all can be drawn, too
+
+
+def test_panels_share_a_square_range_that_holds_the_largest_values():
+    axes = committee_spread.plot(SPREADS).axes
+    assert len({axis.get_xlim() for axis in axes} | {axis.get_ylim() for axis in axes}) == 1
+    assert axes[0].get_xlim()[1] > 50.0
+
+
+def test_no_committee_is_refused():
+    with pytest.raises(InputError, match="at least one committee"):
+        committee_spread.plot({})

@@ -1,0 +1,79 @@
+"""Errors against δ or M: what is in the table is what is drawn."""
+
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures.errors import sweep_curves as sweep
+from aenet_gpr_cli.figures.style import mode_style
+
+KEYS = [f"{q}_{m}" for q in ("energy", "force_norm", "force_direction") for m in ("mae", "msd")]
+
+
+def row(model, method=None, delta=None, scale=1.0, msd=True):
+    values = {key: scale * (i + 1) for i, key in enumerate(KEYS)}
+    if not msd:
+        values |= {key: None for key in KEYS if key.endswith("msd")}
+    return {"model": model, "method": method, "displacement": delta, "n_copies": 4, **values}
+
+
+ROWS = [
+    row("ann_gpr_b", "gpr", 0.034, 1.0),
+    row("ann_gpr_a", "gpr", 0.008, 3.0),
+    row("ann_taylor_a", "taylor", 0.008, 2.0),
+    row("ann_energy_only", scale=9.0),
+]
+
+
+def test_lines_hold_the_table_in_rising_order_and_baselines_are_level():
+    axis = sweep.plot(ROWS, "displacement").axes[0]
+    gpr, taylor, baseline = axis.lines
+    assert list(gpr.get_xdata()) == [0.008, 0.034]
+    assert np.allclose(gpr.get_ydata(), [3000.0, 1000.0])  # meV
+    assert np.allclose(taylor.get_ydata(), [2000.0])
+    assert np.allclose(baseline.get_ydata(), 9000.0)
+    assert baseline.get_linestyle() == "--"
+    assert [line.get_color() for line in axis.lines] == [
+        mode_style(name).color for name in ("ann_gpr", "ann_taylor", "ann_energy_only")
+    ]
+
+
+def test_the_adaptive_choice_is_a_star_beside_the_line():
+    adaptive = {**row("ann_gpr_adaptive", "gpr", 0.02, 0.5), "mode": "adaptive"}
+    axis = sweep.plot([*ROWS, adaptive], "displacement").axes[0]
+    line, _, star, _ = axis.lines
+    assert list(line.get_xdata()) == [0.008, 0.034]
+    assert (list(star.get_xdata()), list(star.get_ydata())) == ([0.02], [500.0])
+    assert (star.get_marker(), star.get_color()) == ("*", line.get_color())
+    assert star.get_label() in [text.get_text() for text in axis.figure.legends[0].get_texts()]
+
+
+def test_rows_of_panels_are_mean_error_and_spread():
+    labels = [axis.get_ylabel() for axis in sweep.plot(ROWS, "displacement").axes]
+    assert labels == [
+        "energy MAE (meV)", "‖F‖ MAE (eV/Å)", "direction of F MAE (°)",
+        "energy MSD (meV)", "‖F‖ MSD (eV/Å)", "direction of F MSD (°)",
+    ]  # fmt: skip
+
+
+def test_only_the_quantities_asked_for_are_drawn():
+    labels = [a.get_ylabel() for a in sweep.plot(ROWS, "displacement", ("energy", "force_norm")).axes]
+    assert labels == ["energy MAE (meV)", "‖F‖ MAE (eV/Å)", "energy MSD (meV)", "‖F‖ MSD (eV/Å)"]
+
+
+def test_shares_of_the_forces_have_their_own_colours():
+    direct = [row("ann_direct_10", scale=5.0), row("ann_direct_100", scale=4.0)]
+    _, _, ten, hundred = sweep.plot([*ROWS[:3], *direct], "displacement").axes[0].lines
+    assert (ten.get_color(), hundred.get_color()) == tuple(mode_style(r["model"]).color for r in direct)
+    assert ten.get_color() != hundred.get_color()
+    assert ten.get_linestyle() == hundred.get_linestyle() == "--"
+
+
+def test_single_networks_have_no_spread_to_draw():
+    rows = [row("ann_gpr", "gpr", 0.03, msd=False), row("ann_taylor", "taylor", 0.03, msd=False)]
+    assert len(sweep.plot(rows, "displacement").axes) == 3
+
+
+def test_a_table_without_augmentation_is_refused():
+    with pytest.raises(InputError, match="at least one network with augmentation"):
+        sweep.plot([row("ann_energy_only")], "displacement")

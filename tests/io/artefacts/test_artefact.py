@@ -1,0 +1,188 @@
+"""Artefacts: published whole or not at all, readable with plain h5py, honest about where they came from."""
+
+import errno
+import json
+import os
+import socket
+
+import h5py
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.io.artefacts.artefact import Job, is_current, open_artefact, publish
+from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.locks import lock
+from aenet_gpr_cli.io.artefacts.registry import FIELDS
+from aenet_gpr_cli.io.artefacts.structure_sets import (
+    append_augmented,
+    read_augmented,
+    read_structures,
+    write_structures,
+)
+from aenet_gpr_cli.structures import AugmentedSet, StructureSet
+
+JOB = Job("split", {"seed": 3, "train": 2}, {"a.zip": "00ff"})
+
+
+def write(path, job=JOB, values=(1.0, 2.0)):
+    with publish(path, job) as file:
+        write_field(file, "energies", np.array(values))
+
+
+@pytest.fixture
+def structures():
+    rng = np.random.default_rng(0)
+    return StructureSet(
+        species=("O", "H", "H"),
+        positions=rng.normal(size=(4, 3, 3)),
+        cells=np.tile(np.eye(3) * 9.7, (4, 1, 1)),
+        pbc=(True, True, False),
+        energies=-18642.1234567890123 + rng.normal(size=4) * 1e-9,
+        forces=rng.normal(size=(4, 3, 3)),
+        names=("a#1", "b/ü.xsf", "c", "d"),
+    )
+
+
+def test_an_artefact_explains_itself(tmp_path):
+    path = tmp_path / "split.h5"
+    write(path)
+    with h5py.File(path) as file:  # plain h5py, nothing of ours
+        assert file.attrs["kind"] == "split"
+        assert json.loads(file.attrs["config"]) == JOB.config
+        assert json.loads(file.attrs["inputs"]) == JOB.inputs
+        assert file.attrs["seed"] == 3
+        assert "numpy" in json.loads(file.attrs["versions"])
+        assert file.attrs["wall_time_s"] >= 0
+        assert file.attrs["peak_rss_bytes"] > 1e6
+        assert file["energies"].attrs["unit"] == "eV"
+        assert file["energies"].dtype == np.float64
+
+
+def test_a_failed_write_leaves_the_earlier_artefact_and_no_litter(tmp_path):
+    path = tmp_path / "split.h5"
+    write(path)
+    before = path.read_bytes()
+    with pytest.raises(KeyError), publish(path, Job("split", {}, {})) as file:
+        write_field(file, "energies", np.zeros(3)), write_field(file, "mystery", np.zeros(3))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["split.h5"]
+
+
+def test_a_full_disk_is_a_resource_error(tmp_path):
+    path = tmp_path / "split.h5"
+    write(path)
+    before = path.read_bytes()
+    with pytest.raises(ResourceError, match="free some space"), publish(path, Job("split", {}, {})):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert path.read_bytes() == before
+
+
+def test_up_to_date_means_same_kind_configuration_and_inputs(tmp_path):
+    path = tmp_path / "split.h5"
+    assert not is_current(path, JOB)
+    write(path)
+    assert is_current(path, JOB)
+    assert not is_current(path, Job("fit-gpr", JOB.config, JOB.inputs))
+    assert not is_current(path, Job("split", {**JOB.config, "train": 3}, JOB.inputs))
+    assert not is_current(path, Job("split", JOB.config, {"a.zip": "00fe"}))
+
+
+def test_an_unfinished_or_damaged_artefact_is_not_current(tmp_path):
+    path = tmp_path / "split.h5"
+    write(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert not is_current(path, JOB)
+    with pytest.raises(InputError, match="cannot be opened"), open_artefact(path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.attrs.__setitem__("format", "other"), "another HDF5 file"),
+        (lambda f: f.attrs.__setitem__("format_version", 99), "expected format version 1, got 99"),
+        (lambda f: f.attrs.__setitem__("complete", False), "not complete; run split again"),
+        (lambda f: f.__setitem__("x", h5py.ExternalLink("/etc/passwd", "/")), "links elsewhere"),
+        (lambda f: f.__setitem__("x", h5py.SoftLink("/energies")), "links elsewhere"),
+    ],
+)
+def test_an_unexpected_file_is_refused(tmp_path, change, message):
+    path = tmp_path / "split.h5"
+    write(path)
+    with h5py.File(path, "a") as file:
+        change(file)
+    with pytest.raises(InputError, match=message), open_artefact(path, "split"):
+        pass
+
+
+def test_external_storage_is_refused(tmp_path):
+    path = tmp_path / "split.h5"
+    write(path)
+    with h5py.File(path, "a") as file:
+        file.create_dataset("x", shape=(4,), dtype="f8", external=[(str(tmp_path / "raw"), 0, 32)])
+    with pytest.raises(InputError, match="in another file"), open_artefact(path):
+        pass
+
+
+def test_the_wrong_stage_is_told(tmp_path):
+    path = tmp_path / "split.h5"
+    write(path)
+    with (
+        pytest.raises(InputError, match="expected the output of fit-gpr, got that of split"),
+        open_artefact(path, "fit-gpr"),
+    ):
+        pass
+
+
+def test_a_missing_part_is_told(tmp_path):
+    path = tmp_path / "split.h5"
+    write(path)
+    with pytest.raises(InputError, match="a part of the artefact is missing"), open_artefact(path) as file:
+        file["nothing"]
+
+
+def test_an_array_without_an_entry_in_the_registry_cannot_be_stored(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file, pytest.raises(KeyError):
+        write_field(file, "mystery", np.zeros(2))
+
+
+def test_every_registered_field_has_a_meaning():
+    assert all(field.meaning for field in FIELDS.values())
+
+
+def test_structures_survive_bit_for_bit(tmp_path, structures):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        write_structures(file, structures)
+        back = read_structures(file)
+    for name in ("positions", "cells", "energies", "forces"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(structures, name))
+    assert (back.species, back.pbc, back.names) == (structures.species, structures.pbc, structures.names)
+
+
+def test_augmented_structures_survive_bit_for_bit(tmp_path, structures):
+    augmented = AugmentedSet(structures, ("p", "p", "q", "q"), np.array([0, 1, 0, 1]), np.arange(4.0), "gpr")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        append_augmented(file, augmented)
+        back = read_augmented(file)
+    assert (back.parents, back.label) == (augmented.parents, "gpr")
+    np.testing.assert_array_equal(back.sigma, augmented.sigma)
+    np.testing.assert_array_equal(back.copies, augmented.copies)
+
+
+def test_two_writers_of_one_output(tmp_path):
+    path = tmp_path / "out.h5"
+    holder = {"host": "another-host", "pid": 1, "since": "today"}
+    (tmp_path / ".out.h5.lock").write_text(json.dumps(holder))
+    with pytest.raises(ResourceError, match="process 1 on another-host since today"), lock(path):
+        pass
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
+    path = tmp_path / "out.h5"
+    dead = 2**22 + 1  # above the largest process number
+    (tmp_path / ".out.h5.lock").write_text(json.dumps({"host": socket.gethostname(), "pid": dead}))
+    with lock(path):
+        assert json.loads((tmp_path / ".out.h5.lock").read_text())["pid"] == os.getpid()
+    assert not (tmp_path / ".out.h5.lock").exists()

@@ -1,0 +1,128 @@
+"""Models survive storage: what is read predicts exactly what was written."""
+
+import h5py
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.ann.network.architecture import Architecture
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel, predict
+from aenet_gpr_cli.ann.potential.initial_weights import initial_weights, to_layers
+from aenet_gpr_cli.descriptors.build import (
+    CartesianSettings,
+    InverseDistanceSettings,
+    SoapSettings,
+    build_soap,
+)
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
+from aenet_gpr_cli.gpr.regression.gp_model import fit
+from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
+from aenet_gpr_cli.io.artefacts.models import read_ann, read_gp, write_ann, write_gp
+from aenet_gpr_cli.io.artefacts.stored_descriptors import read_descriptor, write_descriptor
+from aenet_gpr_cli.structures import StructureSet
+from tests.gpr.small_molecule import cholesky
+
+
+@pytest.fixture
+def structures():
+    rng = np.random.default_rng(3)
+    base = np.array([[0.0, 0, 0], [1.4, 0, 0], [0, 1.5, 0], [0.2, 0.1, 1.6]])
+    n = 5
+    return StructureSet(
+        species=("O", "H", "H", "C"),
+        positions=base + rng.normal(scale=0.1, size=(n, 4, 3)),
+        cells=np.tile(np.diag([7.0, 8.0, 9.0]), (n, 1, 1)),
+        pbc=(True, True, True),
+        energies=-1000 + rng.normal(size=n),
+        forces=rng.normal(size=(n, 4, 3)),
+        names=tuple("abcde"),
+    )
+
+
+SOAP = SoapParameters(4.0, 3, 2, 0.6)
+POINTS = np.array([[0.5, 0.5, 0.5], [2.0, 1.0, 0.0]])
+SETTINGS = [
+    InverseDistanceSettings(1.5),
+    CartesianSettings(),
+    SoapSettings(SOAP, "outer", None, None),
+    SoapSettings(SOAP, "off", POINTS, None),
+]
+
+
+def rotated(settings, structures):
+    """Settings as after a fit: with the rotation that the structures give."""
+    if not isinstance(settings, SoapSettings):
+        return settings
+    soap = build_soap(settings, structures.species, structures.cells[0], structures.pbc)
+    return settings.rotated(soap, structures.positions, 1e-10, 0)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["inverse", "cartesian", "soap", "soap at points"])
+def test_a_gaussian_process_survives(tmp_path, structures, settings):
+    geometry = Geometry.of(structures, rotated(settings, structures))
+    kernel = make_kernel("squared_exponential", 1.0)
+    model = fit(structures, geometry.make_descriptor(), kernel, 1e-3, 1e-3, cholesky)
+    written = Surrogate(model, geometry)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        write_gp(file, written)
+    with h5py.File(tmp_path / "x.h5") as file:
+        read = read_gp(file)
+    new = structures.positions + 0.03
+    for ours, theirs in zip(read.energies_and_forces(new), written.energies_and_forces(new), strict=True):
+        # the order in memory may differ, and with it the last digits of a sum
+        np.testing.assert_allclose(ours, theirs, rtol=1e-14, atol=1e-12)
+    assert np.ptp(written.energies(new)) > 1e-3
+    sigma = read.sigma("exact", 1)
+    assert sigma is not None
+    np.testing.assert_allclose(sigma(new), written.sigma("exact", 1)(new), rtol=1e-9)
+    assert read.model.log_marginal_likelihood == model.log_marginal_likelihood
+
+
+def test_soap_is_read_as_it_was_written(tmp_path, structures):
+    written = rotated(SETTINGS[3], structures)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        write_descriptor(file, written)
+        read = read_descriptor(file)
+    assert (read.parameters, read.average) == (SOAP, "off")
+    assert read.rotation.dropped == written.rotation.dropped
+    for ours, theirs in (
+        (read.centres, POINTS),
+        (read.rotation.origin, written.rotation.origin),
+        (read.rotation.basis, written.rotation.basis),
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_unknown_descriptor_is_refused(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["descriptor"] = "acsf"
+        with pytest.raises(InputError, match="inverse_distance, soap or composite, got 'acsf'"):
+            read_descriptor(file)
+
+
+@pytest.mark.parametrize("angular", [(4.0, 3), (4.0, -1)], ids=["angular", "radial only"])
+def test_a_committee_survives(tmp_path, structures, angular):
+    basis = ChebyshevBasis(("C", "H", "O"), 5.0, 6, *angular)
+    architecture = Architecture(basis.species, basis.n_features, (7, 4), "tanh")
+    rng = np.random.default_rng(0)
+    model = ANNModel(
+        basis=basis,
+        hidden=(7, 4),
+        activation="tanh",
+        weights=to_layers(architecture, initial_weights(architecture, 1, (0, 1, 2))),
+        feature_mean={s: rng.normal(size=basis.n_features) for s in basis.species},
+        feature_std={s: rng.uniform(0.5, 2, size=basis.n_features) for s in basis.species},
+        energy_scale=0.7,
+        energy_shift=-0.3,
+        atomic_energies={"C": -1030.0, "H": -13.6, "O": -2042.0},
+    )
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        write_ann(file, model)
+    with h5py.File(tmp_path / "x.h5") as file:
+        read = read_ann(file)
+    for ours, theirs in zip(
+        predict(read, structures, True, 3), predict(model, structures, True, 3), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)

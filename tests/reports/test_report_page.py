@@ -1,0 +1,140 @@
+"""The report of a finished run: complete, self-contained, and right in a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.reports import report_page as report
+from aenet_gpr_cli.stages.shared.context import Context
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PROBE = """<script>addEventListener("load", () => {
+  const images = [...document.images];
+  document.body.dataset.shown = images.filter(i => i.complete && i.naturalWidth > 0).length;
+  document.body.dataset.images = images.length;
+  document.body.dataset.overflow = document.documentElement.scrollWidth - innerWidth;
+  document.body.dataset.anchors = [...document.querySelectorAll("nav a")]
+    .filter(a => document.querySelector(a.getAttribute("href"))).length;
+});</script>"""
+
+
+class Page(HTMLParser):
+    """Headings, and every address that the page refers to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.addresses, self.headings, self._heading = [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self._heading = tag == "h2"
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+    def handle_data(self, data):
+        if self._heading:
+            self.headings.append(data)
+            self._heading = False
+
+
+@pytest.fixture(scope="module")
+def html(finished, tmp_path_factory):
+    output = tmp_path_factory.mktemp("report") / "report.html"
+    report.run(finished, output, Context())
+    return output
+
+
+def test_every_part_of_the_run_has_its_section(html):
+    assert Page(html.read_text()).headings == [
+        "Errors", "Data", "Gaussian process", "Augmentation", "Training", "Predictions",
+        "Spread of the committees", "Cost", "Configuration", "Environment",
+    ]  # fmt: skip
+
+
+class Tables(HTMLParser):
+    """Rows of cells of all tables, each table under the paragraph before it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tables, self._tag, self._title = {}, "", ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self._tag = tag
+        if tag == "table":
+            self.tables.setdefault(self._title, [])
+        if tag == "tr":
+            self.tables[self._title].append([])
+
+    def handle_data(self, data):
+        if self._tag == "p":
+            self._title = data
+        elif self._tag in ("td", "th"):
+            self.tables[self._title][-1].append(data)
+        self._tag = ""
+
+
+@pytest.mark.parametrize(
+    ("title", "part", "key", "factor"),
+    [
+        ("‖F‖ MAE / eV/Å, by subsets", "subsets", "force_norm_mae", 1.0),
+        ("E MAE / meV per atom, by subsets", "subsets", "energy_mae_per_atom", 1000.0),
+        ("‖F‖ MAE / eV/Å, by species", "species", "force_norm_mae", 1.0),
+    ],
+)
+def test_errors_by_subset_and_species_are_those_of_the_evaluation(
+    two_subsets, tmp_path, title, part, key, factor
+):
+    report.run(two_subsets, tmp_path / "report.html", Context())
+    metrics = json.loads((two_subsets / "metrics.json").read_text())
+    head, *rows = Tables((tmp_path / "report.html").read_text()).tables[title]
+    if head[0] == "model":  # more models than parts: they go down the page
+        assert [row[0] for row in rows] == list(metrics)
+        head, *rows = [list(column) for column in zip([part, *head[1:]], *rows, strict=True)]
+    assert head == [part, *metrics]
+    assert {row[0] for row in rows} == set(metrics["ann_gpr"][part])
+    assert len(rows) == {"subsets": 2, "species": 3}[part]
+    for name, *cells in rows:
+        expected = [result[part][name][key] * factor for result in metrics.values()]
+        assert [float(cell) for cell in cells] == pytest.approx(expected, rel=5e-3)
+
+
+def test_the_page_loads_nothing(html):
+    text = html.read_text()
+    page = Page(text)
+    assert len([a for a in page.addresses if a.startswith("data:image/png;base64,")]) >= 5
+    assert all(a.startswith(("data:", "#")) for a in page.addresses)
+    assert not re.search(r"@import|url\(|<script|<link", text)
+
+
+def test_paths_of_the_machine_stay_out_of_the_page(html, finished):
+    assert str(finished.parent) not in html.read_text()
+
+
+def test_a_folder_without_a_finished_run_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"expected split\.h5 and metrics\.h5 of a finished run"):
+        report.run(tmp_path, tmp_path / "x.html", Context())
+
+
+def test_a_dry_run_writes_nothing(finished, tmp_path):
+    report.run(finished, tmp_path / "x.html", Context(dry_run=True))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: the report is not looked at")
+@pytest.mark.parametrize("width", [1400, 600])
+def test_a_browser_shows_all_pictures_and_needs_no_sideways_scrolling(html, tmp_path, width):
+    page = tmp_path / "page.html"
+    page.write_text(html.read_text().replace("</body>", PROBE + "</body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900"]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom"]
+    command = [BROWSER, *options, page.as_uri()]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = {key: int(value) for key, value in re.findall(r'data-(\w+)="(-?\d+)"', run.stdout)}
+    assert found["shown"] == found["images"] >= 5
+    assert found["anchors"] == 10
+    assert found["overflow"] <= 0

@@ -1,0 +1,254 @@
+"""Jobs of a workflow: arrays, order and scripts, with a shell but without SLURM (tests/slurm has that)."""
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import replace
+
+import pytest
+
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.slurm_config import SlurmConfig, SlurmResources
+from aenet_gpr_cli.config.workflow_config import WorkflowConfig
+from aenet_gpr_cli.errors import ResourceError
+from aenet_gpr_cli.io.slurm import ITEM, SlurmJob, read_record, sbatch, script_text
+from aenet_gpr_cli.settings import as_json
+from aenet_gpr_cli.stages import status_stage as status
+from aenet_gpr_cli.stages import submit_stage as submit
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.shared.memory_forecast import augment_gib, fit_gib, train_gib
+from tests.finished_runs import CASE, small_workflow
+
+
+def job(*command, items=(), **changes):
+    return SlurmJob("work", "train_ann", command, items, (), 2.0)
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Run a script as SLURM would; return the process and the file that requeue is written into."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    (programs / "scontrol").chmod(0o755)
+
+    def run(job, resources=SlurmResources(), **environment):  # noqa: B008
+        (tmp_path / "job.sh").write_text(script_text(job, resources, tmp_path))
+        env = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "SLURM_JOB_ID": "42", **environment}
+        command = ["bash", str(tmp_path / "job.sh")]
+        return subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+
+    return run
+
+
+@pytest.mark.parametrize("code", [0, 2, 3, 4])
+def test_a_script_ends_with_the_code_of_its_command(run_script, tmp_path, code):
+    process = run_script(job("sh", "-c", f"exit {code}"))
+    process.communicate(timeout=20)
+    assert process.returncode == code
+    assert not (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize(("restarts", "asked"), [("0", True), ("1", True), ("2", False)])
+def test_an_interrupted_job_queues_again_so_many_times(run_script, tmp_path, restarts, asked):
+    resources = SlurmResources(max_requeues=2)
+    process = run_script(job("sh", "-c", "exit 75"), resources, SLURM_RESTART_COUNT=restarts)
+    process.communicate(timeout=20)
+    assert process.returncode == 75
+    assert (tmp_path / "asked").exists() == asked
+    if asked:
+        assert (tmp_path / "asked").read_text() == "requeue 42\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_warning_is_passed_on_and_the_end_waited_for(run_script, tmp_path, number):
+    name = number.name.removeprefix("SIG")
+    work = f"trap 'sleep 0.3; touch saved; exit 75' {name}; touch started; while :; do sleep 0.05; done"
+    process = run_script(job("bash", "-c", work))
+    end = time.monotonic() + 20
+    while not (tmp_path / "started").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode == 75
+    assert (tmp_path / "saved").exists()
+    assert (tmp_path / "asked").exists()
+
+
+def test_a_warning_before_the_command_has_started_is_not_lost(tmp_path, run_script):
+    work = job("sh", "-c", "exec sleep 60")
+    text = script_text(work, SlurmResources(), tmp_path).replace("child=$!\n", "kill -USR1 $$\nchild=$!\n")
+    assert text.count("kill -USR1 $$") == 1
+    (tmp_path / "early.sh").write_text(text)
+    env = {**os.environ, "PATH": f"{tmp_path}/programs:{os.environ['PATH']}", "SLURM_JOB_ID": "42"}
+    done = subprocess.run(["bash", tmp_path / "early.sh"], env=env, cwd=tmp_path, timeout=20, check=False)
+    assert done.returncode == 128 + signal.SIGUSR1
+    assert (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize("item", ["H2O", "C-cell-2", "it's", "a b$c", '"x"'])
+def test_items_reach_the_command_as_they_are(run_script, tmp_path, item):
+    command = ("python3", "-c", "import sys; print(sys.argv[1:])", f"part.{ITEM}.h5", ITEM, "")
+    process = run_script(job(*command, items=("other", item)), SLURM_ARRAY_TASK_ID="1")
+    out, _ = process.communicate(timeout=20)
+    assert out.strip() == repr([f"part.{item}.h5", item, ""])
+
+
+def test_resources_of_a_stage_win_over_those_of_all():
+    config = build(
+        SlurmConfig,
+        {"partition": "long", "cpus": 2, "stages": {"fit_gpr": {"cpus": 16, "memory_gib": 64.0}}},
+        "slurm",
+    )
+    fit, train = config.of("fit_gpr"), config.of("train_ann")
+    assert (fit.partition, fit.cpus, fit.memory_gib) == ("long", 16, 64.0)
+    assert (train.partition, train.cpus, train.memory_gib, train.time) == ("long", 2, None, "24:00:00")
+
+
+def test_a_script_asks_for_what_the_configuration_says(tmp_path):
+    resources = SlurmResources(
+        partition="long", account="chem", time="2-00:00:00", cpus=8, gpus=1, at_a_time=4, warn_seconds=60,
+        extra=["--qos=high"], prologue=["module load python"],
+    )  # fmt: skip
+    lines = script_text(job("true", items=("0", "1", "2")), resources, tmp_path).splitlines()
+    for expected in (
+        "partition=long", "account=chem", "time=2-00:00:00", "cpus-per-task=8", "gpus=1", "array=0-2%4",
+        "signal=B:USR1@60", "requeue", "qos=high", "mem=2048M", f"chdir={tmp_path}",
+    ):  # fmt: skip
+        assert f"#SBATCH --{expected}" in lines
+    assert lines.index("module load python") > max(i for i, x in enumerate(lines) if x.startswith("#SBATCH"))
+
+
+@pytest.fixture
+def submitted(tmp_path):
+    """Jobs of the H2 case as they would be handed over: (script, identifiers that it waits for)."""
+    handed: list[tuple[str, list[str]]] = []
+
+    def hand_over(script, after):
+        handed.append((script.name, after))
+        return str(100 + len(handed))
+
+    table = submit.run(small_workflow(), CASE, tmp_path, Context(), hand_over)
+    return tmp_path, handed, table
+
+
+def test_each_job_waits_for_those_it_needs(submitted):
+    workdir, handed, _ = submitted
+    names = {str(100 + n): script[3:-3] for n, (script, _) in enumerate(handed, 1)}
+    needs = {script[3:-3]: {names[i] for i in after} for script, after in handed}
+    assert needs["fit-gpr"] == needs["augment_taylor"] == needs["train-ann_direct"] == set()
+    assert needs["augment_gpr"] == {"fit-gpr"}
+    assert needs["train-ann_gpr"] == {"augment_gpr"}
+    assert needs["collect_ann_gpr"] == {"train-ann_gpr"}
+    assert needs["evaluate"] >= {"fit-gpr", "collect_ann_gpr", "collect_ann_direct"}
+    assert [j.name for j in read_record(workdir)] == list(needs)
+    assert [j.job_id for j in read_record(workdir)] == list(names)
+
+
+def test_fits_and_copies_are_made_by_an_array_over_the_subsets(submitted):
+    from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+
+    workdir, _, _ = submitted
+    (subset,) = load_split(workdir / "split.h5", "train").values()
+    workflow = small_workflow()
+    jobs = {j.name: j for j in submit.plan(workflow, {"A": subset, "B": subset})}
+    for stage, artefact in (("fit-gpr", "gpr"), ("augment_gpr", "augmented_gpr")):
+        array, collected = jobs[stage], jobs[f"collect_{artefact}"]
+        assert array.items == ("A", "B")
+        assert array.command[-4:] == ("--subset", ITEM, "-o", f"parts/{artefact}.{ITEM}.h5")
+        assert collected.needs == (stage,)
+        assert collected.command[-4:-2] == (f"parts/{artefact}.A.h5", f"parts/{artefact}.B.h5")
+    assert jobs["augment_gpr"].needs == ("collect_gpr",)
+    assert jobs["train-ann_gpr"].needs == ("collect_augmented_gpr",)
+
+
+def test_processes_that_are_only_compared_have_jobs_that_evaluate_waits_for(submitted):
+    from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+
+    subsets = load_split(submitted[0] / "split.h5", "train")
+    workflow = small_workflow(compare_gpr={"cartesian": {"descriptor": "cartesian"}})
+    jobs = {j.name: j for j in submit.plan(workflow, subsets)}
+    compared = jobs["fit-gpr_cartesian"]
+    assert compared.command[-4:] == ("--variant", "cartesian", "-o", "gpr_cartesian.h5")
+    assert "fit-gpr_cartesian" in jobs["evaluate"].needs
+    assert "gpr_cartesian.h5" in jobs["evaluate"].command
+    assert jobs["augment_gpr"].needs == ("fit-gpr",)
+
+
+def test_a_dry_run_writes_scripts_and_submits_nothing(tmp_path):
+    def refuse(script, after):
+        raise AssertionError("submitted")
+
+    table = submit.run(small_workflow(), CASE, tmp_path, Context(dry_run=True), refuse)
+    assert "nothing submitted" in table.notes
+    assert len(list((tmp_path / "slurm").glob("*.sh"))) == len(table.rows) > 5
+    assert read_record(tmp_path) == []
+
+
+def test_the_workflow_is_kept_as_it_was_submitted(submitted):
+    from aenet_gpr_cli.config.reading import read_config
+
+    workdir, _, _ = submitted
+    _, kept = read_config(None, workdir / "slurm/workflow.yaml")
+    assert kept == small_workflow()
+
+
+def test_status_counts_the_jobs_of_an_array(submitted):
+    workdir, _, _ = submitted
+    arrays = {j.name: j.job_id for j in read_record(workdir)}
+    states = {arrays["train-ann_gpr"]: ["RUNNING", "PENDING"], arrays["evaluate"]: ["PENDING"]}
+    rows = {row[2]: row[1] for row in status.run(workdir, lambda ids: states).rows}
+    assert rows["train-ann_gpr"] == "1 running, 1 pending"
+    assert rows["evaluate"] == "pending"
+    assert rows["fit-gpr"] == "left the queue"
+    rows = {row[2]: row[1] for row in status.run(workdir, lambda ids: None).rows}
+    assert rows["evaluate"] == "unknown: SLURM does not answer"
+
+
+def test_without_slurm_the_scripts_are_pointed_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ResourceError, match="no SLURM here; the scripts are in"):
+        sbatch(tmp_path / "slurm/x.sh", [])
+
+
+def test_more_data_need_more_memory(submitted):
+    from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+
+    workdir, _, _ = submitted
+    (subset,) = load_split(workdir / "split.h5", "train").values()
+    workflow = small_workflow()
+    many = subset.select([0] * 4000)
+    assert fit_gib(workflow.fit_gpr, many) > 2 * fit_gib(workflow.fit_gpr, subset)
+    training = workflow.train_ann["gpr"]
+    copies = replace(workflow.augment["gpr"], mode="gaussian")
+
+    def needed(**changes):
+        return train_gib(training, {"H2": many}, replace(copies, **changes))
+
+    assert needed(n_copies=1000) > needed(n_copies=1) > train_gib(training, {"H2": many}, None) > 0
+    assert needed(n_copies=1, n_total=4_000_000) == needed(n_copies=1000)
+
+
+def test_copies_need_the_memory_of_a_block(submitted):
+    from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+
+    workdir, _, _ = submitted
+    (subset,) = load_split(workdir / "split.h5", "train").values()
+    many = subset.select([0] * 400)
+    config = replace(small_workflow().augment["gpr"], block_size=10_000, mode="gaussian")
+
+    def needed(**changes):
+        return augment_gib(replace(config, **changes), many)
+
+    assert needed(n_copies=1000) == needed(n_copies=100_000) == needed(n_total=500_000)
+    assert needed(n_copies=1000, block_size=100_000) > needed(n_copies=1000) > needed(n_total=500)
+    assert needed(n_copies=1000, candidates=100) > needed(n_copies=1000)  # a parent's are chosen together
+    assert needed(workers=2) > needed()
+    assert needed(sigma="exact") > needed(sigma="none")
+    assert needed(sigma="bound", sigma_max_rows=2000) > needed(sigma="bound", sigma_max_rows=20)
+
+
+def test_a_subset_job_is_left_out_where_one_job_does_all():
+    data = as_json(small_workflow())
+    assert build(WorkflowConfig, data, "again") == small_workflow()  # resolving twice changes nothing

@@ -1,0 +1,136 @@
+"""Members trained by jobs of their own give the committee; a failed one does not cost the others."""
+
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.ann.potential.ann_model import predict
+from aenet_gpr_cli.ann.training import FailedMembers, train
+from aenet_gpr_cli.errors import ConfigError, InputError, NumericalError
+from aenet_gpr_cli.io.artefacts.models import load_ann
+from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+from aenet_gpr_cli.stages import collect_stage as collect
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
+from tests.stages.unfinished import left_behind, small_training, write_split
+
+CONFIG = small_training("levenberg_marquardt", "energy_only", n_members=3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_split(tmp_path_factory.mktemp("data") / "split.h5")
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole") / "ann.h5"
+    train_ann.run(CONFIG, data, None, output, Context())
+    return output
+
+
+@pytest.fixture(scope="module")
+def members(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("members")
+    paths = [folder / f"ann.member_{k}.h5" for k in range(3)]
+    for k, path in enumerate(paths):
+        train_ann.run(CONFIG, data, None, path, Context(), member=k)
+    return paths
+
+
+def energies(path, data):
+    structures = load_split(data, "train")["H3N"]
+    return predict(load_ann(path), structures, False, 64)[0]
+
+
+def test_members_alone_give_the_committee(data, whole, members, tmp_path):
+    output = tmp_path / "ann.h5"
+    table = collect.run([members[2], members[0], members[1]], output, Context())
+    # products of other shapes round differently, which a few steps amplify
+    np.testing.assert_allclose(energies(output, data), energies(whole, data), atol=1e-7)
+    with h5py.File(output) as ours, h5py.File(whole) as theirs:
+        np.testing.assert_allclose(
+            ours["history/training_loss"][()], theirs["history/training_loss"][()], rtol=1e-5
+        )
+        parts = [h5py.File(path).attrs["wall_time_s"] for path in members]
+        assert ours.attrs["wall_time_s"] >= sum(parts)
+    assert table.rows[0][:5] == ["ann", "energy_only", "3", "32", "147"]
+
+
+def test_the_collected_committee_counts_as_the_result_of_the_whole_job(data, members, tmp_path):
+    output = tmp_path / "ann.h5"
+    collect.run(members, output, Context())
+    for again in (
+        train_ann.run(CONFIG, data, None, output, Context()),
+        collect.run(members, output, Context()),
+    ):
+        assert "up to date" in again.title
+
+
+def test_a_member_is_a_potential_of_its_own_and_not_the_whole(data, members):
+    assert load_ann(members[1]).n_members == 1
+    assert "up to date" in train_ann.run(CONFIG, data, None, members[1], Context(), member=1).title
+
+
+def test_missing_doubled_and_strange_members_are_refused(data, members, whole, tmp_path):
+    output = tmp_path / "ann.h5"
+    with pytest.raises(InputError, match="member 1 missing: expected all 3, got 2"):
+        collect.run([members[0], members[2]], output, Context())
+    with pytest.raises(InputError, match=r"member 0 is in .*member_0.h5 and in .*member_0.h5"):
+        collect.run([*members, members[0]], output, Context())
+    with pytest.raises(InputError, match="expected a single member, got a complete output"):
+        collect.run([whole], output, Context())
+    with pytest.raises(InputError, match="got that of split"):
+        collect.run([data], output, Context())
+    other = tmp_path / "other.h5"
+    train_ann.run(replace(CONFIG, seed=4), data, None, other, Context(), member=1)
+    with pytest.raises(InputError, match=r"seed: 3 in ann.member_0.h5, 4 in other.h5"):
+        collect.run([members[0], other, members[2]], output, Context())
+    data2 = write_split(tmp_path / "split.h5", n=9)
+    train_ann.run(CONFIG, data2, None, other, Context(restart=True), member=1)
+    with pytest.raises(InputError, match="split: not the same file"):
+        collect.run([members[0], other, members[2]], output, Context())
+    assert not output.exists()
+
+
+def test_there_is_no_member_beyond_the_committee(data, tmp_path):
+    with pytest.raises(ConfigError, match="expected a number from 0 to 2"):
+        train_ann.run(CONFIG, data, None, tmp_path / "ann.h5", Context(), member=3)
+
+
+def test_when_a_member_fails_the_others_are_kept_and_a_rerun_does_what_is_missing(
+    data, whole, tmp_path, monkeypatch
+):
+    trained = []
+
+    def mended(data, basis, settings, *arguments):
+        trained.append(settings.members)
+        return train(data, basis, settings, *arguments)
+
+    def half_broken(data, basis, settings, *arguments):
+        trained.append(settings.members)
+        raise FailedMembers((1,), train(data, basis, settings, *arguments))
+
+    output = tmp_path / "ann.h5"
+    monkeypatch.setattr(train_ann, "train", half_broken)
+    with pytest.raises(NumericalError, match=r"member 1 was never finite.*other members are kept"):
+        train_ann.run(CONFIG, data, None, output, Context())
+    assert not output.exists()
+    assert left_behind(tmp_path) == {".ann.h5.checkpoint"}
+    monkeypatch.setattr(train_ann, "train", mended)
+    train_ann.run(CONFIG, data, None, output, Context())
+    assert trained == [(0, 1, 2), (1,)]
+    np.testing.assert_allclose(energies(output, data), energies(whole, data), atol=1e-7)
+    assert left_behind(tmp_path) == set()
+
+
+def test_the_numbers_of_a_failed_member_are_never_stored(data, tmp_path, monkeypatch):
+    def broken(data, basis, settings, *arguments):
+        raise FailedMembers(settings.members, train(data, basis, settings, *arguments))
+
+    monkeypatch.setattr(train_ann, "train", broken)
+    with pytest.raises(NumericalError, match="member 0, 1, 2 was never finite"):
+        train_ann.run(CONFIG, data, None, tmp_path / "ann.h5", Context())
+    assert not list(tmp_path.rglob("*.h5"))
