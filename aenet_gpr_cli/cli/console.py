@@ -11,14 +11,9 @@ from typing import Any
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def set_up_logging(verbosity: int) -> None:
-    """Send log lines to standard error: -1 warnings only, 0 information, 1 everything.
-
-    Parameters
-    ----------
-    verbosity : int
-    """
-    level = {-1: logging.WARNING, 0: logging.INFO}.get(verbosity, logging.DEBUG)
+def set_up_logging(verbose: bool, quiet: bool) -> None:
+    """Send log lines to standard error: information; everything if verbose; only warnings if quiet."""
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     handler.addFilter(_plain_information)
@@ -36,12 +31,7 @@ def _plain_information(record: logging.LogRecord) -> bool:
 class ProgressReport:
     """Progress of the current piece of work; a context manager whose instance is called.
 
-    On a terminal a bar is shown; elsewhere a line every ten seconds and at the end.
-
-    Parameters
-    ----------
-    quiet : bool
-        Show nothing.
+    On a terminal a bar is shown; elsewhere a line every ten seconds.
     """
 
     def __init__(self, quiet: bool) -> None:
@@ -94,14 +84,7 @@ class ProgressReport:
 
 
 def show(summary: Any, quiet: bool = False) -> None:
-    """Print the table of a stage to standard output, warnings included.
-
-    Parameters
-    ----------
-    summary : Summary
-    quiet : bool
-        Print nothing.
-    """
+    """Print the table of a stage, its notes and warnings included, to standard output; nothing if quiet."""
     if quiet:
         return
     from rich import box

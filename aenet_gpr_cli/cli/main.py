@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 import traceback
@@ -13,7 +14,7 @@ import click
 from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import AenetGprError, InterruptedRun, is_out_of_memory
 
-# folder of the command's module: command: one line of help; a module is imported only when its command runs
+# module: command: one line of help; a module is imported when one of its commands runs or explains itself
 GROUPS = {
     "pipeline": {
         "split": "Read structures, group them into subsets, divide into training and test.",
@@ -41,21 +42,20 @@ GROUPS = {
         "figures": "Draw the paper's figures of a finished run.",
     },
     "exchange": {
-        "export": "Write a potential as files of ænet (.nn, .nn.ascii, .stp).",
+        "export": "Write a potential for other programs: files of ænet, or one of metatomic.",
         "import": "Read a potential of ænet.",
         "fetch": "Bring the published data sets.",
         "schema": "Print the JSON Schema of the configuration, for editors.",
         "completion": "Print what makes a shell complete commands and options.",
     },
 }
-COMMANDS = {command: folder for folder, commands in GROUPS.items() for command in commands}
+COMMANDS = {command: module for module, commands in GROUPS.items() for command in commands}
 WIDTH = max(map(len, COMMANDS))
-MODULES = {"import": "import_"}  # names that Python keeps for itself
 TRACEBACK_FILE = "aenet-gpr-traceback.log"
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one when it is used."""
+    """A group with a list of its commands, whose modules are imported when one is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the work."""
@@ -65,14 +65,15 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        name = MODULES.get(cmd_name, cmd_name.replace("-", "_"))
-        module = importlib.import_module(f"aenet_gpr_cli.cli.{COMMANDS[cmd_name]}.{name}")
-        return module.command
+        module = importlib.import_module(f"aenet_gpr_cli.cli.{COMMANDS[cmd_name]}")
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
-        for folder, commands in GROUPS.items():
-            with formatter.section(f"{folder.replace('_', ' ').capitalize()}"):
+        for module, commands in GROUPS.items():
+            with formatter.section(module.replace("_", " ").capitalize()):
                 formatter.write_dl([(f"{name:<{WIDTH}}", line) for name, line in commands.items()])
 
 

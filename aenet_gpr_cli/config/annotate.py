@@ -14,8 +14,8 @@ import textwrap
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from aenet_gpr_cli.config.json_schema import descriptions
 from aenet_gpr_cli.config.problems import group_of, known_keys
-from aenet_gpr_cli.config.schema import descriptions
 from aenet_gpr_cli.config.stages.active_config import ActiveConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-AENET = Path(__file__).parents[2] / "data" / "aenet_nn"
+AENET = Path(__file__).parents[1] / "data" / "aenet_nn"
 
 
 def test_from_aenet_and_back(run_cli, tmp_path):

@@ -13,7 +13,7 @@ from aenet_gpr_cli.stages.label_stage import calculate
 from aenet_gpr_cli.stages.select_stage import load_selected
 from aenet_gpr_cli.structures import Structure
 
-DATA = Path(__file__).parents[3] / "example_data"
+DATA = Path(__file__).parents[2] / "example_data"
 FITTED = {"power": 2.0, "length_scale": 0.5, "noise_std_energy": 1e-6, "noise_std_force": 1e-6}
 LENNARD_JONES = {"name": "lj", "parameters": {"epsilon": 1.0, "sigma": 1.0, "rc": 3.0}}
 LABEL = ("--set", "calculator.name=lj", "--set", "calculator.parameters={epsilon: 1.0, sigma: 1.0, rc: 3.0}")

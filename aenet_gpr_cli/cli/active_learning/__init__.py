@@ -1,1 +1,0 @@
-"""Commands that choose and make new reference calculations."""

@@ -1,1 +1,0 @@
-"""Commands that bring in and give out: potentials, data sets, schemas, completion."""

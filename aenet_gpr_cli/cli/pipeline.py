@@ -1,0 +1,182 @@
+"""Commands of the stages from structures to errors: split, fit-gpr, augment, train-ann, evaluate, …"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aenet_gpr_cli.cli.options import PATH, gather, load_config, resumable, run_stage, stage_options
+
+
+@click.command("split")
+@click.argument("inputs", nargs=-1, type=PATH)
+@stage_options("split.h5")
+@gather
+def split(inputs: tuple[Path, ...], options: dict[str, Any]) -> None:
+    """Read structures, group them into homogeneous subsets, divide each into training and test.
+
+    INPUTS are XSF files, folders, zip or tar archives of XSF files, extxyz files, or outputs of
+    electronic-structure codes that ASE reads. Energies in eV, forces in eV/Å.
+
+    \b
+    aenet-gpr split my_dft_runs/ --set train=0.8 -o split.h5
+    """
+    from aenet_gpr_cli.stages import split_stage as stage
+
+    config, folder = load_config("split", options)
+    if inputs:
+        config = replace(config, inputs=tuple(str(path.absolute()) for path in inputs))
+    run_stage(options, lambda context: stage.run(config, folder, options["output"], context))
+
+
+@click.command("fit-gpr")
+@click.argument("split", type=PATH)
+@stage_options("gpr.h5")
+@click.option("--subset", "subsets", multiple=True, help="Fit this subset only. Repeatable.")
+@resumable
+@gather
+def fit_gpr(split: Path, options: dict[str, Any]) -> None:
+    """Fit a full Gaussian process to energies and forces of each subset.
+
+    SPLIT is the output of `split`; only its training structures are used.
+
+    \b
+    aenet-gpr fit-gpr split.h5 -o gpr.h5
+    aenet-gpr fit-gpr split.h5 --set workers=4 -o gpr.h5
+    aenet-gpr fit-gpr split.h5 --subset H2O -o gpr.H2O.h5   (then: collect)
+    aenet-gpr fit-gpr split.h5 -c workflow.yaml --variant cartesian -o gpr_cartesian.h5   (of compare_gpr)
+
+    Stopped or failed, it keeps the subsets that are finished; the same command does the others.
+    """
+    from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as stage
+
+    section = "compare_gpr" if options["variant"] else "fit_gpr"
+    config, _ = load_config("fit-gpr", options, section)
+    output, only = options["output"], options["subsets"]
+    run_stage(options, lambda context: stage.run(config, split, output, context, only))
+
+
+@click.command("augment")
+@click.argument("split", type=PATH)
+@click.argument("gpr", type=PATH, required=False)
+@stage_options("augmented.h5")
+@click.option("--subset", "subsets", multiple=True, help="Do this subset only. Repeatable.")
+@resumable
+@gather
+def augment(split: Path, gpr: Path | None, options: dict[str, Any]) -> None:
+    """Displace each training structure M times by δ and label the copies with energies.
+
+    SPLIT is the output of `split`, GPR that of `fit-gpr` (not needed for method: taylor).
+
+    \b
+    aenet-gpr augment split.h5 gpr.h5 --set displacement=0.034 --set n_copies=36 -o augmented.h5
+    aenet-gpr augment split.h5 gpr.h5 --subset H2O -o augmented.H2O.h5   (then: collect)
+    """
+    from aenet_gpr_cli.stages.augment import augment_stage as stage
+
+    config, _ = load_config("augment", options)
+    output, only = options["output"], options["subsets"]
+    run_stage(options, lambda context: stage.run(config, split, gpr, output, context, only))
+
+
+@click.command("train-ann")
+@click.argument("split", type=PATH)
+@click.argument("augmented", type=PATH, required=False)
+@stage_options("ann.h5")
+@click.option("--member", type=click.IntRange(min=0), help="Train this member only, counted from 0.")
+@resumable
+@gather
+def train_ann(split: Path, augmented: Path | None, options: dict[str, Any]) -> None:
+    """Train a committee of neural-network potentials.
+
+    SPLIT is the output of `split`; AUGMENTED that of `augment`, for the modes gpr and taylor. The mode is one
+    key: energy_only, gpr, taylor, or direct (energies and forces).
+
+    \b
+    aenet-gpr train-ann split.h5 augmented.h5 --set mode=gpr -o ann_gpr.h5
+    aenet-gpr train-ann split.h5 --set mode=direct -o ann_direct.h5
+    aenet-gpr train-ann split.h5 augmented.h5 -c ann.yaml --member 3 -o ann.member_3.h5   (then: collect)
+    torchrun --nproc-per-node 4 -m aenet_gpr_cli train-ann split.h5 --set mode=direct     (data-parallel)
+
+    Stopped by SIGTERM, SIGUSR1 or Ctrl-C it keeps its state and ends with exit code 75; the same command goes
+    on with it, to the same result.
+    """
+    from aenet_gpr_cli.stages.train_ann import train_ann_stage as stage
+
+    config, _ = load_config("train-ann", options)
+    output, member = options["output"], options["member"]
+    options["quiet"] |= os.environ.get("RANK", "0") != "0"  # of torchrun's processes the first one reports
+    run_stage(options, lambda context: stage.run(config, split, augmented, output, context, member))
+
+
+@click.command("evaluate")
+@click.argument("split", type=PATH)
+@click.argument("models", type=PATH, nargs=-1, required=True)
+@stage_options("metrics.h5")
+@gather
+def evaluate(split: Path, models: tuple[Path, ...], options: dict[str, Any]) -> None:
+    """Compare energies and forces of all models with the test structures.
+
+    SPLIT is the output of `split`; MODELS are outputs of `fit-gpr`, `train-ann` and `import`, named by their
+    file names. Writes predictions (HDF5), and beside them metrics as JSON and CSV, predicted structures as
+    extended XYZ, and pictures.
+
+    \b
+    aenet-gpr evaluate split.h5 gpr.h5 ann_energy_only.h5 ann_gpr.h5 -o metrics.h5
+    """
+    from aenet_gpr_cli.stages.evaluate import evaluate_stage as stage
+
+    config, _ = load_config("evaluate", options)
+    named = stage.name_models(models)
+    run_stage(options, lambda context: stage.run(config, split, named, options["output"], context))
+
+
+@click.command("predict")
+@click.argument("model", type=PATH)
+@click.argument("files", nargs=-1, required=True, type=PATH)
+@stage_options("predictions.h5")
+@gather
+def predict(model: Path, files: tuple[Path, ...], options: dict[str, Any]) -> None:
+    """Predict energies and forces of structures with a fitted model.
+
+    MODEL is the output of `fit-gpr`, `train-ann` or `import`; FILES are what `split` reads, but energies and
+    forces need not be there. Writes HDF5 (an output without the ending .h5 gets it), and beside it extended
+    XYZ, XSF (--set write=[xsf]) or both, with predicted energies, forces and their standard deviations.
+
+    \b
+    aenet-gpr predict ann.h5 new_structures/ -o predictions.h5
+    """
+    from aenet_gpr_cli.stages import predict_stage as stage
+
+    config, _ = load_config("predict", options)
+    output: Path = options["output"]
+    if output.suffix != ".h5":
+        output = output.with_name(f"{output.name}.h5")
+    run_stage(options, lambda context: stage.run(config, model, files, output, context))
+
+
+@click.command("benchmark")
+@click.argument("split", type=PATH, required=False)
+@stage_options("benchmark.h5")
+@resumable
+@gather
+def benchmark(split: Path | None, options: dict[str, Any]) -> None:
+    """Measure time per epoch and peak memory of the training modes.
+
+    Every point (mode, cutoff, batch size, size of the structures, number of processes) trains for a few
+    epochs in a process of its own; fit and labels of the Gaussian process are measured, too. Writes the table
+    as HDF5 and CSV, and a picture. Measured points are kept: the same command goes on after an interruption.
+    Without SPLIT only clusters are measured, which the benchmark makes itself.
+
+    \b
+    aenet-gpr benchmark split.h5 --set modes=[gpr,direct] -o benchmark.h5
+    aenet-gpr benchmark --set clusters.molecules=[2,6,20] -o sizes.h5
+    """
+    from aenet_gpr_cli.stages.benchmark import benchmark_stage as stage
+
+    config, _ = load_config("benchmark", options)
+    run_stage(options, lambda context: stage.run(config, split, options["output"], context))

@@ -1,1 +1,0 @@
-"""The six stages of the method, and predictions."""

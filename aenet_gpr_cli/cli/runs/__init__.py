@@ -1,1 +1,0 @@
-"""Commands for whole workflows: begin, check, run, submit, look at."""
