@@ -1,3 +1,3 @@
 """aenet-gpr-cli: neural-network potentials from energies and forces by GPR data augmentation."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
