@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
 from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
 
+StructureFormat = Literal["extxyz", "xsf"]
 SIGMA_MAX_ROWS = 7000  # of the stages that bound σ: 1 ms per structure; 250 EC dimers: twice the exact σ
 
 
@@ -18,6 +19,11 @@ class StageConfig:
     neutral: ClassVar[frozenset[str]] = frozenset()
     seed: Annotated[int, Ge(0)] = 0
     """seed of all random choices of this stage"""
+
+
+def with_seed(section: Any, seed: int | None) -> Any:
+    """Return the keys of a section with the seed of its case, if it has none of its own."""
+    return {"seed": seed, **section} if seed is not None and isinstance(section, dict) else section
 
 
 @settings

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from aenet_gpr_cli.config.keys import with_seed
 from aenet_gpr_cli.config.problems import explain, known_keys, unknown_key
-from aenet_gpr_cli.config.stages.active_config import ActiveConfig
+from aenet_gpr_cli.config.stages.active_config import ActiveConfig, LabelConfig, SelectConfig
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
-from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.config.stages.label_config import LabelConfig
-from aenet_gpr_cli.config.stages.predict_config import PredictConfig
-from aenet_gpr_cli.config.stages.select_config import SelectConfig
+from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig, PredictConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.config.variants import choose_variant
@@ -89,7 +87,7 @@ def read_config(
 
 
 def recognise(data: Mapping[str, Any], source: str, wanted: str | None = None) -> str:
-    """Return the key of `MODELS` that a mapping is for.
+    """Return the key of `MODELS` whose keys fit a mapping best.
 
     Parameters
     ----------
@@ -97,36 +95,28 @@ def recognise(data: Mapping[str, Any], source: str, wanted: str | None = None) -
     source : str
         Named in messages.
     wanted : str, optional
-        What the command takes. A stage takes a file of its own keys or a whole case.
-
-    Returns
-    -------
-    str
+        What the command takes. A stage takes its own keys, or a whole case that has more of the keys.
 
     Raises
     ------
     ConfigError
         If without ``wanted`` the keys fit several models equally well.
     """
-    own = _count(data, MODELS[wanted]) if wanted else 0
-    if wanted in CASES or (wanted and own == len(data)):
+    if wanted in CASES:
         return wanted
-    if "pool" in data:
-        return "active"
-    if "name" in data or isinstance(data.get("split"), dict):
-        return "workflow"
-    if wanted:
-        sections = sum(isinstance(v, dict) and k in known_keys(WorkflowConfig) for k, v in data.items())
-        return "workflow" if sections > own else wanted
-    known = {what: _count(data, model) for what, model in MODELS.items()}
-    best = [what for what, number in known.items() if number == max(known.values())]
-    if len(best) > 1:
+    candidates = [wanted, *CASES] if wanted else list(MODELS)
+    fits = {what: _fit(data, MODELS[what]) for what in candidates}
+    best = [what for what in candidates if fits[what] == max(fits.values())]
+    if wanted is None and len(best) > 1:
         raise ConfigError(f"{source}: may be for {', '.join(best)}; say which with --for")
     return best[0]
 
 
-def _count(data: Mapping[str, Any], model: type) -> int:
-    return len(data.keys() & {field.name for field in fields(model)})
+def _fit(data: Mapping[str, Any], model: type) -> tuple[int, int]:
+    """Return how many keys a model has, hyphens taken for underscores, and (negative) how many it lacks."""
+    given = {str(key).replace("-", "_") for key in data}
+    required = {field.name for field in fields(model) if field.default is field.default_factory is MISSING}
+    return len(given & set(known_keys(model))), -len(required - given)
 
 
 def _section(
@@ -136,12 +126,14 @@ def _section(
     known = known_keys(CASES[kind])
     if strangers := [key for key in data if key not in known]:
         raise ConfigError("\n".join(f"{source}: {unknown_key(str(key), known)}" for key in strangers))
+    if section not in known:
+        raise ConfigError(f"{source}: expected the keys of {section}, got a file for {kind}, which has none")
     content = data.get(section) or {}
-    if section in WITH_VARIANTS and kind == "workflow":
+    if kind == "workflow" and section in WITH_VARIANTS:
         content = choose_variant(data, section, variant, source)
     if not isinstance(content, dict):
         raise ConfigError(f"{source}: {section}: expected keys and values, got {content!r}")
-    return ({"seed": data["seed"]} if "seed" in data else {}) | content
+    return with_seed(content, data.get("seed"))
 
 
 def build(model: type[Config], data: Mapping[str, Any], source: str) -> Config:

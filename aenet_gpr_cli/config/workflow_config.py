@@ -9,18 +9,19 @@ from typing import Annotated, Any
 from annotated_types import Ge
 from pydantic import Field
 
+from aenet_gpr_cli.config.keys import with_seed
 from aenet_gpr_cli.config.slurm_config import SlurmConfig
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
-from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.config.variants import expand_variants
 from aenet_gpr_cli.settings import settings
 
 WITH_VARIANTS = ("compare_gpr", "augment", "train_ann")  # sections that map names to settings
-STAGES = ("split", "fit_gpr", *WITH_VARIANTS, "evaluate", "benchmark")
+WITHOUT_VARIANTS = ("split", "fit_gpr", "evaluate", "benchmark")
 
 
 @settings
@@ -65,12 +66,12 @@ class WorkflowConfig:
     @classmethod
     def expand(cls, data: Mapping[str, Any]) -> dict[str, Any]:
         """Write out the short notation: variants, the common seed, what single stages ask SLURM for."""
-        whole = dict(data)
+        whole, seed = dict(data), data.get("seed")
         for stage in WITH_VARIANTS:
             if isinstance(whole.get(stage), dict):
-                whole[stage] = _expand(stage, whole[stage], whole.get("augment"))
-        for stage in STAGES:
-            whole = _pass_seed(whole, stage)
+                variants = _expand(stage, whole[stage], whole.get("augment"))
+                whole[stage] = {name: with_seed(keys, seed) for name, keys in variants.items()}
+        whole |= {stage: with_seed(whole[stage], seed) for stage in WITHOUT_VARIANTS if stage in whole}
         if isinstance(whole.get("slurm"), dict):
             whole["slurm"] = SlurmConfig.expand(whole["slurm"])
         return whole
@@ -100,14 +101,3 @@ def _expand(stage: str, section: dict[str, Any], augment: Any) -> dict[str, Any]
         return expand_variants(section, list(augment or ()))
     except ValueError as error:
         raise ValueError(f"{stage}.{error}") from error
-
-
-def _pass_seed(data: dict[str, Any], stage: str) -> dict[str, Any]:
-    section, seed = data.get(stage), data.get("seed")
-    if seed is None or not isinstance(section, dict):
-        return data
-    if stage in WITH_VARIANTS:
-        section = {k: {"seed": seed, **v} if isinstance(v, dict) else v for k, v in section.items()}
-    else:
-        section = {"seed": seed, **section}
-    return {**data, stage: section}

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from aenet_gpr_cli.calculators.named_calculators import calculator_class, make_calculator
-from aenet_gpr_cli.config.stages.label_config import CalculatorConfig, LabelConfig
+from aenet_gpr_cli.config.stages.active_config import CalculatorConfig, LabelConfig
 from aenet_gpr_cli.errors import AenetGprError, ConfigError, InputError, NumericalError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint

@@ -11,7 +11,7 @@ import numpy as np
 
 from aenet_gpr_cli.ann.potential.extrapolation import describe
 from aenet_gpr_cli.calculators.committee import WARN_BEYOND
-from aenet_gpr_cli.config.stages.predict_config import PredictConfig
+from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
 from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.datasets import write_field

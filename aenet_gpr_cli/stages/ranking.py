@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet_gpr_cli.config.stages.select_config import SelectConfig
+from aenet_gpr_cli.config.stages.active_config import SelectConfig
 from aenet_gpr_cli.errors import ConfigError, ResourceError
 from aenet_gpr_cli.gpr.greedy_batch import GreedyBatch, take_best
 from aenet_gpr_cli.gpr.solvers.cholesky import choose_solver, dense_bytes

@@ -7,9 +7,7 @@ import pytest
 from aenet_gpr_cli.config.annotate import annotated, annotated_active
 from aenet_gpr_cli.config.problems import known_keys
 from aenet_gpr_cli.config.reading import build
-from aenet_gpr_cli.config.stages.active_config import ActiveConfig
-from aenet_gpr_cli.config.stages.label_config import LabelConfig
-from aenet_gpr_cli.config.stages.select_config import SelectConfig
+from aenet_gpr_cli.config.stages.active_config import ActiveConfig, LabelConfig, SelectConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.config.yaml_text import parse_yaml, read_mapping
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aenet_gpr_cli.config.reading import build, read_config
+from aenet_gpr_cli.config.reading import build, read_config, recognise
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
@@ -200,3 +200,47 @@ def test_evidence_needs_no_structures_held_out():
         ({"validation_fraction": 0.2}, 0.2),
     ):
         assert build(TrainAnnConfig, keys, "train-ann").held_out == share
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "what"),
+    [
+        ("fit_gpr: {length_scale: 2}", None, "benchmark"),  # of a workflow it would lack name and split
+        ("{fit_gpr: {length_scale: 2}, n_epochs: 2}", "benchmark", "benchmark"),
+        ("{fit_gpr: {length_scale: 2}, n_epohcs: 2}", "benchmark", "benchmark"),
+        ("{fit_gpr: {length_scale: 2}, benchmark: {n_epochs: 2}}", "benchmark", "workflow"),
+        ("fit_gpr: {length_scale: 2}", "fit-gpr", "workflow"),
+        ("fit-gpr: {length_scale: 2}", "fit-gpr", "workflow"),
+        ("{adaptive: {smallest: 0.01}, mode: adaptive}", "augment", "augment"),
+        ("{adaptive: {smallest: 0.01}, mod: adaptive}", "augment", "augment"),
+        ("{adaptive: {smallest: 0.01}, mod: adaptive}", None, "augment"),
+        ("{pool: [a], select: {n_select: 3}}", "select", "active"),
+        ("{name: x, split: {inputs: [a]}}", None, "workflow"),
+        ("{name: x, split: {inputs: [a]}, rounds: 3}", None, "active"),
+        ("{nam: x, split: {inputs: [a]}}", None, "workflow"),
+        ("seed: 3", "label", "label"),
+        ("{}", "label", "label"),
+    ],
+)
+def test_a_file_is_for_what_has_most_of_its_keys(text, wanted, what):
+    assert recognise(parse_yaml(text, "f"), "f", wanted) == what
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "key", "value"),
+    [
+        ("{pool: [a], name: x, split: {}, select: {n_select: 3}}", "select", "n_select", 3),
+        ("{pool: [a], name: x, split: {}, fit_gpr: {workers: 3}}", "fit-gpr", "workers", 3),
+        ("{pool: [a], name: x, split: {}, augment: {n_copies: 3}}", "augment", "n_copies", 3),
+        ("{name: x, split: {}, fit_gpr: {workers: 3}}", "fit-gpr", "workers", 3),
+        ("{name: x, split: {}, augment: {t: {n_copies: 3}}}", "augment", "n_copies", 3),
+        ("{fit_gpr: {workers: 3}, n_epochs: 7}", "benchmark", "n_epochs", 7),
+        ("{name: x, split: {}, seed: 5, label: {}, pool: [a]}", "label", "seed", 5),
+        ("{name: x, split: {}, seed: 5, label: {seed: 6}, pool: [a]}", "label", "seed", 6),
+    ],
+)
+def test_a_stage_takes_its_section_of_any_case(tmp_path, text, command, key, value):
+    (tmp_path / "f.yaml").write_text(text)
+    what, config = read_config(command, tmp_path / "f.yaml")
+    assert what == command
+    assert getattr(config, key) == value

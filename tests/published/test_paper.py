@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from aenet_gpr_cli.config.reading import build
-from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.config.yaml_text import read_mapping
 from aenet_gpr_cli.stages.evaluate import evaluate_stage as evaluate

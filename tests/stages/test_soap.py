@@ -10,9 +10,8 @@ from ase.io import write
 
 from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
 from aenet_gpr_cli.config.reading import build
-from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.config.stages.predict_config import PredictConfig
+from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig, PredictConfig
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.models import load_gps

@@ -1,23 +1,84 @@
-"""Configuration of `active`: rounds of selecting, labelling, fitting and training."""
+"""Configuration of `select`, `label` and `active`: what deserves a calculation, how it is made, in rounds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from dataclasses import field
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, MinLen
 from pydantic import Field
 
+from aenet_gpr_cli.config.keys import PredictingConfig, StageConfig, StructureFormat, with_seed
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
-from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.config.stages.label_config import LabelConfig
-from aenet_gpr_cli.config.stages.select_config import SelectConfig
+from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
 
 SEEDED = ("split", "fit_gpr", "augment", "train_ann", "evaluate", "select", "label")
+
+
+@settings
+class SelectConfig(PredictingConfig):
+    """Rank a pool by the σ of a Gaussian process or the spread of a committee; keep the best."""
+
+    n_select: PositiveInt | None = 20
+    """structures to select; null: all above the threshold"""
+    rank_by: Literal["forces", "energies"] = "forces"
+    """σ of the forces (eV/Å), or of the energy (eV)"""
+    over_atoms: Literal["mean", "max"] = "mean"
+    """σ of the forces of a structure: root mean square over the components, or (committees only) that of
+    the most uncertain atom"""
+    threshold: PositiveFloat | None = None
+    """select structures with a larger σ only, in eV/Å or eV, see rank_by"""
+    strategy: Literal["uncertainty", "random"] = "uncertainty"
+    """the most uncertain ones, or any, for comparison"""
+    batch: Literal["variance_reduction", "conditioned", "far_apart", "ranked"] = "variance_reduction"
+    """one after another, those taken before counted as calculated: variance_reduction: what lowers the
+    variances of all candidates most; conditioned: the largest σ left (both need a Gaussian process;
+    far_apart for committees); far_apart: see diversity; ranked: the largest σ as they are"""
+    n_probes: PositiveInt = 4
+    """random directions along which σ of a Gaussian process's forces is estimated"""
+    candidates: PositiveInt = 400
+    """structures of each subset that are compared one after another: bounds time and memory; of a larger
+    pool half the most uncertain ones, half any"""
+    diversity: Annotated[float, Ge(1)] = 3.0
+    """with batch: far_apart, take them from so many times as many of the most uncertain, far apart in
+    descriptor space"""
+    write: tuple[StructureFormat, ...] = ("xsf",)
+    """formats of the work list beside the HDF5 file: xsf, extxyz"""
+
+    def __post_init__(self) -> None:
+        if self.n_select is None and self.threshold is None:
+            raise ValueError("expected n_select or threshold, got neither")
+        if self.strategy == "uncertainty" and self.sigma == "none":
+            raise ValueError("sigma: expected bound or exact, got none")
+
+
+@settings
+class CalculatorConfig:
+    """An ASE calculator."""
+
+    name: str = "tblite"
+    """name of an ASE calculator (tblite, emt, vasp, aims, …), or where its class is imported from
+    (package.module.Class); stored: the labels that the structures bring along"""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """keywords of the calculator: {method: GFN2-xTB}"""
+
+
+@settings
+class LabelConfig(StageConfig):
+    """Calculate energies and forces with any ASE calculator."""
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
+    calculator: CalculatorConfig = CalculatorConfig()
+    """what calculates energies and forces"""
+    workers: PositiveInt = 1
+    """structures calculated at the same time, in processes"""
+    write: tuple[StructureFormat, ...] = ("xsf",)
+    """formats of the labelled structures beside the HDF5 file: xsf, extxyz"""
 
 
 @settings
@@ -46,8 +107,8 @@ class ActiveConfig:
     repeats: PositiveInt = 1
     """do all of it so many times, with seed, seed + 1, … (another start, other choices)"""
     goal: PositiveFloat | None = None
-    """for comparisons: stop when the error of ‖F‖ on the test structures is not larger, in eV/Å, and tell
-    how many calculations that took"""
+    """for comparisons: stop when the error of ‖F‖ on the test structures is not larger, in eV/Å, and
+    report how many calculations that took"""
     split: SplitConfig
     """training structures of the start, and the test structures"""
     fit_gpr: FitGprConfig = FitGprConfig()
@@ -66,10 +127,7 @@ class ActiveConfig:
     @classmethod
     def expand(cls, data: Mapping[str, Any]) -> dict[str, Any]:
         """Pass the common seed on to the sections."""
-        if data.get("seed") is None:
-            return dict(data)
-        seeded = {k: {"seed": data["seed"], **data[k]} for k in SEEDED if isinstance(data.get(k), dict)}
-        return {**data, **seeded}
+        return {**data, **{k: with_seed(data[k], data.get("seed")) for k in SEEDED if k in data}}
 
     def __post_init__(self) -> None:
         if (self.augment is None) != (self.train_ann is None):

@@ -9,7 +9,7 @@ from typing import Any
 
 import h5py
 
-from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
+from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.datasets import write_field

@@ -11,9 +11,12 @@ import pytest
 from ase.io import read
 
 from aenet_gpr_cli.config.reading import build
-from aenet_gpr_cli.config.stages.active_config import ActiveConfig
-from aenet_gpr_cli.config.stages.label_config import CalculatorConfig, LabelConfig
-from aenet_gpr_cli.config.stages.select_config import SelectConfig
+from aenet_gpr_cli.config.stages.active_config import (
+    ActiveConfig,
+    CalculatorConfig,
+    LabelConfig,
+    SelectConfig,
+)
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError, ResourceError
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.io.formats.sources import read_sources

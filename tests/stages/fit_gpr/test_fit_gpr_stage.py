@@ -11,9 +11,8 @@ from ase import Atoms
 from ase.io import read, write
 
 from aenet_gpr_cli.config.reading import build
-from aenet_gpr_cli.config.stages.evaluate_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.config.stages.predict_config import PredictConfig
+from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig, PredictConfig
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError, ResourceError
 from aenet_gpr_cli.gpr.regression.aenet_gpr import fit_as_aenet_gpr

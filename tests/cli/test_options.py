@@ -1,0 +1,84 @@
+"""Every command reads a file as `validate` does: the same verdict, in the same words."""
+
+from pathlib import Path
+
+import pytest
+
+from aenet_gpr_cli.stages.shared.context import Summary
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
+COMMANDS = {  # command: what runs it, arguments besides the file
+    "run": ("workflow_steps.steps", []),
+    "active": ("active.active_stage.run", []),
+    "split": ("split_stage.run", ["a.xsf"]),
+    "fit-gpr": ("fit_gpr.fit_gpr_stage.run", ["split.h5"]),
+    "augment": ("augment.augment_stage.run", ["split.h5"]),
+    "train-ann": ("train_ann.train_ann_stage.run", ["split.h5"]),
+    "evaluate": ("evaluate.evaluate_stage.run", ["split.h5", "gpr.h5"]),
+    "predict": ("predict_stage.run", ["gpr.h5", "a.xsf"]),
+    "benchmark": ("benchmark.benchmark_stage.run", []),
+    "select": ("select_stage.run", ["gpr.h5", "pool"]),
+    "label": ("label_stage.run", ["pool"]),
+}
+CASE = "name: x\nsplit: {inputs: [a]}\n"
+WRONG = {  # what is written: the command, and what both say
+    "fit-gpr: {length_scale: 2}\n" + CASE: ("fit-gpr", "unknown key 'fit-gpr'; did you mean 'fit_gpr'?"),
+    "fit-gpr: {length_scale: 2}": ("fit-gpr", "unknown key 'fit-gpr'; did you mean 'fit_gpr'?"),
+    "lenght_scale: 2": ("fit-gpr", "unknown key 'lenght_scale'; did you mean 'length_scale'?"),
+    "fit_gpr: {lenght_scale: 2}": ("fit-gpr", "unknown key 'lenght_scale'; did you mean 'length_scale'?"),
+    "fit_gpr: {solver: lu}\nn_epochs: 2": ("benchmark", "fit_gpr.solver: input should be 'auto', "),
+    "adaptive: {smalest: 1}": ("augment", "unknown key 'adaptive.smalest'; did you mean 'smallest'?"),
+    "augment: {a: {}, b: {}}\n" + CASE: ("augment", "augment has the variants a, b; choose one with"),
+    "pool: [a]\nselect: {n_selct: 3}\n" + CASE: ("select", "unknown key 'n_selct'; did you mean 'n_select'?"),
+    "selct: {n_select: 3}\npool: [a]\n" + CASE: ("select", "unknown key 'selct'; did you mean 'select'?"),
+    "pol: [a]\nselect: {}\nlabel: {}\n" + CASE: ("active", "unknown key 'pol'; did you mean 'pool'?"),
+    CASE: ("predict", "expected the keys of predict, got a file for workflow, which has none"),
+    "- 1": ("train-ann", "expected keys and values, got list"),
+    "mode: direct\nmode: gpr": ("train-ann", "key 'mode' is given twice"),
+    "max_rows: 3": ("evaluate", "unknown key 'max_rows'; did you mean 'sigma_max_rows'?"),
+    "calculator: 3": ("label", "calculator: "),
+    "train: 1.5": ("split", "train: expected a count (an integer) or a fraction below 1, got 1.5"),
+    "train_ann: {gpr: {}}\n" + CASE: ("run", "needs the augmentation variant 'gpr'; known: none"),
+}
+
+
+@pytest.fixture
+def verdicts(run_cli, monkeypatch):
+    """Return a function: what validate and the command say about a file; no stage runs, no input is there."""
+    for where, _ in COMMANDS.values():
+        result = [] if where == "workflow_steps.steps" else Summary("done")
+        monkeypatch.setattr(f"aenet_gpr_cli.stages.{where}", lambda *a, result=result: result)
+    for check in ("check_inputs", "check_present"):
+        monkeypatch.setattr(f"aenet_gpr_cli.stages.split_stage.{check}", lambda *a: None)
+
+    def say(command, path):
+        _, arguments = COMMANDS[command]
+        file = [path] if command in ("run", "active") else [*arguments, "-c", path]
+        what = "workflow" if command == "run" else command
+        return [
+            (code, error)
+            for code, _, error in (run_cli("validate", path, "--for", what), run_cli(command, *file))
+        ]
+
+    return say
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: "/".join(path.parts[-2:]))
+def test_a_command_and_validate_agree_on_the_files_of_the_project(run_cli, verdicts, path):
+    case = "active" if "active" in path.stem else "run"
+    assert verdicts(case, path) == [(0, "")] * 2
+    what = "workflow" if case == "run" else case
+    assert run_cli("validate", path)[1] == f"{path}: a valid configuration of {what}\n"
+    for command in COMMANDS.keys() - {"run", "active"}:
+        ours, theirs = verdicts(command, path)
+        assert ours == theirs
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_command_and_validate_refuse_a_file_in_the_same_words(verdicts, tmp_path, text):
+    command, message = WRONG[text]
+    (tmp_path / "c.yaml").write_text(text)
+    ours, theirs = verdicts(command, "c.yaml")
+    assert ours == theirs
+    assert theirs[0] == 2
+    assert message in " ".join(theirs[1].split())
