@@ -17,6 +17,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from aenet_gpr_cli.io.files import written_whole
+
 SINGLE_COLUMN = 3.4  # inches, the usual column of a journal
 DOUBLE_COLUMN = 7.0
 RESOLUTION = 200  # dots per inch of pixel formats
@@ -172,5 +174,5 @@ def save(figure: Figure, path: Path) -> None:
     path : Path
         ``.png``, ``.pdf`` or ``.svg``.
     """
-    with print_style():
-        figure.savefig(path, dpi=RESOLUTION)
+    with print_style(), written_whole(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.removeprefix("."), dpi=RESOLUTION)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from aenet_gpr_cli.config.slurm_config import SlurmResources
 from aenet_gpr_cli.errors import ConfigError, InputError, ResourceError
+from aenet_gpr_cli.io.files import write_text
 
 FOLDER = "slurm"  # in the working folder: scripts, logs, the workflow as submitted
 RECORD = "jobs.json"
@@ -181,7 +182,7 @@ def write_record(workdir: Path, jobs: Sequence[Submitted]) -> None:
     workdir : Path
     jobs : sequence of Submitted
     """
-    (workdir / FOLDER / RECORD).write_text(json.dumps([asdict(job) for job in jobs], indent=1) + "\n")
+    write_text(workdir / FOLDER / RECORD, json.dumps([asdict(job) for job in jobs], indent=1) + "\n")
 
 
 def read_record(workdir: Path) -> list[Submitted]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.parity_samples import ParitySamples
-from aenet_gpr_cli.io.artefacts.artefact import open_artefact, sha256_of
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact
+from aenet_gpr_cli.io.files import sha256_of
 from aenet_gpr_cli.reports.sweeps import METHODS, SURROGATE, UNGIVEN_DISPLACEMENT, Row, varying
 from aenet_gpr_cli.stages.evaluate.evaluation_pictures import parity_of
 

@@ -11,7 +11,7 @@ from typing import Any
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.style import three_digits
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.tables import write_text
+from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.reports import report_pictures as pictures
 from aenet_gpr_cli.reports.html_page import Section, folded, paragraph, render, table
 from aenet_gpr_cli.stages.shared.context import Context, Summary

@@ -11,6 +11,7 @@ import yaml
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.structures import Structure
@@ -60,7 +61,7 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Su
     text += yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     if not context.dry_run:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
+        write_text(output, text)
     rows = [[subset, str(len(members))] for subset, members in subsets.items()]
     notes = [] if _have_forces(structures) else ["no forces: only energy_only training is possible"]
     last = f"would write {output}" if context.dry_run else f"wrote {output}; next: aenet-gpr run {output}"

@@ -14,6 +14,7 @@ import yaml
 
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import split_stage as split
@@ -58,13 +59,13 @@ def run(
     for folder in (FOLDER, PARTS):
         (workdir / folder).mkdir(exist_ok=True)
     resolved = yaml.safe_dump(as_json(config), sort_keys=False, allow_unicode=True)
-    (workdir / WORKFLOW).write_text(resolved, encoding="utf-8")
+    write_text(workdir / WORKFLOW, resolved)
     rows, ids = [], dict[str, str]()
     record: list[Submitted] = []
     for number, job in enumerate(plan(config, subsets)):
         resources = config.slurm.of(job.stage)  # type: ignore[arg-type]
         script = workdir / FOLDER / f"{number:02d}_{job.name}.sh"
-        script.write_text(script_text(job, resources, workdir), encoding="utf-8")
+        write_text(script, script_text(job, resources, workdir))
         if not context.dry_run:
             ids[job.name] = submit(script, [ids[name] for name in job.needs])
             record.append(Submitted(job.name, ids[job.name], job.items))

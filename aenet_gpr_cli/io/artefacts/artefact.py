@@ -8,11 +8,9 @@ folder, is flushed to disk, and renamed; a reader never sees half a file. No pic
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
 import hashlib
 import json
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -24,11 +22,12 @@ from typing import Any
 import h5py
 
 from aenet_gpr_cli import __version__
-from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.timing import peak_memory
 from aenet_gpr_cli.io.artefacts.full_disk import NotingFile
 from aenet_gpr_cli.io.artefacts.integrity import refuse_hostile
 from aenet_gpr_cli.io.artefacts.locks import lock
+from aenet_gpr_cli.io.files import written_whole
 
 FORMAT_VERSION = 1
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py raises on overwritten bytes
@@ -68,21 +67,6 @@ class Job:
         config = {key: value for key, value in self.config.items() if key not in self.neutral}
         content = [self.kind, FORMAT_VERSION, config, self.inputs, *([self.part] if self.part else [])]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    str
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_current(path: Path, job: Job) -> bool:
@@ -132,7 +116,7 @@ def publish(path: Path, job: Job) -> Iterator[h5py.File]:
         for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # of a killed process
             stale.unlink(missing_ok=True)
         with (
-            _whole_or_not(path) as temporary,
+            written_whole(path) as temporary,
             NotingFile(temporary) as disk,
             h5py.File(disk, "w", libver="v110") as file,
         ):
@@ -144,24 +128,6 @@ def publish(path: Path, job: Job) -> Iterator[h5py.File]:
             file.attrs["complete"] = True
             file.flush()
             disk.raise_failure()
-
-
-@contextlib.contextmanager
-def _whole_or_not(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside ``path`` that takes its name when the block succeeds."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        _to_disk(temporary, path)
-    except (OSError, RuntimeError) as error:
-        if _is_disk_error(error):
-            raise ResourceError(
-                f"{path}: cannot write ({error}); free some space or choose another --output. "
-                "Nothing that was there before has changed"
-            ) from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -263,22 +229,3 @@ def _check(file: h5py.File, path: Path, kind: str | None) -> None:
     if not file.attrs.get("complete", False):
         raise InputError(f"{path}: the artefact is not complete; run {found} again")
     refuse_hostile(file, path)
-
-
-def _to_disk(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    with contextlib.suppress(OSError):  # not every file system can sync a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _is_disk_error(error: BaseException) -> bool:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-        return True
-    text = str(error).lower()
-    return "no space left" in text or "can't write" in text or "unable to sync" in text

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aenet_gpr_cli.errors import ResourceError
+from aenet_gpr_cli.io.files import cannot_write
 
 LOCK_SUFFIX = ".lock"
 
@@ -38,10 +39,7 @@ def lock(output: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _acquire(path, output)
     except OSError as error:
-        raise ResourceError(
-            f"{output}: cannot write ({error}); free some space or choose another --output. "
-            "Nothing that was there before has changed"
-        ) from error
+        raise cannot_write(output, error) from error
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.files import written_whole
 from aenet_gpr_cli.io.formats.aenet_nn_format import (
     MAX_BYTES,
     NetworkFile,
@@ -136,7 +137,8 @@ def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> li
         texts[f"{symbol}.stp"] = format_setup(model.basis, symbol)
     texts["predict.in"] = _predict_input(model.basis.species, file_format)
     for name, text in texts.items():
-        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode("ascii"))
+        with written_whole(folder / name) as temporary:
+            temporary.write_bytes(text if isinstance(text, bytes) else text.encode("ascii"))
     return [folder / name for name in texts]
 
 

@@ -5,7 +5,6 @@ differentiates the energy. Needs the extra ``metatomic``.
 """
 # TorchScript and metatomic read annotations as they stand: no postponed evaluation here.
 
-import os
 from pathlib import Path
 from typing import Dict, List, Optional  # noqa: UP035
 
@@ -23,6 +22,7 @@ from metatomic.torch import (
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.torchscript import ScriptedCommittee
+from aenet_gpr_cli.io.files import written_whole
 
 REFERENCES = {
     "architecture": ["https://doi.org/10.1103/PhysRevB.96.014112"],
@@ -131,9 +131,5 @@ def write_metatomic(model: ANNModel, path: Path, name: str) -> None:
         description=f"Committee of {model.n_members} Behler-Parrinello networks on Chebyshev descriptors",
         references=REFERENCES,
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(path) as temporary:
         AtomisticModel(CommitteeModule(model).eval(), metadata, capabilities).save(str(temporary))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

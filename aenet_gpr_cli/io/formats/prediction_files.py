@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aenet_gpr_cli.io.files import written_whole
 from aenet_gpr_cli.io.formats.xsf import write_xsf
 from aenet_gpr_cli.structures import FloatArray, Structure
 
@@ -74,12 +74,8 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
         labels = {"energy": s.energy, "forces": s.forces}
         atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in labels.items() if v is not None})
         frames.append(atoms)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(path) as temporary:
         write(temporary, frames, format="extxyz")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_xsf_files(folder: Path, predicted: Sequence[PredictedStructure]) -> None:

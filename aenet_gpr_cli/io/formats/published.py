@@ -6,13 +6,13 @@ doi 10.1038/s41524-025-01651-0). They are fetched, never shipped. Reading them i
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.io.files import sha256_of, written_whole
 from aenet_gpr_cli.progress import Progress
 
 COMMIT = "093018d9ee5db9dd4e00bf76f97b50fee9b226e4"
@@ -141,7 +141,7 @@ def fetch(
     for done, (file, sha256) in enumerate(files.items()):
         target = destination / name / file
         targets.append(target)
-        if target.is_file() and _sha256(target) == sha256:
+        if target.is_file() and sha256_of(target) == sha256:
             message = f"{target} is there already"
         else:
             message = f"{target} fetched"
@@ -152,25 +152,23 @@ def fetch(
 
 
 def _bring(name: str, file: str, target: Path, mirror: Path | None) -> None:
-    temporary = target.with_name(f".{file}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if mirror is None:
-            source = url(name, file)
-            _download(source, temporary)
-        else:
-            source = str(mirror / name / file)
-            if not Path(source).is_file():
-                raise InputError(f"{source}: expected the file in the mirror, but it is not there")
-            shutil.copyfile(source, temporary)
-        found, expected = _sha256(temporary), SHA256[name][file]
-        if found != expected:
-            raise InputError(f"{source}: expected SHA-256 {expected}, got {found}; nothing was kept")
-        temporary.replace(target)
+        with written_whole(target) as temporary:
+            if mirror is None:
+                source = url(name, file)
+                _download(source, temporary)
+            else:
+                source = str(mirror / name / file)
+                if not Path(source).is_file():
+                    raise InputError(f"{source}: expected the file in the mirror, but it is not there")
+                shutil.copyfile(source, temporary)
+            found, expected = sha256_of(temporary), SHA256[name][file]
+            if found != expected:
+                raise InputError(f"{source}: expected SHA-256 {expected}, got {found}; nothing was kept")
     except OSError as error:
         raise ResourceError(f"{target}: cannot write: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
         with suppress(OSError):  # not empty, as it should be
             target.parent.rmdir()
 
@@ -194,8 +192,3 @@ def _files_of(name: str) -> dict[str, str]:
     if name not in SHA256:
         raise InputError(f"expected one of the published sets {', '.join(SHA256)}, got '{name}'")
     return SHA256[name]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

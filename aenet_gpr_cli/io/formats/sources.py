@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.files import sha256_of
 from aenet_gpr_cli.io.formats.archives import ARCHIVE_SUFFIXES, is_archive, is_hidden, iter_archive
 from aenet_gpr_cli.io.formats.ase_reader import MAYBE_SUFFIXES, OUTPUT_NAMES, SUFFIXES, ase_format, iter_ase
 from aenet_gpr_cli.io.formats.published import resolve
@@ -140,10 +141,10 @@ def source_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
         if path.is_dir():
             total = hashlib.sha256()
             for file in _walk(path):
-                total.update(f"{file.relative_to(path).as_posix()}\0{_sha256(file)}\n".encode())
+                total.update(f"{file.relative_to(path).as_posix()}\0{_hash(file)}\n".encode())
             hashes[str(given)] = total.hexdigest()
         else:
-            hashes[str(given)] = _sha256(path)
+            hashes[str(given)] = _hash(path)
     return hashes
 
 
@@ -243,9 +244,8 @@ def _summary(problems: list[str], n_total: int) -> str:
     return "\n".join([f"{len(problems)} of {n_total} structures cannot be read:", *shown])
 
 
-def _sha256(path: Path) -> str:
+def _hash(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise InputError(f"{path}: cannot read: {error.strerror}") from error

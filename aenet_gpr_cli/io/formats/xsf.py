@@ -7,14 +7,13 @@ and drops the energy.
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 
-from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.files import written_whole
 from aenet_gpr_cli.io.formats.xsf_parser import SYMBOLS, parse_xsf
 from aenet_gpr_cli.structures import FloatArray, Structure
 
@@ -138,18 +137,15 @@ def write_xsf(structure: Structure, path: Path | str) -> None:
     InputError
         If the structure cannot be written (see `format_xsf`) or the folder cannot be used.
     ResourceError
-        If the disk is full.
+        If the disk is full or may not be written.
     """
     path = Path(path)
     text = format_xsf(structure)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="ascii")
-        temporary.replace(path)
+        with written_whole(path, durable=False) as temporary:  # there may be thousands of these
+            temporary.write_text(text, encoding="ascii")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise (ResourceError if full else InputError)(f"{path}: cannot write: {error.strerror}") from error
+        raise InputError(f"{path}: cannot write: {error.strerror}") from error
 
 
 def _check_writable(structure: Structure, values: FloatArray) -> None:

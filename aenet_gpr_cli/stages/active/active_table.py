@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from aenet_gpr_cli.config.stages.active_config import ActiveConfig
 from aenet_gpr_cli.evaluation.crossing import crossing
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.files import write_csv
 from aenet_gpr_cli.io.formats.sources import source_hashes
-from aenet_gpr_cli.io.tables import write_csv
 from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job
 from aenet_gpr_cli.units import MEV_PER_EV
 

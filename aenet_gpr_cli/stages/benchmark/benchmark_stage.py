@@ -23,7 +23,7 @@ from aenet_gpr_cli.figures.runs import benchmark_plot as figure
 from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
-from aenet_gpr_cli.io.tables import write_csv
+from aenet_gpr_cli.io.files import write_csv
 from aenet_gpr_cli.stages.benchmark.benchmark_grid import SURROGATE, Point, points, requested
 from aenet_gpr_cli.stages.shared.context import GO_ON, Context, Summary, make_job, nothing_to_do, planned
 from aenet_gpr_cli.units import BYTES_PER_GIB

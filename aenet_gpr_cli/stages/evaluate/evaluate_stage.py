@@ -14,8 +14,8 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.datasets import write_field
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+from aenet_gpr_cli.io.files import write_csv, write_json
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_extxyz
-from aenet_gpr_cli.io.tables import write_csv, write_json
 from aenet_gpr_cli.stages.evaluate.model_errors import errors_of, joined_errors
 from aenet_gpr_cli.stages.evaluate.sigma_coverage import Uncertainty, calibration_notes, joined
 from aenet_gpr_cli.stages.evaluate.training_table import training_notes, training_rows

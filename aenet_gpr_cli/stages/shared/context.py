@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from aenet_gpr_cli.errors import InputError, InterruptedRun
-from aenet_gpr_cli.io.artefacts.artefact import Job, is_current, read_summary, sha256_of
+from aenet_gpr_cli.io.artefacts.artefact import Job, is_current, read_summary
+from aenet_gpr_cli.io.files import sha256_of
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.settings import as_json
 

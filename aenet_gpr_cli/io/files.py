@@ -1,0 +1,112 @@
+"""Files that appear whole or not at all, and the hash that recognises their content.
+
+Everything that this package writes for later use goes through `written_whole`: artefacts, tables, pictures,
+structures, potentials, scripts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aenet_gpr_cli.errors import ResourceError
+
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
+    """Give a temporary file beside ``path`` that takes its name when the block succeeds.
+
+    If the block fails, what was there before stays as it was and the temporary file is removed; only a killed
+    process leaves one behind (``.NAME.PID.tmp``).
+
+    Parameters
+    ----------
+    path : Path
+    durable : bool
+        Wait until the disk has it, so that a power cut cannot leave an empty file under the name. This takes
+        milliseconds: leave it out only for one of thousands of files.
+
+    Yields
+    ------
+    Path
+        For the block to make and fill.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full or may not be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        if durable:
+            _to_disk(temporary)
+        temporary.replace(path)
+        if durable:
+            with contextlib.suppress(OSError):  # not every file system can do this with a folder
+                _to_disk(path.parent)
+    except (OSError, RuntimeError) as error:
+        if _no_place(error):
+            raise cannot_write(path, error) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: BaseException) -> ResourceError:
+    """Return the error for an output that finds no place."""
+    return ResourceError(
+        f"{path}: cannot write ({error}); free some space or choose another --output. "
+        "Nothing that was there before has changed"
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write nested values as JSON; numbers keep their 17 digits, NaN is refused."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table of at least one row; the keys of the first are the columns, None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _no_place(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in _NO_PLACE:
+        return True
+    text = str(error).lower()  # of HDF5, which gives no number
+    return "no space left" in text or "can't write" in text or "unable to sync" in text
