@@ -28,7 +28,7 @@ from aenet_gpr_cli.calculators.committee import (
     Lookout,
     choose_members,
 )
-from aenet_gpr_cli.io.artefacts.models import load_ann
+from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.structures import FloatArray
 
 # what needs the forces of every member, which are computed only when asked for

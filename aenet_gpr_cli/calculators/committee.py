@@ -19,7 +19,7 @@ from aenet_gpr_cli.calculators.skin_list import SkinList
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import edge_gradients, values, vjp
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefacts.models import load_ann
+from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
 
 DEFAULT_SKIN = 0.5  # Å; a list costs little compared with the descriptors, so a thin skin is best

@@ -21,7 +21,7 @@ from aenet_gpr_cli.config.keys import SIGMA_MAX_ROWS
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
 from aenet_gpr_cli.gpr.surrogate import Surrogate
-from aenet_gpr_cli.io.artefacts.models import load_gps
+from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.geometry import unwrap
 

@@ -11,7 +11,7 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.energies.energy_curves import Curve, Points
 from aenet_gpr_cli.figures.style import mode_style
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.datasets import read_optional
+from aenet_gpr_cli.io.artefacts.fields import read_optional
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split, read_augmented
 from aenet_gpr_cli.reports.finished_run import FinishedRun
 from aenet_gpr_cli.reports.sweeps import SURROGATE, Row

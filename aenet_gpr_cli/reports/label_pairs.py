@@ -10,7 +10,7 @@ import numpy as np
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.energies.label_differences import Cut
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.models import load_gps
+from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split, read_augmented
 from aenet_gpr_cli.reports.finished_run import SOURCE_KEYS, FinishedRun
 from aenet_gpr_cli.reports.sweeps import SURROGATE

@@ -8,7 +8,7 @@ from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.calculators.committee import choose_members
 from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
-from aenet_gpr_cli.io.artefacts.models import load_ann, write_ann
+from aenet_gpr_cli.io.artefacts.stored_anns import load_ann, write_ann
 from aenet_gpr_cli.io.files import sha256_of
 from aenet_gpr_cli.io.formats.aenet_nn import read_nn, write_nn
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, nothing_to_do, planned

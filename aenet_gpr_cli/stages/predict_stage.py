@@ -14,7 +14,7 @@ from aenet_gpr_cli.calculators.committee import WARN_BEYOND
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
 from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
 from aenet_gpr_cli.io.artefacts.artefact import publish
-from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_structure_files
 from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes

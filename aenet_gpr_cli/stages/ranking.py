@@ -16,7 +16,7 @@ from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
 from aenet_gpr_cli.gpr.surrogate import Surrogate
 from aenet_gpr_cli.gpr.uncertainty.force_sigma import ForceSigmaBound, random_probes
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.models import load_gps
+from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.stages.shared.context import Context, log
 from aenet_gpr_cli.stages.shared.predictors import Prediction, blocks, load_predictor, std_over_members
 from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet

@@ -15,7 +15,7 @@ from aenet_gpr_cli.descriptors.interface.farthest_points import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.surrogate import Geometry
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
-from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.structure_sets import read_structures, write_structures
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_structure_files
 from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes

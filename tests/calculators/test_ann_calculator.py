@@ -14,7 +14,7 @@ from aenet_gpr_cli.ann.potential.ann_model import predict
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
-from aenet_gpr_cli.io.artefacts.models import write_ann
+from aenet_gpr_cli.io.artefacts.stored_anns import write_ann
 from tests.calculators.conftest import as_set, random_committee, with_range
 
 

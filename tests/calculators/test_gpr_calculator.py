@@ -14,7 +14,7 @@ from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
-from aenet_gpr_cli.io.artefacts.models import load_gps, write_gp
+from aenet_gpr_cli.io.artefacts.stored_gps import load_gps, write_gp
 from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.shared.context import Context

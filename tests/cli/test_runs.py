@@ -10,7 +10,7 @@ import yaml
 from aenet_gpr_cli.config.problems import known_keys
 from aenet_gpr_cli.config.reading import MODELS, read_config
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
-from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.fields import write_field
 from tests.cli.test_main import WATER
 
 pytestmark = pytest.mark.usefixtures("waters")

@@ -11,7 +11,7 @@ from ase.io import read, write
 from aenet_gpr_cli.ann.potential.ann_model import predict as predict_ann
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefacts.models import load_ann
+from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.io.formats.xsf import read_xsf
 from aenet_gpr_cli.stages import exchange_stage as aenet_files

@@ -23,11 +23,11 @@ import h5py
 
 from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.evaluation.timing import peak_memory
 from aenet_gpr_cli.io.artefacts.full_disk import NotingFile
 from aenet_gpr_cli.io.artefacts.integrity import refuse_hostile
 from aenet_gpr_cli.io.artefacts.locks import lock
 from aenet_gpr_cli.io.files import written_whole
+from aenet_gpr_cli.io.process_memory import peak_memory
 
 FORMAT_VERSION = 1
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py raises on overwritten bytes

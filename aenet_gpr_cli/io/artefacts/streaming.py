@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.datasets import read_optional, read_strings
+from aenet_gpr_cli.io.artefacts.fields import read_optional, read_strings
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc, StructureSet
 
 GAP = 64  # unwanted structures that are read along rather than read around

@@ -11,7 +11,7 @@ import numpy as np
 
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.datasets import append_field, read_optional, read_strings, write_field
+from aenet_gpr_cli.io.artefacts.fields import append_field, read_optional, read_strings, write_field
 from aenet_gpr_cli.structures import AugmentedSet, Pbc, StructureSet
 
 Subset = TypeVar("Subset")

@@ -31,7 +31,7 @@ from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.gpr.typical_sigma import typical_sigma
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
-from aenet_gpr_cli.io.artefacts.models import load_gps
+from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import append_augmented, load_split
 from aenet_gpr_cli.stages.augment.copy_statistics import Statistics, statistics_of
 from aenet_gpr_cli.stages.shared.context import Progress

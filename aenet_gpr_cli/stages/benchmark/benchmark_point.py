@@ -34,9 +34,9 @@ from aenet_gpr_cli.config.stages.train_ann_config import (
 from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.evaluation.clusters import clusters
-from aenet_gpr_cli.evaluation.timing import current_memory, peak_memory
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split, write_structures
+from aenet_gpr_cli.io.process_memory import current_memory, peak_memory
 from aenet_gpr_cli.stages.augment import augment_stage as augment
 from aenet_gpr_cli.stages.benchmark.benchmark_grid import SURROGATE
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr

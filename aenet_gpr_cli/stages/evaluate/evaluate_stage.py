@@ -12,7 +12,7 @@ import h5py
 from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import publish
-from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.io.files import write_csv, write_json
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_extxyz

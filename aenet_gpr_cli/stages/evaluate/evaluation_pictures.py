@@ -12,7 +12,7 @@ from aenet_gpr_cli.evaluation.parity_samples import ParitySamples, join_samples,
 from aenet_gpr_cli.figures.errors import model_bars as summary
 from aenet_gpr_cli.figures.errors import parity_plot as parity
 from aenet_gpr_cli.figures.style import save
-from aenet_gpr_cli.io.artefacts.datasets import read_optional
+from aenet_gpr_cli.io.artefacts.fields import read_optional
 
 
 def draw_evaluation(

@@ -19,8 +19,8 @@ from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance, CholeskySolver, So
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.solvers.mixed_precision import MixedPrecisionSolver
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
-from aenet_gpr_cli.io.artefacts.datasets import write_field
-from aenet_gpr_cli.io.artefacts.models import write_gp
+from aenet_gpr_cli.io.artefacts.fields import write_field
+from aenet_gpr_cli.io.artefacts.stored_gps import write_gp
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import describe
 from aenet_gpr_cli.stages.fit_gpr.fit_plan import Plan, plan_fit

@@ -15,7 +15,7 @@ from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
 from aenet_gpr_cli.gpr.hyperparameters.objectives import Hyperparameters, Problem
 from aenet_gpr_cli.gpr.hyperparameters.search import Optimum, SearchSettings, Trial, optimise
 from aenet_gpr_cli.gpr.surrogate import Geometry
-from aenet_gpr_cli.io.artefacts.datasets import as_attributes, write_field
+from aenet_gpr_cli.io.artefacts.fields import as_attributes, write_field
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import as_list, candidates, describe, likely_group
 from aenet_gpr_cli.stages.shared.context import log

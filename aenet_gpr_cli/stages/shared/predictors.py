@@ -15,7 +15,8 @@ from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.models import load_ann, load_gps
+from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
+from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.geometry import unwrap

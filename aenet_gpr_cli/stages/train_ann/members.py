@@ -17,8 +17,8 @@ from aenet_gpr_cli.ann.training import FailedMembers, TrainingResult
 from aenet_gpr_cli.errors import InterruptedRun, NumericalError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
-from aenet_gpr_cli.io.artefacts.datasets import write_field
-from aenet_gpr_cli.io.artefacts.models import read_ann, write_ann
+from aenet_gpr_cli.io.artefacts.fields import write_field
+from aenet_gpr_cli.io.artefacts.stored_anns import read_ann, write_ann
 from aenet_gpr_cli.stages.shared.context import GO_ON, Context, log
 from aenet_gpr_cli.structures import FloatArray
 

@@ -11,9 +11,8 @@ import pytest
 
 from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import Job, is_current, open_artefact, publish
-from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.fields import FIELDS, write_field
 from aenet_gpr_cli.io.artefacts.locks import lock
-from aenet_gpr_cli.io.artefacts.registry import FIELDS
 from aenet_gpr_cli.io.artefacts.structure_sets import (
     append_augmented,
     read_augmented,

@@ -7,7 +7,7 @@ import pytest
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts import integrity as trust
 from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish
-from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.fields import write_field
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import LevenbergMarquardtS
 from aenet_gpr_cli.ann.training import TrainingSettings, train
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
-from aenet_gpr_cli.io.artefacts.datasets import write_field
+from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.streaming import GAP, open_augmented
 from aenet_gpr_cli.io.scratch import ScratchRows
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet

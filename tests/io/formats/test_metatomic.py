@@ -103,7 +103,7 @@ def test_energies_of_atoms(tmp_path, dimer):  # noqa: F811
 
 def test_the_command_writes_it(tmp_path, dimer):  # noqa: F811
     from aenet_gpr_cli.io.artefacts.artefact import Job, publish
-    from aenet_gpr_cli.io.artefacts.models import write_ann
+    from aenet_gpr_cli.io.artefacts.stored_anns import write_ann
 
     model = random_committee()
     with publish(tmp_path / "ann.h5", Job("train-ann", {}, {})) as file:

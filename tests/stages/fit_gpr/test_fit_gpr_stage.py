@@ -18,7 +18,7 @@ from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError, Re
 from aenet_gpr_cli.gpr.regression.aenet_gpr import fit_as_aenet_gpr
 from aenet_gpr_cli.gpr.regression.gp_model import predict_energies
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
-from aenet_gpr_cli.io.artefacts.models import load_gps
+from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
 from aenet_gpr_cli.stages import predict_stage as predict
 from aenet_gpr_cli.stages.evaluate import evaluate_stage as evaluate

@@ -9,7 +9,7 @@ import pytest
 from aenet_gpr_cli.ann.potential.ann_model import predict
 from aenet_gpr_cli.ann.training import FailedMembers, train
 from aenet_gpr_cli.errors import ConfigError, InputError, NumericalError
-from aenet_gpr_cli.io.artefacts.models import load_ann
+from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.stages import collect_stage as collect
 from aenet_gpr_cli.stages.shared.context import Context

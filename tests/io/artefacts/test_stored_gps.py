@@ -4,23 +4,18 @@ import h5py
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.network.architecture import Architecture
-from aenet_gpr_cli.ann.potential.ann_model import ANNModel, predict
-from aenet_gpr_cli.ann.potential.initial_weights import initial_weights, to_layers
 from aenet_gpr_cli.descriptors.build import (
     CartesianSettings,
     InverseDistanceSettings,
     SoapSettings,
     build_soap,
 )
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.regression.gp_model import fit
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
-from aenet_gpr_cli.io.artefacts.models import read_ann, read_gp, write_ann, write_gp
-from aenet_gpr_cli.io.artefacts.stored_descriptors import read_descriptor, write_descriptor
+from aenet_gpr_cli.io.artefacts.stored_gps import read_descriptor, read_gp, write_descriptor, write_gp
 from aenet_gpr_cli.structures import StructureSet
 from tests.gpr.small_molecule import cholesky
 
@@ -100,29 +95,3 @@ def test_an_unknown_descriptor_is_refused(tmp_path):
         file.attrs["descriptor"] = "acsf"
         with pytest.raises(InputError, match="inverse_distance, soap or composite, got 'acsf'"):
             read_descriptor(file)
-
-
-@pytest.mark.parametrize("angular", [(4.0, 3), (4.0, -1)], ids=["angular", "radial only"])
-def test_a_committee_survives(tmp_path, structures, angular):
-    basis = ChebyshevBasis(("C", "H", "O"), 5.0, 6, *angular)
-    architecture = Architecture(basis.species, basis.n_features, (7, 4), "tanh")
-    rng = np.random.default_rng(0)
-    model = ANNModel(
-        basis=basis,
-        hidden=(7, 4),
-        activation="tanh",
-        weights=to_layers(architecture, initial_weights(architecture, 1, (0, 1, 2))),
-        feature_mean={s: rng.normal(size=basis.n_features) for s in basis.species},
-        feature_std={s: rng.uniform(0.5, 2, size=basis.n_features) for s in basis.species},
-        energy_scale=0.7,
-        energy_shift=-0.3,
-        atomic_energies={"C": -1030.0, "H": -13.6, "O": -2042.0},
-    )
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        write_ann(file, model)
-    with h5py.File(tmp_path / "x.h5") as file:
-        read = read_ann(file)
-    for ours, theirs in zip(
-        predict(read, structures, True, 3), predict(model, structures, True, 3), strict=True
-    ):
-        np.testing.assert_array_equal(ours, theirs)

@@ -1,8 +1,10 @@
-"""Settings of global descriptors in HDF5 groups: numbers as attributes, arrays as datasets."""
+"""Gaussian processes and their descriptors in HDF5 groups: numbers as attributes, arrays as datasets."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,7 +20,68 @@ from aenet_gpr_cli.descriptors.build import (
 from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
 from aenet_gpr_cli.descriptors.structure.rotation import Rotation
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefacts.datasets import as_attributes, read_optional, write_field
+from aenet_gpr_cli.gpr.regression.gp_model import GPModel
+from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact
+from aenet_gpr_cli.io.artefacts.fields import as_attributes, read_optional, read_strings, write_field
+
+
+def write_gp(group: h5py.Group, surrogate: Surrogate) -> None:
+    """Store a Gaussian process.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    surrogate : Surrogate
+    """
+    geometry = surrogate.geometry
+    write_field(group, "species", geometry.species)
+    write_field(group, "pbc", np.array(geometry.pbc))
+    for name, values in (("cell", geometry.cell), ("reference_positions", geometry.reference)):
+        if values is not None:
+            write_field(group, name, values)
+    if geometry.permutations is not None:
+        write_field(group, "permutations", geometry.permutations)
+    write_descriptor(group, geometry.settings)
+    _write_dataclass(group, surrogate.model)
+
+
+def read_gp(group: h5py.Group) -> Surrogate:
+    """Read a Gaussian process.
+
+    Parameters
+    ----------
+    group : h5py.Group
+
+    Returns
+    -------
+    Surrogate
+    """
+    a, b, c = (bool(flag) for flag in group["pbc"][()])
+    geometry = Geometry(
+        settings=read_descriptor(group),
+        species=read_strings(group, "species"),
+        cell=read_optional(group, "cell"),
+        pbc=(a, b, c),
+        reference=read_optional(group, "reference_positions"),
+        permutations=read_optional(group, "permutations"),
+    )
+    return Surrogate(GPModel(**_read_dataclass(group, GPModel)), geometry)
+
+
+def load_gps(path: Path) -> dict[str, Surrogate]:
+    """Read the Gaussian processes of an artefact, by subset.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict of str to Surrogate
+    """
+    with open_artefact(path, "fit-gpr") as file:
+        return {name: read_gp(group) for name, group in file["subsets"].items()}
 
 
 def write_descriptor(group: h5py.Group, settings: DescriptorSettings) -> None:
@@ -107,3 +170,23 @@ def _read_soap(group: h5py.Group) -> SoapSettings:
         rotation=rotation,
         pairs=bool(group.attrs.get("pairs", False)),
     )
+
+
+def _write_dataclass(group: h5py.Group, instance: Any) -> None:
+    for entry in dataclasses.fields(instance):
+        value = getattr(instance, entry.name)
+        if isinstance(value, np.ndarray):
+            write_field(group, entry.name, value)
+        else:
+            as_attributes(group, {entry.name: value})
+
+
+def _read_dataclass(group: h5py.Group, kind: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for entry in dataclasses.fields(kind):
+        if entry.name in group:
+            values[entry.name] = group[entry.name][()]
+        else:
+            value = group.attrs.get(entry.name)
+            values[entry.name] = value.item() if isinstance(value, np.generic) else value
+    return values

@@ -1,0 +1,87 @@
+"""Committees of networks in HDF5 groups: numbers and names as attributes, arrays as datasets."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact
+from aenet_gpr_cli.io.artefacts.fields import as_attributes, write_field
+
+_PER_FEATURE = ("feature_mean", "feature_std", "feature_min", "feature_max")
+
+
+def write_ann(group: h5py.Group, model: ANNModel) -> None:
+    """Store a committee of networks.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    model : ANNModel
+    """
+    as_attributes(group, dataclasses.asdict(model.basis) | {"activation": model.activation})
+    group.attrs["hidden"] = np.array(model.hidden, int)
+    as_attributes(group, {"energy_scale": model.energy_scale, "energy_shift": model.energy_shift})
+    for symbol in model.basis.species:
+        part = group.create_group(f"networks/{symbol}")
+        part.attrs["atomic_energy"] = model.atomic_energies[symbol]
+        for name in _PER_FEATURE:
+            write_field(part, name, getattr(model, name)[symbol])
+        for number, layer in enumerate(model.weights[symbol]):
+            write_field(part.create_group(f"layer_{number}"), "layer", layer)
+
+
+def read_ann(group: h5py.Group) -> ANNModel:
+    """Read a committee of networks.
+
+    Parameters
+    ----------
+    group : h5py.Group
+
+    Returns
+    -------
+    ANNModel
+    """
+    species = tuple(str(symbol) for symbol in group.attrs["species"])
+    basis = ChebyshevBasis(
+        species=species,
+        radial_cutoff=float(group.attrs["radial_cutoff"]),
+        radial_order=int(group.attrs["radial_order"]),
+        angular_cutoff=float(group.attrs["angular_cutoff"]),
+        angular_order=int(group.attrs["angular_order"]),
+    )
+    parts = {symbol: group[f"networks/{symbol}"] for symbol in species}
+    n_layers = len(group.attrs["hidden"]) + 1
+    return ANNModel(
+        basis=basis,
+        hidden=tuple(int(size) for size in group.attrs["hidden"]),
+        activation=str(group.attrs["activation"]),
+        weights={
+            s: tuple(part[f"layer_{number}/layer"][()] for number in range(n_layers))
+            for s, part in parts.items()
+        },
+        energy_scale=float(group.attrs["energy_scale"]),
+        energy_shift=float(group.attrs["energy_shift"]),
+        atomic_energies={s: float(part.attrs["atomic_energy"]) for s, part in parts.items()},
+        **{name: {s: part[name][()] for s, part in parts.items()} for name in _PER_FEATURE},
+    )
+
+
+def load_ann(path: Path) -> ANNModel:
+    """Read the committee of an artefact.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    ANNModel
+    """
+    with open_artefact(path, "train-ann") as file:
+        return read_ann(file["model"])
