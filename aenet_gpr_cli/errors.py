@@ -50,10 +50,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     ----------
     error : BaseException
         Torch and its libraries raise RuntimeErrors that only their text tells apart.
-
-    Returns
-    -------
-    bool
     """
     text = str(error).lower()
     signs = ("out of memory", "can't allocate memory", "alloc_failed")  # of CUDA, torch on a CPU, cuBLAS

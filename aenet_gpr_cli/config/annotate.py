@@ -46,22 +46,12 @@ WIDTH = 110
 
 
 def annotated() -> str:
-    """Return the annotated workflow as YAML text.
-
-    Returns
-    -------
-    str
-    """
+    """Return the annotated workflow as YAML text."""
     return HEADER + "\n" + "\n".join(_lines(WorkflowConfig, 0, top=True)) + "\n"
 
 
 def annotated_active() -> str:
-    """Return the annotated configuration of active learning as YAML text, without keys that workflows have.
-
-    Returns
-    -------
-    str
-    """
+    """Return the annotated file of active learning as YAML text, without keys that workflows have."""
     lines: list[str] = []
     for field in fields(ActiveConfig):
         one_line = field.name in known_keys(WorkflowConfig) or _nested(ActiveConfig, field)[0] is None

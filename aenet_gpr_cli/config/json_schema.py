@@ -41,10 +41,6 @@ def json_schema(model: type) -> dict[str, Any]:
     ----------
     model : type
         A group of keys.
-
-    Returns
-    -------
-    dict
     """
     from pydantic import TypeAdapter
 

@@ -65,7 +65,6 @@ def read_config(
 
     Returns
     -------
-    what : str
     config
         An instance of ``MODELS[what]``.
 
@@ -91,7 +90,6 @@ def recognise(data: Mapping[str, Any], source: str, wanted: str | None = None) -
 
     Parameters
     ----------
-    data : mapping
     source : str
         Named in messages.
     wanted : str, optional
@@ -143,13 +141,8 @@ def build(model: type[Config], data: Mapping[str, Any], source: str) -> Config:
     ----------
     model : type
         A group of keys (`settings`); one with a class method ``expand`` has its short notation written out.
-    data : mapping
     source : str
         Named in messages.
-
-    Returns
-    -------
-    Config
 
     Raises
     ------

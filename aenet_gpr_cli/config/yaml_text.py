@@ -57,7 +57,6 @@ def parse_yaml(text: str, source: str) -> Any:
 
     Parameters
     ----------
-    text : str
     source : str
         Named in messages.
 
@@ -86,14 +85,6 @@ def parse_yaml(text: str, source: str) -> Any:
 def read_mapping(path: Path) -> dict[str, Any]:
     """Read a YAML file whose top level is a mapping.
 
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    dict
-
     Raises
     ------
     ConfigError
@@ -115,13 +106,8 @@ def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[s
 
     Parameters
     ----------
-    data : mapping
     overrides : iterable of str
         Values are read as YAML.
-
-    Returns
-    -------
-    dict
 
     Raises
     ------

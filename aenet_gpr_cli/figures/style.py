@@ -64,6 +64,10 @@ MODES = {
     "gp": ModeStyle("GP (surrogate)", "#b2182b", "P"),
 }
 OTHER = ModeStyle("", GREY, "X")
+LABELS = {  # of copies, by method
+    "taylor": ModeStyle("Taylor", MODES["ann_taylor"].color, "s"),
+    "gpr": ModeStyle("GP", MODES["gp"].color, "^"),
+}
 
 
 def mode_style(name: str) -> ModeStyle:
@@ -97,17 +101,13 @@ def mode_style(name: str) -> ModeStyle:
 
 
 def training_mode_style(mode: str) -> ModeStyle:
-    """Look up how a training mode (``energy_only``, ``taylor``, ``gpr``, ``direct``) is drawn.
-
-    Parameters
-    ----------
-    mode : str
-
-    Returns
-    -------
-    ModeStyle
-    """
+    """Look up how a training mode (``energy_only``, ``taylor``, ``gpr``, ``direct``) is drawn."""
     return mode_style(f"ann_{mode}")
+
+
+def label_style(method: str) -> ModeStyle:
+    """Look up how labels of copies (``taylor``, ``gpr``) are drawn."""
+    return LABELS[method]
 
 
 @contextmanager
@@ -123,24 +123,18 @@ def new_figure(width: float, height: float) -> Figure:
     Parameters
     ----------
     width, height : float, inches
-
-    Returns
-    -------
-    Figure
     """
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def grid(count: int, most: int = 4) -> tuple[int, int]:
+    """Return lines and columns for so many panels, with at most ``most`` side by side."""
+    columns = min(most, count)
+    return -(-count // columns), columns
+
+
 def three_digits(value: float) -> str:
     """Write a number with three significant digits, zeros included.
-
-    Parameters
-    ----------
-    value : float
-
-    Returns
-    -------
-    str
 
     Examples
     --------
@@ -170,7 +164,6 @@ def save(figure: Figure, path: Path) -> None:
 
     Parameters
     ----------
-    figure : Figure
     path : Path
         ``.png``, ``.pdf`` or ``.svg``.
     """

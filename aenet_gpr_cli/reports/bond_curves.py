@@ -8,13 +8,12 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.energies.energy_curves import Curve, Points
-from aenet_gpr_cli.figures.style import mode_style
+from aenet_gpr_cli.figures.energy_curves import Curve, Points
+from aenet_gpr_cli.figures.style import label_style, mode_style
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.fields import read_optional
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split, read_augmented
-from aenet_gpr_cli.reports.finished_run import FinishedRun
-from aenet_gpr_cli.reports.sweeps import SURROGATE, Row
+from aenet_gpr_cli.reports.finished_run import SURROGATE, FinishedRun, Row
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 
@@ -77,10 +76,6 @@ def label_curves(run: FinishedRun, rows: Sequence[Row]) -> list[Curve]:
         Of one diatomic molecule.
     rows : sequence of dict
         The sweep over δ.
-
-    Returns
-    -------
-    list of Curve
     """
     (surrogate,) = curves(run, {SURROGATE: ""}, "energy")
     found = []
@@ -169,7 +164,6 @@ def _copies(run: FinishedRun, row: Row | None) -> tuple[Points, ...]:
         augmented = read_augmented(next(iter(file["subsets"].values()))).structures
     if augmented.energies is None:
         return ()
-    style = mode_style(f"ann_{row['method']}")
-    label = "Taylor labels" if row["method"] == "taylor" else "GP labels"
-    color = style.color if row["method"] == "taylor" else mode_style("gp").color
-    return (Points(_lengths(augmented.positions), augmented.energies, label, color, style.marker),)
+    style = label_style(row["method"])
+    lengths = _lengths(augmented.positions)
+    return (Points(lengths, augmented.energies, f"{style.label} labels", style.color, style.marker),)

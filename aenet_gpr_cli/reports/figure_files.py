@@ -2,8 +2,7 @@
 
 Without numbers, which figures come out follows from what the folder holds: comparison of models, parity and
 direction, energies of the split and of the copies, errors against δ and M; or against the calculations of
-active learning. Numbers are those of the paper,
-see `paper_figures`.
+active learning. Numbers are those of the paper, see `paper_figures`.
 """
 
 from __future__ import annotations
@@ -13,15 +12,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from aenet_gpr_cli.figures.errors import model_bars as summary
-from aenet_gpr_cli.figures.errors import parity_plot as parity
-from aenet_gpr_cli.figures.errors import sweep_curves as sweep
+from aenet_gpr_cli.figures import energy_distributions, error_bars, parity_plot, sweep_curves
 from aenet_gpr_cli.figures.style import save
-from aenet_gpr_cli.reports import finished_run, paper_figures
-from aenet_gpr_cli.reports import report_pictures as pictures
-from aenet_gpr_cli.reports.finished_run import FinishedRun, read_run
-from aenet_gpr_cli.reports.sweeps import SURROGATE, sweep_rows
-from aenet_gpr_cli.stages.active.active_stage import active_table
+from aenet_gpr_cli.reports import finished_run, paper_figures, report_pictures
+from aenet_gpr_cli.reports.finished_run import SURROGATE, FinishedRun, read_run, sweep_rows
+from aenet_gpr_cli.stages.active import active_table
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 
 SUFFIXES = (".pdf", ".png")
@@ -36,14 +31,9 @@ def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = (
     folder : Path
         Working folder of `run` or `active`.
     output : Path
-        Folder of the pictures.
-    context : Context
+        Folder of the report_pictures.
     numbers : sequence of str
         Figures of the paper, called figure_NUMBER; none: all that the folder holds, by their content.
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -74,13 +64,13 @@ def _figures(run: FinishedRun) -> Iterator[tuple[str, Figure]]:
     models = finished_run.shown_models(run)
     if SURROGATE in run.results:
         models = {SURROGATE: "", **models}
-    yield "errors", summary.plot({name: run.totals[name] for name in models})
-    yield "parity", parity.plot(finished_run.samples_of(run, models), run.totals, models)
-    yield "energies", pictures.distributions.plot(pictures.energies_by_part(run.split))
+    yield "errors", error_bars.plot_models({name: run.totals[name] for name in models})
+    yield "parity", parity_plot.plot(finished_run.samples_of(run, models), run.totals, models)
+    yield "energies", energy_distributions.plot(report_pictures.energies_by_part(run.split))
     if sets := finished_run.sets_of_sweep(run):
-        energies = pictures.augmented_energies(run.split, sets)
+        energies = report_pictures.augmented_energies(run.split, sets)
         titles = finished_run.titles_of(run, sets)
-        yield "augmented", pictures.distributions.plot_augmented(*energies, titles)
+        yield "augmented", energy_distributions.plot_augmented(*energies, titles)
     for against in ("displacement", "n_copies"):
         if (chosen := sweep_rows(run.rows, against)) is not None:
-            yield f"errors_against_{against}", sweep.plot(chosen, against)
+            yield f"errors_against_{against}", sweep_curves.plot(chosen, against)

@@ -1,4 +1,4 @@
-"""What a finished run holds: errors, augmentation behind each network, and which networks to show."""
+"""What a finished run holds: errors, augmentation behind each network, sweeps, and which networks to show."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.parity_samples import ParitySamples
+from aenet_gpr_cli.figures.style import label_style
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.files import sha256_of
-from aenet_gpr_cli.reports.sweeps import METHODS, SURROGATE, UNGIVEN_DISPLACEMENT, Row, varying
 from aenet_gpr_cli.stages.evaluate.evaluation_pictures import parity_of
 
+Row = dict[str, Any]
+SURROGATE = "gpr"  # name of the Gaussian process behind the networks
+METHODS = ("taylor", "gpr")
+UNGIVEN_DISPLACEMENT = ("adaptive", "thermal")
 SOURCE_KEYS = ("method", "mode", "displacement", "n_copies")
+ORDER = ("ann_energy", "ann_taylor", "ann_gpr", "ann_direct")  # of models side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,6 @@ class FinishedRun:
 
     Attributes
     ----------
-    folder : Path
     results : dict
         Metrics by model, as in metrics.json.
     smallest_force : float, eV/Å
@@ -64,14 +68,6 @@ class FinishedRun:
 
 def read_run(folder: Path) -> FinishedRun:
     """Read the tables of a finished run.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    FinishedRun
 
     Raises
     ------
@@ -120,16 +116,41 @@ def _force_fraction(training: Mapping[str, Any]) -> float:
     return float(training["loss"]["force_fraction"]) if training.get("mode") == "direct" else 0.0
 
 
+def varying(rows: tuple[Row, ...], against: str) -> list[Row] | None:
+    """Return the longest sweep over ``displacement`` or ``n_copies``: networks that differ in nothing else.
+
+    Of each method, with the networks that have no augmentation; None if nothing varies.
+    """
+    other = "n_copies" if against == "displacement" else "displacement"
+    chosen = [row for row in rows if row["method"] is None]
+    found = False
+    for method in METHODS:
+        own = [row for row in rows if row["method"] == method and row["mode"] not in UNGIVEN_DISPLACEMENT]
+        if not own:
+            continue
+        held = [[r for r in own if r[other] == value] for value in {row[other] for row in own}]
+        longest = max(held, key=lambda group: len({row[against] for row in group}))
+        found |= len({row[against] for row in longest}) > 1
+        chosen += longest
+    return chosen if found else None
+
+
+def sweep_rows(rows: tuple[Row, ...], against: str) -> list[Row] | None:
+    """Return `varying`, and beside it the adaptive choice of δ with the same M; None if nothing varies."""
+    chosen = varying(rows, against)
+    if chosen is None:
+        return None
+    amounts = {row["n_copies"] for row in chosen if row["method"] == SURROGATE}
+    free = [r for r in rows if r["mode"] == "adaptive" and r["displacement"] and r["n_copies"] in amounts]
+    return chosen + free
+
+
 def shown_models(run: FinishedRun) -> dict[str, str]:
     """Choose the networks that stand for their mode side by side, as the paper does.
 
     Of several δ of a method it is the network with the smallest error of ‖F‖ (of energy, without forces) on
     the evaluated structures: what the sweep over δ reached at best, and no recipe for choosing δ. Of several
     shares of the forces in direct force training it is the largest.
-
-    Parameters
-    ----------
-    run : FinishedRun
 
     Returns
     -------
@@ -145,10 +166,6 @@ def shown_models(run: FinishedRun) -> dict[str, str]:
 def best_models(run: FinishedRun) -> dict[str, str]:
     """Choose as `shown_models` does, with all shares of the forces in direct force training.
 
-    Parameters
-    ----------
-    run : FinishedRun
-
     Returns
     -------
     dict of str to str
@@ -160,14 +177,11 @@ def best_models(run: FinishedRun) -> dict[str, str]:
         if own:
             best = min(own, key=lambda row: row["force_norm_mae"] or row["energy_mae"])
             chosen[best["model"]] = source_text(best) if len(own) > 1 else ""
-    order = {
-        name: number for number, name in enumerate(("ann_energy", "ann_taylor", "ann_gpr", "ann_direct"))
-    }
 
-    def place(model: str) -> int:
-        return next((n for start, n in order.items() if model.startswith(start)), len(order))
+    def place(item: tuple[str, str]) -> int:
+        return next((n for n, start in enumerate(ORDER) if item[0].startswith(start)), len(ORDER))
 
-    return dict(sorted(chosen.items(), key=lambda item: place(item[0])))
+    return dict(sorted(chosen.items(), key=place))
 
 
 def source_text(row: Mapping[str, Any]) -> str:
@@ -178,10 +192,6 @@ def source_text(row: Mapping[str, Any]) -> str:
 
 def kernels_of(run: FinishedRun) -> dict[str, str]:
     """Name the Gaussian processes of a run, the surrogate of the networks last.
-
-    Parameters
-    ----------
-    run : FinishedRun
 
     Returns
     -------
@@ -214,13 +224,8 @@ def samples_of(run: FinishedRun, models: Mapping[str, str]) -> dict[str, ParityS
 
     Parameters
     ----------
-    run : FinishedRun
     models : mapping of str to str
         Their names are the keys.
-
-    Returns
-    -------
-    dict of str to ParitySamples
     """
     with open_artefact(run.metrics, "evaluate") as file:
         return {name: parity_of(file, name, run.smallest_force) for name in models}
@@ -228,10 +233,6 @@ def samples_of(run: FinishedRun, models: Mapping[str, str]) -> dict[str, ParityS
 
 def sets_of_sweep(run: FinishedRun) -> dict[str, Path]:
     """Return the augmented sets of the longest sweep over δ, or all where nothing was swept.
-
-    Parameters
-    ----------
-    run : FinishedRun
 
     Returns
     -------
@@ -254,7 +255,6 @@ def titles_of(run: FinishedRun, sets: Mapping[str, Path]) -> dict[str, str]:
 
     Parameters
     ----------
-    run : FinishedRun
     sets : mapping of str to Path
         Name of the variant → augmented set.
 
@@ -263,8 +263,7 @@ def titles_of(run: FinishedRun, sets: Mapping[str, Path]) -> dict[str, str]:
     dict of str to str
         By name of the variant.
     """
-    labels = {"gpr": "GP", "taylor": "Taylor"}
     return {
-        name: f"{labels[run.augmented[path]['method']]}, {source_text(run.augmented[path])}"
+        name: f"{label_style(run.augmented[path]['method']).label}, {source_text(run.augmented[path])}"
         for name, path in sets.items()
     }

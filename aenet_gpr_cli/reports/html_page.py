@@ -95,7 +95,6 @@ def render(title: str, lead: str, sections: Sequence[Section]) -> str:
     ----------
     title, lead : str
         Heading, and the sentence under it.
-    sections : sequence of Section
 
     Returns
     -------

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.energies.label_differences import Cut
+from aenet_gpr_cli.figures.label_differences import Cut
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split, read_augmented
-from aenet_gpr_cli.reports.finished_run import SOURCE_KEYS, FinishedRun
-from aenet_gpr_cli.reports.sweeps import SURROGATE
+from aenet_gpr_cli.reports.finished_run import SOURCE_KEYS, SURROGATE, FinishedRun
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 POINTS = 61
@@ -22,10 +21,6 @@ REACH = 1.5  # of the way to the copy, in both directions
 
 def differences(run: FinishedRun) -> dict[float, FloatArray]:
     """Compare Taylor and GP labels of the same copies.
-
-    Parameters
-    ----------
-    run : FinishedRun
 
     Returns
     -------
@@ -41,10 +36,6 @@ def differences(run: FinishedRun) -> dict[float, FloatArray]:
 
 def cut(run: FinishedRun) -> Cut:
     """Follow the surface from a training structure to one of its copies (Figure S13c).
-
-    Parameters
-    ----------
-    run : FinishedRun
 
     Returns
     -------

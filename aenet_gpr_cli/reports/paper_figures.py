@@ -11,21 +11,21 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.energies import energy_curves, label_differences, structure_views
-from aenet_gpr_cli.figures.errors import (
-    error_distributions,
-    model_bars,
+from aenet_gpr_cli.figures import (
+    benchmark_plot,
+    energy_curves,
+    energy_distributions,
+    error_bars,
+    label_differences,
     parity_plot,
-    subset_bars,
+    structure_views,
     sweep_curves,
 )
-from aenet_gpr_cli.figures.runs import benchmark_plot
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.reports import bond_curves, finished_run, label_pairs
-from aenet_gpr_cli.reports.finished_run import read_run
+from aenet_gpr_cli.reports.finished_run import SURROGATE, read_run, sweep_rows, varying
 from aenet_gpr_cli.reports.report_pictures import augmented_energies, energies_by_part
-from aenet_gpr_cli.reports.sweeps import SURROGATE, sweep_rows, varying
 
 Draw = Callable[[Path], Figure]
 FORMULA_NUMBER = re.compile(r"(?<=[A-Za-z])\d+")
@@ -50,7 +50,7 @@ def _parity(folder: Path) -> Figure:
 def _modes(folder: Path) -> Figure:
     run = read_run(folder)
     models = {SURROGATE: "", **finished_run.best_models(run)}
-    return model_bars.plot({name: run.totals[name] for name in models}, remarks=models)
+    return error_bars.plot_models({name: run.totals[name] for name in models}, remarks=models)
 
 
 def _kernels(folder: Path) -> Figure:
@@ -60,7 +60,7 @@ def _kernels(folder: Path) -> Figure:
 
 
 def _benchmark(folder: Path) -> Figure:
-    with open_artefact(folder / "benchmark_plot.h5", "benchmark") as file:
+    with open_artefact(folder / "benchmark.h5", "benchmark") as file:
         return benchmark_plot.plot(json.loads(file.attrs["table"]))
 
 
@@ -104,14 +104,14 @@ def _kernels_along_bond(quantity: str, folder: Path) -> Figure:
 
 
 def _split_energies(folder: Path) -> Figure:
-    return error_distributions.plot(energies_by_part(folder / "split.h5"))
+    return energy_distributions.plot(energies_by_part(folder / "split.h5"))
 
 
 def _augmented_energies(folder: Path) -> Figure:
     run = read_run(folder)
     sets = finished_run.sets_of_sweep(run)
     titles = finished_run.titles_of(run, sets)
-    return error_distributions.plot_augmented(*augmented_energies(run.split, sets), titles)
+    return energy_distributions.plot_augmented(*augmented_energies(run.split, sets), titles)
 
 
 def _label_differences(folder: Path) -> Figure:
@@ -125,7 +125,7 @@ def _labels_along_a_line(folder: Path) -> Figure:
 def _subset_errors(quantity: str, folder: Path) -> Figure:
     run = read_run(folder)
     table = {model: run.results[model]["subsets"] for model in finished_run.shown_models(run)}
-    return subset_bars.plot(table, quantity, _subset_labels(run.split))
+    return error_bars.plot_subsets(table, quantity, _subset_labels(run.split))
 
 
 def _subset_structures(folder: Path) -> Figure:
@@ -194,10 +194,6 @@ def draw(number: str, folder: Path) -> Figure:
         As in the paper: ``3``, ``S13b``; or ``modes``, errors of the training modes side by side.
     folder : Path
         Working folder of `run`, or of `benchmark` for Figure 7.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------

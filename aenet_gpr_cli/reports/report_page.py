@@ -47,11 +47,6 @@ def run(folder: Path, output: Path, context: Context) -> Summary:
         Working folder of `run`.
     output : Path
         HTML page.
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------

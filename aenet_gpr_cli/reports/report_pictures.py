@@ -10,16 +10,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.figures.errors import error_distributions as distributions
-from aenet_gpr_cli.figures.errors import model_bars as bars
-from aenet_gpr_cli.figures.errors import parity_plot as parity
-from aenet_gpr_cli.figures.errors import spread_plot as committee_spread
-from aenet_gpr_cli.figures.runs import learning_curves
+from aenet_gpr_cli.figures import energy_distributions, error_bars, learning_curves, parity_plot, spread_plot
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.reports import finished_run
+from aenet_gpr_cli.reports.finished_run import SURROGATE
 from aenet_gpr_cli.reports.html_page import picture
-from aenet_gpr_cli.reports.sweeps import SURROGATE
 from aenet_gpr_cli.structures import FloatArray
 
 COLUMNS = 4  # panels side by side
@@ -27,14 +23,16 @@ COLUMNS = 4  # panels side by side
 
 def summary(totals: Mapping[str, Any]) -> str:
     """Draw the comparison of all models."""
-    return picture(bars.plot(totals), "Mean absolute errors on structures that training never saw.")
+    return picture(
+        error_bars.plot_models(totals), "Mean absolute errors on structures that training never saw."
+    )
 
 
 def energies(split: Path) -> list[str]:
     """Draw the energies of training and test structures above the lowest of their subset."""
     parts = energies_by_part(split)
     caption = "Energies of the reference structures above the lowest of their subset."
-    return [picture(distributions.plot(parts), caption)] if parts else []
+    return [picture(energy_distributions.plot(parts), caption)] if parts else []
 
 
 def augmented(folder: Path) -> list[str]:
@@ -43,15 +41,13 @@ def augmented(folder: Path) -> list[str]:
     sets = finished_run.sets_of_sweep(run)
     titles = finished_run.titles_of(run, sets)
     caption = "Energies of the displaced copies (lines) over those of the training structures (grey)."
-    figure = distributions.plot_augmented(*augmented_energies(run.split, sets), titles)
+    figure = energy_distributions.plot_augmented(*augmented_energies(run.split, sets), titles)
     return [picture(figure, caption)]
 
 
 def curves(models: Sequence[Path]) -> list[str]:
     """Draw the learning curves, so many side by side as fit."""
-    from aenet_gpr_cli.stages.train_ann.members import (
-        read_committee,  # brings torch, which other figures do without
-    )
+    from aenet_gpr_cli.stages.train_ann.members import read_committee  # brings torch, which others do without
 
     blocks = []
     for start in range(0, len(models), COLUMNS):
@@ -75,7 +71,7 @@ def predictions(folder: Path) -> str:
     if len(models) < len(run.results):
         caption += " Of several networks of a mode, the one with the smallest error of ‖F‖."
     samples = finished_run.samples_of(run, models or dict.fromkeys(run.results, ""))
-    return picture(parity.plot(samples, run.totals, models), caption)
+    return picture(parity_plot.plot(samples, run.totals, models), caption)
 
 
 def spread(metrics: Path) -> list[str]:
@@ -88,16 +84,16 @@ def spread(metrics: Path) -> list[str]:
         "Error of the committee's energy against the spread of its members, one point per structure. On the "
         "solid line both are equal; above the dashed line the error is more than twice the spread."
     )
-    return [picture(committee_spread.plot(found), caption)] if found else []
+    return [picture(spread_plot.plot(found), caption)] if found else []
 
 
-def _spread_of(file: h5py.File, model: str) -> committee_spread.Spread:
+def _spread_of(file: h5py.File, model: str) -> spread_plot.Spread:
     deviations, errors = [], []
     for subset, predicted in file[f"models/{model}"].items():
         energies = predicted["predicted_energies"][()]
         deviations.append(energies.std(axis=0, ddof=1))
         errors.append(np.abs(energies.mean(axis=0) - file[f"reference/{subset}/reference_energies"][()]))
-    return committee_spread.Spread(np.concatenate(deviations), np.concatenate(errors))
+    return spread_plot.Spread(np.concatenate(deviations), np.concatenate(errors))
 
 
 def energies_by_part(split: Path) -> dict[str, FloatArray]:

@@ -69,8 +69,8 @@ def test_a_figure_is_saved_in_the_format_of_its_suffix(tmp_path, suffix, start):
 def test_drawing_needs_no_pyplot():
     # pyplot picks a backend and keeps figures alive: neither belongs into a batch job
     code = (
-        "import sys; from aenet_gpr_cli.figures.errors import model_bars, parity_plot; "
-        "from aenet_gpr_cli.figures.runs import benchmark_plot, learning_curves; "
+        "import sys; "
+        "from aenet_gpr_cli.figures import benchmark_plot, error_bars, learning_curves, parity_plot; "
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,6 +1,7 @@
 """The paper's figures by number: each drawn from the right tables, all of them in the Makefile."""
 
 import dataclasses
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.reports import bond_curves, finished_run, label_pairs, paper_figures
 from aenet_gpr_cli.reports import figure_files as figures
@@ -45,6 +47,22 @@ def test_copies_are_marked_at_their_bond_lengths(finished):
     copies, training = curve.points
     expected = np.concatenate([training.lengths - 0.055, training.lengths + 0.055])
     assert np.allclose(np.sort(copies.lengths), np.sort(expected))
+
+
+def test_figure_7_is_drawn_from_the_artefact_of_benchmark(tmp_path):
+    cutoffs = ((6.5, 4.0), (8.5, 6.0))
+    fixed = {
+        "mode": "direct", "optimiser": "adamw", "batch_size": 32, "processes": 1, "n_molecules": 0,
+        "n_atoms": 11, "peak_memory": 2**30,
+    }  # fmt: skip
+    table = [
+        fixed | {"radial_cutoff": radial, "angular_cutoff": angular, "seconds_per_epoch": radial}
+        for radial, angular in cutoffs
+    ]
+    with publish(tmp_path / "benchmark.h5", Job("benchmark", {}, {})) as file:
+        file.attrs["table"] = json.dumps(table)
+    figure = paper_figures.draw("7", tmp_path)
+    assert list(figure.axes[0].lines[0].get_ydata()) == [6.5, 8.5]
 
 
 def row(model, method, delta, error, copies=4, mode="random"):

@@ -160,10 +160,10 @@ def draw(artefact: Path) -> Figure:
 
 
 def _plot(rows: list[Row], goal: float | None) -> Figure:
-    from aenet_gpr_cli.figures.runs import active_curves as active_learning
+    from aenet_gpr_cli.figures import active_curves
 
     curves = [
-        active_learning.Curve(
+        active_curves.ErrorCurve(
             model=model,
             strategy=strategy,
             n_training=[row["n_training"] for row in series],
@@ -172,4 +172,4 @@ def _plot(rows: list[Row], goal: float | None) -> Figure:
         )
         for (model, strategy, _), series in by_series(rows).items()
     ]
-    return active_learning.plot(curves, goal)
+    return active_curves.plot(curves, goal)

@@ -19,7 +19,7 @@ from typing import Any
 from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
 from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError
 from aenet_gpr_cli.evaluation.crossing import crossing
-from aenet_gpr_cli.figures.runs import benchmark_plot as figure
+from aenet_gpr_cli.figures import benchmark_plot
 from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
@@ -77,7 +77,7 @@ def run(config: BenchmarkConfig, split: Path | None, output: Path, context: Cont
         file.attrs["wall_time_s"] = checkpoint.seconds_of_finished()
         table = _table(todo, _measure_missing(todo, config, split, checkpoint, context))
         write_csv(output.with_suffix(".csv"), table)
-        save(figure.plot(table), output.with_suffix(".png"))
+        save(benchmark_plot.plot(table), output.with_suffix(".png"))
         notes = [*crossings(table), *(f"wrote {output.with_suffix(s)}" for s in (".h5", ".csv", ".png"))]
         summary = Summary("Time per epoch and memory", COLUMNS, [_row(entry) for entry in table], notes)
         file.attrs["table"] = json.dumps(table)
@@ -100,7 +100,7 @@ def crossings(table: Sequence[Mapping[str, Any]]) -> list[str]:
         One sentence per series, optimiser and measure; data memory is that beyond the libraries.
     """
     sentences = []
-    for name, rows in figure.series(table).items():
+    for name, rows in benchmark_plot.series(table).items():
         if name not in ("cutoff", "size"):
             continue
         key, unit = ("neighbours", "neighbours per atom") if name == "cutoff" else ("n_atoms", "atoms")

@@ -9,8 +9,7 @@ from typing import Any
 import h5py
 
 from aenet_gpr_cli.evaluation.parity_samples import ParitySamples, join_samples, parity_samples
-from aenet_gpr_cli.figures.errors import model_bars as summary
-from aenet_gpr_cli.figures.errors import parity_plot as parity
+from aenet_gpr_cli.figures import error_bars, parity_plot
 from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.io.artefacts.fields import read_optional
 
@@ -38,7 +37,7 @@ def draw_evaluation(
     """
     totals = {name: result["total"] for name, result in results.items()}
     samples = {name: parity_of(file, name, smallest_force) for name in results}
-    pictures = {"parity": parity.plot(samples, totals), "summary": summary.plot(totals)}
+    pictures = {"parity": parity_plot.plot(samples, totals), "summary": error_bars.plot_models(totals)}
     lines = []
     for name, figure in pictures.items():
         path = output.with_name(f"{output.stem}_{name}.png")

@@ -79,7 +79,7 @@ def series(table: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def plot(table: Sequence[Row], title: str = "") -> Figure:
+def plot(table: Sequence[Row]) -> Figure:
     """Draw time (above) and memory (below), one column for each thing that varies.
 
     Parameters
@@ -89,11 +89,6 @@ def plot(table: Sequence[Row], title: str = "") -> Figure:
         ``batch_size``, ``processes``, ``n_molecules``, ``n_atoms``, ``seconds_per_epoch`` (s),
         ``peak_memory`` (bytes); ``fit_seconds``, ``label_seconds`` (s) and ``surrogate_memory`` (bytes), None
         without surrogate.
-    title : str
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------
@@ -123,8 +118,6 @@ def plot(table: Sequence[Row], title: str = "") -> Figure:
             axes[1, column].set_xlabel(AXIS_LABELS[name])
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3 if len(found) > 1 else 1)
-        if title:
-            figure.suptitle(title, fontsize=9)
     return figure
 
 

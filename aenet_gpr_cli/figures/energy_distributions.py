@@ -39,10 +39,6 @@ def plot(reference: Mapping[str, FloatArray]) -> Figure:
     reference : mapping of str to ndarray of shape (n_structures,), eV
         ``train`` and ``test``, relative to the lowest energy of the subset.
 
-    Returns
-    -------
-    Figure
-
     Raises
     ------
     InputError

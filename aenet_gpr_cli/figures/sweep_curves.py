@@ -41,10 +41,6 @@ def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QU
     quantities : sequence of str
         Of ``energy``, ``force_norm`` and ``force_direction`` those to draw.
 
-    Returns
-    -------
-    Figure
-
     Raises
     ------
     InputError

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.energies import structure_views
-from aenet_gpr_cli.figures.energies.structure_views import StructureView
+from aenet_gpr_cli.figures import structure_views
+from aenet_gpr_cli.figures.structure_views import StructureView
 from aenet_gpr_cli.structures import Structure
 
 FREE = (False, False, False)

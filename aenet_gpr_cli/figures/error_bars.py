@@ -1,7 +1,6 @@
-"""Comparison of the training modes as bars: what was gained over energy-only training.
+"""Errors of models as bars: of the training modes on all structures, and on each subset (Figures S10, S11).
 
-Takes the table of `evaluate` (one entry of metrics per model) and draws it; computes nothing but the ratio
-written beside a bar.
+Takes error measures and draws them; computes nothing but the ratio written beside a bar.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -19,10 +19,15 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, mode_style, new_figure, print_style, three_digits
 from aenet_gpr_cli.units import MEV_PER_EV
 
-BASELINE = "ann_energy_only"
+BASELINE = "ann_energy_only"  # no ratios where it is missing
 WIDE_RANGE = 1.8  # decades, from where on one labelled tick per decade is enough
 MOST_TICKS = {False: 6, True: 4}  # where the range is narrow, and wide
 CHARACTER_WIDTH = 0.03  # of the numbers, in widths of one of three panels
+SUBSET_QUANTITIES = {
+    "energy": ("energy {} (meV/atom)", "energy_{}_per_atom", MEV_PER_EV),
+    "force": ("‖F‖ {} (eV/Å)", "force_norm_{}", 1.0),
+}
+SUBSET_WIDTH = 0.8  # of the bars of a subset together
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +46,15 @@ MEASURES = (
 )
 
 
-def plot(
-    table: Mapping[str, Mapping[str, Any]],
-    title: str = "",
-    baseline: str = BASELINE,
-    remarks: Mapping[str, str] | None = None,
-) -> Figure:
-    """Draw the errors of several models as bars on logarithmic axes.
+def plot_models(table: Mapping[str, Mapping[str, Any]], remarks: Mapping[str, str] | None = None) -> Figure:
+    """Draw the errors of several models as bars on logarithmic axes, with the gain over energy-only training.
 
     Parameters
     ----------
     table : mapping of str to metrics
         Model name → error measures, as `evaluation.metrics` returns them; drawn from top to bottom.
-    title : str
-    baseline : str
-        Model that the others are compared with (``15× less``); no ratios where the table lacks it.
     remarks : mapping of str to str, optional
         Model name → remark behind the name of its mode, in place of the rest, such as δ and M.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------
@@ -76,24 +69,22 @@ def plot(
         figure = new_figure(DOUBLE_COLUMN, 0.75 + 0.27 * len(names))
         axes = figure.subplots(1, max(1, len(measures)), sharey=True, squeeze=False)[0]
         for axis, measure in zip(axes, measures, strict=False):
-            _draw_bars(axis, names, [_value(table[name], measure) for name in names], measure, baseline)
-        axes[0].set_yticks(range(len(names)), [_label(name, (remarks or {}).get(name)) for name in names])
+            _draw_bars(axis, names, [_value(table[name], measure) for name in names], measure)
+        axes[0].set_yticks(
+            range(len(names)), [_model_label(name, (remarks or {}).get(name)) for name in names]
+        )
         axes[0].invert_yaxis()
-        if title:
-            figure.suptitle(title, fontsize=9)
     return figure
 
 
-def _label(name: str, remark: str | None) -> str:
+def _model_label(name: str, remark: str | None) -> str:
     label = mode_style(name).label
     return f"{label.split(' (')[0]}, {remark}" if remark else label
 
 
-def _draw_bars(
-    axis: Axes, names: Sequence[str], values: Sequence[float | None], measure: Measure, baseline: str
-) -> None:
+def _draw_bars(axis: Axes, names: Sequence[str], values: Sequence[float | None], measure: Measure) -> None:
     start = min(value for value in values if value) / 3  # a logarithmic bar needs a visible beginning
-    reference = dict(zip(names, values, strict=True)).get(baseline)
+    reference = dict(zip(names, values, strict=True)).get(BASELINE)
     decades = 0.5  # from the start to the right end
     for row, (name, value) in enumerate(zip(names, values, strict=True)):
         if not value:  # not measured, or exactly zero: no place on a logarithmic axis
@@ -101,7 +92,7 @@ def _draw_bars(
             continue
         axis.barh(row, value - start, left=start, height=0.62, color=mode_style(name).color)
         text = f" {three_digits(value)}"
-        if reference and name != baseline:
+        if reference and name != BASELINE:
             text += f"  ({_ratio(reference / value)})"
         axis.text(value, row, text, va="center", fontsize=7, color="black")
         decades = max(decades, math.log10(value / start) / (1 - CHARACTER_WIDTH * len(text)))
@@ -126,3 +117,62 @@ def _ratio(gain: float) -> str:
 def _value(row: Mapping[str, Any], measure: Measure) -> float | None:
     value = row.get(measure.key)
     return None if value is None else float(value) * measure.factor
+
+
+def plot_subsets(
+    table: Mapping[str, Mapping[str, Mapping[str, Any]]], quantity: str, labels: Mapping[str, str]
+) -> Figure:
+    """Draw MAE and, of committees, MSD on each subset.
+
+    Parameters
+    ----------
+    table : mapping of str to mapping of str to metrics
+        Model → subset → error measures.
+    quantity : str
+        ``energy`` or ``force``.
+    labels : mapping of str to str
+        Subset → how it is written.
+
+    Returns
+    -------
+    Figure
+        Logarithmic axes; what was not measured, or is zero, has no bar.
+
+    Raises
+    ------
+    InputError
+        If there is no model.
+    """
+    if not table:
+        raise InputError("subset figure: expected at least one model, got none")
+    text, key, factor = SUBSET_QUANTITIES[quantity]
+    subsets = list(next(iter(table.values())))
+    measures = [
+        m for m in ("mae", "msd") if any(row.get(key.format(m)) for r in table.values() for row in r.values())
+    ]
+    with print_style():
+        figure = new_figure(DOUBLE_COLUMN, 1.4 + 1.7 * len(measures))
+        axes = figure.subplots(len(measures), 1, sharex=True, squeeze=False)[:, 0]
+        for axis, measure in zip(axes, measures, strict=True):
+            for number, (model, rows) in enumerate(table.items()):
+                values = [rows.get(name, {}).get(key.format(measure)) or np.nan for name in subsets]
+                _draw_subset_bars(axis, number, len(table), np.array(values) * factor, model)
+            axis.set_yscale("log")
+            axis.set_ylabel(text.format(measure.upper()))
+        _name_subsets(axes[-1], [labels[name] for name in subsets])
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+    return figure
+
+
+def _draw_subset_bars(axis: Axes, number: int, count: int, values: np.ndarray, model: str) -> None:
+    style = mode_style(model)
+    width = SUBSET_WIDTH / count
+    places = np.arange(len(values)) + (number - (count - 1) / 2) * width
+    axis.bar(places, values, width, color=style.color, label=style.label)
+
+
+def _name_subsets(axis: Axes, names: Sequence[str]) -> None:
+    axis.set_xticks(range(len(names)), list(names), rotation=50, ha="right", rotation_mode="anchor")
+    axis.tick_params(axis="x", length=0)
+    axis.margins(x=0.01)

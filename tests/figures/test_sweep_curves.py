@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.errors import sweep_curves as sweep
+from aenet_gpr_cli.figures import sweep_curves
 from aenet_gpr_cli.figures.style import mode_style
 
 KEYS = [f"{q}_{m}" for q in ("energy", "force_norm", "force_direction") for m in ("mae", "msd")]
@@ -26,7 +26,7 @@ ROWS = [
 
 
 def test_lines_hold_the_table_in_rising_order_and_baselines_are_level():
-    axis = sweep.plot(ROWS, "displacement").axes[0]
+    axis = sweep_curves.plot(ROWS, "displacement").axes[0]
     gpr, taylor, baseline = axis.lines
     assert list(gpr.get_xdata()) == [0.008, 0.034]
     assert np.allclose(gpr.get_ydata(), [3000.0, 1000.0])  # meV
@@ -40,7 +40,7 @@ def test_lines_hold_the_table_in_rising_order_and_baselines_are_level():
 
 def test_the_adaptive_choice_is_a_star_beside_the_line():
     adaptive = {**row("ann_gpr_adaptive", "gpr", 0.02, 0.5), "mode": "adaptive"}
-    axis = sweep.plot([*ROWS, adaptive], "displacement").axes[0]
+    axis = sweep_curves.plot([*ROWS, adaptive], "displacement").axes[0]
     line, _, star, _ = axis.lines
     assert list(line.get_xdata()) == [0.008, 0.034]
     assert (list(star.get_xdata()), list(star.get_ydata())) == ([0.02], [500.0])
@@ -49,7 +49,7 @@ def test_the_adaptive_choice_is_a_star_beside_the_line():
 
 
 def test_rows_of_panels_are_mean_error_and_spread():
-    labels = [axis.get_ylabel() for axis in sweep.plot(ROWS, "displacement").axes]
+    labels = [axis.get_ylabel() for axis in sweep_curves.plot(ROWS, "displacement").axes]
     assert labels == [
         "energy MAE (meV)", "‖F‖ MAE (eV/Å)", "direction of F MAE (°)",
         "energy MSD (meV)", "‖F‖ MSD (eV/Å)", "direction of F MSD (°)",
@@ -57,13 +57,13 @@ def test_rows_of_panels_are_mean_error_and_spread():
 
 
 def test_only_the_quantities_asked_for_are_drawn():
-    labels = [a.get_ylabel() for a in sweep.plot(ROWS, "displacement", ("energy", "force_norm")).axes]
+    labels = [a.get_ylabel() for a in sweep_curves.plot(ROWS, "displacement", ("energy", "force_norm")).axes]
     assert labels == ["energy MAE (meV)", "‖F‖ MAE (eV/Å)", "energy MSD (meV)", "‖F‖ MSD (eV/Å)"]
 
 
 def test_shares_of_the_forces_have_their_own_colours():
     direct = [row("ann_direct_10", scale=5.0), row("ann_direct_100", scale=4.0)]
-    _, _, ten, hundred = sweep.plot([*ROWS[:3], *direct], "displacement").axes[0].lines
+    _, _, ten, hundred = sweep_curves.plot([*ROWS[:3], *direct], "displacement").axes[0].lines
     assert (ten.get_color(), hundred.get_color()) == tuple(mode_style(r["model"]).color for r in direct)
     assert ten.get_color() != hundred.get_color()
     assert ten.get_linestyle() == hundred.get_linestyle() == "--"
@@ -71,9 +71,9 @@ def test_shares_of_the_forces_have_their_own_colours():
 
 def test_single_networks_have_no_spread_to_draw():
     rows = [row("ann_gpr", "gpr", 0.03, msd=False), row("ann_taylor", "taylor", 0.03, msd=False)]
-    assert len(sweep.plot(rows, "displacement").axes) == 3
+    assert len(sweep_curves.plot(rows, "displacement").axes) == 3
 
 
 def test_a_table_without_augmentation_is_refused():
     with pytest.raises(InputError, match="at least one network with augmentation"):
-        sweep.plot([row("ann_energy_only")], "displacement")
+        sweep_curves.plot([row("ann_energy_only")], "displacement")

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, new_figure, print_style
+from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, grid, new_figure, print_style
 from aenet_gpr_cli.structures import FloatArray, Structure
 
 COLUMNS = 4
@@ -45,10 +45,6 @@ def plot(views: Sequence[StructureView]) -> Figure:
     ----------
     views : sequence of StructureView
 
-    Returns
-    -------
-    Figure
-
     Raises
     ------
     InputError
@@ -56,8 +52,7 @@ def plot(views: Sequence[StructureView]) -> Figure:
     """
     if not views:
         raise InputError("structure figure: expected at least one subset, got none")
-    columns = min(COLUMNS, len(views))
-    lines = -(-len(views) // columns)
+    lines, columns = grid(len(views), COLUMNS)
     with print_style():
         figure = new_figure(DOUBLE_COLUMN * columns / COLUMNS + 0.2, 1.45 * lines + 0.3)
         cells = figure.subfigures(lines, columns, squeeze=False)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, new_figure, print_style
+from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, grid, new_figure, print_style
 from aenet_gpr_cli.structures import FloatArray
 
 COLUMNS = 4
@@ -37,7 +37,6 @@ class Points:
     ----------
     lengths : ndarray of shape (n_points,), Å
     values : ndarray of shape (n_points,), eV or eV/Å
-    label, color, marker : str
     """
 
     lengths: FloatArray
@@ -53,14 +52,12 @@ class Curve:
 
     Attributes
     ----------
-    title, color : str
     lengths : ndarray of shape (n_lengths,), Å
         Rising.
     target : ndarray of shape (n_lengths,), eV or eV/Å
     predicted : ndarray of shape (n_members, n_lengths), eV or eV/Å
     sigma : ndarray of shape (n_lengths,), or None
         Uncertainty in place of the spread of a committee.
-    points : tuple of Points
     """
 
     title: str
@@ -84,7 +81,6 @@ def plot(curves: Sequence[Curve], quantity: str) -> Figure:
 
     Parameters
     ----------
-    curves : sequence of Curve
     quantity : str
         ``energy``, or ``force`` (along the bond, positive where it wants to grow).
 
@@ -100,8 +96,7 @@ def plot(curves: Sequence[Curve], quantity: str) -> Figure:
     """
     if not curves:
         raise InputError("bond length figure: expected at least one curve, got none")
-    columns = min(COLUMNS, len(curves))
-    lines = -(-len(curves) // columns)
+    lines, columns = grid(len(curves), COLUMNS)
     with print_style():
         figure = new_figure(DOUBLE_COLUMN * max(columns, 2) / COLUMNS, 0.4 + 2.5 * lines)
         axes = figure.subplots(

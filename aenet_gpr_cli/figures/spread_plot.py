@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, mode_style, new_figure, print_style
+from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, grid, mode_style, new_figure, print_style
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import MEV_PER_EV
 
@@ -56,8 +56,7 @@ def plot(spreads: Mapping[str, Spread]) -> Figure:
     """
     if not spreads:
         raise InputError("spread figure: expected at least one committee, got none")
-    columns = min(COLUMNS, len(spreads))
-    lines = -(-len(spreads) // columns)
+    lines, columns = grid(len(spreads), COLUMNS)
     joined = [np.concatenate([s.deviations, s.errors]) * MEV_PER_EV for s in spreads.values()]
     values = np.maximum(np.concatenate(joined), SMALLEST)
     limits = np.percentile(values, 1) / 2, values.max() * 2

@@ -12,11 +12,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import SINGLE_COLUMN, mode_style, new_figure, print_style
+from aenet_gpr_cli.figures.style import SINGLE_COLUMN, label_style, new_figure, print_style
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import MEV_PER_EV
 
-METHODS = {"taylor": "ann_taylor", "gpr": "gpr"}
 LINEAR_BELOW = 1.0  # meV: the scale is logarithmic beyond, in both directions
 
 
@@ -46,29 +45,18 @@ class Cut:
 
 
 def plot_cut(cut: Cut) -> Figure:
-    """Draw both labels of a copy beside the energy surface that they approximate.
-
-    Parameters
-    ----------
-    cut : Cut
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw both labels of a copy beside the energy surface that they approximate."""
     with print_style():
         figure = new_figure(SINGLE_COLUMN, 2.6)
         axis = figure.subplots()
         axis.plot(cut.distances, cut.surface, color="#bdbdbd", linewidth=3.0, label="energy surface (GP)")
-        taylor = mode_style(METHODS["taylor"])
-        axis.plot(
-            cut.distances, cut.slope * cut.distances, "--", color=taylor.color, label="Taylor expansion"
-        )
+        line = cut.slope * cut.distances
+        axis.plot(cut.distances, line, "--", color=label_style("taylor").color, label="Taylor expansion")
         axis.plot(0.0, 0.0, "o", color="black", label="training structure")
-        for method, text in (("taylor", "Taylor label"), ("gpr", "GP label")):
-            style = mode_style(METHODS[method])
-            marker = "^" if method == "gpr" else style.marker  # as along bonds
-            axis.plot(cut.copy, cut.labels[method], marker, color=style.color, label=text, markersize=6)
+        for method, energy in cut.labels.items():
+            style = label_style(method)
+            text = f"{style.label} label"
+            axis.plot(cut.copy, energy, style.marker, color=style.color, label=text, markersize=6)
         axis.locator_params(axis="x", nbins=5)
         axis.set_xlabel("displacement along the line to a copy (Å)")
         axis.set_ylabel("energy (eV)")
@@ -84,10 +72,6 @@ def plot_errors(errors: Mapping[str, Mapping[float, float]]) -> Figure:
     errors : mapping of str to mapping of float to float
         Method (``taylor``, ``gpr``) → δ (Å) → mean absolute error (eV).
 
-    Returns
-    -------
-    Figure
-
     Raises
     ------
     InputError
@@ -99,11 +83,10 @@ def plot_errors(errors: Mapping[str, Mapping[float, float]]) -> Figure:
         figure = new_figure(SINGLE_COLUMN, 2.4)
         axis = figure.subplots()
         for method, points in errors.items():
-            style = mode_style(METHODS[method])
-            marker = "^" if method == "gpr" else style.marker
+            style = label_style(method)
             values = [value * MEV_PER_EV for value in points.values()]
-            label = "GP labels" if method == "gpr" else "Taylor labels"
-            axis.plot(list(points), values, color=style.color, marker=marker, label=label)
+            label = f"{style.label} labels"
+            axis.plot(list(points), values, color=style.color, marker=style.marker, label=label)
         axis.set_xscale("log")
         axis.set_yscale("log")
         ticks = sorted({delta for points in errors.values() for delta in points})
@@ -123,10 +106,6 @@ def plot(differences: Mapping[float, FloatArray]) -> Figure:
     differences : mapping of float to ndarray of shape (n_copies,), eV
         δ (Å) → energy by Taylor expansion less energy by the GP.
 
-    Returns
-    -------
-    Figure
-
     Raises
     ------
     InputError
@@ -135,7 +114,7 @@ def plot(differences: Mapping[float, FloatArray]) -> Figure:
     if not differences:
         raise InputError("difference of labels: expected Taylor and GP copies of the same δ, got none")
     deltas = sorted(differences)
-    color = mode_style("ann_taylor").color
+    color = label_style("taylor").color
     with print_style():
         figure = new_figure(SINGLE_COLUMN, 2.4)
         axis = figure.subplots()

@@ -1,10 +1,11 @@
-"""The comparison of modes: bars as long as the table says, numbers and gains beside them."""
+"""Bars are as long as the table says, in the colours of the modes; what was not measured has none."""
 
+import numpy as np
 import pytest
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb, to_rgba
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.errors import model_bars as summary
+from aenet_gpr_cli.figures.error_bars import plot_models, plot_subsets
 from aenet_gpr_cli.figures.style import mode_style
 
 TABLE = {
@@ -15,7 +16,7 @@ TABLE = {
 
 
 def test_bars_end_at_the_values_of_the_table_in_the_colours_of_the_modes():
-    axes = summary.plot(TABLE).axes
+    axes = plot_models(TABLE).axes
     for axis, key, factor in zip(
         axes, ("energy_mae", "force_norm_mae", "force_direction_mae"), (1000, 1, 1), strict=True
     ):
@@ -25,7 +26,7 @@ def test_bars_end_at_the_values_of_the_table_in_the_colours_of_the_modes():
 
 
 def test_labels_carry_units_and_the_names_of_modes():
-    axes = summary.plot(TABLE, title="EC dimer").axes
+    axes = plot_models(TABLE).axes
     assert [a.get_xlabel() for a in axes] == [
         "energy MAE (meV)",
         "‖F‖ MAE (eV/Å)",
@@ -36,32 +37,32 @@ def test_labels_carry_units_and_the_names_of_modes():
 
 
 def test_gains_are_relative_to_energy_only_training():
-    texts = [text.get_text().strip() for text in summary.plot(TABLE).axes[0].texts]
+    texts = [text.get_text().strip() for text in plot_models(TABLE).axes[0].texts]
     assert texts == ["60.0", "4.00  (15× less)", "120  (2.0× more)"]
 
 
 def test_without_the_baseline_there_are_no_gains():
     table = {name: row for name, row in TABLE.items() if name != "ann_energy_only"}
-    assert [t.get_text().strip() for t in summary.plot(table).axes[0].texts] == ["4.00", "120"]
+    assert [t.get_text().strip() for t in plot_models(table).axes[0].texts] == ["4.00", "120"]
 
 
 def test_missing_and_zero_values_are_marked_not_drawn():
     table = TABLE | {
         "ann_direct": {"energy_mae": 0.0, "force_norm_mae": None},
     }
-    axes = summary.plot(table).axes
+    axes = plot_models(table).axes
     assert [len(axis.patches) for axis in axes] == [3, 3, 3]
     assert [axis.texts[-1].get_text().strip() for axis in axes] == ["0", "–", "–"]
 
 
 def test_a_measure_that_no_model_has_gets_no_panel():
     table = {name: {"energy_mae": row["energy_mae"], "force_norm_mae": None} for name, row in TABLE.items()}
-    assert len(summary.plot(table).axes) == 1
+    assert len(plot_models(table).axes) == 1
 
 
 @pytest.mark.parametrize("names", [list(TABLE), list(TABLE)[:2], list(TABLE)[1:], list(TABLE)[:1]])
 def test_numbers_stay_within_the_panels(names):
-    figure = summary.plot({k: v for k, v in TABLE.items() if k in names})
+    figure = plot_models({k: v for k, v in TABLE.items() if k in names})
     figure.draw_without_rendering()
     for axis in figure.axes:
         right = axis.get_window_extent().x1
@@ -70,9 +71,53 @@ def test_numbers_stay_within_the_panels(names):
 
 def test_an_empty_table_is_an_error():
     with pytest.raises(InputError, match="at least one model"):
-        summary.plot({})
+        plot_models({})
+    with pytest.raises(InputError, match="at least one model"):
+        plot_subsets({}, "energy", {})
 
 
 def test_a_remark_takes_the_place_of_the_rest_of_a_name():
-    axis = summary.plot({"ann_gpr_0.03_8": TABLE["ann_gpr"]}, remarks={"ann_gpr_0.03_8": "M = 8"}).axes[0]
+    axis = plot_models({"ann_gpr_0.03_8": TABLE["ann_gpr"]}, remarks={"ann_gpr_0.03_8": "M = 8"}).axes[0]
     assert [text.get_text() for text in axis.get_yticklabels()] == ["GPR-ANN, M = 8"]
+
+
+SUBSETS = {"C3H4O3": "EC", "Li54": "Li"}
+
+
+def table(msd):
+    keys = ("energy_{}_per_atom", "force_norm_{}")
+    return {
+        model: {
+            subset: {
+                key.format(m): scale * (i + 1) if m == "mae" else msd for key in keys for m in ("mae", "msd")
+            }
+            for i, subset in enumerate(SUBSETS)
+        }
+        for model, scale in (("ann_gpr", 0.001), ("ann_direct", 0.002))
+    }
+
+
+def heights(axis):
+    return [[bar.get_height() for bar in group] for group in axis.containers]
+
+
+def test_heights_are_the_table_in_the_colours_of_the_modes():
+    figure = plot_subsets(table(None), "energy", SUBSETS)
+    (axis,) = figure.axes
+    assert np.allclose(heights(axis), [[1.0, 2.0], [2.0, 4.0]])  # meV
+    colours = [group[0].get_facecolor()[:3] for group in axis.containers]
+    assert colours == [to_rgb(mode_style(name).color) for name in ("ann_gpr", "ann_direct")]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["EC", "Li"]
+
+
+def test_committees_have_a_second_panel_with_their_spread():
+    above, below = plot_subsets(table(0.5), "force", SUBSETS).axes
+    assert above.get_ylabel() == "‖F‖ MAE (eV/Å)"
+    assert below.get_ylabel() == "‖F‖ MSD (eV/Å)"
+    assert np.allclose(heights(below), 0.5)
+
+
+def test_bars_of_models_stand_side_by_side():
+    (axis,) = plot_subsets(table(None), "force", SUBSETS).axes
+    first, second = (group[0] for group in axis.containers)
+    assert np.isclose(first.get_x() + first.get_width(), second.get_x())

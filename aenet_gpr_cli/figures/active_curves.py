@@ -15,15 +15,13 @@ MARKER = 3.0  # points; rounds are many and close
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class ErrorCurve:
     """Errors of one model in one course of rounds.
 
     Attributes
     ----------
-    model : str
     strategy : str
         ``uncertainty`` or ``random``, which is drawn grey and dashed.
-    n_training : sequence of int
     force_errors : sequence of float, eV/Å
         Of ‖F‖.
     energy_errors : sequence of float, eV
@@ -36,19 +34,15 @@ class Curve:
     energy_errors: Sequence[float]
 
 
-def plot(curves: Sequence[Curve], goal: float | None = None) -> Figure:
+def plot(curves: Sequence[ErrorCurve], goal: float | None = None) -> Figure:
     """Draw energy and force errors of one or several models, strategies and seeds.
 
     Parameters
     ----------
-    curves : sequence of Curve
+    curves : sequence of ErrorCurve
         Those of one model and strategy look alike and have one entry in the legend.
     goal : float, eV/Å, optional
         Drawn as a line.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------

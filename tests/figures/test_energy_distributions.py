@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.errors import error_distributions as distributions
+from aenet_gpr_cli.figures import energy_distributions
 
 
 def heights(axis):
@@ -13,7 +13,7 @@ def heights(axis):
 
 def test_every_structure_is_counted_once():
     rng = np.random.default_rng(0)
-    figure = distributions.plot({"train": rng.uniform(0, 1, 30), "test": rng.uniform(0, 2, 70)})
+    figure = energy_distributions.plot({"train": rng.uniform(0, 1, 30), "test": rng.uniform(0, 2, 70)})
     (axis,) = figure.axes
     assert heights(axis) == 100
     assert [text.get_text() for text in axis.get_legend().get_texts()] == [
@@ -24,13 +24,13 @@ def test_every_structure_is_counted_once():
 
 
 def test_equal_energies_are_no_empty_range():
-    assert heights(distributions.plot({"train": np.zeros(3)}).axes[0]) == 3
+    assert heights(energy_distributions.plot({"train": np.zeros(3)}).axes[0]) == 3
 
 
 def test_each_augmented_set_has_a_panel_in_the_colour_of_its_method():
     rng = np.random.default_rng(1)
     sets = {name: rng.uniform(0, 2, 50) for name in ("gpr_0.034", "taylor_0.003", "gpr_0.021", "gpr_0.008")}
-    figure = distributions.plot_augmented(rng.uniform(0, 1, 9), sets)
+    figure = energy_distributions.plot_augmented(rng.uniform(0, 1, 9), sets)
     axes = [axis for axis in figure.axes if axis.get_visible()]
     assert [axis.get_title() for axis in axes] == [name.replace("_", " ") for name in sets]
     colors = [axis.title.get_color() for axis in axes]
@@ -39,14 +39,14 @@ def test_each_augmented_set_has_a_panel_in_the_colour_of_its_method():
 
 def test_nothing_to_draw_is_told():
     with pytest.raises(InputError, match="at least one energy"):
-        distributions.plot({"train": np.zeros(0)})
+        energy_distributions.plot({"train": np.zeros(0)})
     with pytest.raises(InputError, match="at least one augmented set"):
-        distributions.plot_augmented(np.zeros(3), {})
+        energy_distributions.plot_augmented(np.zeros(3), {})
 
 
 def test_every_method_begins_a_line_of_its_own():
     sets = {f"{m}_{i}": np.linspace(0, 1, 5) for m, n in (("gpr", 5), ("taylor", 2)) for i in range(n)}
-    figure = distributions.plot_augmented(np.linspace(0, 1, 9), sets)
+    figure = energy_distributions.plot_augmented(np.linspace(0, 1, 9), sets)
     places = [axis.get_subplotspec() for axis in figure.axes if axis.get_visible()]
     assert [(p.rowspan.start, p.colspan.start) for p in places] == [
         (0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (2, 1)

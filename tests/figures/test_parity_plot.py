@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgba
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.parity_samples import ParitySamples
-from aenet_gpr_cli.figures.errors import parity_plot as parity
+from aenet_gpr_cli.figures import parity_plot
 from aenet_gpr_cli.figures.style import mode_style
 
 
@@ -23,7 +23,7 @@ def points(axis) -> np.ndarray:
 
 def test_panels_show_the_samples_in_the_colour_of_the_model():
     shown = {"ann_energy_only": samples(seed=1), "ann_gpr": samples(seed=2)}
-    axes = np.reshape(parity.plot(shown, {}).axes, (3, 2))
+    axes = np.reshape(parity_plot.plot(shown, {}).axes, (3, 2))
     for column, (name, item) in enumerate(shown.items()):
         assert np.allclose(points(axes[0, column]).T, [item.reference_energies, item.predicted_energies])
         assert np.allclose(points(axes[1, column]).T, [item.reference_norms, item.predicted_norms])
@@ -34,7 +34,7 @@ def test_panels_show_the_samples_in_the_colour_of_the_model():
 
 
 def test_axes_carry_units():
-    axes = parity.plot({"ann_gpr": samples()}, {}).axes
+    axes = parity_plot.plot({"ann_gpr": samples()}, {}).axes
     assert [a.get_ylabel() for a in axes] == [
         "predicted E (eV)",
         "predicted ‖F‖ (eV/Å)",
@@ -56,7 +56,7 @@ def test_every_sample_lies_within_limits_common_to_all_models():
         wide.predicted_norms * 2,
         wide.direction_errors,
     )
-    axes = np.reshape(parity.plot({"ann_gpr": samples(), "ann_direct": wide}, {}).axes, (3, 2))
+    axes = np.reshape(parity_plot.plot({"ann_gpr": samples(), "ann_direct": wide}, {}).axes, (3, 2))
     for row, pair in ((0, (wide.reference_energies, wide.predicted_energies)), (1, (wide.predicted_norms,))):
         for axis in axes[row]:
             assert axis.get_xlim() == axis.get_ylim() == axes[row, 0].get_xlim()
@@ -67,22 +67,22 @@ def test_every_sample_lies_within_limits_common_to_all_models():
 
 def test_mean_errors_come_from_the_metrics():
     metrics = {"ann_gpr": {"energy_mae": 0.0042, "force_norm_mae": 0.033, "force_direction_mae": 1.8}}
-    axes = parity.plot({"ann_gpr": samples()}, metrics).axes
+    axes = parity_plot.plot({"ann_gpr": samples()}, metrics).axes
     assert [axis.texts[0].get_text() for axis in axes] == ["MAE 4.20 meV", "MAE 0.0330 eV/Å", "MAE 1.80°"]
 
 
 def test_many_points_become_a_density_that_counts_every_point():
-    item = samples(n_atoms=parity.MANY_POINTS + 1)
-    axes = parity.plot({"ann_gpr": item}, {}).axes
+    item = samples(n_atoms=parity_plot.MANY_POINTS + 1)
+    axes = parity_plot.plot({"ann_gpr": item}, {}).axes
     for axis in axes[1:3]:
-        assert axis.collections[0].get_array().sum() == parity.MANY_POINTS + 1
+        assert axis.collections[0].get_array().sum() == parity_plot.MANY_POINTS + 1
     assert axes[-1].get_ylabel() == "atoms per bin"
 
 
 def test_densities_of_all_models_share_one_colour_scale():
-    many = parity.MANY_POINTS + 1
+    many = parity_plot.MANY_POINTS + 1
     shown = {"ann_gpr": samples(n_atoms=many), "ann_direct": samples(n_atoms=4 * many)}
-    first, second = parity.plot(shown, {}).axes[2:4]
+    first, second = parity_plot.plot(shown, {}).axes[2:4]
     assert first.collections[0].norm is second.collections[0].norm
     assert first.collections[0].norm.vmax >= second.collections[0].get_array().max()
 
@@ -90,16 +90,16 @@ def test_densities_of_all_models_share_one_colour_scale():
 def test_without_forces_only_energies_are_drawn():
     empty = np.zeros(0)
     item = ParitySamples(np.arange(3.0), np.arange(3.0), empty, empty, empty)
-    assert len(parity.plot({"gpr": item}, {}).axes) == 1
+    assert len(parity_plot.plot({"gpr": item}, {}).axes) == 1
 
 
 def test_atoms_without_a_direction_are_left_out():
     item = ParitySamples(
         np.arange(2.0), np.arange(2.0), np.array([0.0, 1.0]), np.array([0.1, 1.0]), np.array([np.nan, 5.0])
     )
-    assert points(parity.plot({"gpr": item}, {}).axes[2]).tolist() == [[1.0, 5.0]]
+    assert points(parity_plot.plot({"gpr": item}, {}).axes[2]).tolist() == [[1.0, 5.0]]
 
 
 def test_nothing_to_draw_is_an_error():
     with pytest.raises(InputError, match="at least one model"):
-        parity.plot({}, {})
+        parity_plot.plot({}, {})

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.energies import label_differences
-from aenet_gpr_cli.figures.energies.label_differences import Cut
+from aenet_gpr_cli.figures import label_differences
+from aenet_gpr_cli.figures.label_differences import Cut
 from aenet_gpr_cli.figures.style import mode_style
 
 

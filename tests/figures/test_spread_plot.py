@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.errors import spread_plot as committee_spread
-from aenet_gpr_cli.figures.errors.spread_plot import Spread
+from aenet_gpr_cli.figures import spread_plot
+from aenet_gpr_cli.figures.spread_plot import Spread
 from aenet_gpr_cli.figures.style import mode_style
 
 SPREADS = {
@@ -15,7 +15,7 @@ SPREADS = {
 
 
 def test_points_are_spread_and_error_in_mev():
-    axes = committee_spread.plot(SPREADS).axes
+    axes = spread_plot.plot(SPREADS).axes
     points = axes[0].lines[0]
     assert np.allclose(points.get_xdata(), [1.0, 4.0])
     assert np.allclose(points.get_ydata(), [2.0, 3.0])
@@ -24,11 +24,11 @@ def test_points_are_spread_and_error_in_mev():
 
 
 def test_panels_share_a_square_range_that_holds_the_largest_values():
-    axes = committee_spread.plot(SPREADS).axes
+    axes = spread_plot.plot(SPREADS).axes
     assert len({axis.get_xlim() for axis in axes} | {axis.get_ylim() for axis in axes}) == 1
     assert axes[0].get_xlim()[1] > 50.0
 
 
 def test_no_committee_is_refused():
     with pytest.raises(InputError, match="at least one committee"):
-        committee_spread.plot({})
+        spread_plot.plot({})

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.energies import energy_curves as pes
+from aenet_gpr_cli.figures import energy_curves
 
 LENGTHS = np.linspace(0.9, 2.0, 30)
 TARGET = 1 / LENGTHS**2
-KNOWN = pes.Points(LENGTHS[::10], TARGET[::10], "training", "black", "o")
+KNOWN = energy_curves.Points(LENGTHS[::10], TARGET[::10], "training", "black", "o")
 
 
 def curve(offset, members=3, sigma=None):
     predicted = TARGET + offset * (1 + np.arange(members))[:, None]
-    return pes.Curve("model", "#1f4e9c", LENGTHS, TARGET, predicted, sigma, (KNOWN,))
+    return energy_curves.Curve("model", "#1f4e9c", LENGTHS, TARGET, predicted, sigma, (KNOWN,))
 
 
 def panels(figure):
@@ -22,7 +22,7 @@ def panels(figure):
 
 
 def test_the_mean_lies_over_the_target_and_its_distance_above():
-    above, below = panels(pes.plot([curve(0.01)], "energy"))
+    above, below = panels(energy_curves.plot([curve(0.01)], "energy"))
     target, predicted, points = below[0].lines
     assert np.allclose(target.get_ydata(), TARGET)
     assert np.allclose(predicted.get_ydata(), TARGET + 0.02)
@@ -37,12 +37,12 @@ def test_spread_is_that_of_the_committee_or_the_given_sigma():
     sigma = np.full(len(LENGTHS), 0.3)
     assert curve(0.01, sigma=sigma).spread is sigma
     assert curve(0.01, members=1).spread is None
-    above, _ = panels(pes.plot([curve(0.01, members=1)], "energy"))
+    above, _ = panels(energy_curves.plot([curve(0.01, members=1)], "energy"))
     assert not above[0].collections  # nothing is shaded where nothing is known
 
 
 def test_panels_share_their_ranges():
-    above, below = panels(pes.plot([curve(0.001), curve(0.5)], "force"))
+    above, below = panels(energy_curves.plot([curve(0.001), curve(0.5)], "force"))
     for axes in (above, below):
         assert len({axis.get_ylim() for axis in axes}) == 1
     assert "eV/Å" in below[0].get_ylabel()
@@ -50,17 +50,17 @@ def test_panels_share_their_ranges():
 
 
 def test_more_than_four_curves_go_on_in_the_next_line():
-    figure = pes.plot([curve(0.01)] * 5, "energy")
+    figure = energy_curves.plot([curve(0.01)] * 5, "energy")
     assert len([axis for axis in figure.axes if axis.get_visible()]) == 10
 
 
 def test_a_perfect_prediction_can_be_drawn():
-    figure = pes.plot([curve(0.0)], "energy")
+    figure = energy_curves.plot([curve(0.0)], "energy")
     assert figure.axes[0].get_ylim()[0] > 0
 
 
 def test_modes_have_energies_above_forces_with_the_99_percent_interval():
-    figure = pes.plot_modes([curve(0.01), curve(0.02)], [curve(0.1), curve(0.2)])
+    figure = energy_curves.plot_modes([curve(0.01), curve(0.02)], [curve(0.1), curve(0.2)])
     assert [axis.get_ylabel() for axis in figure.axes[:4]] == ["energy (eV)", "", "force (eV/Å)", ""]
     (interval,) = figure.axes[0].collections
     edges = interval.get_paths()[0].vertices[:, 1]
@@ -69,7 +69,7 @@ def test_modes_have_energies_above_forces_with_the_99_percent_interval():
 
 
 def test_an_inset_shows_the_long_bonds():
-    (inset,) = pes.plot_modes([curve(0.001)], [curve(0.001)]).axes[0].child_axes
+    (inset,) = energy_curves.plot_modes([curve(0.001)], [curve(0.001)]).axes[0].child_axes
     low, high = inset.get_xlim()
     assert LENGTHS[0] < low < high == LENGTHS[-1]
     assert np.allclose(inset.lines[0].get_ydata(), TARGET)
@@ -79,6 +79,6 @@ def test_an_inset_shows_the_long_bonds():
 
 def test_no_curve_is_refused():
     with pytest.raises(InputError, match="at least one curve"):
-        pes.plot([], "energy")
+        energy_curves.plot([], "energy")
     with pytest.raises(InputError, match="at least one curve"):
-        pes.plot_modes([], [])
+        energy_curves.plot_modes([], [])

@@ -3,12 +3,12 @@
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.runs.active_curves import Curve, plot
+from aenet_gpr_cli.figures.active_curves import ErrorCurve, plot
 
 
 def test_seeds_share_an_entry_and_strategies_look_different():
     curves = [
-        Curve("gpr", strategy, [10, 20, 40], [0.3, 0.1 + s, 0.05], [0.1, 0.05, 0.02])
+        ErrorCurve("gpr", strategy, [10, 20, 40], [0.3, 0.1 + s, 0.05], [0.1, 0.05, 0.02])
         for strategy in ("uncertainty", "random")
         for s in (0.0, 0.01)
     ]

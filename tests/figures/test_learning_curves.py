@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.runs import learning_curves
-from aenet_gpr_cli.figures.runs.learning_curves import LearningCurve
+from aenet_gpr_cli.figures import learning_curves
+from aenet_gpr_cli.figures.learning_curves import LearningCurve
 
 LOSSES = np.array([[8.0, 9.0, 7.0], [4.0, 5.0, 3.0], [2.0, np.nan, 1.0]])
 

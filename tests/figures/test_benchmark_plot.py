@@ -3,7 +3,7 @@
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.runs import benchmark_plot as benchmark
+from aenet_gpr_cli.figures import benchmark_plot
 from aenet_gpr_cli.figures.style import GREY, mode_style
 
 
@@ -48,17 +48,17 @@ def lines(axis):
 
 
 def test_series_are_what_varies():
-    found = benchmark.series(TABLE + SIZES + PROCESSES)
+    found = benchmark_plot.series(TABLE + SIZES + PROCESSES)
     assert list(found) == ["cutoff", "batch", "size", "processes"]
     assert [r["n_atoms"] for r in found["size"]] == [20, 20, 200, 200]
     assert {r["n_molecules"] for r in found["cutoff"]} == {0}
-    assert list(benchmark.series(SIZES)) == ["size"]
+    assert list(benchmark_plot.series(SIZES)) == ["size"]
     # direct force training was measured with one process only: no line
     assert [r["processes"] for r in found["processes"]] == [1, 2]
 
 
 def test_lines_follow_the_table():
-    time_cutoff, time_batch, memory_cutoff, memory_batch = benchmark.plot(TABLE).axes
+    time_cutoff, time_batch, memory_cutoff, memory_batch = benchmark_plot.plot(TABLE).axes
     assert lines(time_cutoff)["GPR-ANN, AdamW"] == ([0, 1, 2], [1.0, 1.2, 1.5])
     assert lines(time_cutoff)["direct forces, AdamW"] == ([0, 1], [2.0, 5.0])
     assert lines(memory_cutoff)["GPR-ANN, AdamW"] == ([0, 1, 2], pytest.approx([0.5, 0.6, 0.7]))
@@ -70,7 +70,7 @@ def test_lines_follow_the_table():
 
 
 def test_sizes_are_drawn_against_atoms():
-    time, memory = benchmark.plot(SIZES).axes
+    time, memory = benchmark_plot.plot(SIZES).axes
     assert lines(time)["direct forces, AdamW"] == ([20, 200], [1.0, 4.0])
     assert time.get_xscale() == time.get_yscale() == "log"
     assert memory.get_ylim()[0] == 0
@@ -78,7 +78,7 @@ def test_sizes_are_drawn_against_atoms():
 
 
 def test_labels_carry_units_and_settings():
-    figure = benchmark.plot(TABLE + SIZES + PROCESSES)
+    figure = benchmark_plot.plot(TABLE + SIZES + PROCESSES)
     axes = figure.axes
     assert (axes[0].get_ylabel(), axes[4].get_ylabel()) == ("time per epoch (s)", "peak memory (GiB)")
     assert [axis.get_xlabel() for axis in axes[4:]] == [
@@ -91,14 +91,14 @@ def test_labels_carry_units_and_settings():
 
 
 def test_modes_have_their_colours():
-    for line in benchmark.plot(TABLE).axes[0].lines:
+    for line in benchmark_plot.plot(TABLE).axes[0].lines:
         mode = {"direct forces, AdamW": "ann_direct"}.get(line.get_label(), "ann_gpr")
         assert line.get_color() == mode_style(mode).color
 
 
 def test_an_empty_table_is_an_error():
     with pytest.raises(InputError, match="at least one measured point"):
-        benchmark.plot([])
+        benchmark_plot.plot([])
 
 
 def test_the_size_from_which_gpr_ann_needs_less_is_marked():
@@ -107,7 +107,7 @@ def test_the_size_from_which_gpr_ann_needs_less_is_marked():
         for mode, values in (("gpr", ((1.0, 0.3), (4.0, 0.3))), ("direct", ((0.5, 0.4), (8.0, 0.9))))
         for size, (seconds, gibibytes) in zip((2, 20), values, strict=True)
     ]
-    time, memory = benchmark.plot(table).axes
+    time, memory = benchmark_plot.plot(table).axes
     # along straight lines in log-log axes: twice as long at 20, half at 200 atoms
     (mark,) = [line for line in time.lines if line.get_color() == GREY]
     assert mark.get_xdata()[0] == pytest.approx(20 * 10**0.5)

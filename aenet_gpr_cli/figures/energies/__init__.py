@@ -1,1 +1,0 @@
-"""Energies along a coordinate, labels against each other, structures."""

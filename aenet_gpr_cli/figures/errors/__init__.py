@@ -1,1 +1,0 @@
-"""Errors of models: parity, bars, sweeps, distributions, spread."""

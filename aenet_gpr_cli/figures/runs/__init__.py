@@ -1,1 +1,0 @@
-"""How work went: learning curves, active learning, time and memory."""
