@@ -240,6 +240,17 @@ class AugmentedSet:
     def __len__(self) -> int:
         return len(self.structures)
 
+    def select(self, index: IntArray) -> AugmentedSet:
+        """Return some of the copies, in the order of ``index``."""
+        return replace(
+            self,
+            structures=self.structures.select(index),
+            parents=tuple(self.parents[i] for i in index),
+            copies=self.copies[index],
+            sigma=None if self.sigma is None else self.sigma[index],
+            domain_distance=None if self.domain_distance is None else self.domain_distance[index],
+        )
+
 
 def formula(species: Sequence[str]) -> str:
     """Return the chemical formula in the order in which the species appear.

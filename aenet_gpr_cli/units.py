@@ -13,6 +13,3 @@ DIMENSIONLESS = "dimensionless"
 
 MEV_PER_EV = 1000.0
 BYTES_PER_GIB = 1024.0**3
-
-BOLTZMANN = 8.617333262e-5  # eV/K
-ACCELERATION = 9.648533212e-3  # Å/fs² of 1 u under 1 eV/Å

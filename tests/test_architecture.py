@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "aenet_gpr_cli"
 LAYERS = {
-    0: ("errors", "units", "structures", "settings", "progress", "jit"),
+    0: ("errors", "units", "structures", "settings", "progress", "jit", "lattice"),
     1: ("subsystems", "descriptors", "gpr", "augmentation", "ann", "evaluation"),
     2: ("io", "config"),
     3: ("stages", "figures", "calculators"),
@@ -35,7 +35,7 @@ PURE_IMPORTS = {
     "subsystems": set(),
     "descriptors": set(),
     "gpr": {"descriptors"},
-    "augmentation": {"descriptors"},
+    "augmentation": {"descriptors", "subsystems"},
     "ann": {"descriptors"},
     "evaluation": set(),
 }

@@ -1,61 +1,34 @@
 """Displacements as far as the uncertainty of the surrogate allows: δ of every parent by itself.
 
-Owns directions and amplitudes. The surrogate comes in as plain functions of positions. Each parent is probed
-along a few directions, where the amplitude is bisected until σ reaches its target; their mean is that of its
-copies. Nor does a copy go farther than the room between reference structures, beyond which the copies of
-others are. No label and no test structure is looked at.
+Owns directions and δ. The surrogate comes in as a plain function of positions. Each parent is probed along a
+few directions, where δ is bisected until σ reaches its target; their mean is that of its copies. Nor does a
+copy go farther than the room between reference structures, beyond which the copies of others are. No label
+and no test structure is looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aenet_gpr_cli.augmentation.displacements import random_shifts
-from aenet_gpr_cli.augmentation.normal_modes import degrees_of_freedom, mode_shapes
+from aenet_gpr_cli.augmentation.displacements import Adaptive, random_displacements
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 Function = Callable[[FloatArray], FloatArray]
 BISECTIONS = 6  # of the logarithm of δ: from a range of 30 to 6 %
 
 
-@dataclass(frozen=True, slots=True)
-class AdaptiveSettings:
-    """How far copies go.
-
-    Attributes
-    ----------
-    target_sigma : float, eV
-        Standard deviation that the displacement should add to that of the parent's label: √(σ² - σ_parent²).
-        An upper bound of σ is not zero at the training structures themselves, and this part does not count.
-    smallest, largest : float, Å
-        Limits of δ, the root mean square of the displacement components.
-    softness : float, dimensionless
-        0: all directions alike; 1: the amplitude along a normal mode falls as 1/√(1 + λ/λ_median) with its
-        force constant λ, as that of thermal motion.
-    n_probes : int
-        Directions per parent along which σ is looked at.
-    """
-
-    target_sigma: float
-    smallest: float
-    largest: float
-    softness: float
-    n_probes: int
-
-
-def adaptive_shifts(
+def adaptive_displacements(
     structures: StructureSet,
     n_copies: int,
     seed: int,
     free: NDArray[np.bool_],
     sigma: Function,
-    forces: Function,
-    neighbours: FloatArray,
-    settings: AdaptiveSettings,
+    target_sigma: float,
+    room: FloatArray,
+    adaptive: Adaptive,
     first_copy: int = 0,
     n_all: int | None = None,
 ) -> FloatArray:
@@ -73,16 +46,17 @@ def adaptive_shifts(
     ----------
     structures : StructureSet
         Reference structures.
-    n_copies : int
-    seed : int
+    n_copies, seed : int
     free : ndarray of bool, shape (n_atoms,)
         Atoms that move.
     sigma : callable, (m, n_atoms, 3) Å -> (m,) eV
-    forces : callable, (m, n_atoms, 3) Å -> (m, n_atoms, 3) eV/Å
-        Of the surrogate: its force constants tell soft from stiff.
-    neighbours : ndarray of shape (n_structures,), Å
-        Root-mean-square step to the D nearest other reference structures.
-    settings : AdaptiveSettings
+    target_sigma : float, eV
+        Standard deviation that the displacement should add to that of the parent's label: √(σ² - σ_parent²).
+        An upper bound of σ is not zero at the training structures themselves, and this part does not count.
+    room : ndarray of shape (n_structures,), Å
+        Step to the D nearest reference structures, from `room_between`.
+    adaptive : Adaptive
+        Limits of δ, here the root mean square of the displacement components, and the number of probes.
     first_copy : int
     n_all : int, optional
         Copies of each structure in all, if ``n_copies`` are only a part of them.
@@ -93,53 +67,108 @@ def adaptive_shifts(
 
     Notes
     -----
-    6 n_probes evaluations of σ per parent, and 6 n_atoms of the forces (softness above 0).
+    6 n_probes evaluations of σ per parent.
     """
-    shapes = mode_shapes(structures, free, forces, settings.softness)
-    probes = _directions(structures, settings.n_probes, 0, seed, free, shapes)
+    probes = _directions(structures, adaptive.n_probes, 0, seed, free)
     n_all = n_all or first_copy + n_copies
-    reach = _reach(structures.positions, probes, sigma, settings)
+    reach = _reach(structures.positions, probes, sigma, target_sigma, adaptive)
     freedom = degrees_of_freedom(structures, free)
     n_pairs = -(-n_all // 2)
     outermost = max(n_pairs, 2)
     filled = (outermost / (outermost + 1)) ** (1.0 / freedom)
-    room = neighbours * np.sqrt(0.5 * freedom / (freedom + 1)) * filled
+    limit = room * np.sqrt(0.5 * freedom / (freedom + 1)) * filled
     pairs = np.arange(first_copy, first_copy + n_copies) // 2
     share = ((pairs + 1) / n_pairs) ** (1.0 / freedom)
-    directions = _directions(structures, n_copies, first_copy, seed, free, shapes)
-    amplitude = np.clip(np.minimum(reach, room)[:, None] * share, settings.smallest, settings.largest)
-    return amplitude[..., None, None] * directions
+    directions = _directions(structures, n_copies, first_copy, seed, free)
+    displacement = np.minimum(reach, limit)[:, None] * share
+    return np.clip(displacement, adaptive.smallest, adaptive.largest)[..., None, None] * directions
+
+
+def room_between(structures: StructureSet, n_nearest: int, turns: bool) -> FloatArray:
+    """Return the root-mean-square displacement that leads to the nearest other structures.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Reference structures of one subset, periodic ones unwrapped.
+    n_nearest : int
+        Neighbours that count, or all if there are fewer: the frame before in a trajectory alone says little.
+    turns : bool
+        Superpose structures first (Kabsch, Acta Cryst. A 32, 922, 1976): right for isolated ones that may
+        move and turn freely.
+
+    Returns
+    -------
+    ndarray of shape (n_structures,), Å
+        Per Cartesian component; infinite for a single structure.
+    """
+    found = np.full(len(structures), np.inf)
+    for number, positions in enumerate(structures.positions):
+        others = np.delete(structures.positions, number, axis=0)
+        steps = _superposed(positions, others) if turns else others - positions
+        squares = np.sort(np.square(steps).mean(axis=(1, 2)))[:n_nearest]
+        if len(squares):
+            found[number] = np.sqrt(squares.mean())
+    return found
+
+
+def degrees_of_freedom(structures: StructureSet, free: NDArray[np.bool_]) -> int:
+    """Count the directions in which structures move, without those that cost no energy; at least 1."""
+    return max(1, _movable(structures.positions[0], free, may_turn(structures, free)).shape[1])
+
+
+def may_turn(structures: StructureSet, free: NDArray[np.bool_]) -> bool:
+    """Return whether structures are isolated and wholly free, so that they turn without cost."""
+    return bool(free.all()) and not structures.is_periodic
+
+
+def _superposed(positions: FloatArray, others: FloatArray) -> FloatArray:
+    """Return what is left of the steps from a structure to others, shifted and turned onto it."""
+    others = others - others.mean(axis=1, keepdims=True)
+    positions = positions - positions.mean(axis=0)
+    left, _, right = np.linalg.svd(np.einsum("nax,ay->nxy", others, positions))
+    left[:, :, 2] *= np.sign(np.linalg.det(left @ right))[:, None]  # rotations, no reflections
+    return np.asarray(others @ (left @ right) - positions)
 
 
 def _directions(
-    structures: StructureSet,
-    n_copies: int,
-    first_copy: int,
-    seed: int,
-    free: NDArray[np.bool_],
-    shapes: FloatArray,
+    structures: StructureSet, n_copies: int, first_copy: int, seed: int, free: NDArray[np.bool_]
 ) -> FloatArray:
     """Directions of shape (n_structures, n_copies, n_atoms, 3) with a root mean square of 1."""
     copies = np.arange(first_copy, first_copy + n_copies)
     pairs = np.arange(copies[0] // 2, copies[-1] // 2 + 1)
-    white = random_shifts(structures, len(pairs), seed, free, int(pairs[0]))
-    shaped = np.einsum("nij,npj->npi", shapes, white.reshape(len(structures), len(pairs), -1))
-    norm = np.sqrt(np.square(shaped).sum(axis=2, keepdims=True) / (3 * np.count_nonzero(free)))
-    shaped /= np.maximum(norm, np.finfo(float).tiny)
+    white = random_displacements(structures, len(pairs), seed, free, int(pairs[0]))
+    turns = may_turn(structures, free)
+    projectors = np.stack([m @ m.T for m in (_movable(r, free, turns) for r in structures.positions)])
+    moves = np.einsum("nij,npj->npi", projectors, white.reshape(len(structures), len(pairs), -1))
+    norm = np.sqrt(np.square(moves).sum(axis=2, keepdims=True) / (3 * np.count_nonzero(free)))
+    moves /= np.maximum(norm, np.finfo(float).tiny)
     signs = 1.0 - 2.0 * (copies % 2)
-    return (signs[:, None] * shaped[:, copies // 2 - pairs[0]]).reshape(-1, n_copies, structures.n_atoms, 3)
+    return (signs[:, None] * moves[:, copies // 2 - pairs[0]]).reshape(-1, n_copies, structures.n_atoms, 3)
 
 
 def _reach(
-    positions: FloatArray, probes: FloatArray, sigma: Function, settings: AdaptiveSettings
+    positions: FloatArray, probes: FloatArray, sigma: Function, target_sigma: float, adaptive: Adaptive
 ) -> FloatArray:
-    """Amplitude in Å at which σ is at its target, for each parent: geometric mean over its probes."""
-    low = np.full(probes.shape[:2], np.log(settings.smallest))
-    high = np.full(probes.shape[:2], np.log(settings.largest))
-    allowed = np.sqrt(np.square(sigma(positions)) + settings.target_sigma**2)[:, None]
+    """δ in Å at which σ is at its target, for each parent: geometric mean over its probes."""
+    low = np.full(probes.shape[:2], np.log(adaptive.smallest))
+    high = np.full(probes.shape[:2], np.log(adaptive.largest))
+    allowed = np.sqrt(np.square(sigma(positions)) + target_sigma**2)[:, None]
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
         moved = positions[:, None] + np.exp(middle)[..., None, None] * probes
         too_far = sigma(moved.reshape(-1, *positions.shape[1:])).reshape(low.shape) > allowed
         low, high = np.where(too_far, low, middle), np.where(too_far, middle, high)
     return np.asarray(np.exp(0.5 * (low + high).mean(axis=1)))
+
+
+def _movable(positions: FloatArray, free: NDArray[np.bool_], turns: bool) -> FloatArray:
+    """Orthonormal directions of the free atoms, shape (3 n_atoms, n), without those that cost no energy."""
+    if not free.all():
+        return np.eye(positions.size)[:, np.repeat(free, 3)]
+    idle = [np.tile(axis, len(positions)) for axis in np.eye(3)]
+    if turns:
+        arms = positions - positions.mean(axis=0)
+        idle += [np.cross(axis, arms).ravel() for axis in np.eye(3)]
+    left, size, _ = np.linalg.svd(np.stack(idle, axis=1))
+    return np.asarray(left[:, np.count_nonzero(size > 1e-6 * size.max()) :])

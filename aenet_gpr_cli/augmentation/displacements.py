@@ -1,35 +1,68 @@
 """Random and directed displacements of reference structures: the geometries of the synthetic data.
 
-Owns where the copies are placed and how they are numbered and named. Leaves their energies to `taylor` and
-`surrogate`, and their rejection to `gates`. A copy depends only on the seed, δ, its number and its parent's
-name and geometry, never on the other structures, so that order, sharding and batches change nothing.
+Owns where the copies are placed and how they are numbered and named. Leaves their energies to `copy_labels`,
+their rejection to `gates`, and a δ of each parent to `adaptive`. A copy depends only on the seed, δ, its
+number and its parent's name and geometry, never on the other structures, so that order, sharding and batches
+change nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import hashlib
+from collections.abc import Sequence
+from dataclasses import field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aenet_gpr_cli.augmentation.random_streams import standard_normal
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 
-Mode = Literal["gaussian", "along_bond"]
-Displacement = float | Sequence[float] | FloatArray
+PHILOX_WORDS = 4  # 64-bit numbers per step of the counter of the Philox generator
+
+
+@settings
+class Adaptive:
+    """How far copies go where δ is left to the surrogate (mode: adaptive)."""
+
+    target_sigma: PositiveFloat | None = None
+    """largest σ that the displacement adds to a label, in eV; default: that of training structures left
+    out"""
+    tolerated_sigma: PositiveFloat = 0.001
+    """σ that is of no concern and limits no copy, in eV (where target_sigma is not given)"""
+    smallest: PositiveFloat = 0.003
+    """smallest δ, in Å"""
+    largest: PositiveFloat = 0.1
+    """largest δ, in Å"""
+    n_probes: PositiveInt = 4
+    """directions per parent along which σ is looked at"""
+
+    def __post_init__(self) -> None:
+        if self.smallest > self.largest:
+            raise ValueError(f"expected smallest <= largest, got {self.smallest} > {self.largest}")
+
+
+@settings
+class Placement:
+    """Where the copies of a structure are placed."""
+
+    displacement: PositiveFloat = 0.034
+    """δ in Å: standard deviation per Cartesian component"""
+    species_displacement: dict[str, PositiveFloat] = field(default_factory=dict)
+    """another δ for the atoms of some species, in Å: {Li: 0.02, H: 0.04}"""
+    mode: Literal["gaussian", "along_bond", "adaptive"] = "gaussian"
+    """gaussian: all atoms by δ; along_bond: ±δ along the bond of a dimer; adaptive: each copy as far as σ
+    and the neighbours allow"""
+    adaptive: Adaptive = Adaptive()
+    """settings of mode adaptive"""
+    fixed_atoms: tuple[int, ...] = ()
+    """atoms (from 0) that do not move"""
 
 
 def displace(
-    structures: StructureSet,
-    displacement: Displacement,
-    n_copies: int,
-    seed: int,
-    mode: Mode = "gaussian",
-    fixed_atoms: Sequence[int] | None = None,
-    first_copy: int = 0,
+    structures: StructureSet, placement: Placement, n_copies: int, seed: int, first_copy: int = 0
 ) -> tuple[FloatArray, IntArray, IntArray]:
     """Generate M displaced copies of every reference structure.
 
@@ -45,26 +78,18 @@ def displace(
     ----------
     structures : StructureSet
         Reference structures with unique names (the names key the random streams).
-    displacement : float, or one per atom, Å
-        δ, the standard deviation per component, or (one number) the largest change of the bond length.
+    placement : Placement
+        Of a mode that needs no surrogate.
     n_copies : int
         Augmentation multiple M.
     seed : int
-        Seed of all copies of a run.
-    mode : {"gaussian", "along_bond"}
-    fixed_atoms : sequence of int, optional
-        Indices of atoms that keep their reference position exactly.
     first_copy : int
         Number of the first copy to make (gaussian only): copies 100 to 199 are the same, made alone or not.
 
     Returns
     -------
-    positions : ndarray of shape (n_structures * n_copies, n_atoms, 3), Å
-        All copies of the first structure, then all of the second, and so on.
-    parents : ndarray of int, shape (n_structures * n_copies,)
-        Index of the reference structure of each copy.
-    copies : ndarray of int, shape (n_structures * n_copies,)
-        Number of the copy within its parent, from ``first_copy``.
+    positions, parents, copies
+        See `placed`.
 
     Raises
     ------
@@ -74,47 +99,51 @@ def displace(
 
     Notes
     -----
-    Copy c of a structure reads block c of a counter-based generator (Philox) keyed by SHA-256 of seed and
-    name; uniform numbers become normal ones through the inverse of the distribution function, one each, so a
-    block has a fixed length. 10⁶ copies of 20 atoms take 5 s on one core, and twice the 0.5 GB of the result
-    while it is made.
+    10⁶ copies of 20 atoms take 5 s on one core, and twice the 0.5 GB of the result while it is made.
     """
-    delta = np.broadcast_to(np.asarray(displacement, float).ravel(), structures.n_atoms)
-    if not (np.isfinite(delta).all() and (delta > 0).all()) or n_copies < 1:
+    displacement, mode = placement.displacement, placement.mode
+    if not (np.isfinite(displacement) and displacement > 0) or n_copies < 1:
         raise InputError(
             f"displacement (δ) and n_copies (M): expected positive numbers, got {displacement} and {n_copies}"
         )
-    free = free_atoms(structures, fixed_atoms)
+    free = free_atoms(structures, placement.fixed_atoms)
     if mode == "along_bond":
-        shifts = _along_bond(structures, float(delta[0]), n_copies, free)
+        displacements = _along_bond(structures, displacement, n_copies, free)
     elif mode == "gaussian":
-        shifts = random_shifts(structures, n_copies, seed, free, first_copy, delta)
+        of_species = placement.species_displacement
+        per_atom = np.array([of_species.get(symbol, displacement) for symbol in structures.species], float)
+        displacements = random_displacements(structures, n_copies, seed, free, first_copy, per_atom)
     else:
         raise InputError(f"mode: expected 'gaussian' or 'along_bond', got {mode!r}")
-    positions = structures.positions[:, None] + shifts
-    n, atoms = len(structures), structures.n_atoms
-    parents = np.repeat(np.arange(n), n_copies)
-    copies = np.tile(np.arange(first_copy, first_copy + n_copies), n)
-    return positions.reshape(n * n_copies, atoms, 3), parents, copies
+    return placed(structures, displacements, first_copy)
 
 
-def displacement_per_atom(
-    displacement: float, by_species: Mapping[str, float], species: Sequence[str]
-) -> FloatArray:
-    """Return δ of each atom.
+def placed(
+    structures: StructureSet, displacements: FloatArray, first_copy: int = 0
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return the displaced copies of every structure, one after another.
 
     Parameters
     ----------
-    displacement : float, Å
-        δ of species that have none of their own.
-    by_species : mapping of str to float, Å
-    species : sequence of str
+    structures : StructureSet
+    displacements : ndarray of shape (n_structures, n_copies, n_atoms, 3), Å
+    first_copy : int
+        Number of the first of them.
 
     Returns
     -------
-    ndarray of shape (n_atoms,), Å
+    positions : ndarray of shape (n_structures * n_copies, n_atoms, 3), Å
+        All copies of the first structure, then all of the second, and so on.
+    parents : ndarray of int, shape (n_structures * n_copies,)
+        Index of the reference structure of each copy.
+    copies : ndarray of int, shape (n_structures * n_copies,)
+        Number of the copy within its parent, from ``first_copy``.
     """
-    return np.array([by_species.get(symbol, displacement) for symbol in species], float)
+    n, n_copies = displacements.shape[:2]
+    positions = structures.positions[:, None] + displacements
+    parents = np.repeat(np.arange(n), n_copies)
+    copies = np.tile(np.arange(first_copy, first_copy + n_copies), n)
+    return positions.reshape(n * n_copies, structures.n_atoms, 3), parents, copies
 
 
 def as_augmented_set(
@@ -127,18 +156,15 @@ def as_augmented_set(
     label: str,
     domain_distance: FloatArray | None = None,
 ) -> AugmentedSet:
-    """Join displaced geometries and their synthetic energies, with the origin of every copy.
+    """Join displaced geometries (from `placed`) and their synthetic energies.
 
     Parameters
     ----------
     structures : StructureSet
         Reference structures.
-    positions : ndarray of shape (n_copies_in_total, n_atoms, 3), Å
-    parents, copies : ndarray of int, shape (n_copies_in_total,)
-        As `displace` returns them.
-    energies : ndarray of shape (n_copies_in_total,), eV
-    sigma : ndarray of shape (n_copies_in_total,), eV, or None
-        Standard deviation of the energies.
+    positions, parents, copies
+        Of all copies.
+    energies, sigma : ndarray of shape (n_copies_in_total,), eV
     label : str
         ``gpr`` or ``taylor``.
     domain_distance : ndarray of shape (n_copies_in_total,), dimensionless, or None
@@ -163,44 +189,58 @@ def as_augmented_set(
     return AugmentedSet(children, parent_names, copies, sigma, label, domain_distance)
 
 
-def random_shifts(
+def random_displacements(
     structures: StructureSet,
     n_copies: int,
     seed: int,
     free: NDArray[np.bool_],
     first_copy: int = 0,
-    scale: float | FloatArray = 1.0,
+    displacement: float | FloatArray = 1.0,
 ) -> FloatArray:
     """Return normally distributed displacements without motion of the centre of mass.
 
     Parameters
     ----------
     structures : StructureSet
-    n_copies : int
-    seed : int
+    n_copies, seed, first_copy : int
     free : ndarray of bool, shape (n_atoms,)
         Atoms that move; if some do not, the centre of mass moves with the others.
-    first_copy : int
-    scale : float, or ndarray of shape (n_atoms,), Å
-        Standard deviation per component.
+    displacement : float, or ndarray of shape (n_atoms,), Å
+        δ, the standard deviation per component.
 
     Returns
     -------
     ndarray of shape (n_structures, n_copies, n_atoms, 3), Å
     """
     _check_names(structures)
-    shifts = np.empty((len(structures), n_copies, structures.n_atoms, 3))
-    for shift, name in zip(shifts, structures.names, strict=True):
-        shift[...] = standard_normal(seed, name, n_copies, 3 * structures.n_atoms, first_copy).reshape(
-            shift.shape
+    displacements = np.empty((len(structures), n_copies, structures.n_atoms, 3))
+    for own, name in zip(displacements, structures.names, strict=True):
+        own[...] = _normal_numbers(seed, name, n_copies, 3 * structures.n_atoms, first_copy).reshape(
+            own.shape
         )
-    shifts *= np.reshape(scale, (-1, 1))
+    displacements *= np.reshape(displacement, (-1, 1))
     if free.all():
-        masses = atomic_masses(structures.species)
-        centre = np.einsum("a,nmax->nmx", masses / masses.sum(), shifts)  # structure, copy, atom, x
-        shifts -= centre[:, :, None]
-    shifts[:, :, ~free] = 0.0
-    return shifts
+        masses = _atomic_masses(structures.species)
+        centre = np.einsum("a,nmax->nmx", masses / masses.sum(), displacements)  # structure, copy, atom, x
+        displacements -= centre[:, :, None]
+    displacements[:, :, ~free] = 0.0
+    return displacements
+
+
+def free_atoms(structures: StructureSet, fixed_atoms: Sequence[int]) -> NDArray[np.bool_]:
+    """Return which atoms move, shape (n_atoms,).
+
+    Raises
+    ------
+    InputError
+        If a fixed atom does not exist.
+    """
+    free = np.ones(structures.n_atoms, bool)
+    for index in fixed_atoms:
+        if not 0 <= index < structures.n_atoms:
+            raise InputError(f"fixed_atoms: expected indices from 0 to {structures.n_atoms - 1}, got {index}")
+        free[index] = False
+    return free
 
 
 def _along_bond(
@@ -214,60 +254,43 @@ def _along_bond(
         )
     bond = structures.positions[:, 1] - structures.positions[:, 0]
     length = np.linalg.norm(bond, axis=1, keepdims=True)
-    steps = np.arange(1, n_copies // 2 + 1) * (2.0 * displacement / n_copies)
     if displacement >= length.min():
         raise InputError(
             f"displacement (δ): expected less than the shortest bond, {length.min():.3f} Å, "
             f"got {displacement} Å"
         )
-    change = np.stack([steps, -steps], axis=1).ravel()  # +, -, +, - …
-    masses = atomic_masses(structures.species)
+    changes = np.arange(1, n_copies // 2 + 1) * (2.0 * displacement / n_copies)
+    change = np.stack([changes, -changes], axis=1).ravel()  # +, -, +, - …
+    masses = _atomic_masses(structures.species)
     share = np.array([-masses[1], masses[0]]) / masses.sum()  # the centre of mass stays
     if not free.all():
         share = np.where(free, [-1.0, 1.0], 0.0)
     return np.einsum("m,a,nx->nmax", change, share, bond / length)  # copy, atom, structure, x
 
 
-def atomic_masses(species: Sequence[str]) -> FloatArray:
-    """Return atomic masses.
+def _normal_numbers(seed: int, name: str, n_copies: int, size: int, first_copy: int) -> FloatArray:
+    """Return standard normal numbers for each copy of a parent, shape (n_copies, size).
 
-    Parameters
-    ----------
-    species : sequence of str
-
-    Returns
-    -------
-    ndarray of shape (n_atoms,), u
+    Copy c reads block c of a counter-based generator (Philox) keyed by SHA-256 of seed and name; uniform
+    numbers become normal ones through the inverse of the distribution function, one each, so that a block has
+    a fixed length.
     """
-    from ase.data import atomic_masses as masses  # heavy, and needed here only
-    from ase.data import atomic_numbers
+    from scipy.special import ndtri  # heavy, and needed here only
 
-    return np.array([masses[atomic_numbers[symbol]] for symbol in species])
+    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+    generator = np.random.Philox(key=int.from_bytes(digest[:16], "little"))
+    steps = -(-size // PHILOX_WORDS)  # whole steps of the counter: copy c starts at c * steps
+    generator.advance(first_copy * steps)
+    raw = generator.random_raw(n_copies * steps * PHILOX_WORDS).reshape(n_copies, -1)[:, :size]
+    uniform = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53  # 53 bits, never 0 or 1
+    return ndtri(uniform)
 
 
-def free_atoms(structures: StructureSet, fixed_atoms: Sequence[int] | None) -> NDArray[np.bool_]:
-    """Return which atoms move.
+def _atomic_masses(species: Sequence[str]) -> FloatArray:
+    """Return the mass of each atom, u."""
+    from ase.data import atomic_masses, atomic_numbers  # heavy, and needed here only
 
-    Parameters
-    ----------
-    structures : StructureSet
-    fixed_atoms : sequence of int or None
-
-    Returns
-    -------
-    ndarray of bool, shape (n_atoms,)
-
-    Raises
-    ------
-    InputError
-        If there is no such atom.
-    """
-    free = np.ones(structures.n_atoms, bool)
-    for index in fixed_atoms or ():
-        if not 0 <= index < structures.n_atoms:
-            raise InputError(f"fixed_atoms: expected indices from 0 to {structures.n_atoms - 1}, got {index}")
-        free[index] = False
-    return free
+    return np.array([atomic_masses[atomic_numbers[symbol]] for symbol in species])
 
 
 def _check_names(structures: StructureSet) -> None:

@@ -21,7 +21,7 @@ from aenet_gpr_cli.stages.evaluate.evaluation_pictures import parity_of
 Row = dict[str, Any]
 SURROGATE = "gpr"  # name of the Gaussian process behind the networks
 METHODS = ("taylor", "gpr")
-UNGIVEN_DISPLACEMENT = ("adaptive", "thermal")
+UNGIVEN_DISPLACEMENT = ("adaptive", "thermal")  # modes of augment; thermal in artefacts of 0.1.0 only
 SOURCE_KEYS = ("method", "mode", "displacement", "n_copies")
 ORDER = ("ann_energy", "ann_taylor", "ann_gpr", "ann_direct")  # of models side by side
 

@@ -17,7 +17,8 @@ from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes, source
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.checks import check_forces, require_labels
-from aenet_gpr_cli.subsystems.geometry import close_contacts, duplicates, unwrap
+from aenet_gpr_cli.subsystems.contacts import close_contacts
+from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
 from aenet_gpr_cli.subsystems.grouping import group
 from aenet_gpr_cli.subsystems.sampling import Division, by_names, leaking, match_names, sample
 

@@ -1,4 +1,4 @@
-"""Geometry of a subset: unwrapping across periodic boundaries, duplicates, atoms too close.
+"""Geometry of a subset: unwrapping across periodic boundaries, duplicates, all distances.
 
 Owns findings about positions. What to do about them (warn, refuse) is left to the stage.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from aenet_gpr_cli.lattice import by_cell
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
 _BLOCK_BYTES = 64 * 2**20
@@ -56,28 +57,27 @@ def unwrap(structures: StructureSet, reference: FloatArray | None = None) -> Unw
     Returns
     -------
     Unwrapped
-
-    Notes
-    -----
-    Images one lattice vector beyond the rounded one are tried too, which is exact for cells that are not
-    extremely skewed.
     """
     if not structures.is_periodic or structures.cells is None:
         return Unwrapped(structures, 0, (), ())
     reference = structures.positions[0] if reference is None else reference
-    displacement = structures.positions - reference
-    shift = _nearest_image(displacement, structures.cells, structures.pbc)
-    moved = np.asarray((shift != 0.0).any(axis=2))
-    shifted = structures.positions + np.einsum("nai,nix->nax", shift, structures.cells)
-    positions = np.where(moved[:, :, None], shifted, structures.positions)
-    far = (
-        np.linalg.norm(positions - reference, axis=2) > _JUMP_FRACTION * _smallest_height(structures)[:, None]
-    )
+    positions = structures.positions.copy()
+    moved = np.zeros(positions.shape[:2], bool)
+    far = np.zeros(len(structures), bool)
+    for lattice, own in by_cell(structures):
+        steps = structures.positions[own] - reference
+        nearest = lattice.nearest(steps)
+        turns = np.rint((nearest - steps) @ lattice.inverse)
+        moved[own] = (turns != 0.0).any(axis=2)
+        shifted = positions[own] + turns @ lattice.rows
+        positions[own] = np.where(moved[own][:, :, None], shifted, positions[own])
+        distances = np.linalg.norm(positions[own] - reference, axis=2)
+        far[own] = (distances > _JUMP_FRACTION * lattice.height).any(axis=1)
     return Unwrapped(
         structures=replace(structures, positions=positions),
         n_atoms_shifted=int(moved.sum()),
         shifted=_names(structures, np.flatnonzero(moved.any(axis=1))),
-        jumping=_names(structures, np.flatnonzero(far.any(axis=1))),
+        jumping=_names(structures, np.flatnonzero(far)),
     )
 
 
@@ -129,34 +129,6 @@ def duplicates(structures: StructureSet, tolerance: float) -> list[tuple[int, in
     return sorted(pairs)
 
 
-def close_contacts(structures: StructureSet, threshold: float) -> list[tuple[int, int, int, float]]:
-    """Find the closest pair of atoms of each structure in which two atoms are too close.
-
-    Parameters
-    ----------
-    structures : StructureSet
-    threshold : float, Å
-
-    Returns
-    -------
-    list of (int, int, int, float)
-        Index of the structure, of both atoms, and their distance in Å (minimum image where periodic).
-    """
-    first, second = np.triu_indices(structures.n_atoms, 1)
-    if len(first) == 0:
-        return []
-    found = []
-    # Below half the smallest height the rounded image is the nearest one, so no other need be tried.
-    short = not structures.is_periodic or 2.0 * threshold < _smallest_height(structures).min(initial=np.inf)
-    for start, distances in _distance_blocks(structures, first, second, rounded=bool(short)):
-        closest = distances.argmin(axis=1)
-        shortest = distances[np.arange(len(distances)), closest]
-        for i in np.flatnonzero(shortest < threshold):
-            pair = closest[i]
-            found.append((start + int(i), int(first[pair]), int(second[pair]), float(shortest[i])))
-    return found
-
-
 def distance_matrix(structures: StructureSet) -> FloatArray:
     """Return the distances of all pairs of atoms (minimum image where periodic).
 
@@ -175,36 +147,6 @@ def distance_matrix(structures: StructureSet) -> FloatArray:
     return matrix + matrix.transpose(0, 2, 1)
 
 
-def _nearest_image(
-    displacement: FloatArray, cells: FloatArray, pbc: tuple[bool, ...], rounded: bool = False
-) -> FloatArray:
-    """Return the integer shifts (n, atoms, 3) that make each displacement shortest."""
-    periodic = np.array(pbc, float)
-    shift = -np.rint(np.einsum("nax,nxi->nai", displacement, np.linalg.inv(cells))) * periodic
-    rest = displacement + np.einsum("nai,nix->nax", shift, cells)
-    if rounded or _is_orthogonal(cells):  # in an orthogonal cell rounding is exact
-        return np.asarray(shift + 0.0)  # no negative zeros
-    # Shorter than half the smallest height, no other image can be nearer.
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(cells), axis=1)
-    n, atom = np.nonzero(np.linalg.norm(rest, axis=2) > 0.5 * heights.min(axis=1)[:, None])
-    around = np.array(np.meshgrid(*[[0.0, -1.0, 1.0]] * 3, indexing="ij")).reshape(3, 27).T * periodic
-    around = np.array(list(dict.fromkeys(map(tuple, around.tolist()))))
-    for lo in range(0, len(n), 20_000):
-        i, a = n[lo : lo + 20_000], atom[lo : lo + 20_000]
-        candidates = rest[i, a][:, None] + np.einsum("si,nix->nsx", around, cells[i])
-        lengths = np.linalg.norm(candidates, axis=2)
-        # A gain below rounding is a tie, for which the first image, no extra shift, is kept.
-        best = np.where(lengths.min(axis=1) < lengths[:, 0] - 1e-9, lengths.argmin(axis=1), 0)
-        shift[i, a] += around[best]
-    return np.asarray(shift + 0.0)
-
-
-def _is_orthogonal(cells: FloatArray) -> bool:
-    metric = np.einsum("nix,njx->nij", cells, cells)
-    diagonal = np.einsum("nii->ni", metric)
-    return bool(np.all(np.abs(metric - diagonal[:, :, None] * np.eye(3)) <= 1e-9 * metric.max(initial=0.0)))
-
-
 def _telling_distances(structures: StructureSet, first: IntArray, second: IntArray) -> FloatArray:
     """Return (n, ≤16) distances of the pairs of atoms that vary most, the most varying first."""
     if len(first) == 0:
@@ -215,32 +157,23 @@ def _telling_distances(structures: StructureSet, first: IntArray, second: IntArr
     return np.vstack([d for _, d in _distance_blocks(structures, first[most], second[most])])
 
 
-def _smallest_height(structures: StructureSet) -> FloatArray:
-    assert structures.cells is not None
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(structures.cells), axis=1)
-    return np.asarray(heights[:, list(structures.pbc)].min(axis=1))
-
-
 def _distance_blocks(
-    structures: StructureSet, first: IntArray, second: IntArray, rounded: bool = False
+    structures: StructureSet, first: IntArray, second: IntArray
 ) -> Iterator[tuple[int, FloatArray]]:
     """Iterate over (start, distances of shape (block, n_pairs))."""
     block = max(1, _BLOCK_BYTES // (8 * 9 * max(1, len(first))))
     for start in range(0, len(structures), block):
         index = np.arange(start, min(start + block, len(structures)))
-        yield start, _distances(structures, index, first, second, rounded)
+        yield start, _distances(structures, index, first, second)
 
 
-def _distances(
-    structures: StructureSet, index: IntArray, first: IntArray, second: IntArray, rounded: bool = False
-) -> FloatArray:
-    positions = structures.positions[index]
-    difference = positions[:, second] - positions[:, first]
-    if structures.is_periodic and structures.cells is not None:
-        cells = structures.cells[index]
-        shift = _nearest_image(difference, cells, structures.pbc, rounded)
-        difference += np.einsum("npi,nix->npx", shift, cells, optimize=True)
-    return np.asarray(np.linalg.norm(difference, axis=2))
+def _distances(structures: StructureSet, index: IntArray, first: IntArray, second: IntArray) -> FloatArray:
+    chosen = structures.select(index)
+    distances = np.empty((len(index), len(first)))
+    for lattice, own in by_cell(chosen):
+        positions = chosen.positions[own]
+        distances[own] = np.linalg.norm(lattice.nearest(positions[:, second] - positions[:, first]), axis=2)
+    return distances
 
 
 def _largest_difference(

@@ -1,4 +1,4 @@
-"""Unwrapping, duplicates and close contacts."""
+"""Unwrapping and duplicates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.structures import StructureSet
-from aenet_gpr_cli.subsystems.geometry import close_contacts, duplicates, unwrap
+from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
 
 CELLS = {
     "orthogonal": np.diag([6.0, 7.0, 8.0]),
@@ -145,35 +145,6 @@ def test_one_structure_has_no_duplicate(n: int) -> None:
     assert duplicates(with_positions(molecules(), np.zeros((n, 6, 3))), 1e-6) == []
 
 
-def test_close_contacts_are_named_once_per_structure() -> None:
-    positions = np.array(
-        [[[0, 0, 0], [0, 0, 1.0], [0, 0, 5.9]], [[0, 0, 0], [0, 0, 2.0], [0, 0, 2.1]]], float
-    )
-    isolated = StructureSet(("H",) * 3, positions)
-    ((structure, one, other, distance),) = close_contacts(isolated, 0.5)
-    assert (structure, one, other) == (1, 1, 2)
-    assert distance == pytest.approx(0.1)
-    cells = np.repeat(6.0 * np.eye(3)[None], 2, axis=0)
-    wrapped = close_contacts(StructureSet(("H",) * 3, positions, cells, (True, True, True)), 0.5)
-    assert [contact[:3] for contact in wrapped] == [(0, 0, 2), (1, 1, 2)]
-
-
-@pytest.mark.parametrize("threshold", [1.0, 4.0])
-def test_contacts_are_those_of_the_nearest_images(threshold: float) -> None:
-    cell = CELLS["skewed"]
-    structures = periodic(cell, n=30, atoms=4, jitter=5.0)
-    images = np.array(np.meshgrid(*[range(-4, 5)] * 3)).reshape(3, -1).T @ cell
-    one, other = np.triu_indices(4, 1)
-    difference = structures.positions[:, other] - structures.positions[:, one]
-    # Whole lattice vectors first, so that the images around are enough.
-    difference -= np.rint(difference @ np.linalg.inv(cell)) @ cell
-    shortest = np.linalg.norm(difference[:, :, None] + images, axis=3).min(axis=(1, 2))
-    found = {contact[0]: contact[3] for contact in close_contacts(structures, threshold)}
-    assert sorted(found) == np.flatnonzero(shortest < threshold).tolist()
-    np.testing.assert_allclose(list(found.values()), shortest[list(found)], rtol=0, atol=1e-12)
-
-
 def test_an_isolated_atom_is_legal() -> None:
     alone = StructureSet(("H",), np.zeros((3, 1, 3)))
-    assert close_contacts(alone, 1.0) == []
     assert unwrap(alone).n_atoms_shifted == 0

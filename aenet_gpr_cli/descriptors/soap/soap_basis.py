@@ -7,13 +7,12 @@ spectrum is dscribe's own; integrals and derivatives in closed form are in `soap
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from math import factorial
 
 import numpy as np
 
-from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
+from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.structures import FloatArray, IntArray
 
 # dscribe counts atoms whose Gaussian has decayed to this at the cutoff
 PADDING_THRESHOLD = 1e-3
@@ -136,47 +135,6 @@ def make_basis(parameters: SoapParameters, n_species: int) -> SoapBasis:
         places=places,
         scales=np.pi * np.sqrt(8.0 / (2 * degree + 1)),
     )
-
-
-def periodic_images(
-    cell: FloatArray | None, pbc: Pbc, reach: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return what finds all images of an atom within reach of a centre.
-
-    Parameters
-    ----------
-    cell : ndarray of shape (3, 3), Å, or None
-    pbc : tuple of three bool
-    reach : float, Å
-
-    Returns
-    -------
-    rows : ndarray of shape (n_periodic, 3), Å
-        Lattice vectors of the periodic directions.
-    inverse : ndarray of shape (3, n_periodic), 1/Å
-        Pseudo-inverse of ``rows``.
-    shifts : ndarray of shape (n_shifts, 3), Å
-        Translations that can bring an atom of the cell around the centre within reach.
-
-    Raises
-    ------
-    InputError
-        If a periodic direction has no lattice vector.
-    """
-    rank = sum(bool(p) for p in pbc)
-    if not rank:
-        return np.zeros((0, 3)), np.zeros((3, 0)), np.zeros((1, 3))
-    rows = np.zeros((0, 3)) if cell is None else np.asarray(cell, float)[np.asarray(pbc, bool)]
-    if len(rows) != rank or np.linalg.matrix_rank(rows) < rank:
-        raise InputError(f"periodic structures: expected {rank} independent lattice vectors, got {cell}")
-    inverse = np.linalg.pinv(rows)
-    # a wrapped vector has fractional coordinates up to 1/2, one within reach up to reach |dual vector|
-    limit = np.floor(reach * np.linalg.norm(inverse, axis=0) + 0.5).astype(int)
-    turns = np.array(list(product(*(range(-m, m + 1) for m in limit))))
-    corners = np.array(list(product((-0.5, 0.5), repeat=rank))) @ rows
-    shifts = turns @ rows
-    near = np.linalg.norm(shifts, axis=1) <= reach + np.linalg.norm(corners, axis=1).max()
-    return np.ascontiguousarray(rows), np.ascontiguousarray(inverse), np.ascontiguousarray(shifts[near])
 
 
 def _norms(l_max: int) -> FloatArray:

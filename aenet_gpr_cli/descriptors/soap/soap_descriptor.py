@@ -13,7 +13,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from aenet_gpr_cli.descriptors.interface.descriptor import DescriptorProducts
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters, make_basis, periodic_images
+from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters, make_basis
 from aenet_gpr_cli.descriptors.soap.soap_linearisation import SoapLinearization
 from aenet_gpr_cli.descriptors.soap.soap_loops import expand_density
 from aenet_gpr_cli.descriptors.soap.soap_spectrum import (
@@ -25,6 +25,7 @@ from aenet_gpr_cli.descriptors.soap.soap_spectrum import (
     summed_jacobian,
 )
 from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.lattice import Lattice
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, Pbc
 
 AVERAGES = ("off", "inner", "outer", "species")
@@ -83,7 +84,9 @@ class Soap(DescriptorProducts):
         self._groups = self._mean_over(len(elements))
         self._tables: tuple[FloatArray, list[list[FloatArray]]] | None = None
         self._n_channels = len(elements) * parameters.n_max
-        self._rows, self._inverse, self._shifts = periodic_images(cell, pbc, parameters.reach)
+        lattice = Lattice(cell, pbc)
+        self._rows, self._inverse = (np.ascontiguousarray(a) for a in (lattice.rows, lattice.inverse))
+        self._shifts = lattice.translations(parameters.reach) if lattice.rank else np.zeros((1, 3))
 
     @property
     def name(self) -> str:

@@ -7,15 +7,14 @@ reference structure, which keeps x smooth where a pair sits half a lattice vecto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from aenet_gpr_cli.descriptors.interface.descriptor import DescriptorProducts, Index, Linearization
 from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.lattice import Lattice
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, IntArray, Pbc
 
 SWITCHED_SHARE = 0.3  # of the cutoff, over which features go to zero
@@ -37,7 +36,6 @@ class _PairLinearization:
         n, p, _ = gradients.shape
         out = np.zeros((n, p, self.incidence.shape[0], 3))
         pair = np.arange(p)
-        # add, not assign: a pair of an atom with its own image must cancel
         out[:, pair, self.first] += gradients
         out[:, pair, self.second] -= gradients
         return out.reshape(n, p, -1)
@@ -69,9 +67,6 @@ class InverseDistance(DescriptorProducts):
     reference : ndarray of shape (n_atoms, 3), Å, or None
         None: the nearest image in each structure. Otherwise every atom is first brought to the image nearest
         to its place in the reference, and each pair keeps the image that is nearest in the reference.
-    image_width : float, Å
-        With a reference: images up to this much farther than the nearest one count too, each as a feature
-        of its own. 0 keeps one image per pair.
     power : float, dimensionless
         p. 1 for molecules; 2 weighs the many long distances of a slab less.
     cutoff : float or None, Å
@@ -90,7 +85,6 @@ class InverseDistance(DescriptorProducts):
         cell: FloatArray | None = None,
         pbc: Pbc = NOT_PERIODIC,
         reference: FloatArray | None = None,
-        image_width: float = 0.0,
         power: float = 1.0,
         cutoff: float | None = None,
     ) -> None:
@@ -101,13 +95,14 @@ class InverseDistance(DescriptorProducts):
         if cutoff is not None and not cutoff > 0.0:
             raise ConfigError(f"inverse distances: expected a positive cutoff, got {cutoff}")
         self.n_atoms, self.power, self.cutoff = n_atoms, power, cutoff
-        self._lattice = _Lattice(cell, pbc)
+        self._lattice = Lattice(cell, pbc)
         self._reference: FloatArray | None = None
         self.first, self.second = (a.astype(np.int64) for a in np.triu_indices(n_atoms, 1))
         self._shifts = np.zeros((len(self.first), 3))
         if reference is not None and self._lattice.rank:
             self._reference = np.array(reference, float)
-            self._fix_images(self._reference, image_width)
+            vectors = self._reference[self.first] - self._reference[self.second]
+            self._shifts = self._lattice.nearest(vectors) - vectors
         pairs = np.arange(len(self.first))
         ones = np.ones(len(pairs))
         self._incidence = csr_array(
@@ -125,7 +120,7 @@ class InverseDistance(DescriptorProducts):
 
     @property
     def n_features(self) -> int:
-        """Number of pairs (of images, where several count)."""
+        """Number of pairs."""
         return len(self.first)
 
     def values(self, positions: FloatArray) -> FloatArray:
@@ -193,79 +188,9 @@ class InverseDistance(DescriptorProducts):
             )
         return np.asarray(squared)
 
-    def _fix_images(self, reference: FloatArray, width: float) -> None:
-        """Choose the counted images of every pair at the reference."""
-        vectors = reference[self.first] - reference[self.second]
-        nearest = self._lattice.nearest(vectors)
-        translations = self._lattice.translations(2.0)
-        candidates = nearest[:, None] + translations
-        length = np.linalg.norm(candidates, axis=2)
-        keep = length <= length.min(axis=1, keepdims=True) + width
-        if width == 0.0:
-            keep = np.zeros_like(keep)
-            keep[np.arange(len(keep)), length.argmin(axis=1)] = True
-        pair, image = np.nonzero(keep)
-        self._shifts = candidates[pair, image] - vectors[pair]
-        self.first, self.second = self.first[pair], self.second[pair]
-
 
 def _switch(r: FloatArray, cutoff: float) -> tuple[FloatArray, FloatArray]:
     """Return s = 1 - 10t³ + 15t⁴ - 6t⁵ and ds/dr, t rising from 0 to 1 over the last part of the cutoff."""
     width = SWITCHED_SHARE * cutoff
     t = np.clip((r - cutoff) / width + 1.0, 0.0, 1.0)
     return 1.0 - t**3 * (10.0 - 15.0 * t + 6.0 * t**2), -30.0 / width * (t * (1.0 - t)) ** 2
-
-
-class _Lattice:
-    """Shortest vectors modulo the periodic lattice vectors, exact for any cell shape."""
-
-    def __init__(self, cell: FloatArray | None, pbc: Sequence[bool]) -> None:
-        self.rank = sum(bool(p) for p in pbc)
-        if self.rank and cell is None:
-            raise InputError("periodic structures: expected a cell, got none")
-        rows = np.zeros((0, 3)) if cell is None else np.asarray(cell, float)[np.asarray(pbc, bool)]
-        if self.rank and np.linalg.matrix_rank(rows) < self.rank:
-            raise InputError(
-                f"periodic structures: expected {self.rank} independent lattice vectors, got {rows}"
-            )
-        self.rows = rows
-        self.inverse = np.linalg.pinv(rows) if self.rank else np.zeros((3, 0))
-        self.corrections = self._corrections() if self.rank else np.zeros((0, 3))
-
-    def nearest(self, vectors: FloatArray) -> FloatArray:
-        """Shortest equivalents of ``vectors`` (..., 3)."""
-        if not self.rank:
-            return vectors
-        wrapped = vectors - np.round(vectors @ self.inverse) @ self.rows
-        best, length = wrapped, np.einsum("...x,...x->...", wrapped, wrapped)
-        for shift in self.corrections:
-            trial = wrapped + shift
-            trial_length = np.einsum("...x,...x->...", trial, trial)
-            better = trial_length < length
-            best = np.where(better[..., None], trial, best)
-            length = np.where(better, trial_length, length)
-        return best
-
-    def translations(self, reach: float) -> FloatArray:
-        """Lattice vectors with coefficients up to ``reach`` times those of the nearest images."""
-        limit = self._limits(reach)
-        return np.array(list(product(*(range(-m, m + 1) for m in limit)))) @ self.rows
-
-    def _limits(self, reach: float) -> IntArray:
-        # |f_i| <= |v| |b_i| for any vector v with fractional coordinates f and dual vectors b; after rounding
-        # |v| is at most the half diagonal of the cell, and so is every shorter equivalent
-        corners = np.array(list(product((-0.5, 0.5), repeat=self.rank))) @ self.rows
-        radius = reach * np.linalg.norm(corners, axis=1).max()
-        return np.floor(radius * np.linalg.norm(self.inverse, axis=0) + 0.5).astype(np.int64)
-
-    def _corrections(self) -> FloatArray:
-        """Shifts s that can shorten a vector with fractional coordinates in [-1/2, 1/2].
-
-        |(f+s)A|² < |fA|² for some f in the box means sum_i |(Gs)_i| > sᵀGs with G = AAᵀ. None for an
-        orthogonal cell, where rounding is already exact.
-        """
-        gram = self.rows @ self.rows.T
-        shifts = np.array(list(product(*(range(-m, m + 1) for m in self._limits(1.0)))))
-        push = shifts @ gram
-        gain = np.abs(push).sum(axis=1) - np.einsum("si,si->s", push, shifts)
-        return shifts[gain > 1e-9 * np.trace(gram)] @ self.rows

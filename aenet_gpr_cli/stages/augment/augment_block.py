@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from aenet_gpr_cli.augmentation.adaptive import AdaptiveSettings, adaptive_shifts
-from aenet_gpr_cli.augmentation.copy_selection import most_informative
-from aenet_gpr_cli.augmentation.displacements import displace, displacement_per_atom, free_atoms
-from aenet_gpr_cli.augmentation.gates import GateResult, Gates, apply_gates, keep_copies
-from aenet_gpr_cli.augmentation.normal_modes import degrees_of_freedom, may_turn
-from aenet_gpr_cli.augmentation.spacing import neighbour_steps
-from aenet_gpr_cli.augmentation.surrogate_labels import label_with_gp
-from aenet_gpr_cli.augmentation.taylor_labels import label_with_taylor
-from aenet_gpr_cli.augmentation.thermal import ThermalSettings, thermal_shifts
+from aenet_gpr_cli.augmentation.adaptive import (
+    adaptive_displacements,
+    degrees_of_freedom,
+    may_turn,
+    room_between,
+)
+from aenet_gpr_cli.augmentation.copy_labels import label_with_gp, label_with_taylor
+from aenet_gpr_cli.augmentation.displacements import displace, free_atoms, placed
+from aenet_gpr_cli.augmentation.gates import GateResult, apply_gates, most_informative
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.descriptors.build import InverseDistanceSettings
 from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
@@ -37,9 +37,6 @@ from aenet_gpr_cli.stages.augment.copy_statistics import Statistics, statistics_
 from aenet_gpr_cli.stages.shared.context import Progress
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 
-# σ at which thermal runs turn back, in units of what is usual for structures that training did not see
-FENCE = 2.0
-
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -47,8 +44,6 @@ class Sources:
 
     Attributes
     ----------
-    split : Path
-    gpr : Path or None
     hashes : tuple of str
         SHA-256 of both: files of the same name may change while a process lives.
     """
@@ -64,7 +59,6 @@ class Block:
 
     Attributes
     ----------
-    subset : str
     number : int
         Within the subset.
     parents : tuple of two int
@@ -99,10 +93,6 @@ def plan_blocks(subset: str, counts: Sequence[int], block_size: int, whole_paren
         Copies per block, at most where that is possible.
     whole_parents : bool
         Keep all copies of a parent together.
-
-    Returns
-    -------
-    list of Block
     """
     blocks: list[Block] = []
 
@@ -126,21 +116,9 @@ def plan_blocks(subset: str, counts: Sequence[int], block_size: int, whole_paren
 def make_block(
     config: AugmentConfig, sources: Sources, block: Block, path: Path, job: Job, progress: Progress
 ) -> None:
-    """Make a block and publish it, with its statistics.
-
-    Parameters
-    ----------
-    config : AugmentConfig
-    sources : Sources
-    block : Block
-    path : Path
-        File of the block.
-    job : Job
-        Its job.
-    progress : callable
-    """
+    """Make a block and publish it as ``path``, with its statistics."""
     with threadpool_limits(1):
-        material = _kept.material(config, sources, block.subset)
+        material = _material(config, sources, block.subset)
         copies, statistics = _copies(config, material, block, progress)
         with publish(path, job) as file:
             append_augmented(file.create_group(f"subsets/{block.subset}"), copies)
@@ -149,7 +127,7 @@ def make_block(
 
 def forget() -> None:
     """Free the data and models that this process has kept for the next block."""
-    _kept.drop()
+    _kept.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,31 +138,22 @@ class _Material:
     geometry: Geometry
     surrogate: Surrogate | None
     sigma: Callable[[FloatArray], FloatArray] | None
-    allowed_sigma: float = 0.0
-    neighbours: FloatArray | None = None
+    target_sigma: float = 0.0
+    room: FloatArray | None = None
 
 
-class _Kept:
-    """The material of the last block, for the next one of the same subset."""
-
-    def __init__(self) -> None:
-        self._last: tuple[Any, _Material] | None = None
-
-    def material(self, config: AugmentConfig, sources: Sources, subset: str) -> _Material:
-        asked = (replace(config, workers=1), sources, subset)
-        if self._last is None or self._last[0] != asked:
-            self._last = None  # frees the memory first
-            self._last = (asked, _material(*asked))
-        return self._last[1]
-
-    def drop(self) -> None:
-        self._last = None
-
-
-_kept = _Kept()
+_kept: list[tuple[Any, _Material]] = []  # of the last block, for the next one of the same subset
 
 
 def _material(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
+    asked = config, sources, subset
+    if not _kept or _kept[0][0] != asked:
+        _kept.clear()  # frees the memory first
+        _kept.append((asked, _read(*asked)))
+    return _kept[0][1]
+
+
+def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
     """Read what a subset needs."""
     structures = load_split(sources.split, "train")[subset]
     if sources.gpr is None:
@@ -193,17 +162,15 @@ def _material(config: AugmentConfig, sources: Sources, subset: str) -> _Material
     models = load_gps(sources.gpr)
     surrogate = models[find_surrogate(models, structures.structure(0), subset)]
     sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
-    if config.mode in ("gaussian", "along_bond"):
+    if config.mode != "adaptive":
         return _Material(structures, surrogate.geometry, surrogate, sigma)
-    given = config.adaptive.target_sigma if config.mode == "adaptive" else config.thermal.fence
-    usual = given or typical_sigma(surrogate, config.sigma, config.sigma_max_rows, config.seed)
-    if config.mode == "thermal":
-        return _Material(structures, surrogate.geometry, surrogate, sigma, given or FENCE * usual)
-    allowed = given or max(usual, config.adaptive.tolerated_sigma)
+    target = config.adaptive.target_sigma or max(
+        typical_sigma(surrogate, config.sigma, config.sigma_max_rows, config.seed),
+        config.adaptive.tolerated_sigma,
+    )
     free = free_atoms(structures, config.fixed_atoms)
-    freedom, turns = degrees_of_freedom(structures, free), may_turn(structures, free)
-    neighbours = neighbour_steps(structures, freedom, turns)
-    return _Material(structures, surrogate.geometry, surrogate, sigma, allowed, neighbours)
+    room = room_between(structures, degrees_of_freedom(structures, free), may_turn(structures, free))
+    return _Material(structures, surrogate.geometry, surrogate, sigma, target, room)
 
 
 def _copies(
@@ -219,8 +186,7 @@ def _copies(
             parents, positions, index, numbers, label, material.sigma, progress=progress, domain=domain
         )
     assert material.structures.energies is not None  # every labelling needs them and has checked
-    gates = Gates(config.max_sigma, config.minimum_distance or None, config.energy_window)
-    result = apply_gates(candidates, gates, float(material.structures.energies.min()))
+    result = apply_gates(candidates, config, float(material.structures.energies.min()))
     index = index[result.keep]
     if config.candidates > 1:
         result, index = _choose(config, material, parents, block, result, index)
@@ -231,36 +197,24 @@ def _place(
     config: AugmentConfig, material: _Material, parents: StructureSet, block: Block
 ) -> tuple[FloatArray, IntArray, IntArray]:
     """Return positions, parents and numbers of the candidates."""
-    first, stop = block.copies
-    count = stop - first
-    if config.mode in ("gaussian", "along_bond"):
-        delta = displacement_per_atom(config.displacement, config.species_displacement, parents.species)
-        mode, fixed = config.mode, config.fixed_atoms
-        return displace(parents, delta, count, config.seed, mode, fixed, first)
-    surrogate, sigma = material.surrogate, material.sigma
-    assert surrogate is not None  # the configuration has checked
-    assert sigma is not None
-
-    def forces(positions: FloatArray) -> FloatArray:
-        return surrogate.energies_and_forces(positions)[1]
-
-    free = free_atoms(parents, config.fixed_atoms)
-    if config.mode == "adaptive":
-        assert material.neighbours is not None
-        a = config.adaptive
-        far = AdaptiveSettings(material.allowed_sigma, a.smallest, a.largest, a.softness, a.n_probes)
-        near = material.neighbours[slice(*block.parents)]
-        shifts = adaptive_shifts(
-            parents, count, config.seed, free, sigma, forces, near, far, first, block.n_all
-        )
-    else:
-        t = config.thermal
-        fence = material.allowed_sigma
-        warm = ThermalSettings(t.temperature, t.timestep, t.steps, t.friction, fence, t.look_every)
-        shifts = thermal_shifts(parents, count, config.seed, free, forces, sigma, warm, first)
-    positions = (parents.positions[:, None] + shifts).reshape(-1, *parents.positions.shape[1:])
-    index = np.repeat(np.arange(len(parents)), count)
-    return positions, index, np.tile(np.arange(first, stop), len(parents))
+    first, count = block.copies[0], block.copies[1] - block.copies[0]
+    if config.mode != "adaptive":
+        return displace(parents, config, count, config.seed, first)
+    assert material.sigma is not None  # the configuration has checked
+    assert material.room is not None
+    displacements = adaptive_displacements(
+        parents,
+        count,
+        config.seed,
+        free_atoms(parents, config.fixed_atoms),
+        material.sigma,
+        material.target_sigma,
+        material.room[slice(*block.parents)],
+        config.adaptive,
+        first,
+        block.n_all,
+    )
+    return placed(parents, displacements, first)
 
 
 def _choose(
@@ -279,4 +233,4 @@ def _choose(
         for x in (result.accepted.structures.positions, parents.positions)
     )
     chosen = most_informative(values, index, own, wanted)
-    return replace(result, accepted=keep_copies(result.accepted, chosen)), index[chosen]
+    return replace(result, accepted=result.accepted.select(np.flatnonzero(chosen))), index[chosen]

@@ -124,8 +124,8 @@ def how(config: AugmentConfig) -> str:
     str
     """
     amount = f"M = {config.n_copies}" if config.n_total is None else f"{config.n_total} copies per subset"
-    if config.mode in ("adaptive", "thermal"):
-        return f"{config.mode}, {amount}, label {config.method}"
+    if config.mode == "adaptive":
+        return f"adaptive, {amount}, label {config.method}"
     return f"δ = {config.displacement} Å, {amount}, label {config.method}"
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution import distributed as parallel
 from aenet_gpr_cli.ann.training import train
-from aenet_gpr_cli.augmentation.displacements import displace
-from aenet_gpr_cli.augmentation.taylor_labels import label_with_taylor
+from aenet_gpr_cli.augmentation.copy_labels import label_with_taylor
+from aenet_gpr_cli.augmentation.displacements import Placement, displace
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
@@ -179,9 +179,8 @@ def _config(request: dict[str, Any]) -> TrainAnnConfig:
 
 def _augmented(subset: StructureSet, request: dict[str, Any]) -> AugmentedSet:
     """Return M copies; their labels do not change what an epoch costs, so the cheapest serve."""
-    positions, parents, copies = displace(
-        subset, request["displacement"], request["n_copies"], request["seed"]
-    )
+    placement = Placement(displacement=request["displacement"])
+    positions, parents, copies = displace(subset, placement, request["n_copies"], request["seed"])
     return label_with_taylor(subset, positions, parents, copies)
 
 

@@ -24,7 +24,7 @@ def descriptors(positions: FloatArray) -> list[InverseDistance]:
         InverseDistance(6, power=2.0),
         InverseDistance(6, SKEWED, ALL),
         InverseDistance(6, SKEWED, (True, True, False), reference=positions[0]),
-        InverseDistance(6, SKEWED, ALL, reference=positions[0], image_width=1.0, power=3.0),
+        InverseDistance(6, SKEWED, ALL, reference=positions[0], power=3.0),
         InverseDistance(6, power=1.5, cutoff=4.0),
     ]
 
@@ -99,14 +99,6 @@ def test_reference_keeps_values_smooth_where_the_nearest_image_jumps() -> None:
     fixed = InverseDistance(2, cell, ALL, reference=before[0])
     slopes = [d.jacobian(p)[0, 0, 3] for d in (nearest, fixed) for p in (before, after)]
     assert slopes[0] * slopes[1] < 0 < slopes[2] * slopes[3]
-
-
-def test_several_images_count_where_they_are_nearly_as_close() -> None:
-    cell = 10.0 * np.eye(3)
-    reference = np.array([[0.0, 0.0, 0.0], [4.9, 0.0, 0.0]])
-    assert InverseDistance(2, cell, ALL, reference, image_width=0.1).n_features == 1
-    two = InverseDistance(2, cell, ALL, reference, image_width=0.3)
-    np.testing.assert_allclose(np.sort(two.values(reference[None])[0]), [1 / 5.1, 1 / 4.9])
 
 
 def test_pairs_beyond_the_cutoff_do_not_count_and_near_ones_count_fully(positions: FloatArray) -> None:

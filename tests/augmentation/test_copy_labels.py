@@ -1,14 +1,76 @@
-"""Taylor labels: exact on a linear surface, wrong by the second order elsewhere."""
+"""Labels of copies: of a surrogate, block by block with its σ; of Taylor, exact on a linear surface."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.augmentation.displacements import displace
-from aenet_gpr_cli.augmentation.taylor_labels import BLOCK, label_with_taylor, taylor_energies
-from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.augmentation.copy_labels import BLOCK, label_with_gp, label_with_taylor, taylor_energies
+from aenet_gpr_cli.augmentation.displacements import Placement, displace
+from aenet_gpr_cli.errors import InputError, NumericalError
 from aenet_gpr_cli.structures import StructureSet
+
+
+@pytest.fixture
+def copies():
+    structures = StructureSet(
+        species=("O", "H"), positions=np.random.default_rng(0).normal(size=(3, 2, 3)), names=("a", "b", "c")
+    )
+    return structures, *displace(structures, Placement(displacement=0.1), 7, seed=1)
+
+
+def energy(positions):
+    return np.einsum("cax,cax->c", positions, positions)
+
+
+def spread(positions):
+    return np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)
+
+
+def reach(positions):
+    return np.abs(positions).max(axis=(1, 2))
+
+
+def test_labels_are_those_of_the_model_for_any_block_size(copies):
+    structures, positions, parents, numbers = copies
+    for block_size in (1, 4, 21, 1000):
+        augmented = label_with_gp(
+            structures, positions, parents, numbers, energy, spread, block_size, domain=reach
+        )
+        assert np.array_equal(augmented.structures.energies, energy(positions))
+        assert np.array_equal(augmented.sigma, spread(positions))
+        assert np.array_equal(augmented.domain_distance, reach(positions))
+        assert augmented.label == "gpr"
+
+
+def test_no_block_is_larger_than_asked_and_progress_reaches_the_end(copies):
+    structures, positions, parents, numbers = copies
+    sizes, reports = [], []
+
+    def counting(block):
+        sizes.append(len(block))
+        return energy(block)
+
+    label_with_gp(
+        structures, positions, parents, numbers, counting, None, 8, lambda *report: reports.append(report)
+    )
+    assert sizes == [8, 8, 5]
+    assert [report[:2] for report in reports] == [(8, 21), (16, 21), (21, 21)]
+
+
+def test_sigma_is_not_asked_for_unless_wanted(copies):
+    augmented = label_with_gp(*copies, energy, None)
+    assert augmented.sigma is None
+
+
+@pytest.mark.parametrize("which", ["energies", "standard deviations"])
+def test_labels_that_are_not_finite_are_an_error(copies, which):
+    def broken(positions):
+        return np.where(np.arange(len(positions)) == 2, np.nan, 1.0)
+
+    functions = (broken, spread) if which == "energies" else (energy, broken)
+    with pytest.raises(NumericalError, match=f"1 of 21 predicted {which}"):
+        label_with_gp(*copies, *functions)
 
 
 def on_surface(energy, gradient, n: int = 4) -> StructureSet:
@@ -41,7 +103,7 @@ def quadratic() -> StructureSet:
 
 def test_exact_on_a_linear_surface():
     structures = linear()
-    positions, parents, _ = displace(structures, 0.5, 20, seed=1)
+    positions, parents, _ = displace(structures, Placement(displacement=0.5), 20, seed=1)
     exact = 5.0 + np.einsum("ax,cax->c", SLOPE, positions)
     # rounding of energies of about 10 eV
     np.testing.assert_allclose(taylor_energies(structures, positions, parents), exact, atol=1e-13)
@@ -49,7 +111,7 @@ def test_exact_on_a_linear_surface():
 
 def test_error_is_the_second_order_term_of_a_quadratic_surface():
     structures = quadratic()
-    positions, parents, _ = displace(structures, 0.01, 20, seed=1)
+    positions, parents, _ = displace(structures, Placement(displacement=0.01), 20, seed=1)
     step = (positions - structures.positions[parents]).reshape(-1, 9)
     exact = np.array([quadratic_energy(r) for r in positions])
     second_order = 0.5 * np.einsum("ci,ij,cj->c", step, HESSIAN, step)
@@ -62,7 +124,7 @@ def test_error_is_the_second_order_term_of_a_quadratic_surface():
 def test_labels_lie_too_low_where_the_curvature_is_positive():
     # Figure S13 of the paper
     structures = quadratic()
-    positions, parents, copies = displace(structures, 0.05, 20, seed=1)
+    positions, parents, copies = displace(structures, Placement(displacement=0.05), 20, seed=1)
     labels = label_with_taylor(structures, positions, parents, copies).structures.energies
     assert (labels < [quadratic_energy(r) for r in positions]).all()
 
@@ -82,7 +144,7 @@ def test_error_grows_with_the_square_of_delta():
     structures = on_surface(energy, gradient)
     errors = []
     for delta in (0.004, 0.008):
-        positions, parents, _ = displace(structures, delta, 50, seed=1)
+        positions, parents, _ = displace(structures, Placement(displacement=delta), 50, seed=1)
         exact = np.array([energy(r) for r in positions])
         errors.append(np.abs(exact - taylor_energies(structures, positions, parents)).mean())
     assert errors[1] / errors[0] == pytest.approx(4.0, rel=0.05)  # third-order terms are a few per cent
@@ -90,7 +152,7 @@ def test_error_grows_with_the_square_of_delta():
 
 def test_blocks_do_not_matter_and_parents_may_come_in_any_order():
     structures = linear()
-    positions, parents, _ = displace(structures, 0.1, BLOCK // 3, seed=1)
+    positions, parents, _ = displace(structures, Placement(displacement=0.1), BLOCK // 3, seed=1)
     assert len(parents) > BLOCK
     order = np.random.default_rng(0).permutation(len(parents))
     straight = taylor_energies(structures, positions, parents)
@@ -99,7 +161,7 @@ def test_blocks_do_not_matter_and_parents_may_come_in_any_order():
 
 def test_labelled_set_says_where_it_comes_from_and_claims_no_sigma():
     structures = linear()
-    positions, parents, copies = displace(structures, 0.1, 3, seed=1)
+    positions, parents, copies = displace(structures, Placement(displacement=0.1), 3, seed=1)
     augmented = label_with_taylor(structures, positions, parents, copies)
     assert augmented.label == "taylor"
     assert augmented.sigma is None
@@ -111,6 +173,6 @@ def test_labelled_set_says_where_it_comes_from_and_claims_no_sigma():
 @pytest.mark.parametrize("missing", ["energies", "forces"])
 def test_reference_labels_are_needed(missing):
     structures = replace(linear(), **{missing: None})
-    positions, parents, _ = displace(structures, 0.1, 3, seed=1)
+    positions, parents, _ = displace(structures, Placement(displacement=0.1), 3, seed=1)
     with pytest.raises(InputError, match="energies and forces"):
         taylor_energies(structures, positions, parents)

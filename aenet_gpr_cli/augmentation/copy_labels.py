@@ -1,0 +1,139 @@
+"""Synthetic energies of displaced copies: of a surrogate model, or of a first-order Taylor expansion.
+
+The paper's GPR augmentation, and its Taylor-ANN (after Cooper et al.). Owns the expansion, and the labelling
+in blocks; takes geometries from `displacements` and returns an `AugmentedSet`. A surrogate comes in as plain
+functions of positions, so that nothing here depends on kernels or solvers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from aenet_gpr_cli.augmentation.displacements import as_augmented_set
+from aenet_gpr_cli.errors import InputError, NumericalError
+from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
+
+BLOCK = 4096  # copies handled at once: bounds temporary memory, does not change the labels
+
+
+def label_with_gp(
+    structures: StructureSet,
+    positions: FloatArray,
+    parents: IntArray,
+    copies: IntArray,
+    predict_energies: Callable[[FloatArray], FloatArray],
+    sigma: Callable[[FloatArray], FloatArray] | None,
+    block_size: int = BLOCK,
+    progress: Progress | None = None,
+    domain: Callable[[FloatArray], FloatArray] | None = None,
+) -> AugmentedSet:
+    """Label displaced copies with the mean of a Gaussian process, and with its standard deviation.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Reference structures of one subset.
+    positions, parents, copies
+        From `displace`.
+    predict_energies : callable, (m, n_atoms, 3) Å -> (m,) eV
+        Posterior mean of the total energy.
+    sigma : callable, (m, n_atoms, 3) Å -> (m,) eV, or None
+        Posterior standard deviation of the total energy; None where it is not wanted.
+    block_size : int
+        Copies per call of the model.
+    progress : callable(done, total, message), optional
+    domain : callable, (m, n_atoms, 3) Å -> (m,) dimensionless, optional
+        Distance to the training data.
+
+    Returns
+    -------
+    AugmentedSet
+        Labelled ``gpr``.
+
+    Raises
+    ------
+    NumericalError
+        If the model predicts an energy or a standard deviation that is not finite.
+    """
+    total = len(positions)
+    energies = np.empty(total)
+    deviations = None if sigma is None else np.empty(total)
+    distances = None if domain is None else np.empty(total)
+    for start in range(0, total, block_size):
+        block = slice(start, min(start + block_size, total))
+        energies[block] = predict_energies(positions[block])
+        if sigma is not None and deviations is not None:
+            deviations[block] = sigma(positions[block])
+        if domain is not None and distances is not None:
+            distances[block] = domain(positions[block])
+        if progress is not None:
+            progress(block.stop, total, "labelling copies")
+    for quantity, values in (("energies", energies), ("standard deviations", deviations)):
+        if values is not None and not np.isfinite(values).all():
+            raise NumericalError(
+                f"surrogate model: {np.count_nonzero(~np.isfinite(values))} of {total} predicted {quantity} "
+                "are not finite; refit with more noise or a shorter length scale, or use a smaller δ"
+            )
+    return as_augmented_set(structures, positions, parents, copies, energies, deviations, "gpr", distances)
+
+
+def taylor_energies(structures: StructureSet, positions: FloatArray, parents: IntArray) -> FloatArray:
+    """Estimate the energies of displaced copies by a linear Taylor expansion.
+
+    E' = E - Σ_i F_i · (R'_i - R_i), with F = -∂E/∂R at the reference structure.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Reference structures with energies and forces.
+    positions : ndarray of shape (n_copies_in_total, n_atoms, 3), Å
+    parents : ndarray of int, shape (n_copies_in_total,)
+        Index of the reference structure of each copy.
+
+    Returns
+    -------
+    ndarray of shape (n_copies_in_total,), eV
+
+    Raises
+    ------
+    InputError
+        If the reference structures have no energies or no forces.
+
+    Notes
+    -----
+    Exact on a linear surface; the error grows with δ². Positions must be those of `displace`: a wrapped atom
+    would be read as a displacement by a lattice vector.
+    """
+    if structures.energies is None or structures.forces is None:
+        raise InputError("Taylor augmentation: expected reference energies and forces, got none")
+    energies = structures.energies[parents]
+    for start in range(0, len(parents), BLOCK):
+        block = slice(start, start + BLOCK)
+        displacements = positions[block] - structures.positions[parents[block]]
+        forces = structures.forces[parents[block]]
+        energies[block] -= np.einsum("cax,cax->c", displacements, forces)  # copy, atom, x
+    return energies
+
+
+def label_with_taylor(
+    structures: StructureSet, positions: FloatArray, parents: IntArray, copies: IntArray
+) -> AugmentedSet:
+    """Label displaced copies with `taylor_energies`.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Reference structures with energies and forces.
+    positions, parents, copies
+        From `displace`.
+
+    Returns
+    -------
+    AugmentedSet
+        Labelled ``taylor``; without σ, of which the expansion has no estimate.
+    """
+    energies = taylor_energies(structures, positions, parents)
+    return as_augmented_set(structures, positions, parents, copies, energies, None, "taylor")
