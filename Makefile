@@ -9,16 +9,19 @@ STAMP  := $(VENV)/.installed
 AENET  := $(BIN)/aenet-gpr
 RUNS   := runs
 FIGURES := figures_out
+# index that torch comes from, for example https://download.pytorch.org/whl/cpu (no CUDA); empty: the usual one
+TORCH_INDEX ?=
 
-.PHONY: demo test test-slow test-slurm lint figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
+.PHONY: demo test test-slow test-slurm lint hooks figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       run the embedded EC-dimer example (two minutes on two cores)"
-	@echo "make test       run the tests (fast ones; needs neither network nor published data)"
+	@echo "make test       run the fast tests and the examples in docstrings (neither network nor published data)"
 	@echo "make test-slow  run the long checks against the paper's numbers (uses published data if fetched)"
 	@echo "make test-slurm run a workflow on a SLURM of one node (needs slurm-wlm, munge and root)"
 	@echo "make lint       formatting, style and types"
+	@echo "make hooks      check style and types before each commit"
 	@echo "make figures-fast draw the paper's figures from reduced runs into figures_out/fast (minutes)"
 	@echo "make figures    draw them from full runs, on the published sets, into figures_out (hours)"
 	@echo "make pictures   renew the pictures of README from full runs (hours)"
@@ -27,7 +30,7 @@ help:
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,label]'
 	@touch $@
 
@@ -39,7 +42,7 @@ demo: $(STAMP)
 
 # one process per core, one thread each: two processes of two threads get in each other's way
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/slurm
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/slurm --doctest-modules aenet_gpr_cli tests
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
@@ -51,6 +54,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check aenet_gpr_cli tests example_data
 	$(BIN)/ruff format --check aenet_gpr_cli tests example_data
 	$(BIN)/mypy aenet_gpr_cli
+
+hooks: $(STAMP)
+	$(BIN)/pre-commit install
 
 # The graph of the paper's figures: configs/CASE/NAME.yaml -> runs/CASE/NAME/metrics.h5 -> figures_out/figure_N.pdf (and .png).
 # Reduced configurations draw into figures_out/fast. `make -j2` works; what is up to date is not made again.
