@@ -19,14 +19,13 @@ from ase.calculators.calculator import all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
 from aenet_gpr_cli.calculators.calculator_base import QuickCalculator, box_of
 from aenet_gpr_cli.calculators.committee import (
     DEFAULT_SKIN,
-    WARN_BEYOND,
     CommitteeEvaluator,
     CommitteeResult,
     Lookout,
-    choose_members,
 )
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.structures import FloatArray
@@ -78,7 +77,7 @@ class ANNCalculator(QuickCalculator):
     ) -> None:
         super().__init__()
         self._lookout = Lookout(warn_beyond)
-        self.evaluator = CommitteeEvaluator(choose_members(model, members), skin)
+        self.evaluator = CommitteeEvaluator(model.select(members), skin)
 
     @classmethod
     def from_file(

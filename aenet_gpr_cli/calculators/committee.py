@@ -14,16 +14,14 @@ import numpy as np
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.atomic_energies import atomic_energies, pack
-from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe
+from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe_beyond
 from aenet_gpr_cli.calculators.skin_list import SkinList
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import edge_gradients, values, vjp
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
-from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
 
 DEFAULT_SKIN = 0.5  # Å; a list costs little compared with the descriptors, so a thin skin is best
-WARN_BEYOND = 0.2  # of the range of a feature: between the points of a small set a few percent are no harm
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Lookout:
         """
         if result.beyond_training.max(initial=0.0) > self.limit:
             self.limit = np.inf
-            warnings.warn(f"{describe(result.beyond_training, species)}", stacklevel=3)
+            warnings.warn(f"{describe_beyond(result.beyond_training, species)}", stacklevel=3)
 
 
 class CommitteeEvaluator:
@@ -119,7 +117,7 @@ class CommitteeEvaluator:
         InputError
             If the file is something else, or has no such member.
         """
-        return cls(choose_members(load_ann(Path(path)), members), skin)
+        return cls(load_ann(Path(path)).select(members), skin)
 
     def __call__(
         self,
@@ -182,28 +180,3 @@ class CommitteeEvaluator:
             self._kinds = self.model.basis.species_index(species)
             self._reference = np.array([norm.atomic_energies[s] + norm.energy_shift for s in species])
             self._species = species
-
-
-def choose_members(model: ANNModel, members: Sequence[int] | None) -> ANNModel:
-    """Return a committee of some members only.
-
-    Parameters
-    ----------
-    model : ANNModel
-    members : sequence of int or None
-        Counted from 0; None for all.
-
-    Returns
-    -------
-    ANNModel
-
-    Raises
-    ------
-    InputError
-        If there is no such member, or none is chosen.
-    """
-    if members is None:
-        return model
-    if not len(members) or not all(0 <= member < model.n_members for member in members):
-        raise InputError(f"members: expected numbers from 0 to {model.n_members - 1}, got {list(members)}")
-    return model.select(members)

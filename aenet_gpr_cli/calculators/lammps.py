@@ -25,10 +25,10 @@ from typing import Any, Self
 import numpy as np
 from ase import Atoms, units
 
+from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
 from aenet_gpr_cli.calculators.calculator_base import box_of
 from aenet_gpr_cli.calculators.committee import (
     DEFAULT_SKIN,
-    WARN_BEYOND,
     CommitteeEvaluator,
     CommitteeResult,
     Lookout,

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import spearmanr
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray
@@ -87,6 +85,8 @@ def calibrate(z: FloatArray) -> Calibration:
     """
     if len(z) == 0:
         raise InputError("calibration: expected at least one error, got none")
+    from scipy.special import ndtri
+
     half_widths = ndtri(0.5 + 0.5 * np.array(LEVELS))
     coverage = tuple(float((np.abs(z) <= width).mean()) for width in half_widths)
     return Calibration(len(z), float(z.mean()), float(z.std()), coverage)
@@ -147,4 +147,6 @@ def sorting(errors: FloatArray, sigma: FloatArray, rng: np.random.Generator) -> 
 def _rank_correlation(first: FloatArray, second: FloatArray) -> float:
     if np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
         return 0.0
+    from scipy.stats import spearmanr  # takes half a second to import
+
     return float(spearmanr(first, second).statistic)

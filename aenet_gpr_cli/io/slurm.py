@@ -13,10 +13,13 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aenet_gpr_cli.config.slurm_config import SlurmResources
 from aenet_gpr_cli.errors import ConfigError, InputError, ResourceError
 from aenet_gpr_cli.io.files import write_text
+
+if TYPE_CHECKING:
+    from aenet_gpr_cli.config.slurm_config import SlurmResources
 
 FOLDER = "slurm"  # in the working folder: scripts, logs, the workflow as submitted
 RECORD = "jobs.json"

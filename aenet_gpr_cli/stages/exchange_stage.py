@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
-from aenet_gpr_cli.calculators.committee import choose_members
 from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann, write_ann
@@ -47,7 +46,7 @@ def export(ann: Path, folder: Path, file_format: str, member: int | None, contex
     """
     model = load_ann(ann)
     if file_format == METATOMIC:
-        chosen = model if member is None else choose_members(model, [member])
+        chosen = model if member is None else model.select([member])
         return _export_metatomic(ann, chosen, folder, context)
     if member is not None or model.n_members == 1:
         folders = {member or 0: folder}

@@ -9,10 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.ann.potential.extrapolation import describe
-from aenet_gpr_cli.calculators.committee import WARN_BEYOND
+from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND, describe_beyond
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
-from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
@@ -21,11 +19,9 @@ from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes
 from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.predictors import (
     Prediction,
-    blocks,
     join_predictions,
     load_predictor,
     predicted_structures,
-    templates,
 )
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.grouping import group
@@ -72,13 +68,12 @@ def run(
     )
     found: dict[str, PredictedStructure] = {}
     with publish(output, job) as file:
-        for name, members in group(structures, templates=templates(model)).items():
+        for name, members in group(structures, templates=predictor.templates).items():
             subset = StructureSet.from_structures(members)
-            parts = []
-            for start, block in blocks(subset, config.block_size):
-                context.report(start, len(subset), f"predicting {name}")
-                parts.append(predictor(block, config.subset))
-            prediction = join_predictions(parts)
+            parts = predictor.blocks(
+                subset, config.subset, config.block_size, context.report, f"predicting {name}"
+            )
+            prediction = join_predictions(list(parts))
             _write(file.create_group(f"subsets/{name}"), subset, prediction)
             found |= {item.structure.name: item for item in predicted_structures(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
@@ -114,13 +109,17 @@ def _warnings(predicted: Sequence[PredictedStructure]) -> list[str]:
     worst = predicted[int(np.argmax(beyond))]
     if not n_far or worst.beyond_training is None:
         return []
-    said = describe(worst.beyond_training, worst.structure.species)
+    said = describe_beyond(worst.beyond_training, worst.structure.species)
     share = f"{n_far} of {len(beyond)} structures are far outside the training data"
     return [f"warning: {share}, {worst.structure.name} most of all: {said}"]
 
 
 def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
     """Say which structures are farther from the data of the Gaussian process than these from each other."""
+    if all(p.domain_distance is None for p in predicted):  # networks have none
+        return []
+    from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
+
     distance = np.array([p.domain_distance or 0.0 for p in predicted])
     if not (outside := distance > OUTSIDE).any():
         return []

@@ -18,7 +18,7 @@ from aenet_gpr_cli.gpr.uncertainty.force_sigma import ForceSigmaBound, random_pr
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.stages.shared.context import Context, log
-from aenet_gpr_cli.stages.shared.predictors import Prediction, blocks, load_predictor, std_over_members
+from aenet_gpr_cli.stages.shared.predictors import Prediction, load_predictor, std_over_members
 from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.geometry import unwrap
 from aenet_gpr_cli.subsystems.grouping import group
@@ -82,11 +82,8 @@ def rank(
         return _by_process(config, load_gps(model), sets, context)
     predictor, ranked = load_predictor(model, config.sigma, config.sigma_max_rows, config.max_memory_gib), {}
     for name, subset in sets.items():
-        parts = []
-        for start, block in blocks(subset, config.block_size):
-            context.report(start, len(subset), f"ranking {name}")
-            parts.append(_spread(config, model, predictor(block, None)))
-        ranked[name] = Ranked(subset, np.concatenate(parts))
+        parts = predictor.blocks(subset, None, config.block_size, context.report, f"ranking {name}")
+        ranked[name] = Ranked(subset, np.concatenate([_spread(config, model, part) for part in parts]))
         log.info("%s: %d structures ranked", name, len(subset))
     return ranked
 

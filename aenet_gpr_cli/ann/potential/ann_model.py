@@ -80,17 +80,18 @@ class ANNModel:
         """Number of committee members."""
         return len(self.weights[self.basis.species[0]][0])
 
-    def select(self, members: Sequence[int]) -> ANNModel:
-        """Return the committee of some members only.
+    def select(self, members: Sequence[int] | None) -> ANNModel:
+        """Return the committee of some members only, counted from 0; None: of all.
 
-        Parameters
-        ----------
-        members : sequence of int
-
-        Returns
-        -------
-        ANNModel
+        Raises
+        ------
+        InputError
+            If there is no such member, or none is chosen.
         """
+        if members is None:
+            return self
+        if not len(members) or not all(0 <= member < self.n_members for member in members):
+            raise InputError(f"members: expected numbers from 0 to {self.n_members - 1}, got {list(members)}")
         index = np.asarray(members, int)
         chosen = {s: tuple(layer[index] for layer in layers) for s, layers in self.weights.items()}
         return replace(self, weights=chosen)

@@ -13,6 +13,7 @@ import numpy as np
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
+WARN_BEYOND = 0.2  # of the range of a feature: between the points of a small set a few percent are no harm
 ROUNDING = 1e-9  # relative; features of the training structures themselves, computed in another order
 
 
@@ -67,7 +68,7 @@ def beyond_range(
     return beyond
 
 
-def describe(beyond: FloatArray, symbols: Sequence[str]) -> str | None:
+def describe_beyond(beyond: FloatArray, symbols: Sequence[str]) -> str | None:
     """Return a sentence about the atoms outside the range, or None if all are inside.
 
     Parameters

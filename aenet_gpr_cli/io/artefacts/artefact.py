@@ -15,7 +15,6 @@ import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +193,8 @@ def versions() -> dict[str, str]:
     -------
     dict of str to str
     """
+    from importlib import metadata
+
     found = {"aenet-gpr-cli": __version__, "python": platform.python_version()}
     for package in VERSIONED:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -222,7 +223,10 @@ def _check(file: h5py.File, path: Path, kind: str | None) -> None:
         raise InputError(f"{path}: expected an artefact of aenet-gpr, got another HDF5 file")
     version = int(file.attrs.get("format_version", 0))
     if version != FORMAT_VERSION:
-        raise InputError(f"{path}: expected format version {FORMAT_VERSION}, got {version}; write it again")
+        raise InputError(
+            f"{path}: expected format version {FORMAT_VERSION}, got {version}; read it with the version of "
+            f"aenet-gpr that wrote it, or run {file.attrs.get('kind')} again"
+        )
     found = file.attrs.get("kind")
     if kind is not None and found != kind:
         raise InputError(f"{path}: expected the output of {kind}, got that of {found}")

@@ -23,7 +23,6 @@ from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job, noth
 from aenet_gpr_cli.stages.shared.predictors import (
     Prediction,
     Predictor,
-    blocks,
     join_predictions,
     load_predictor,
     predicted_structures,
@@ -134,11 +133,9 @@ def _evaluate(
     errors, uncertainty, by_subset = [], [], {}
     structures: list[PredictedStructure] = []
     for subset_name, subset in subsets.items():
-        parts = []
-        for start, block in blocks(subset, config.block_size):
-            context.report(start, len(subset), f"{name} on {subset_name}")
-            parts.append(predictor(block, subset_name))
-        prediction = join_predictions(parts)
+        message = f"{name} on {subset_name}"
+        parts = predictor.blocks(subset, subset_name, config.block_size, context.report, message)
+        prediction = join_predictions(list(parts))
         _write_prediction(group.create_group(subset_name), prediction)
         if config.extxyz:
             members = [subset.structure(i) for i in range(len(subset))]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from aenet_gpr_cli.evaluation.calibration import LEVELS, calibrate, sorting, z_scores
-from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
 from aenet_gpr_cli.stages.shared.predictors import Prediction
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import MEV_PER_EV
@@ -82,8 +81,13 @@ class Uncertainty:
             "sigma_rank_expected": None if order is None else order.expected,
             "energy_mae_sure": None if order is None else order.mae_sure,
             "energy_mae_unsure": None if order is None else order.mae_unsure,
-            "n_outside_domain": int((self.distance > OUTSIDE).sum()) if len(self.distance) else None,
+            "n_outside_domain": self._outside() if len(self.distance) else None,
         }
+
+    def _outside(self) -> int:
+        from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
+
+        return int((self.distance > OUTSIDE).sum())
 
 
 def joined(parts: Sequence[Uncertainty]) -> Uncertainty:

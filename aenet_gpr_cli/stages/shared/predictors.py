@@ -1,27 +1,28 @@
-"""Any fitted model as one function: structures with the same atoms in, energies, forces and σ out."""
+"""Any fitted model as one object: structures with the same atoms in, energies, forces and σ out.
+
+Loads only what the kind of model needs: a Gaussian process starts without torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aenet_gpr_cli.ann.potential.ann_model import ANNModel, predict
-from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
-from aenet_gpr_cli.calculators.committee import choose_members
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import features
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
-from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure
+from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.geometry import unwrap
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.units import BYTES_PER_GIB
+
+if TYPE_CHECKING:
+    from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,28 @@ class Prediction:
     energy_noise: float = 0.0
 
 
-Predictor = Callable[[StructureSet, str | None], Prediction]
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A fitted model.
+
+    Attributes
+    ----------
+    predict : callable
+        Structures and the name of their subset (None: the process that fits the atoms) → Prediction.
+    templates : tuple of Structure
+        One per subset of a Gaussian process, whose order of the atoms it expects; networks expect none.
+    """
+
+    predict: Callable[[StructureSet, str | None], Prediction]
+    templates: tuple[Structure, ...] = ()
+
+    def blocks(
+        self, structures: StructureSet, subset: str | None, size: int, report: Progress, message: str
+    ) -> Iterator[Prediction]:
+        """Yield the predictions of ``size`` structures at a time; ``report`` gets the message before each."""
+        for start in range(0, len(structures), size):
+            report(start, len(structures), message)
+            yield self.predict(structures.select(slice(start, start + size)), subset)
 
 
 def load_predictor(
@@ -72,11 +94,6 @@ def load_predictor(
     members : sequence of int, optional
         Members of a committee to use; default: all.
 
-    Returns
-    -------
-    callable
-        Takes structures and the name of their subset (None: the process that fits the atoms).
-
     Raises
     ------
     InputError
@@ -85,31 +102,10 @@ def load_predictor(
     with open_artefact(path) as file:
         kind = str(file.attrs["kind"])
     if kind == "fit-gpr":
-        return _gp(path, sigma, max_rows, max_gib * BYTES_PER_GIB)
+        return _process(path, sigma, max_rows, max_gib * BYTES_PER_GIB)
     if kind == "train-ann":
         return _committee(path, members)
     raise InputError(f"{path}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
-
-
-def templates(path: Path) -> list[Structure]:
-    """Return a structure per subset of a Gaussian process, whose order of the atoms it expects.
-
-    Parameters
-    ----------
-    path : Path
-        A model of any kind; networks expect no order.
-
-    Returns
-    -------
-    list of Structure
-    """
-    with open_artefact(path) as file:
-        if file.attrs["kind"] != "fit-gpr":
-            return []
-    return [
-        Structure(s.geometry.species, s.model.training_positions[0], s.geometry.cell, s.geometry.pbc)
-        for s in load_gps(path).values()
-    ]
 
 
 def std_over_members(values: FloatArray) -> FloatArray | None:
@@ -125,22 +121,6 @@ def std_over_members(values: FloatArray) -> FloatArray | None:
         None for a single member, whose spread is unknown.
     """
     return values.std(axis=0, ddof=1) if len(values) > 1 else None
-
-
-def blocks(subset: StructureSet, size: int) -> Iterator[tuple[int, StructureSet]]:
-    """Yield the structures in blocks, each with the number of structures before it.
-
-    Parameters
-    ----------
-    subset : StructureSet
-    size : int
-
-    Yields
-    ------
-    tuple of int and StructureSet
-    """
-    for start in range(0, len(subset), size):
-        yield start, subset.select(slice(start, start + size))
 
 
 def join_predictions(parts: Sequence[Prediction]) -> Prediction:
@@ -198,7 +178,10 @@ def predicted_structures(
         )
 
 
-def _gp(path: Path, sigma: str, max_rows: int, max_bytes: float) -> Predictor:
+def _process(path: Path, sigma: str, max_rows: int, max_bytes: float) -> Predictor:
+    from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
+    from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
+
     surrogates = load_gps(path)
     deviations: dict[str, Callable[[FloatArray], FloatArray] | None] = {}
 
@@ -219,22 +202,32 @@ def _gp(path: Path, sigma: str, max_rows: int, max_bytes: float) -> Predictor:
             energy_noise=surrogate.model.noise_std_energy,
         )
 
-    return predict_block
+    expected = [
+        Structure(s.geometry.species, s.model.training_positions[0], s.geometry.cell, s.geometry.pbc)
+        for s in surrogates.values()
+    ]
+    return Predictor(predict_block, tuple(expected))
 
 
 def _committee(path: Path, members: Sequence[int] | None) -> Predictor:
-    model = choose_members(load_ann(path), members)
+    from aenet_gpr_cli.ann.potential.ann_model import predict
+    from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
+
+    model = load_ann(path).select(members)
 
     def predict_block(structures: StructureSet, subset: str | None) -> Prediction:
         energies, forces = predict(model, structures, True, len(structures))
         assert forces is not None  # asked for
         return Prediction(energies, forces, std_over_members(energies), _beyond(model, structures))
 
-    return predict_block
+    return Predictor(predict_block)
 
 
 def _beyond(model: ANNModel, structures: StructureSet) -> FloatArray:
     """Return how far each environment lies outside the training data, (n_structures, n_atoms)."""
+    from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
+    from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import features
+
     raw = features(model.basis, structures, len(structures))
     kinds = np.tile(model.basis.species_index(structures.species), len(structures))
     flat = raw.reshape(len(kinds), -1)

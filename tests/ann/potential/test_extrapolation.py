@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe
+from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe_beyond
 from aenet_gpr_cli.errors import InputError
 
 SPECIES = ("H", "O")
@@ -29,10 +29,10 @@ def test_a_feature_that_never_changed():
 
 def test_the_sentence_names_the_worst_atom():
     found = beyond([0, 0, 1], [[3.0, 0.0], [0.5, 0.0], [4.9, 2.0]])
-    sentence = describe(found, "HHO")
+    sentence = describe_beyond(found, "HHO")
     assert sentence.startswith("2 of 3 atoms are outside the range of the training data")
     assert "H (atom 1) by 50% of the range" in sentence
-    assert describe(np.zeros(3), "HHO") is None
+    assert describe_beyond(np.zeros(3), "HHO") is None
 
 
 def test_another_length_is_refused():

@@ -93,7 +93,7 @@ def test_a_committee_ranks_and_a_single_network_cannot(finished, tmp_path):
     table = select.run(config, finished / "ann_gpr.h5", [POOL], tmp_path / "s.h5", Context())
     assert table.rows[0][2] == "5"
     predictor = load_predictor(finished / "ann_gpr.h5", "none", 1, 1.0)
-    forces = predictor(StructureSet.from_structures(read_sources([POOL])), None).forces
+    forces = predictor.predict(StructureSet.from_structures(read_sources([POOL])), None).forces
     spread = (forces.std(axis=0, ddof=1) ** 2).mean(axis=2)
     assert spread.min() > 0.0
     for over, expected in (("mean", spread.mean(axis=1)), ("max", spread.max(axis=1))):
@@ -125,7 +125,7 @@ def test_exact_and_bound_agree_where_all_rows_are_used_and_energies_rank_too(fin
     for by in ("forces", "energies"):
         np.testing.assert_allclose(found[by, "bound"], found[by, "exact"], rtol=1e-6)
     predictor = load_predictor(finished / "gpr.h5", "exact", 1, 16.0)
-    expected = predictor(StructureSet.from_structures(read_sources([POOL])), None).sigma
+    expected = predictor.predict(StructureSet.from_structures(read_sources([POOL])), None).sigma
     # rounding: the noise is 1e-6 of the signal, variances are differences of numbers 1e6 times as large
     np.testing.assert_allclose(found["energies", "exact"], expected, rtol=1e-2)
 
@@ -370,7 +370,7 @@ def test_a_committee_may_rank_the_pool(tmp_path, pool):
         found = file["pool/H2/force_sigma"][()]
     predictor = load_predictor(tmp_path / "work/round_00/ann_gpr.h5", "none", 1, 1.0)
     structures = StructureSet.from_structures(read_sources([Path(pool)]))
-    spread = predictor(structures, None).forces.std(axis=0, ddof=1)
+    spread = predictor.predict(structures, None).forces.std(axis=0, ddof=1)
     np.testing.assert_allclose(found, np.sqrt((spread**2).mean(axis=(1, 2))), rtol=1e-6)
 
 
