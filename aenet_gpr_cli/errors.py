@@ -49,9 +49,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     Parameters
     ----------
     error : BaseException
-        Torch and its libraries raise RuntimeErrors that only their text tells apart.
+        Torch and its libraries raise RuntimeErrors that differ in their text only.
     """
     text = str(error).lower()
     signs = ("out of memory", "can't allocate memory", "alloc_failed")  # of CUDA, torch on a CPU, cuBLAS
-    told = isinstance(error, RuntimeError) and any(sign in text for sign in signs)
-    return told or isinstance(error, MemoryError)
+    said = isinstance(error, RuntimeError) and any(sign in text for sign in signs)
+    return said or isinstance(error, MemoryError)

@@ -1,4 +1,4 @@
-"""How long work tells what it has done."""
+"""How long work reports its progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configuration of `submit`: what SLURM is asked for, for all jobs and for single stages."""
+"""Configuration of `submit`: resources of the jobs under SLURM, for all stages and for single ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ StageKey = Literal["fit_gpr", "augment", "train_ann", "evaluate", "benchmark", "
 
 @settings
 class SlurmResources:
-    """What a job asks SLURM for."""
+    """Resources of a job under SLURM."""
 
     partition: str | None = None
     """partition; default: that of the cluster"""
@@ -33,7 +33,7 @@ class SlurmResources:
     at_a_time: PositiveInt | None = None
     """jobs of an array that run at a time; default: all"""
     warn_seconds: PositiveInt = 120
-    """time before the end at which a job is told to write its state, s"""
+    """time before the end at which a job gets the signal to write its state, s"""
     max_requeues: Annotated[int, Ge(0)] = 100
     """how often an interrupted job queues again"""
     extra: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class SlurmConfig(SlurmResources):
     """Jobs of a workflow on a cluster: the keys hold for every stage, `stages` has the exceptions."""
 
     stages: dict[StageKey, SlurmResources] = field(default_factory=dict)
-    """what single stages ask for instead, by the name of the stage"""
+    """resources of single stages that differ, by the name of the stage"""
 
     @classmethod
     def expand(cls, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,5 +65,5 @@ class SlurmConfig(SlurmResources):
         return {**data, "stages": filled}
 
     def of(self, stage: StageKey) -> SlurmResources:
-        """Return what the jobs of a stage ask for."""
+        """Return the resources of the jobs of a stage."""
         return self.stages.get(stage, self)

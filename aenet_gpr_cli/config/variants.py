@@ -1,7 +1,7 @@
 """Variants of a stage from their short notation: common keys, and sweeps over values.
 
 A section maps names to settings. The entry ``defaults`` holds what all share. A name with a key in braces
-stands for one variant per value of that key, a name with several keys for all combinations:
+gives one variant per value of that key, a name with several keys gives all combinations:
 
     gpr_{displacement}_{n_copies}: {method: gpr, displacement: [0.021, 0.034], n_copies: [4, 16]}
 

@@ -37,7 +37,7 @@ class WorkflowConfig:
     """All stages of one case.
 
     `compare_gpr`, `augment` and `train_ann` map names of variants to settings. A variant called `defaults` is
-    not run: the others start from it. A name with a key in braces stands for one variant per value of that
+    not run: the others start from it. A name with a key in braces gives one variant per value of that
     key, see `config.variants`.
     """
 
@@ -61,7 +61,7 @@ class WorkflowConfig:
     benchmark: BenchmarkConfig | None = None
     """time per epoch and peak memory; left out: not run"""
     slurm: SlurmConfig = SlurmConfig()
-    """what `aenet-gpr submit` asks SLURM for; has no effect on results"""
+    """resources of the jobs of `aenet-gpr submit`; no effect on results"""
 
     @classmethod
     def expand(cls, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,14 +59,14 @@ def plot(curves: Sequence[ErrorCurve], goal: float | None = None) -> Figure:
         for curve in curves:
             style, random = mode_style(curve.model), curve.strategy == "random"
             label = f"{style.label}, {'random' if random else 'chosen by σ'}" if compared else style.label
-            color = GREY if random else style.color
+            colour = GREY if random else style.colour
             look = {
-                "color": color,
+                "color": colour,
                 "marker": style.marker,
                 "markersize": MARKER,
                 "linewidth": 1.0,
                 "linestyle": "--" if random else "-",
-                "markerfacecolor": "white" if random else color,
+                "markerfacecolor": "white" if random else colour,
                 "label": None if label in named else label,
             }
             named.add(label)

@@ -134,7 +134,7 @@ def _draw(
             [row["n_atoms"] if name == "size" else ticks.index(_label(name, row)) for row in own],
             [value(row) * factor for row in own],
             marker="" if surrogate else style.marker,
-            color=style.color,
+            color=style.colour,
             label="fit and labels of the GP, once" if surrogate else f"{style.label}, {title}",
             linestyle="--" if surrogate else line,
             alpha=0.5 if surrogate else 1.0,

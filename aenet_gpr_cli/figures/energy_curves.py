@@ -42,7 +42,7 @@ class Points:
     lengths: FloatArray
     values: FloatArray
     label: str
-    color: str
+    colour: str
     marker: str
 
 
@@ -61,7 +61,7 @@ class Curve:
     """
 
     title: str
-    color: str
+    colour: str
     lengths: FloatArray
     target: FloatArray
     predicted: FloatArray
@@ -82,7 +82,7 @@ def plot(curves: Sequence[Curve], quantity: str) -> Figure:
     Parameters
     ----------
     quantity : str
-        ``energy``, or ``force`` (along the bond, positive where it wants to grow).
+        ``energy``, or ``force`` (along the bond, positive where it lengthens the bond).
 
     Returns
     -------
@@ -104,7 +104,7 @@ def plot(curves: Sequence[Curve], quantity: str) -> Figure:
         )
         above, below = list(axes[0::2].flat), list(axes[1::2].flat)
         for upper, lower, curve in zip(above, below, curves, strict=False):
-            upper.set_title(curve.title, color=curve.color, fontweight="bold")
+            upper.set_title(curve.title, color=curve.colour, fontweight="bold")
             _draw_errors(upper, curve)
             _draw_values(lower, curve)
             lower.set_xlabel("bond length (Å)")
@@ -151,7 +151,7 @@ def plot_modes(energies: Sequence[Curve], forces: Sequence[Curve]) -> Figure:
             row[0].set_ylabel(LABELS[quantity])
             _share(row, len(row), [_limits(curves)])
         for axis, curve in zip(axes[0], energies, strict=True):
-            axis.set_title(curve.title, color=curve.color, fontweight="bold")
+            axis.set_title(curve.title, color=curve.colour, fontweight="bold")
         for axis in axes[1]:
             axis.set_xlabel("bond length (Å)")
         figure.align_ylabels(axes[:, 0])
@@ -175,11 +175,11 @@ def _magnify(axis: Axes, curve: Curve) -> None:
 
 def _draw_errors(axis: Axes, curve: Curve) -> None:
     error = np.maximum(_error(curve), SMALLEST)
-    axis.plot(curve.lengths, error, color=curve.color, label="|error|", linewidth=0.9)
+    axis.plot(curve.lengths, error, color=curve.colour, label="|error|", linewidth=0.9)
     if (spread := curve.spread) is not None:
         axis.fill_between(
-            curve.lengths, SMALLEST, np.maximum(spread, SMALLEST), color=curve.color, alpha=0.25, linewidth=0,
-            label="SD",
+            curve.lengths, SMALLEST, np.maximum(spread, SMALLEST), color=curve.colour, alpha=0.25,
+            linewidth=0, label="SD",
         )  # fmt: skip
     axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(numticks=5))
@@ -200,16 +200,16 @@ def _decades(curve: Curve) -> tuple[float, float]:
 def _draw_values(axis: Axes, curve: Curve, deviations: float = 1.0) -> None:
     """Draw target, mean and a range of so many standard deviations on each side."""
     axis.plot(curve.lengths, curve.target, color=TARGET, linewidth=3.0, label="target")
-    axis.plot(curve.lengths, curve.predicted.mean(axis=0), color=curve.color, label="predicted")
+    axis.plot(curve.lengths, curve.predicted.mean(axis=0), color=curve.colour, label="predicted")
     if (spread := curve.spread) is not None:
         mean, half = curve.predicted.mean(axis=0), deviations * spread
         label = "SD" if deviations == 1.0 else "99 % interval"
         axis.fill_between(
-            curve.lengths, mean - half, mean + half, color=curve.color, alpha=0.25, linewidth=0, label=label
+            curve.lengths, mean - half, mean + half, color=curve.colour, alpha=0.25, linewidth=0, label=label
         )
     for points in curve.points:
         axis.plot(
-            points.lengths, points.values, linestyle="", marker=points.marker, color=points.color,
+            points.lengths, points.values, linestyle="", marker=points.marker, color=points.colour,
             label=points.label, markersize=3.5,
         )  # fmt: skip
 

@@ -48,10 +48,10 @@ def plot(reference: Mapping[str, FloatArray]) -> Figure:
     with print_style():
         figure = new_figure(SINGLE_COLUMN, 2.3)
         axis = figure.subplots()
-        for part, color, label in (("test", TEST, "test"), ("train", TRAINING, "training")):
+        for part, colour, label in (("test", TEST, "test"), ("train", TRAINING, "training")):
             if part in reference:
                 text = f"{label}, {len(reference[part])} structures"
-                axis.hist(reference[part], bins=edges, color=color, alpha=0.85, label=text)
+                axis.hist(reference[part], bins=edges, color=colour, alpha=0.85, label=text)
         _label(axis)
         axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -97,12 +97,12 @@ def plot_augmented(
             style = mode_style("gpr" if name.startswith("gpr") else f"ann_{name}")
             axis.hist(training, bins=edges, density=True, color=TEST, label="training")
             axis.hist(
-                energies, bins=edges, density=True, histtype="step", color=style.color, linewidth=1.3,
+                energies, bins=edges, density=True, histtype="step", color=style.colour, linewidth=1.3,
                 label=f"{len(energies)} copies",
             )  # fmt: skip
             title = (titles or {}).get(name, name.replace("_", " "))
             title = title.replace(", ", "\n", 1) if columns == MOST_COLUMNS else title
-            axis.set_title(title, color=style.color, fontweight="bold")
+            axis.set_title(title, color=style.colour, fontweight="bold")
             axis.tick_params(labelbottom=True)
             _label(axis, "density (1/eV)" if axis in axes[:, 0] else "")
     return figure

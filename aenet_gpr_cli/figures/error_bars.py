@@ -16,7 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, mode_style, new_figure, print_style, three_digits
+from aenet_gpr_cli.figures.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    mode_style,
+    new_figure,
+    print_style,
+    three_digits,
+    title_of,
+)
 from aenet_gpr_cli.units import MEV_PER_EV
 
 BASELINE = "ann_energy_only"  # no ratios where it is missing
@@ -70,16 +78,10 @@ def plot_models(table: Mapping[str, Mapping[str, Any]], remarks: Mapping[str, st
         axes = figure.subplots(1, max(1, len(measures)), sharey=True, squeeze=False)[0]
         for axis, measure in zip(axes, measures, strict=False):
             _draw_bars(axis, names, [_value(table[name], measure) for name in names], measure)
-        axes[0].set_yticks(
-            range(len(names)), [_model_label(name, (remarks or {}).get(name)) for name in names]
-        )
+        titles = [title_of(name, (remarks or {}).get(name), ", ") for name in names]
+        axes[0].set_yticks(range(len(names)), titles)
         axes[0].invert_yaxis()
     return figure
-
-
-def _model_label(name: str, remark: str | None) -> str:
-    label = mode_style(name).label
-    return f"{label.split(' (')[0]}, {remark}" if remark else label
 
 
 def _draw_bars(axis: Axes, names: Sequence[str], values: Sequence[float | None], measure: Measure) -> None:
@@ -90,7 +92,7 @@ def _draw_bars(axis: Axes, names: Sequence[str], values: Sequence[float | None],
         if not value:  # not measured, or exactly zero: no place on a logarithmic axis
             axis.text(start, row, " –" if value is None else " 0", va="center", color=GREY)
             continue
-        axis.barh(row, value - start, left=start, height=0.62, color=mode_style(name).color)
+        axis.barh(row, value - start, left=start, height=0.62, color=mode_style(name).colour)
         text = f" {three_digits(value)}"
         if reference and name != BASELINE:
             text += f"  ({_ratio(reference / value)})"
@@ -169,7 +171,7 @@ def _draw_subset_bars(axis: Axes, number: int, count: int, values: np.ndarray, m
     style = mode_style(model)
     width = SUBSET_WIDTH / count
     places = np.arange(len(values)) + (number - (count - 1) / 2) * width
-    axis.bar(places, values, width, color=style.color, label=style.label)
+    axis.bar(places, values, width, color=style.colour, label=style.label)
 
 
 def _name_subsets(axis: Axes, names: Sequence[str]) -> None:

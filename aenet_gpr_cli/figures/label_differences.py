@@ -51,12 +51,12 @@ def plot_cut(cut: Cut) -> Figure:
         axis = figure.subplots()
         axis.plot(cut.distances, cut.surface, color="#bdbdbd", linewidth=3.0, label="energy surface (GP)")
         line = cut.slope * cut.distances
-        axis.plot(cut.distances, line, "--", color=label_style("taylor").color, label="Taylor expansion")
+        axis.plot(cut.distances, line, "--", color=label_style("taylor").colour, label="Taylor expansion")
         axis.plot(0.0, 0.0, "o", color="black", label="training structure")
         for method, energy in cut.labels.items():
             style = label_style(method)
             text = f"{style.label} label"
-            axis.plot(cut.copy, energy, style.marker, color=style.color, label=text, markersize=6)
+            axis.plot(cut.copy, energy, style.marker, color=style.colour, label=text, markersize=6)
         axis.locator_params(axis="x", nbins=5)
         axis.set_xlabel("displacement along the line to a copy (Å)")
         axis.set_ylabel("energy (eV)")
@@ -86,7 +86,7 @@ def plot_errors(errors: Mapping[str, Mapping[float, float]]) -> Figure:
             style = label_style(method)
             values = [value * MEV_PER_EV for value in points.values()]
             label = f"{style.label} labels"
-            axis.plot(list(points), values, color=style.color, marker=style.marker, label=label)
+            axis.plot(list(points), values, color=style.colour, marker=style.marker, label=label)
         axis.set_xscale("log")
         axis.set_yscale("log")
         ticks = sorted({delta for points in errors.values() for delta in points})
@@ -114,7 +114,7 @@ def plot(differences: Mapping[float, FloatArray]) -> Figure:
     if not differences:
         raise InputError("difference of labels: expected Taylor and GP copies of the same δ, got none")
     deltas = sorted(differences)
-    color = label_style("taylor").color
+    colour = label_style("taylor").colour
     with print_style():
         figure = new_figure(SINGLE_COLUMN, 2.4)
         axis = figure.subplots()
@@ -124,10 +124,10 @@ def plot(differences: Mapping[float, FloatArray]) -> Figure:
             whis=(0, 100),
             widths=0.55,
             patch_artist=True,
-            boxprops={"facecolor": color, "alpha": 0.5, "edgecolor": color},
+            boxprops={"facecolor": colour, "alpha": 0.5, "edgecolor": colour},
             medianprops={"color": "black"},
-            whiskerprops={"color": color},
-            capprops={"color": color},
+            whiskerprops={"color": colour},
+            capprops={"color": colour},
         )
         axis.axhline(0.0, color="black", linewidth=0.5)
         axis.set_yscale("symlog", linthresh=LINEAR_BELOW)

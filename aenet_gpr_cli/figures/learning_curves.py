@@ -62,10 +62,10 @@ def plot(curves: Mapping[str, LearningCurve], quantity: str, step: str) -> Figur
         axes = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
         for axis, (name, curve) in zip(axes, curves.items(), strict=True):
             style = mode_style(name)
-            _draw(axis, curve.training, style.color, "-", "training")
+            _draw(axis, curve.training, style.colour, "-", "training")
             if curve.validation is not None and np.isfinite(curve.validation).any():
                 _draw(axis, curve.validation, GREY, "--", "validation")
-            axis.set_title(style.label, color=style.color, fontweight="bold")
+            axis.set_title(style.label, color=style.colour, fontweight="bold")
             axis.set_xlabel(step)
             axis.set_yscale("log")
             axis.legend()
@@ -73,11 +73,11 @@ def plot(curves: Mapping[str, LearningCurve], quantity: str, step: str) -> Figur
     return figure
 
 
-def _draw(axis: Axes, losses: FloatArray, color: str, line: str, label: str) -> None:
+def _draw(axis: Axes, losses: FloatArray, colour: str, line: str, label: str) -> None:
     known = np.isfinite(losses).any(axis=1)
     steps = np.arange(1, len(losses) + 1)[known]
     losses = losses[known]
-    axis.plot(steps, np.nanmedian(losses, axis=1), line, color=color, label=label)
+    axis.plot(steps, np.nanmedian(losses, axis=1), line, color=colour, label=label)
     if losses.shape[1] > 1:
         low, high = np.nanmin(losses, axis=1), np.nanmax(losses, axis=1)
-        axis.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
+        axis.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)

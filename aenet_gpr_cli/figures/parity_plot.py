@@ -25,6 +25,7 @@ from aenet_gpr_cli.figures.style import (
     new_figure,
     print_style,
     three_digits,
+    title_of,
 )
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import MEV_PER_EV
@@ -85,15 +86,14 @@ def plot(
         axes = figure.subplots(rows, columns, squeeze=False, sharex="row", sharey="row")
         for column, (name, item) in enumerate(samples.items()):
             style, row = mode_style(name), metrics.get(name, {})
-            label = style.label
-            if remark := (remarks or {}).get(name):
-                label = f"{label if whole_names else label.split(' (')[0]}\n{remark}"
-                label = label.replace(", ", "\n") if columns > FEW_COLUMNS else label
-            axes[0, column].set_title(label, color=style.color, fontweight="bold")
-            _draw_energies(axes[0, column], item, energy_range, style.color, row)
+            label = title_of(name, (remarks or {}).get(name), "\n", whole_names)
+            if columns > FEW_COLUMNS and "\n" in label:
+                label = label.replace(", ", "\n")
+            axes[0, column].set_title(label, color=style.colour, fontweight="bold")
+            _draw_energies(axes[0, column], item, energy_range, style.colour, row)
             if with_forces:
-                _draw_norms(axes[1, column], item, norm_range, style.color, row)
-                _draw_directions(axes[2, column], item, norm_range, style.color, row)
+                _draw_norms(axes[1, column], item, norm_range, style.colour, row)
+                _draw_directions(axes[2, column], item, norm_range, style.colour, row)
         _label(figure, axes, with_forces)
         if columns > FEW_COLUMNS:
             for axis in axes.flat:
@@ -102,15 +102,15 @@ def plot(
 
 
 def _draw_energies(
-    axis: Axes, item: ParitySamples, limits: Range, color: str, row: Mapping[str, Any]
+    axis: Axes, item: ParitySamples, limits: Range, colour: str, row: Mapping[str, Any]
 ) -> None:
-    _draw_points(axis, item.reference_energies, item.predicted_energies, limits, limits, color)
+    _draw_points(axis, item.reference_energies, item.predicted_energies, limits, limits, colour)
     axis.plot(limits, limits, color="black", linewidth=0.7)
     _annotate(axis, row.get("energy_mae"), MEV_PER_EV, "meV")
 
 
-def _draw_norms(axis: Axes, item: ParitySamples, limits: Range, color: str, row: Mapping[str, Any]) -> None:
-    _draw_points(axis, item.reference_norms, item.predicted_norms, limits, limits, color)
+def _draw_norms(axis: Axes, item: ParitySamples, limits: Range, colour: str, row: Mapping[str, Any]) -> None:
+    _draw_points(axis, item.reference_norms, item.predicted_norms, limits, limits, colour)
     axis.plot(limits, limits, color="black", linewidth=0.7)
     for offset in (-OUTLIER, OUTLIER):
         axis.plot(limits, (limits[0] + offset, limits[1] + offset), "--", color="black", linewidth=0.5)
@@ -118,16 +118,17 @@ def _draw_norms(axis: Axes, item: ParitySamples, limits: Range, color: str, row:
 
 
 def _draw_directions(
-    axis: Axes, item: ParitySamples, limits: Range, color: str, row: Mapping[str, Any]
+    axis: Axes, item: ParitySamples, limits: Range, colour: str, row: Mapping[str, Any]
 ) -> None:
     known = np.isfinite(item.direction_errors)
-    _draw_points(axis, item.reference_norms[known], item.direction_errors[known], limits, (0.0, 180.0), color)
+    norms, errors = item.reference_norms[known], item.direction_errors[known]
+    _draw_points(axis, norms, errors, limits, (0.0, 180.0), colour)
     axis.set_yticks([0, 60, 120, 180])  # the range is the same for all potentials
     _annotate(axis, row.get("force_direction_mae"), 1.0, "°", top=True)
 
 
 def _draw_points(
-    axis: Axes, x: FloatArray, y: FloatArray, x_range: Range, y_range: Range, color: str
+    axis: Axes, x: FloatArray, y: FloatArray, x_range: Range, y_range: Range, colour: str
 ) -> None:
     """Draw points in the colour of the model, or their density where they are many."""
     if len(x) > MANY_POINTS:
@@ -141,7 +142,7 @@ def _draw_points(
             rasterized=True,
         )
     else:
-        axis.scatter(x, y, s=5, color=color, alpha=0.5, linewidths=0, rasterized=True)
+        axis.scatter(x, y, s=5, color=colour, alpha=0.5, linewidths=0, rasterized=True)
     axis.set_xlim(*x_range)
     axis.set_ylim(*y_range)
     axis.set_box_aspect(1)

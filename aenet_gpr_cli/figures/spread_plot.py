@@ -1,4 +1,4 @@
-"""Error of a committee against its spread, structure by structure: does it know where it is wrong?
+"""Error of a committee against its spread, structure by structure: is it large where the error is?
 
 Takes spreads and errors and draws them; computes nothing.
 """
@@ -68,10 +68,10 @@ def plot(spreads: Mapping[str, Spread]) -> Figure:
         for axis, (name, spread) in zip(axes.flat, spreads.items(), strict=False):
             style = mode_style(name)
             x, y = (np.maximum(v * MEV_PER_EV, SMALLEST) for v in (spread.deviations, spread.errors))
-            axis.plot(x, y, ".", color=style.color, markersize=2.5, alpha=0.5, rasterized=True)
+            axis.plot(x, y, ".", color=style.colour, markersize=2.5, alpha=0.5, rasterized=True)
             axis.plot(limits, limits, color="black", linewidth=0.7)
             axis.plot(limits, [2 * limit for limit in limits], "--", color=GREY, linewidth=0.7)
-            axis.set_title(style.label, color=style.color, fontweight="bold")
+            axis.set_title(style.label, color=style.colour, fontweight="bold")
             axis.set_xscale("log")
             axis.set_yscale("log")
             axis.set_xlim(limits)

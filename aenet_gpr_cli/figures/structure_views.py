@@ -31,7 +31,7 @@ SMALLEST_RANGE = 7.0  # Å: small molecules are not blown up
 
 @dataclass(frozen=True, slots=True)
 class StructureView:
-    """One subset: a structure that stands for it, and what is written above it."""
+    """One subset: one of its structures, and the text above and below it."""
 
     title: str
     remark: str
@@ -86,5 +86,5 @@ def _crop(axis: Axes, centres: FloatArray) -> None:
 
 
 def _key(symbol: str) -> Line2D:
-    color = jmol_colors[atomic_numbers[symbol]]
-    return Line2D([], [], linestyle="", marker="o", color=color, markeredgecolor="black", label=symbol)
+    colour = jmol_colors[atomic_numbers[symbol]]
+    return Line2D([], [], linestyle="", marker="o", color=colour, markeredgecolor="black", label=symbol)

@@ -49,7 +49,7 @@ class ModeStyle:
     """Label, colour and marker of a training mode or model."""
 
     label: str
-    color: str
+    colour: str
     marker: str
 
 
@@ -65,8 +65,8 @@ MODES = {
 }
 OTHER = ModeStyle("", GREY, "X")
 LABELS = {  # of copies, by method
-    "taylor": ModeStyle("Taylor", MODES["ann_taylor"].color, "s"),
-    "gpr": ModeStyle("GP", MODES["gp"].color, "^"),
+    "taylor": ModeStyle("Taylor", MODES["ann_taylor"].colour, "s"),
+    "gpr": ModeStyle("GP", MODES["gp"].colour, "^"),
 }
 
 
@@ -88,7 +88,7 @@ def mode_style(name: str) -> ModeStyle:
     if not matches:
         matches = [key for key in MODES if f"ann_{name}" == key]
     if not matches:
-        return ModeStyle(name.replace("_", " "), OTHER.color, OTHER.marker)
+        return ModeStyle(name.replace("_", " "), OTHER.colour, OTHER.marker)
     key = max(matches, key=len)
     rest = (
         name.removeprefix(key).removeprefix("r").strip("_").replace("_", " ") if name.startswith(key) else ""
@@ -97,12 +97,18 @@ def mode_style(name: str) -> ModeStyle:
     if not rest:
         return style
     label = f"GP, {rest}" if key == "gp" else f"{style.label} ({rest})"
-    return ModeStyle(label, style.color, style.marker)
+    return ModeStyle(label, style.colour, style.marker)
 
 
 def training_mode_style(mode: str) -> ModeStyle:
     """Look up how a training mode (``energy_only``, ``taylor``, ``gpr``, ``direct``) is drawn."""
     return mode_style(f"ann_{mode}")
+
+
+def title_of(name: str, remark: str | None, separator: str, whole_name: bool = False) -> str:
+    """Write the label of a model; a remark, such as δ and M, replaces the rest of its name or follows it."""
+    label = mode_style(name).label
+    return f"{label if whole_name else label.split(' (')[0]}{separator}{remark}" if remark else label
 
 
 def label_style(method: str) -> ModeStyle:

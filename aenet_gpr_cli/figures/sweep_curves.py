@@ -74,18 +74,18 @@ def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float
         points = [(row[against], row[key] * factor) for row in own if row.get(key)]
         if points:
             style = mode_style(name)
-            axis.plot(*zip(*points, strict=True), marker=style.marker, color=style.color, label=style.label)
+            axis.plot(*zip(*points, strict=True), marker=style.marker, color=style.colour, label=style.label)
     chosen = [(row[against], row[key] * factor) for row in free if row.get(key)]
     if chosen:
-        color = mode_style(METHODS["gpr"]).color
+        colour = mode_style(METHODS["gpr"]).colour
         axis.plot(
-            *zip(*chosen, strict=True), "*", markersize=9, color=color, markeredgecolor="black",
+            *zip(*chosen, strict=True), "*", markersize=9, color=colour, markeredgecolor="black",
             label="GPR-ANN, adaptive δ", zorder=3,
         )  # fmt: skip
     for row in given:
         if not row["method"] and row.get(key):
             style = mode_style(row["model"])
-            axis.axhline(row[key] * factor, linestyle="--", color=style.color, label=style.label)
+            axis.axhline(row[key] * factor, linestyle="--", color=style.colour, label=style.label)
     axis.set_xscale("log")
     values = sorted({row[against] for row in given if row["method"]})
     axis.set_xticks(values, [f"{value:g}" for value in values], rotation=60 if len(values) > 3 else 0)

@@ -27,7 +27,7 @@ def curves(run: FinishedRun, models: Mapping[str, str], quantity: str) -> list[C
     models : mapping of str to str
         Model → remark for its title.
     quantity : str
-        ``energy``, or ``force``: along the bond, positive where it wants to grow.
+        ``energy``, or ``force``: along the bond, positive where it lengthens the bond.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def curves(run: FinishedRun, models: Mapping[str, str], quantity: str) -> list[C
             found.append(
                 Curve(
                     f"{style.label}\n{remark}" if remark else style.label,
-                    style.color,
+                    style.colour,
                     lengths[order],
                     _values(test, quantity)[order],
                     predicted[:, order],
@@ -84,8 +84,8 @@ def label_curves(run: FinishedRun, rows: Sequence[Row]) -> list[Curve]:
         points = [p for row in own for p in _copies(run, row)]
         found.append(
             Curve(
-                f"δ = {delta:g} Å", surrogate.color, surrogate.lengths, surrogate.target, surrogate.predicted,
-                surrogate.sigma, (*points, *surrogate.points),
+                f"δ = {delta:g} Å", surrogate.colour, surrogate.lengths, surrogate.target,
+                surrogate.predicted, surrogate.sigma, (*points, *surrogate.points),
             )
         )  # fmt: skip
     return found
@@ -166,4 +166,4 @@ def _copies(run: FinishedRun, row: Row | None) -> tuple[Points, ...]:
         return ()
     style = label_style(row["method"])
     lengths = _lengths(augmented.positions)
-    return (Points(lengths, augmented.energies, f"{style.label} labels", style.color, style.marker),)
+    return (Points(lengths, augmented.energies, f"{style.label} labels", style.colour, style.marker),)

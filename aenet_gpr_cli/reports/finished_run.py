@@ -96,7 +96,7 @@ def read_run(folder: Path) -> FinishedRun:
 
 
 def _augmentation(file: h5py.File) -> Row:
-    """Configuration; ``displacement`` as it came out where it was not given."""
+    """Return the configuration; ``displacement`` as it came out where it was not given."""
     config: Row = json.loads(file.attrs["config"])
     if config["mode"] in UNGIVEN_DISPLACEMENT:
         config["displacement"] = _rms_displacement(list(file["subsets"].values()))
@@ -104,7 +104,7 @@ def _augmentation(file: h5py.File) -> Row:
 
 
 def _rms_displacement(subsets: list[h5py.Group]) -> float | None:
-    """Over all copies, Å; None if there are none, or it was not told."""
+    """Return it over all copies, Å; None without copies, or where it was not stored."""
     counts = [len(subset["energies"]) for subset in subsets]
     if not sum(counts) or any("rms_displacement" not in subset.attrs for subset in subsets):
         return None
@@ -146,7 +146,7 @@ def sweep_rows(rows: tuple[Row, ...], against: str) -> list[Row] | None:
 
 
 def shown_models(run: FinishedRun) -> dict[str, str]:
-    """Choose the networks that stand for their mode side by side, as the paper does.
+    """Choose one network for each mode, to be shown side by side, as the paper does.
 
     Of several δ of a method it is the network with the smallest error of ‖F‖ (of energy, without forces) on
     the evaluated structures: what the sweep over δ reached at best, and no recipe for choosing δ. Of several
@@ -196,7 +196,7 @@ def kernels_of(run: FinishedRun) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Model → descriptor, unless the name tells it, and length scale; empty where subsets differ in them.
+        Model → descriptor, unless the name says it, and length scale; empty where subsets differ in them.
     """
     found = {}
     for name in run.results:

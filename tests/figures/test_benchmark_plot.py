@@ -93,7 +93,7 @@ def test_labels_carry_units_and_settings():
 def test_modes_have_their_colours():
     for line in benchmark_plot.plot(TABLE).axes[0].lines:
         mode = {"direct forces, AdamW": "ann_direct"}.get(line.get_label(), "ann_gpr")
-        assert line.get_color() == mode_style(mode).color
+        assert line.get_color() == mode_style(mode).colour
 
 
 def test_an_empty_table_is_an_error():

@@ -22,7 +22,7 @@ def test_bars_end_at_the_values_of_the_table_in_the_colours_of_the_modes():
     ):
         for bar, (name, row) in zip(axis.patches, TABLE.items(), strict=True):
             assert bar.get_x() + bar.get_width() == pytest.approx(row[key] * factor)
-            assert bar.get_facecolor() == to_rgba(mode_style(name).color)
+            assert bar.get_facecolor() == to_rgba(mode_style(name).colour)
 
 
 def test_labels_carry_units_and_the_names_of_modes():
@@ -106,7 +106,7 @@ def test_heights_are_the_table_in_the_colours_of_the_modes():
     (axis,) = figure.axes
     assert np.allclose(heights(axis), [[1.0, 2.0], [2.0, 4.0]])  # meV
     colours = [group[0].get_facecolor()[:3] for group in axis.containers]
-    assert colours == [to_rgb(mode_style(name).color) for name in ("ann_gpr", "ann_direct")]
+    assert colours == [to_rgb(mode_style(name).colour) for name in ("ann_gpr", "ann_direct")]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["EC", "Li"]
 
 

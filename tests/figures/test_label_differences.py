@@ -24,7 +24,7 @@ def test_errors_of_the_labels_are_lines_against_delta():
     assert list(taylor.get_xdata()) == [0.01, 0.03]
     assert np.allclose(taylor.get_ydata(), [1.0, 9.0])
     assert np.allclose(gpr.get_ydata(), 2.0)
-    assert taylor.get_color() == mode_style("ann_taylor").color
+    assert taylor.get_color() == mode_style("ann_taylor").colour
 
 
 def test_a_cut_shows_the_tangent_at_the_structure_and_both_labels_at_the_copy():

@@ -28,8 +28,8 @@ def test_panels_show_the_samples_in_the_colour_of_the_model():
         assert np.allclose(points(axes[0, column]).T, [item.reference_energies, item.predicted_energies])
         assert np.allclose(points(axes[1, column]).T, [item.reference_norms, item.predicted_norms])
         assert np.allclose(points(axes[2, column]).T, [item.reference_norms, item.direction_errors])
-        color = axes[0, column].collections[0].get_facecolor()[0]
-        assert np.allclose(color[:3], to_rgba(mode_style(name).color)[:3])
+        colour = axes[0, column].collections[0].get_facecolor()[0]
+        assert np.allclose(colour[:3], to_rgba(mode_style(name).colour)[:3])
         assert axes[0, column].get_title() == mode_style(name).label
 
 

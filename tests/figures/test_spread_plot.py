@@ -19,7 +19,7 @@ def test_points_are_spread_and_error_in_mev():
     points = axes[0].lines[0]
     assert np.allclose(points.get_xdata(), [1.0, 4.0])
     assert np.allclose(points.get_ydata(), [2.0, 3.0])
-    assert points.get_color() == mode_style("ann_gpr").color
+    assert points.get_color() == mode_style("ann_gpr").colour
     assert (axes[1].lines[0].get_xdata() > 0).all()  # no spread at all can be drawn, too
 
 

@@ -42,12 +42,12 @@ def test_a_training_mode_and_the_model_it_makes_look_the_same():
 
 
 def test_the_surrogate_is_not_drawn_as_the_network_trained_on_it():
-    assert mode_style("gpr").color != mode_style("ann_gpr").color
+    assert mode_style("gpr").colour != mode_style("ann_gpr").colour
 
 
 def test_modes_have_different_colours_and_markers():
     styles = [mode_style(n) for n in ("ann_energy_only", "ann_taylor", "ann_gpr", "ann_direct", "gpr")]
-    assert len({style.color for style in styles}) == len({style.marker for style in styles}) == 5
+    assert len({style.colour for style in styles}) == len({style.marker for style in styles}) == 5
 
 
 def test_settings_hold_within_the_block_only():

@@ -34,7 +34,7 @@ def test_lines_hold_the_table_in_rising_order_and_baselines_are_level():
     assert np.allclose(baseline.get_ydata(), 9000.0)
     assert baseline.get_linestyle() == "--"
     assert [line.get_color() for line in axis.lines] == [
-        mode_style(name).color for name in ("ann_gpr", "ann_taylor", "ann_energy_only")
+        mode_style(name).colour for name in ("ann_gpr", "ann_taylor", "ann_energy_only")
     ]
 
 
@@ -64,7 +64,7 @@ def test_only_the_quantities_asked_for_are_drawn():
 def test_shares_of_the_forces_have_their_own_colours():
     direct = [row("ann_direct_10", scale=5.0), row("ann_direct_100", scale=4.0)]
     _, _, ten, hundred = sweep_curves.plot([*ROWS[:3], *direct], "displacement").axes[0].lines
-    assert (ten.get_color(), hundred.get_color()) == tuple(mode_style(r["model"]).color for r in direct)
+    assert (ten.get_color(), hundred.get_color()) == tuple(mode_style(r["model"]).colour for r in direct)
     assert ten.get_color() != hundred.get_color()
     assert ten.get_linestyle() == hundred.get_linestyle() == "--"
 

@@ -1,4 +1,4 @@
-"""Configuration of `select`, `label` and `active`: what deserves a calculation, how it is made, in rounds."""
+"""Configuration of `select`, `label` and `active`: which structures are calculated, how, and in rounds."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class CalculatorConfig:
 
     name: str = "tblite"
     """name of an ASE calculator (tblite, emt, vasp, aims, …), or where its class is imported from
-    (package.module.Class); stored: the labels that the structures bring along"""
+    (package.module.Class); stored: the labels that the files of the structures hold"""
     parameters: dict[str, Any] = field(default_factory=dict)
     """keywords of the calculator: {method: GFN2-xTB}"""
 
@@ -120,7 +120,7 @@ class ActiveConfig:
     evaluate: EvaluateConfig = EvaluateConfig(plots=False)
     """errors on the test structures"""
     select: SelectConfig = SelectConfig()
-    """what deserves a calculation"""
+    """which structures of the pool are calculated"""
     label: LabelConfig = LabelConfig()
     """how it is calculated"""
 
