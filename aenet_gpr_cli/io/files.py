@@ -55,12 +55,7 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        if durable:
-            _to_disk(temporary)
-        temporary.replace(path)
-        if durable:
-            with contextlib.suppress(OSError):  # not every file system can do this with a folder
-                _to_disk(path.parent)
+        _take_name(temporary, path, durable)
     except (OSError, RuntimeError) as error:
         if _no_place(error):
             raise cannot_write(path, error) from error
@@ -95,6 +90,15 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def _take_name(temporary: Path, path: Path, durable: bool) -> None:
+    if durable:
+        _to_disk(temporary)
+    temporary.replace(path)
+    if durable:
+        with contextlib.suppress(OSError):  # not every file system can do this with a folder
+            _to_disk(path.parent)
 
 
 def _to_disk(path: Path) -> None:

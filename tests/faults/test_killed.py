@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from aenet_gpr_cli.io.artefacts import artefact
+from aenet_gpr_cli.io import files
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.shared.signals import stop_on_signals
 from tests.stages.unfinished import assert_same, left_behind
@@ -21,12 +21,12 @@ BESIDE = {"metrics.h5": ["metrics.json", "metrics.csv"]}
 
 def killing(name, moment):
     """Publish as always, but end by SIGKILL before or after the file gets its name."""
-    to_disk = artefact._to_disk
+    take_name = files._take_name
 
-    def publish(temporary, path):
+    def publish(temporary, path, durable):
         if path.name == name and moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        to_disk(temporary, path)
+        take_name(temporary, path, durable)
         if path.name == name:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -40,7 +40,7 @@ def test_killed_when_its_result_is_written(stages, finished, monkeypatch, name, 
     earlier = outdated(output)
     others = {p: p.read_bytes() for p in output.parent.glob("*.h5") if p != output}
     with monkeypatch.context() as patch:
-        patch.setattr(artefact, "_to_disk", killing(name, moment))
+        patch.setattr(files, "_take_name", killing(name, moment))
         assert in_child(lambda: stage(Context())) == -signal.SIGKILL
     if moment == "before":
         assert output.read_bytes() == earlier

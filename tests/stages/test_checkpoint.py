@@ -127,15 +127,15 @@ def test_a_forced_run_that_was_stopped_goes_on(tmp_path):
 
 
 def test_a_kill_while_a_state_is_written_leaves_the_one_before(checkpoint, monkeypatch):
-    from aenet_gpr_cli.io.artefacts import artefact
+    from aenet_gpr_cli.io import files
 
     class KilledError(BaseException):
         pass
 
-    def die(temporary, path):
+    def die(temporary, path, durable):
         raise KilledError
 
-    monkeypatch.setattr(artefact, "_to_disk", die)
+    monkeypatch.setattr(files, "_take_name", die)
     with pytest.raises(KilledError):
         checkpoint.save_state(("0", "1"), {"weights": np.zeros(3)}, 99.0)
     assert checkpoint.load_state().wall_time == 12.5

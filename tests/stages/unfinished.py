@@ -18,21 +18,21 @@ from aenet_gpr_cli.structures import StructureSet
 DRIVER = """
 import os, sys
 from aenet_gpr_cli.cli.main import main
-from aenet_gpr_cli.io.artefacts import artefact
+from aenet_gpr_cli.io import files
 
 number, name, count, moment = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
-publish, seen = artefact._to_disk, []
+publish, seen = files._take_name, []
 
-def to_disk(temporary, path):
+def take_name(temporary, path, durable):
     seen.append(path.name)
     now = path.name == name and seen.count(name) == count
     if now and moment == "before":
         os.kill(os.getpid(), number)
-    publish(temporary, path)
+    publish(temporary, path, durable)
     if now and moment == "after":
         os.kill(os.getpid(), number)
 
-artefact._to_disk = to_disk
+files._take_name = take_name
 sys.argv = ["aenet-gpr", *sys.argv[5:]]
 main()
 """
