@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +148,10 @@ class StructureSet:
             atom_orders=None if self.atom_orders is None else self.atom_orders[index],
         )
 
+    def in_memory(self) -> StructureSet:
+        """Return the structures themselves: they are in memory."""
+        return self
+
     def structure(self, index: int) -> Structure:
         """Return one structure.
 
@@ -210,13 +215,55 @@ class StructureSet:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AugmentedSet:
+class AnySet(Protocol):
+    """Labelled structures of one subset, in memory (`StructureSet`) or where they are read in blocks."""
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Chemical symbols, one per atom."""
+        ...
+
+    @property
+    def energies(self) -> FloatArray | None:
+        """Total energies, shape (n_structures,), eV; always in memory."""
+        ...
+
+    @property
+    def forces(self) -> FloatArray | None:
+        """Physical forces, shape (n_structures, n_atoms, 3), eV/Å."""
+        ...
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms per structure."""
+        ...
+
+    @property
+    def formula(self) -> str:
+        """Chemical formula in the order in which the species appear."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def select(self, index: IntArray) -> AnySet:
+        """Return some of the structures, without reading them."""
+        ...
+
+    def in_memory(self) -> StructureSet:
+        """Return the structures, read if they are elsewhere."""
+        ...
+
+
+Structures = TypeVar("Structures", bound=AnySet)
+
+
+@dataclass(frozen=True)  # with slots, Python 3.11 cannot make the alias below
+class Copies(Generic[Structures]):
     """Displaced copies of reference structures with approximate energies.
 
     Attributes
     ----------
-    structures : StructureSet
+    structures : StructureSet, or another `AnySet`
         The copies; their energies are the labels, they carry no forces.
     parents : tuple of str
         Name of the reference structure of each copy.
@@ -227,10 +274,11 @@ class AugmentedSet:
     label : str
         Where the energies came from: ``gpr`` or ``taylor``.
     domain_distance : ndarray of shape (n_structures,), dimensionless, or None
-        Distance to the training data of the process, see `gpr.domain`; None where there is no process.
+        Distance to the training data of the process, see `gpr.regression.applicability`; None where there is
+        no process.
     """
 
-    structures: StructureSet
+    structures: Structures
     parents: tuple[str, ...]
     copies: IntArray
     sigma: FloatArray | None
@@ -240,16 +288,19 @@ class AugmentedSet:
     def __len__(self) -> int:
         return len(self.structures)
 
-    def select(self, index: IntArray) -> AugmentedSet:
+    def select(self, index: IntArray) -> Copies[Structures]:
         """Return some of the copies, in the order of ``index``."""
         return replace(
             self,
-            structures=self.structures.select(index),
+            structures=self.structures.select(index),  # type: ignore[arg-type]  # of the same kind
             parents=tuple(self.parents[i] for i in index),
             copies=self.copies[index],
             sigma=None if self.sigma is None else self.sigma[index],
             domain_distance=None if self.domain_distance is None else self.domain_distance[index],
         )
+
+
+AugmentedSet = Copies[StructureSet]
 
 
 def formula(species: Sequence[str]) -> str:

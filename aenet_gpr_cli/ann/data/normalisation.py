@@ -8,9 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from aenet_gpr_cli.ann.data.out_of_core import AnySet
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.structures import AnySet, FloatArray
 
 MIN_FEATURE_STD = 1e-10  # ænet's: a feature that never changes is switched off
 EnergyScaling = Literal["range", "std"]
@@ -86,7 +85,7 @@ def atomic_energies(subsets: Sequence[AnySet], species: Sequence[str]) -> dict[s
 
     Parameters
     ----------
-    subsets : sequence of StructureSet or StreamedSet
+    subsets : sequence of AnySet
     species : sequence of str
 
     Returns
@@ -115,7 +114,7 @@ def energy_scaling(
 
     Parameters
     ----------
-    subsets : sequence of StructureSet or StreamedSet
+    subsets : sequence of AnySet
     reference : mapping of str to float, eV
         Atomic reference energies.
     how : {"range", "std"}
@@ -141,7 +140,7 @@ def energies_of(subset: AnySet) -> FloatArray:
 
     Parameters
     ----------
-    subset : StructureSet or StreamedSet
+    subset : AnySet
 
     Returns
     -------

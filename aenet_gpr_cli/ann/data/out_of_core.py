@@ -1,90 +1,22 @@
 """What makes training larger than memory: structures read when needed, and descriptors kept elsewhere.
 
-Both are behind narrow interfaces; where they are kept is left to the caller. Only energies stay in memory.
+Both are behind narrow interfaces (`AnySet`, `Rows`); where they are kept is left to the caller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet, formula
-
-
-@dataclass(frozen=True, slots=True)
-class StreamedSet:
-    """Structures of one subset with energies, whose positions are read when they are needed.
-
-    Attributes
-    ----------
-    species : tuple of str
-    energies : ndarray of shape (n_structures,), eV
-    index : ndarray of int, shape (n_structures,)
-        Where each structure is in the source.
-    read : callable
-        Takes such an index and returns the structures.
-    """
-
-    species: tuple[str, ...]
-    energies: FloatArray
-    index: IntArray
-    read: Callable[[IntArray], StructureSet]
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    @property
-    def n_atoms(self) -> int:
-        """Number of atoms of each structure."""
-        return len(self.species)
-
-    @property
-    def formula(self) -> str:
-        """Formula of the subset."""
-        return formula(self.species)
-
-    @property
-    def forces(self) -> None:
-        """None: copies have energies only."""
-        return None
-
-    def select(self, index: IntArray) -> StreamedSet:
-        """Return some of the structures, without reading them.
-
-        Parameters
-        ----------
-        index : ndarray of int
-
-        Returns
-        -------
-        StreamedSet
-        """
-        return replace(self, energies=self.energies[index], index=self.index[index])
-
-
-AnySet = StructureSet | StreamedSet
+from aenet_gpr_cli.structures import AnySet, FloatArray, StructureSet
 
 
 def blocks(subset: AnySet, size: int) -> Iterator[StructureSet]:
-    """Yield the structures of a subset in blocks.
-
-    Parameters
-    ----------
-    subset : StructureSet or StreamedSet
-    size : int
-
-    Yields
-    ------
-    StructureSet
-    """
+    """Yield the structures of a subset in blocks."""
     for start in range(0, len(subset), size):
-        if isinstance(subset, StreamedSet):
-            yield subset.read(subset.index[start : start + size])
-        else:
-            yield subset.select(slice(start, start + size))
+        yield subset.select(np.arange(start, min(start + size, len(subset)))).in_memory()
 
 
 class Rows(Protocol):

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from aenet_gpr_cli.ann.data.normalisation import energies_of
-from aenet_gpr_cli.ann.data.out_of_core import AnySet, MakeRows, Rows, StreamedSet, blocks
+from aenet_gpr_cli.ann.data.out_of_core import MakeRows, Rows, blocks
 from aenet_gpr_cli.ann.execution import distributed as parallel
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
+from aenet_gpr_cli.structures import AnySet, Copies, FloatArray, IntArray, StructureSet
 
 READ_ROWS = 65536  # descriptors read at a time where they are not in memory
 
@@ -26,7 +27,7 @@ class TrainingSet:
 
     Attributes
     ----------
-    subsets : tuple of StructureSet or StreamedSet
+    subsets : tuple of AnySet
         Each with energies; forces are used by direct force training only.
     parents : tuple of str
         Of every structure, subset by subset: its own name, or that of the structure it is a copy of.
@@ -69,7 +70,7 @@ class TrainingSet:
     def collect(
         cls,
         references: Sequence[StructureSet],
-        augmented: Sequence[AugmentedSet | StreamedCopies],
+        augmented: Sequence[Copies[Any]],
         sigma_scale: float | None,
     ) -> TrainingSet:
         """Join reference structures and their copies.
@@ -79,7 +80,7 @@ class TrainingSet:
         Parameters
         ----------
         references : sequence of StructureSet
-        augmented : sequence of AugmentedSet or StreamedCopies
+        augmented : sequence of Copies
         sigma_scale : float, eV, or None
             None gives every structure the weight 1.
 
@@ -123,15 +124,6 @@ class TrainingSet:
         int
         """
         return 8 * (n_features + 1) * sum(len(s) * s.n_atoms for s in self.subsets)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamedCopies:
-    """Copies that are read when they are needed; the fields are those of `AugmentedSet`."""
-
-    structures: StreamedSet
-    parents: tuple[str, ...]
-    sigma: FloatArray | None
 
 
 def validation_split(parents: Sequence[str], fraction: float, seed: int) -> tuple[IntArray, IntArray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,52 +13,58 @@ import numpy as np
 
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.fields import read_optional, read_strings
-from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc, StructureSet
+from aenet_gpr_cli.structures import Copies, FloatArray, IntArray, Pbc, StructureSet, formula
 
 GAP = 64  # unwanted structures that are read along rather than read around
 STRINGS = 65536  # names read at a time
 
 
 @dataclass(frozen=True, slots=True)
-class StoredCopies:
-    """Copies of one subset in an open file: energies, parents and σ in memory, positions on disk.
+class StoredStructures:
+    """Structures of one subset in an open file, an `AnySet`: energies in memory, positions on disk.
 
     Attributes
     ----------
-    species, parents : tuple of str
-    energies : ndarray of shape (n_copies,), eV
-    sigma : ndarray of shape (n_copies,), eV, or None
-    label : str
+    species : tuple of str
+    energies : ndarray of shape (n_structures,), eV
+    index : ndarray of int, shape (n_structures,)
+        Where each structure is in the file. Mostly ascending: what lies near together is read at once.
     group : h5py.Group
     """
 
     species: tuple[str, ...]
-    parents: tuple[str, ...]
     energies: FloatArray
-    sigma: FloatArray | None
-    label: str
+    index: IntArray
     group: h5py.Group
 
     def __len__(self) -> int:
-        return len(self.energies)
+        return len(self.index)
 
-    def read(self, index: IntArray) -> StructureSet:
-        """Read some structures.
+    @property
+    def n_atoms(self) -> int:
+        """Atoms per structure."""
+        return len(self.species)
 
-        Parameters
-        ----------
-        index : ndarray of int
-            Mostly ascending: what lies near together is read at once.
+    @property
+    def formula(self) -> str:
+        """Chemical formula in the order in which the species appear."""
+        return formula(self.species)
 
-        Returns
-        -------
-        StructureSet
-            Without energies.
-        """
+    @property
+    def forces(self) -> None:
+        """None: copies have energies only."""
+        return None
+
+    def select(self, index: IntArray) -> StoredStructures:
+        """Return some of the structures, without reading them."""
+        return replace(self, energies=self.energies[index], index=self.index[index])
+
+    def in_memory(self) -> StructureSet:
+        """Read the structures."""
         a, b, c = (bool(flag) for flag in self.group["pbc"][()])
         pbc: Pbc = (a, b, c)
-        cells = self._rows("cells", index) if "cells" in self.group else None
-        return StructureSet(self.species, self._rows("positions", index), cells, pbc)
+        cells = self._rows("cells", self.index) if "cells" in self.group else None
+        return StructureSet(self.species, self._rows("positions", self.index), cells, pbc, self.energies)
 
     def _rows(self, name: str, index: IntArray) -> FloatArray:
         dataset = self.group[name]
@@ -73,29 +79,22 @@ class StoredCopies:
 
 
 @contextmanager
-def open_augmented(path: Path) -> Iterator[dict[str, StoredCopies]]:
-    """Open the augmented sets of an artefact, by subset, for the time of the block.
-
-    Parameters
-    ----------
-    path : Path
-
-    Yields
-    ------
-    dict of str to StoredCopies
-    """
+def open_augmented(path: Path) -> Iterator[dict[str, Copies[StoredStructures]]]:
+    """Open the augmented sets of an artefact, by subset, for the time of the block."""
     with open_artefact(path, "augment") as file:
         yield {name: _stored(group) for name, group in file["subsets"].items()}
 
 
-def _stored(group: h5py.Group) -> StoredCopies:
-    return StoredCopies(
-        species=read_strings(group, "species"),
+def _stored(group: h5py.Group) -> Copies[StoredStructures]:
+    energies = group["energies"][()]
+    structures = StoredStructures(read_strings(group, "species"), energies, np.arange(len(energies)), group)
+    return Copies(
+        structures=structures,
         parents=_shared_strings(group["parents"]),
-        energies=group["energies"][()],
+        copies=group["copies"][()],
         sigma=read_optional(group, "sigma"),
         label=str(group.attrs["label"]),
-        group=group,
+        domain_distance=read_optional(group, "domain_distance"),
     )
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from aenet_gpr_cli.ann.data.force_targets import ForceSettings
-from aenet_gpr_cli.ann.data.out_of_core import MakeRows, MemoryRows, StreamedSet
-from aenet_gpr_cli.ann.data.training_set import StreamedCopies, TrainingSet
+from aenet_gpr_cli.ann.data.out_of_core import MakeRows, MemoryRows
+from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution import distributed as parallel
 from aenet_gpr_cli.ann.loss.loss_terms import LossSettings
 from aenet_gpr_cli.ann.optimisers.adamw import AdamWSettings, State
@@ -26,12 +26,12 @@ from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
-from aenet_gpr_cli.io.artefacts.streaming import open_augmented
+from aenet_gpr_cli.io.artefacts.streaming import StoredStructures, open_augmented
 from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.scratch import ScratchRows
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.train_ann.members import Committee, Keep, Work, train_members, write_committee
-from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.structures import Copies, StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 KIND = "train-ann"
@@ -220,7 +220,7 @@ def training_settings(config: TrainAnnConfig, members: tuple[int, ...] | None = 
 @contextmanager
 def _open_copies(
     config: TrainAnnConfig, path: Path | None, references: dict[str, StructureSet]
-) -> Iterator[list[StreamedCopies]]:
+) -> Iterator[list[Copies[StoredStructures]]]:
     """Open the copies; refuse those whose parents are not trained on (they may be test structures)."""
     if path is None:
         yield []
@@ -238,14 +238,7 @@ def _open_copies(
                     f"{path}: {len(strangers)} parents of the copies are not training structures of this "
                     f"split, for example {strangers[0]}; run augment again with this split"
                 )
-        yield [
-            StreamedCopies(
-                StreamedSet(copies.species, copies.energies, np.arange(len(copies)), copies.read),
-                copies.parents,
-                copies.sigma,
-            )
-            for copies in chosen.values()
-        ]
+        yield list(chosen.values())
 
 
 def table_row(mode: str, name: str, n_structures: int, committee: Committee, seconds: float) -> list[str]:

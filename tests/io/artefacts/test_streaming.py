@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.data.out_of_core import MemoryRows, StreamedSet
-from aenet_gpr_cli.ann.data.training_set import StreamedCopies, TrainingSet
+from aenet_gpr_cli.ann.data.out_of_core import MemoryRows
+from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.loss.loss_terms import LossSettings
 from aenet_gpr_cli.ann.optimisers.adamw import AdamWSettings
 from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import LevenbergMarquardtSettings
@@ -44,6 +44,7 @@ def stored(copies, tmp_path):
         write_field(group, "pbc", np.array(s.pbc))
         for name, values in (("species", s.species), ("parents", copies.parents), ("sigma", copies.sigma)):
             write_field(group, name, values)
+        write_field(group, "copies", copies.copies)
         for name in ("positions", "cells", "energies"):
             write_field(group, name, getattr(s, name))
         group.attrs["label"] = "gpr"
@@ -54,11 +55,12 @@ def stored(copies, tmp_path):
 def test_any_structures_are_read_in_any_order(stored, copies, index):
     wanted = np.array(index, int)
     with open_augmented(stored) as sets:
-        found = sets["a"].read(wanted)
+        found = sets["a"].structures.select(wanted).in_memory()
         assert sets["a"].parents == copies.parents
         assert sets["a"].parents[0] is sets["a"].parents[1]
         np.testing.assert_array_equal(sets["a"].sigma, copies.sigma)
     np.testing.assert_array_equal(found.positions, copies.structures.positions[wanted])
+    np.testing.assert_array_equal(found.energies, copies.structures.energies[wanted])
     np.testing.assert_array_equal(found.cells, copies.structures.cells[wanted])
     assert found.pbc == copies.structures.pbc
 
@@ -103,10 +105,7 @@ def test_streamed_training_gives_the_potential_of_training_in_memory(stored, cop
 
     whole = train(TrainingSet.collect([references], [copies], 0.01), basis, settings, 1)
     with open_augmented(stored) as sets:
-        item = sets["a"]
-        source = StreamedSet(item.species, item.energies, np.arange(len(item)), item.read)
-        streamed = StreamedCopies(source, item.parents, item.sigma)
-        data = TrainingSet.collect([references], [streamed], 0.01)
+        data = TrainingSet.collect([references], [sets["a"]], 0.01)
         same = train(data, basis, settings, 1)  # positions on disk, descriptors in memory
         far = train(data, basis, settings, 1, make_rows=kept)
     assert len(reads) > 20
