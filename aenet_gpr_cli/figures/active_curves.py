@@ -43,11 +43,6 @@ def plot(curves: Sequence[ErrorCurve], goal: float | None = None) -> Figure:
         Those of one model and strategy look alike and have one entry in the legend.
     goal : float, eV/Å, optional
         Drawn as a line.
-
-    Raises
-    ------
-    InputError
-        If there is no curve.
     """
     if not any(curve.n_training for curve in curves):
         raise InputError("active learning: expected at least one round, got none")

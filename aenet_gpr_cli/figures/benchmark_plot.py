@@ -89,11 +89,6 @@ def plot(table: Sequence[Row]) -> Figure:
         ``batch_size``, ``processes``, ``n_molecules``, ``n_atoms``, ``seconds_per_epoch`` (s),
         ``peak_memory`` (bytes); ``fit_seconds``, ``label_seconds`` (s) and ``surrogate_memory`` (bytes), None
         without surrogate.
-
-    Raises
-    ------
-    InputError
-        If the table is empty.
     """
     if not table:
         raise InputError("benchmark figure: expected at least one measured point, got none")

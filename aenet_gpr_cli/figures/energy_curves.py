@@ -88,11 +88,6 @@ def plot(curves: Sequence[Curve], quantity: str) -> Figure:
     -------
     Figure
         At most four columns side by side.
-
-    Raises
-    ------
-    InputError
-        If there is no curve.
     """
     if not curves:
         raise InputError("bond length figure: expected at least one curve, got none")
@@ -133,11 +128,6 @@ def plot_modes(energies: Sequence[Curve], forces: Sequence[Curve]) -> Figure:
     -------
     Figure
         Insets magnify the part where the bond is long.
-
-    Raises
-    ------
-    InputError
-        If there is no curve.
     """
     if not energies:
         raise InputError("bond length figure: expected at least one curve, got none")

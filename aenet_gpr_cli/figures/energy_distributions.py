@@ -38,11 +38,6 @@ def plot(reference: Mapping[str, FloatArray]) -> Figure:
     ----------
     reference : mapping of str to ndarray of shape (n_structures,), eV
         ``train`` and ``test``, relative to the lowest energy of the subset.
-
-    Raises
-    ------
-    InputError
-        If there is no energy.
     """
     edges = _edges(reference)
     with print_style():
@@ -75,11 +70,6 @@ def plot_augmented(
     Figure
         Densities, so that few parents and many copies compare. What lies above the highest energy of the
         parents and 99.5 % of the copies is not shown.
-
-    Raises
-    ------
-    InputError
-        If there is no augmented set.
     """
     if not augmented:
         raise InputError("distribution figure: expected at least one augmented set, got none")

@@ -63,11 +63,6 @@ def plot_models(table: Mapping[str, Mapping[str, Any]], remarks: Mapping[str, st
         Model name → error measures, as `evaluation.metrics` returns them; drawn from top to bottom.
     remarks : mapping of str to str, optional
         Model name → remark behind the name of its mode, in place of the rest, such as δ and M.
-
-    Raises
-    ------
-    InputError
-        If the table is empty.
     """
     if not table:
         raise InputError("summary figure: expected at least one model, got none")
@@ -139,11 +134,6 @@ def plot_subsets(
     -------
     Figure
         Logarithmic axes; what was not measured, or is zero, has no bar.
-
-    Raises
-    ------
-    InputError
-        If there is no model.
     """
     if not table:
         raise InputError("subset figure: expected at least one model, got none")

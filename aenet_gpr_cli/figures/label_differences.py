@@ -71,11 +71,6 @@ def plot_errors(errors: Mapping[str, Mapping[float, float]]) -> Figure:
     ----------
     errors : mapping of str to mapping of float to float
         Method (``taylor``, ``gpr``) → δ (Å) → mean absolute error (eV).
-
-    Raises
-    ------
-    InputError
-        If there is no method.
     """
     if not errors:
         raise InputError("errors of labels: expected copies of at least one δ, got none")
@@ -105,11 +100,6 @@ def plot(differences: Mapping[float, FloatArray]) -> Figure:
     ----------
     differences : mapping of float to ndarray of shape (n_copies,), eV
         δ (Å) → energy by Taylor expansion less energy by the GP.
-
-    Raises
-    ------
-    InputError
-        If no δ is common to both.
     """
     if not differences:
         raise InputError("difference of labels: expected Taylor and GP copies of the same δ, got none")

@@ -49,11 +49,6 @@ def plot(curves: Mapping[str, LearningCurve], quantity: str, step: str) -> Figur
     -------
     Figure
         Lines are medians over the committee, the shaded range reaches from its best to its worst member.
-
-    Raises
-    ------
-    InputError
-        If there is no curve.
     """
     if not curves:
         raise InputError("learning curves: expected at least one training, got none")

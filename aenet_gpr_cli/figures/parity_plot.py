@@ -62,11 +62,6 @@ def plot(
     -------
     Figure
         Three rows of panels; only the first where there are no force samples.
-
-    Raises
-    ------
-    InputError
-        If there are no samples.
     """
     if not samples:
         raise InputError("parity figure: expected samples of at least one model, got none")

@@ -48,11 +48,6 @@ def plot(spreads: Mapping[str, Spread]) -> Figure:
     -------
     Figure
         On the solid line the error equals the spread; below the dashed line it is less than twice as large.
-
-    Raises
-    ------
-    InputError
-        If there is no committee.
     """
     if not spreads:
         raise InputError("spread figure: expected at least one committee, got none")

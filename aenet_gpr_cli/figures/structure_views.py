@@ -44,11 +44,6 @@ def plot(views: Sequence[StructureView]) -> Figure:
     Parameters
     ----------
     views : sequence of StructureView
-
-    Raises
-    ------
-    InputError
-        If there is no structure.
     """
     if not views:
         raise InputError("structure figure: expected at least one subset, got none")

@@ -133,7 +133,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def grid(count: int, most: int = 4) -> tuple[int, int]:
+def grid(count: int, most: int) -> tuple[int, int]:
     """Return lines and columns for so many panels, with at most ``most`` side by side."""
     columns = min(most, count)
     return -(-count // columns), columns
