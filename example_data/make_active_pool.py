@@ -117,7 +117,7 @@ def oriented(rng: np.random.Generator, distance: float) -> Atoms:
 
 
 def differ(one: Atoms, other: Atoms) -> bool:
-    """Tell whether sorted distances between the molecules differ by more than 0.1 Å on average."""
+    """Return whether sorted distances between the molecules differ by more than 0.1 Å on average."""
     profiles = [np.sort(a.get_all_distances()[:10, 10:].ravel()) for a in (one, other)]
     return bool(np.abs(profiles[0] - profiles[1]).mean() > 0.1)
 

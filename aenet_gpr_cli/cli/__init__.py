@@ -1,1 +1,1 @@
-"""Commands: parse, load the configuration, call the stage."""
+"""The command line: what the user types and sees. A command reads its configuration and calls its stage."""

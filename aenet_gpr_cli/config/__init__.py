@@ -1,1 +1,1 @@
-"""One typed model per stage; the only place with defaults."""
+"""Configurations: which keys a stage has, and the one way from YAML and the command line to them."""

@@ -1,1 +1,1 @@
-"""What is read off finished runs: pages, tables, the figures of the paper."""
+"""What is said about a finished run: an HTML page, and the figures of the paper by their numbers."""

@@ -15,9 +15,9 @@ from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.reports import report_pictures as pictures
 from aenet_gpr_cli.reports.html_page import Section, folded, paragraph, render, table
 from aenet_gpr_cli.stages.shared.context import Context, Summary
+from aenet_gpr_cli.stages.workflow_steps import ORDER
 from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
 
-ORDER = ("split", "fit-gpr", "augment", "train-ann", "evaluate", "benchmark")
 NEEDED = "evaluate"
 MANY_NOTES = 6  # more are folded
 SPREAD_COLUMNS = (

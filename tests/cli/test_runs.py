@@ -11,6 +11,7 @@ from aenet_gpr_cli.config.problems import known_keys
 from aenet_gpr_cli.config.reading import MODELS, read_config
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.fields import write_field
+from aenet_gpr_cli.stages.workflow_steps import ORDER
 from tests.cli.test_main import WATER
 
 pytestmark = pytest.mark.usefixtures("waters")
@@ -93,6 +94,10 @@ def test_validate_says_what_is_wrong(run_cli, tmp_path, text, message):
     code, _, said = run_cli("validate", "c.yaml")
     assert code == 2
     assert message in said
+
+
+def test_a_run_may_end_after_any_stage(run_cli):
+    assert f"[{'|'.join(ORDER)}]" in run_cli("run", "--help")[1]
 
 
 def test_init_writes_a_workflow_that_runs(run_cli, tmp_path):

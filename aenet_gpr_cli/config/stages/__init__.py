@@ -1,1 +1,1 @@
-"""The keys of each stage, one module each."""
+"""Keys of each stage: the settings of the numerics, and what a stage needs besides."""
