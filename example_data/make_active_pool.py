@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms, units
@@ -44,7 +45,7 @@ class Run:
     start: str
 
 
-SETS = {
+SETS: dict[str, dict[str, tuple[Run, ...]]] = {
     "exploratory": {
         "pool_test": (
             Run("long", 24, 100, 300.0, "stacked"),
@@ -130,7 +131,7 @@ def dynamics(atoms: Atoms, wait: int, run: Run, rng: np.random.Generator) -> Ite
     speeds = np.sqrt(units.kB * temperature / atoms.get_masses())[:, None]
     momenta = atoms.get_masses()[:, None] * speeds * rng.normal(size=(len(atoms), 3))
     atoms.set_momenta(momenta - momenta.mean(axis=0))
-    settings = {"temperature_K": temperature, "friction": 0.01 / units.fs, "fixcm": False}
+    settings: dict[str, Any] = {"temperature_K": temperature, "friction": 0.01 / units.fs, "fixcm": False}
     md = Langevin(atoms, units.fs, rng=rng, **settings)
     md.run(wait)
     while True:

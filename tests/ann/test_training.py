@@ -35,7 +35,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data, basis, settings, optimi
     state, pieces = None, 0
     while True:
         budget = iter([False, False, True])
-        part = train(data, basis, settings, 1, stop=lambda budget=budget: next(budget), state=state)
+        part = train(data, basis, settings, 1, stop=budget.__next__, state=state)
         state, pieces = part.state, pieces + 1
         if part.finished:
             break

@@ -14,7 +14,7 @@ def run_cli(capsys, monkeypatch, tmp_path):
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["aenet-gpr", *map(str, arguments)])
-        code = 0
+        code: int | str = 0
         try:
             main()
         except SystemExit as stop:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.patches import Rectangle
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.error_bars import plot_models, plot_subsets
@@ -21,6 +22,7 @@ def test_bars_end_at_the_values_of_the_table_in_the_colours_of_the_modes():
         axes, ("energy_mae", "force_norm_mae", "force_direction_mae"), (1000, 1, 1), strict=True
     ):
         for bar, (name, row) in zip(axis.patches, TABLE.items(), strict=True):
+            assert isinstance(bar, Rectangle)
             assert bar.get_x() + bar.get_width() == pytest.approx(row[key] * factor)
             assert bar.get_facecolor() == to_rgba(mode_style(name).colour)
 

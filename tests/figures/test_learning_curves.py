@@ -21,7 +21,7 @@ def test_lines_are_medians_over_the_members_still_training():
 def test_the_shade_reaches_from_the_best_to_the_worst_member():
     axis = learning_curves.plot({"ann_gpr": LearningCurve(LOSSES, None)}, "loss (eV)", "epoch").axes[0]
     outline = axis.collections[0].get_paths()[0].vertices
-    assert {(x, y) for x, y in outline if x == 2} == {(2.0, 3.0), (2.0, 5.0)}
+    assert {(x, y) for x, y in np.asarray(outline) if x == 2} == {(2.0, 3.0), (2.0, 5.0)}
 
 
 def test_labels_say_what_and_over_what():

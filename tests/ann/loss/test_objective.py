@@ -109,4 +109,4 @@ def test_recomputed_jacobian_gives_the_same_gradient_as_stored(data, basis, sett
         gradient = torch.empty_like(weights)
         objective.gradient(weights, index, gradient)
         results.append(gradient)
-    assert torch.allclose(*results, rtol=1e-9, atol=1e-12)
+    assert torch.allclose(results[0], results[1], rtol=1e-9, atol=1e-12)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -35,7 +37,7 @@ def matrix(low_rank: LowRank) -> FloatArray:
     return out
 
 
-LOW_RANKS = {
+LOW_RANKS: dict[str, Callable[[], LowRank]] = {
     "monomials": lambda: Monomials.of(make(), 60),
     "structures": lambda: SelectedStructures(make("matern52"), np.array([3, 0, 5])),
     "nothing": lambda: SelectedStructures(make("matern52"), np.array([], int)),

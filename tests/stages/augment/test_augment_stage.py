@@ -1,5 +1,8 @@
 """Copies on disk: the same for any number of processes, after a kill, and nothing left of earlier runs."""
 
+# mypy: disable-error-code="call-arg"
+# (a star before the last arguments is counted as all of them)
+
 import errno
 import os
 import signal
@@ -14,7 +17,7 @@ from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, ResourceError
-from aenet_gpr_cli.io.artefacts import datasets as arrays
+from aenet_gpr_cli.io.artefacts import fields as arrays
 from aenet_gpr_cli.io.artefacts.structure_sets import augmented_blocks, load_augmented, load_split
 from aenet_gpr_cli.io.formats.xsf import read_xsf
 from aenet_gpr_cli.stages import collect_stage as collect
