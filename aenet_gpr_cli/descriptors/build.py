@@ -1,95 +1,44 @@
-"""What each global descriptor is made from: its settings, and how to build it for given atoms.
+"""How a global descriptor is built for given atoms, from all that needs to be stored to make it again.
 
-The settings are all that needs to be stored to make the same descriptor again. Which structures they come
-from is the caller's choice.
+The keys are in `descriptor_settings`. Which structures they come from is the caller's choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
+from aenet_gpr_cli.descriptors.descriptor_settings import (
+    CartesianSettings,
+    InverseDistanceSettings,
+    SoapSettings,
+)
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
 from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.structure.composite import Composite
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
-from aenet_gpr_cli.descriptors.structure.rotation import Rotated, Rotation, find_rotation
+from aenet_gpr_cli.descriptors.structure.rotation import Rotated, Rotation
 from aenet_gpr_cli.structures import FloatArray, Pbc
 
 
 @dataclass(frozen=True, slots=True)
-class CartesianSettings:
-    """Cartesian coordinates have none."""
-
-    name: ClassVar[str] = "cartesian"
-
-
-@dataclass(frozen=True, slots=True)
-class InverseDistanceSettings:
-    """Settings of inverse distances.
+class RotatedSettings:
+    """SOAP, rotated onto the span of training data.
 
     Attributes
     ----------
-    power : float, dimensionless
-        Distances enter as 1/r^power.
-    cutoff : float or None, Å
-        Where they have gone smoothly to zero.
-    """
-
-    name: ClassVar[str] = "inverse_distance"
-    power: float
-    cutoff: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SoapSettings:
-    """Settings of SOAP power spectra.
-
-    Attributes
-    ----------
-    parameters : SoapParameters
-    average : str
-        See `Soap`.
-    centres : ndarray of shape (n_centres, 3), Å, or None
-        Points fixed in space; None for a centre on every atom.
-    rotation : Rotation or None
-        Onto the span of the training data; None for the spectra as they are.
-    pairs : bool
-        Whether kernels compare all pairs of centres, not the spectra of all as one vector.
+    plain : SoapSettings
+    rotation : Rotation
     """
 
     name: ClassVar[str] = "soap"
-    parameters: SoapParameters
-    average: str
-    centres: FloatArray | None
-    rotation: Rotation | None
-    pairs: bool = False
-
-    def rotated(self, soap: Soap, positions: FloatArray, tolerance: float, seed: int) -> SoapSettings:
-        """Return the settings with the rotation onto the span of some structures.
-
-        Parameters
-        ----------
-        soap : Soap
-            Made from these settings.
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-        tolerance : float, dimensionless
-        seed : int
-            See `find_rotation`.
-
-        Returns
-        -------
-        SoapSettings
-        """
-        return replace(
-            self, rotation=find_rotation(soap.linearize(positions), soap.n_centres, tolerance, seed)
-        )
+    plain: SoapSettings
+    rotation: Rotation
 
 
-SingleSettings = CartesianSettings | InverseDistanceSettings | SoapSettings
+SingleSettings = CartesianSettings | InverseDistanceSettings | SoapSettings | RotatedSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +60,11 @@ class CompositeSettings:
 DescriptorSettings = SingleSettings | CompositeSettings
 
 
+def joined(parts: Sequence[SingleSettings], weights: Sequence[float]) -> DescriptorSettings:
+    """Return one descriptor as it is, several side by side."""
+    return parts[0] if len(parts) == 1 else CompositeSettings(tuple(parts), tuple(weights))
+
+
 def build_descriptor(
     settings: DescriptorSettings,
     species: Sequence[str],
@@ -122,7 +76,7 @@ def build_descriptor(
 
     Parameters
     ----------
-    settings : CartesianSettings, InverseDistanceSettings, SoapSettings or CompositeSettings
+    settings : DescriptorSettings
     species : sequence of str
         Chemical symbols, one per atom.
     cell : ndarray of shape (3, 3), Å, or None
@@ -130,10 +84,6 @@ def build_descriptor(
     pbc : tuple of three bool
     reference : ndarray of shape (n_atoms, 3), Å, or None
         Structure that fixes the periodic images of the pairs.
-
-    Returns
-    -------
-    Descriptor
 
     Raises
     ------
@@ -151,20 +101,6 @@ def build_descriptor(
     if isinstance(settings, CompositeSettings):
         parts = [build_descriptor(part, species, cell, pbc, reference) for part in settings.parts]
         return Composite(parts, settings.weights)
-    soap = build_soap(settings, species, cell, pbc)
-    return soap if settings.rotation is None else Rotated(soap, settings.rotation)
-
-
-def build_soap(settings: SoapSettings, species: Sequence[str], cell: FloatArray | None, pbc: Pbc) -> Soap:
-    """Return the power spectra before any rotation.
-
-    Parameters
-    ----------
-    settings, species, cell, pbc
-        See `build_descriptor`.
-
-    Returns
-    -------
-    Soap
-    """
-    return Soap(species, settings.parameters, settings.average, settings.centres, cell, pbc)
+    if isinstance(settings, RotatedSettings):
+        return Rotated(Soap(species, settings.plain, cell, pbc), settings.rotation)
+    return Soap(species, settings, cell, pbc)

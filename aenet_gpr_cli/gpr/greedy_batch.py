@@ -1,6 +1,6 @@
-"""Which candidates tell a process most when several are taken at once: greedy conditioning.
+"""Which candidates inform a process most when several are taken at once: greedy conditioning.
 
-Variances depend on where data are, not on what they say. So after a candidate is taken, the variances of the
+Variances depend on where data are, not on their values. So after a candidate is taken, the variances of the
 others are those of the process with its energy and forces among the data: the factor of the covariance grows
 by a block of rows. Taken is always the candidate with the largest variance left (D-optimal in spirit), or the
 one that lowers the variances of all candidates most (A-optimal), which leaves outliers alone.
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from aenet_gpr_cli.gpr.covariance.cross import Observations
-from aenet_gpr_cli.gpr.covariance.stiff_directions import DirectionalPoints, Directions
+from aenet_gpr_cli.gpr.covariance.observation_order import by_structure, noise_variances
+from aenet_gpr_cli.gpr.covariance.seen_directions import DirectionalPoints, Directions
 from aenet_gpr_cli.gpr.uncertainty.energy_sigma import scaled_sigma
 from aenet_gpr_cli.gpr.uncertainty.force_sigma import ForceSigmaBound
 from aenet_gpr_cli.structures import FloatArray
@@ -45,7 +46,7 @@ class GreedyBatch:
     joint : bool
         Keep the covariances between candidates, too: `reductions` needs them.
     share : float
-        Structures of the pool that each candidate stands for.
+        Structures of the pool that each candidate represents.
 
     Notes
     -----
@@ -71,17 +72,7 @@ class GreedyBatch:
         return len(self._positions)
 
     def sigma(self, by: str) -> FloatArray:
-        """Return the standard deviation that is left.
-
-        Parameters
-        ----------
-        by : str
-            ``forces`` or ``energies``.
-
-        Returns
-        -------
-        ndarray of shape (n_candidates,), eV/Å or eV
-        """
+        """Return the σ that is left ``by`` forces (eV/Å) or energies (eV), of shape (n_candidates,)."""
         found = self.variances
         return scaled_sigma(self._sigma.model, found[:, 1:].mean(axis=1) if by == "forces" else found[:, 0])
 
@@ -93,7 +84,7 @@ class GreedyBatch:
     def reductions(self, by: str) -> FloatArray:
         """Return by how much each candidate would lower the variances of all together.
 
-        Its energy and its derivatives along the probes stand for all that a calculation tells.
+        Its energy and its derivatives along the probes are taken for all that a calculation gives.
 
         Parameters
         ----------
@@ -103,7 +94,7 @@ class GreedyBatch:
         Returns
         -------
         ndarray of shape (n_candidates,), eV²/Å² or eV²
-            Times the structures of the pool that each candidate stands for; exact where there are as many
+            Times the structures of the pool that each candidate represents; exact where there are as many
             probes as directions.
         """
         assert self._joint is not None  # asked for at the start
@@ -111,7 +102,7 @@ class GreedyBatch:
         rows = self._joint.reshape(m, width, m, width)
         own = rows[np.arange(m), :, np.arange(m)]
         model = self._sigma.model
-        noise = np.r_[model.noise_energy**2, np.full(width - 1, model.noise_force**2)]
+        noise = noise_variances(1, width, model.noise_energy, model.noise_force)
         lower = np.linalg.cholesky(own + np.diag(noise + FLOOR * own.max()))
         solved = np.linalg.solve(lower, rows.reshape(m, width, -1)).reshape(rows.shape)
         seen = solved[..., 1:] if by == "forces" else solved[..., :1]
@@ -119,12 +110,7 @@ class GreedyBatch:
         return np.asarray(self._share * model.signal_std**2 * lowered)
 
     def take(self, index: int) -> None:
-        """Condition on energy and forces of a candidate.
-
-        Parameters
-        ----------
-        index : int
-        """
+        """Condition on energy and forces of a candidate."""
         observations, values, tangents = self._observe(index)
         own = self._project(values, tangents)
         unknown = observations.columns(values, tangents)[:, 0]
@@ -149,15 +135,13 @@ class GreedyBatch:
         base, p = self._sigma.observations.covariance, self._values.shape[1] // self._sigma.n_images
         own = Observations(base, DirectionalPoints(self._values, self._tangents))
         prior = own.columns(self._values[:, :p], self._tangents[..., :p])
-        out = np.empty((m, 1 + n_probes, m, 1 + n_probes))
-        out[:, 0], out[:, 1:] = prior[:m], prior[m:].reshape(m, n_probes, m, -1)
         flat, size = first.reshape(len(first), -1), m * (1 + n_probes)
-        joint = out.reshape(size, size)
+        joint = by_structure(prior, m).reshape(size, size)
         joint -= flat.T @ flat
         return joint
 
     def _observe(self, index: int) -> tuple[Observations, FloatArray, FloatArray]:
-        """All that a calculation of the candidate tells, and the same as new rows of one image."""
+        """All that a calculation of the candidate gives, and the same as new rows of one image."""
         base = self._sigma.observations.covariance
         points = self._sigma.descriptor.linearize(self._positions[index : index + 1])
         directions = Directions.of(points)

@@ -28,14 +28,10 @@ def find_surrogate(surrogates: Mapping[str, Surrogate], structure: Structure, su
     subset : str or None
         The only one to consider, or None for all.
 
-    Returns
-    -------
-    str
-
     Raises
     ------
     InputError
-        If none fits, saying what the nearest one expects, or if several do.
+        If none fits, with what the nearest one expects, or if several do.
     """
     if subset is not None and subset not in surrogates:
         raise InputError(f"subset {subset}: no such Gaussian process; there are {', '.join(surrogates)}")
@@ -55,17 +51,7 @@ def find_surrogate(surrogates: Mapping[str, Surrogate], structure: Structure, su
 
 
 def mismatch(surrogate: Surrogate, structure: Structure) -> str | None:
-    """Return why a process cannot predict a structure, or None if it can.
-
-    Parameters
-    ----------
-    surrogate : Surrogate
-    structure : Structure
-
-    Returns
-    -------
-    str or None
-    """
+    """Return why a process cannot predict a structure, or None if it can."""
     geometry = surrogate.geometry
     if Counter(geometry.species) != Counter(structure.species):
         return f"was fitted to {formula(geometry.species)}, the structure is {structure.formula}"

@@ -1,6 +1,6 @@
 """A fitted Gaussian process together with its descriptor: the surrogate model of one subset.
 
-Owns what a subset tells its descriptor; building that is `descriptors.build`'s, the numbers come from
+Owns what a descriptor needs of its subset; building that is `descriptors.build`'s, the numbers come from
 `regression` and `uncertainty`.
 """
 
@@ -12,12 +12,15 @@ from functools import cached_property
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.build import DescriptorSettings, SoapSettings, build_descriptor
+from aenet_gpr_cli.descriptors.build import DescriptorSettings, RotatedSettings, build_descriptor
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
-from aenet_gpr_cli.gpr.regression.applicability import TrainingDomain
+from aenet_gpr_cli.gpr.process_settings import ConjugateGradient
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel, predict, predict_energies
+from aenet_gpr_cli.gpr.regression.structure_distances import TrainingDomain
 from aenet_gpr_cli.gpr.solvers.cholesky import Solver, choose_solver
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.uncertainty.energy_sigma import EnergySigmaBound, energy_sigma, refactorise
@@ -26,24 +29,25 @@ from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc, StructureSet
 
 MAX_JITTER = 1e-8  # of a unit signal variance: more would change predictions visibly
 # for exact σ without a matrix; an unfinished solution leaves σ too large, by the square of its error
-RANK, TOLERANCE, ITERATIONS = 4000, 1e-4, 20000
+EXACT_SIGMA = ConjugateGradient(tolerance=1e-4, max_iterations=20000, max_rank=4000)
+FOLDS = 10  # of training structures, for their σ without themselves
+ENOUGH = 20  # left-out structures for a median
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """A descriptor and what it needs to know of a subset.
+    """A descriptor and what it needs of a subset.
 
     Attributes
     ----------
-    settings : CartesianSettings, InverseDistanceSettings or SoapSettings
-        Of the descriptor.
+    settings : DescriptorSettings
     species : tuple of str
     cell : ndarray of shape (3, 3), Å, or None
     pbc : tuple of three bool
     reference : ndarray of shape (n_atoms, 3), Å, or None
         Structure that fixes the periodic images.
     permutations : ndarray of int, shape (n_permutations, n_atoms), or None
-        Group of permutations that the process cannot tell apart.
+        Group of permutations under which the process is invariant.
     """
 
     settings: DescriptorSettings
@@ -55,17 +59,7 @@ class Geometry:
 
     @classmethod
     def of(cls, structures: StructureSet, settings: DescriptorSettings) -> Geometry:
-        """Return the geometry of a subset; its first structure is the reference.
-
-        Parameters
-        ----------
-        structures : StructureSet
-        settings : CartesianSettings, InverseDistanceSettings or SoapSettings
-
-        Returns
-        -------
-        Geometry
-        """
+        """Return the geometry of a subset; its first structure is the reference."""
         periodic = structures.is_periodic and structures.cells is not None
         return cls(
             settings=settings,
@@ -76,20 +70,16 @@ class Geometry:
         )
 
     def make_descriptor(self) -> Descriptor:
-        """Return the descriptor.
-
-        Returns
-        -------
-        Descriptor
-        """
+        """Return the descriptor, with its images under the permutations."""
         plain = build_descriptor(self.settings, self.species, self.cell, self.pbc, self.reference)
         return plain if self.permutations is None else PermutationImages(plain, self.permutations)
 
     @property
     def n_centres(self) -> int:
         """Points per structure that the kernel compares pair by pair: images, or centres of SOAP."""
-        if isinstance(self.settings, SoapSettings) and self.settings.pairs:
-            return len(self.species if self.settings.centres is None else self.settings.centres)
+        soap = self.settings.plain if isinstance(self.settings, RotatedSettings) else self.settings
+        if isinstance(soap, SoapSettings) and soap.compare == "pairs":
+            return len(self.species if soap.centres is None else soap.centres)
         return self.n_images
 
     @property
@@ -118,35 +108,16 @@ class Surrogate:
 
     @cached_property
     def one_image(self) -> Descriptor:
-        """The same without its images under permutations: for a new structure they all say the same."""
+        """The same without its images under permutations: for a new structure they all give the same."""
         plain = replace(self.geometry, permutations=None)
         return self.descriptor if self.geometry.permutations is None else plain.make_descriptor()
 
     def energies(self, positions: FloatArray) -> FloatArray:
-        """Return the posterior mean of the energies, without any Jacobian of the new structures.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
-        Returns
-        -------
-        ndarray of shape (n_structures,), eV
-        """
+        """Return the posterior mean of the energies, see `predict_energies`."""
         return predict_energies(self.model, self.one_image, positions)
 
     def energies_and_forces(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the posterior mean of energies and forces.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
-        Returns
-        -------
-        energies : ndarray of shape (n_structures,), eV
-        forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å
-        """
+        """Return the posterior mean of energies and forces, see `predict`."""
         return predict(self.model, self.one_image, positions)
 
     @cached_property
@@ -190,18 +161,59 @@ class Surrogate:
             Directions along which σ of the forces is estimated.
         max_rows : int or None
             Training observations behind each bound; None: all, exact in the energies.
-
-        Returns
-        -------
-        ForceSigmaBound
         """
         rows = n_rows(self.model.n_structures, self.model.n_atoms) if max_rows is None else max_rows
         return ForceSigmaBound(self.model, self.descriptor, rows, probes, self.geometry.n_images)
+
+    def typical_sigma(self, method: str, max_rows: int, seed: int) -> float:
+        """Return the median σ of training structures, each predicted without itself, in eV.
+
+        What is usual for structures that the process has not seen. Folds of training structures are left out
+        of the condition; kernel, noise and signal variance stay.
+
+        Parameters
+        ----------
+        method, max_rows
+            ``bound`` or ``exact``, and its observations, as in `sigma`.
+        seed : int
+            Of the folds.
+
+        Raises
+        ------
+        InputError
+            If there is a single training structure, or the method is ``none``.
+        """
+        n = self.model.n_structures
+        if n < 2:
+            raise InputError(
+                "σ of unseen structures: expected at least 2 training structures, got 1; give it in eV"
+            )
+        order = np.random.default_rng([seed, 4]).permutation(n)
+        found: list[float] = []
+        for out in np.array_split(order, min(FOLDS, n)):
+            sigma = self._without(out).sigma(method, max_rows)
+            if sigma is None:
+                raise InputError("σ of unseen structures: expected sigma: bound or exact, got none")
+            found += sigma(self.model.training_positions[out]).tolist()
+            if len(found) >= ENOUGH:
+                break
+        return float(np.median(found))
+
+    def _without(self, out: IntArray) -> Surrogate:
+        """The process conditioned on fewer structures; for σ only, its weights are still those of all."""
+        model = self.model
+        kept = np.setdiff1d(np.arange(model.n_structures), out)
+        rows = model.training_x.reshape(model.n_structures, model.n_centres, -1)[kept]
+        fewer = replace(
+            model,
+            training_positions=model.training_positions[kept],
+            training_x=rows.reshape(-1, model.training_x.shape[1]),
+        )
+        return Surrogate(fewer, self.geometry)
 
     def _solver(self, max_bytes: float) -> Solver:
         model, descriptor = self.model, self.descriptor
         if choose_solver(model.n_structures, model.n_atoms, max_bytes) == "cholesky":
             return refactorise(model, descriptor, MAX_JITTER)
-        return ConjugateGradientSolver(
-            model.covariance(descriptor), model.noise_energy, model.noise_force, RANK, TOLERANCE, ITERATIONS
-        )
+        noise = model.noise_energy, model.noise_force
+        return ConjugateGradientSolver(model.covariance(descriptor), *noise, EXACT_SIGMA)

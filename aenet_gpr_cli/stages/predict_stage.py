@@ -118,7 +118,7 @@ def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
     """Say which structures are farther from the data of the Gaussian process than these from each other."""
     if all(p.domain_distance is None for p in predicted):  # networks have none
         return []
-    from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
+    from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
 
     distance = np.array([p.domain_distance or 0.0 for p in predicted])
     if not (outside := distance > OUTSIDE).any():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aenet_gpr_cli.config.stages.active_config import SelectConfig
-from aenet_gpr_cli.descriptors.build import InverseDistanceSettings
+from aenet_gpr_cli.descriptors.descriptor_settings import InverseDistanceSettings
 from aenet_gpr_cli.descriptors.interface.farthest_points import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.surrogate import Geometry

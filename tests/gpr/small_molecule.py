@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aenet_gpr_cli.gpr.covariance.single import Covariance
+from aenet_gpr_cli.gpr.process_settings import ConjugateGradient
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
@@ -38,6 +39,11 @@ def make_set(n: int, seed: int, spread: float = 0.1) -> StructureSet:
 def cholesky(covariance: Covariance, noise_energy: float, noise_force: float) -> CholeskySolver:
     """Exact solver with a small allowance of jitter."""
     return CholeskySolver(covariance, noise_energy, noise_force, 1e-8)
+
+
+def cg(max_rank: int, tolerance: float, max_iterations: int) -> ConjugateGradient:
+    """Keys of the matrix-free solver."""
+    return ConjugateGradient(max_rank=max_rank, tolerance=tolerance, max_iterations=max_iterations)
 
 
 def symmetric(lower: FloatArray) -> FloatArray:

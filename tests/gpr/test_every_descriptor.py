@@ -8,25 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
 from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.structure.composite import Composite
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
 from aenet_gpr_cli.descriptors.structure.rotation import Rotated, find_rotation
+from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.expansion import squared_distances
 from aenet_gpr_cli.gpr.kernels.stationary import KERNELS, make_kernel
-from aenet_gpr_cli.gpr.regression.gp_model import GPModel, fit, fit_with_solver, predict, predict_energies
-from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance, Solver
+from aenet_gpr_cli.gpr.regression.conditioning import fit
+from aenet_gpr_cli.gpr.regression.gp_model import GPModel, predict, predict_energies
+from aenet_gpr_cli.gpr.solvers.cholesky import Solver
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.uncertainty.energy_sigma import EnergySigmaBound, energy_sigma
+from aenet_gpr_cli.gpr.uncertainty.energy_sigma import EnergySigmaBound, energy_sigma, refactorise
 from aenet_gpr_cli.structures import FloatArray
-from tests.gpr.small_molecule import SPECIES, cholesky, make_set
+from tests.gpr.small_molecule import SPECIES, cg, cholesky, make_set
 
 TRAINING, TEST = make_set(8, seed=0), make_set(5, seed=1)
-POINTS = np.array([[0.5, 0.5, 0.5], [-0.5, 1.0, 0.0], [1.0, -0.3, 0.4]])
+POINTS = ((0.5, 0.5, 0.5), (-0.5, 1.0, 0.0), (1.0, -0.3, 0.4))
 SWAP = [0, 2, 1, 3]  # the two hydrogen atoms
 TURN = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
 MOVES: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -37,8 +39,9 @@ MOVES: dict[str, Callable[[FloatArray], FloatArray]] = {
 RIGID, ALL = ("translation", "rotation"), tuple(MOVES)
 
 
-def soap(average: str, centres: FloatArray | None = None) -> Soap:
-    return Soap(SPECIES, SoapParameters(3.0, 3, 2, 0.6), average, centres)
+def soap(average: str, centres: tuple[tuple[float, float, float], ...] | None = None) -> Soap:
+    keys = SoapSettings(cutoff=3.0, n_max=3, l_max=2, sigma=0.6, average=average, centres=centres)  # type: ignore[arg-type]
+    return Soap(SPECIES, keys)
 
 
 def rotated(descriptor: Soap, n_blocks: int) -> Rotated:
@@ -92,10 +95,8 @@ def fitted(request: pytest.FixtureRequest) -> Fitted:
     name, kernel = request.param
     case = CASES[name]
     made = make_kernel(kernel, case.length_scale)
-    model, solver = fit_with_solver(
-        TRAINING, case.descriptor, made, 1e-3, 1e-3, cholesky, n_centres=case.n_centres
-    )
-    return Fitted(case, kernel, model, solver)
+    model = fit(TRAINING, case.descriptor, made, 1e-3, 1e-3, cholesky, n_centres=case.n_centres)
+    return Fitted(case, kernel, model, refactorise(model, case.descriptor, 1e-8))
 
 
 def test_forces_are_minus_the_gradient_of_the_energy(fitted: Fitted) -> None:
@@ -112,8 +113,8 @@ def test_forces_are_minus_the_gradient_of_the_energy(fitted: Fitted) -> None:
 
 
 def test_matrix_free_fit_equals_the_dense_one(fitted: Fitted) -> None:
-    def iterative(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
-        return ConjugateGradientSolver(covariance, noise_energy, noise_force, 0, 1e-9, 2000)
+    def iterative(covariance: Covariance, noise_energy: float, noise_force: float) -> Solver:
+        return ConjugateGradientSolver(covariance, noise_energy, noise_force, cg(0, 1e-9, 2000))
 
     case = fitted.case
     kernel = make_kernel(fitted.kernel, case.length_scale)
@@ -134,7 +135,8 @@ def test_sigma_is_within_the_noise_on_data_and_the_prior_far_away(fitted: Fitted
     model, descriptor = fitted.model, fitted.case.descriptor
     on_data = energy_sigma(model, descriptor, TRAINING.positions, fitted.solver)
     assert on_data.max() <= model.noise_std_energy * (1 + 1e-3)
-    far = POINTS[0] + fitted.case.stretch * (TRAINING.positions[:2] - POINTS[0])
+    centre = np.array(POINTS[0])
+    far = centre + fitted.case.stretch * (TRAINING.positions[:2] - centre)
     covariance = model.covariance(descriptor)
     values = descriptor.values(far)
     x = values.reshape(-1, len(covariance.origin)) - covariance.origin

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
-from aenet_gpr_cli.gpr.covariance.observation_order import split_rows
+from aenet_gpr_cli.gpr.covariance.observation_order import ones_on_energies, split_rows
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
-from aenet_gpr_cli.gpr.regression.gp_model import fit, predict
-from aenet_gpr_cli.gpr.regression.prior import energy_rows
+from aenet_gpr_cli.gpr.regression.conditioning import fit
+from aenet_gpr_cli.gpr.regression.gp_model import predict
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.structures import FloatArray, IntArray
 from tests.gpr.small_molecule import make_set, symmetric
@@ -59,7 +59,9 @@ def test_predictions_equal_those_from_the_derivative_kernel() -> None:
     assert TRAINING.forces is not None
     rows = np.r_[TRAINING.energies - model.prior_mean, -TRAINING.forces.ravel()]
     inverse = np.linalg.inv(oracle(flat, flat) + np.diag(noise))
-    assert energy_rows(N, 13 * N) @ inverse @ rows == pytest.approx(0.0, abs=1e-6)  # the closed-form mean
+    assert ones_on_energies(N, 13 * N) @ inverse @ rows == pytest.approx(
+        0.0, abs=1e-6
+    )  # the closed-form mean
     energies, gradients = split_rows(oracle(new, flat) @ (inverse @ rows), 5)
     own_energies, own_forces = predict(model, Cartesian(4), test.positions)
     np.testing.assert_allclose(own_energies, model.prior_mean + energies, atol=1e-7)

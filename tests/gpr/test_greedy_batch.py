@@ -11,9 +11,11 @@ from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
+from aenet_gpr_cli.gpr.covariance.centre_pairs import make_covariance
 from aenet_gpr_cli.gpr.greedy_batch import GreedyBatch, take_best
 from aenet_gpr_cli.gpr.kernels.stationary import Kernel, Matern52, SquaredExponential
-from aenet_gpr_cli.gpr.regression.gp_model import GPModel, fit, make_covariance
+from aenet_gpr_cli.gpr.regression.conditioning import fit
+from aenet_gpr_cli.gpr.regression.gp_model import GPModel
 from aenet_gpr_cli.gpr.uncertainty.energy_sigma import EnergySigmaBound
 from aenet_gpr_cli.gpr.uncertainty.force_sigma import ForceSigmaBound, random_probes
 from aenet_gpr_cli.structures import FloatArray, StructureSet
@@ -47,9 +49,7 @@ def dense_sigma(
     """σ of energies and forces at ``new`` from the whole covariance matrix of all rows."""
     n, m = len(data), len(new)
     points = descriptor.linearize(np.concatenate([data, new]))
-    k = symmetric(
-        make_covariance(model.make_kernel(), points, model.origin, model.n_atoms, model.n_centres).dense()
-    )
+    k = symmetric(make_covariance(model.make_kernel(), points, model.origin, model.n_atoms).dense())
     width = 3 * model.n_atoms
     energies, gradients = np.arange(n + m), np.arange((n + m) * width) + n + m
     seen = np.concatenate([energies[:n], gradients[: n * width]])

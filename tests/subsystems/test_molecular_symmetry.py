@@ -5,7 +5,8 @@ import numpy as np
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages, check_group
 from aenet_gpr_cli.gpr.kernels.stationary import SquaredExponential
-from aenet_gpr_cli.gpr.regression.gp_model import fit, predict_energies
+from aenet_gpr_cli.gpr.regression.conditioning import fit
+from aenet_gpr_cli.gpr.regression.gp_model import predict_energies
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.molecular_symmetry import choose_group, find_symmetries, generate_group
 from tests.gpr.small_molecule import cholesky

@@ -1,7 +1,7 @@
 """Constants of the SOAP power spectrum with Gaussian-type orbitals: radial functions, harmonics, features.
 
 Owns everything that does not depend on positions. The radial functions come from dscribe, so that the
-spectrum is dscribe's own; integrals and derivatives in closed form are in `soap_kernels`.
+spectrum is dscribe's own; integrals and derivatives in closed form are in `soap_loops`.
 """
 
 from __future__ import annotations
@@ -11,46 +11,9 @@ from math import factorial
 
 import numpy as np
 
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.structures import FloatArray, IntArray
-
-# dscribe counts atoms whose Gaussian has decayed to this at the cutoff
-PADDING_THRESHOLD = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class SoapParameters:
-    """Settings of the SOAP power spectrum.
-
-    Attributes
-    ----------
-    cutoff : float, Å
-        Reach of the radial basis, more than 1.
-    n_max : int
-        Radial functions, at least 1.
-    l_max : int
-        Largest degree of the spherical harmonics, at least 0.
-    sigma : float, Å
-        Width of the Gaussian that stands for an atom.
-    """
-
-    cutoff: float
-    n_max: int
-    l_max: int
-    sigma: float
-
-    def __post_init__(self) -> None:
-        if not self.cutoff > 1.0:
-            raise ConfigError(f"soap cutoff: expected more than 1 Å, got {self.cutoff}")
-        if self.n_max < 1 or self.l_max < 0:
-            raise ConfigError(f"soap: expected n_max >= 1 and l_max >= 0, got {self.n_max}, {self.l_max}")
-        if not self.sigma > 0.0:
-            raise ConfigError(f"soap sigma: expected a positive width, got {self.sigma}")
-
-    @property
-    def reach(self) -> float:
-        """Distance up to which an atom counts: the cutoff and the tail of its Gaussian, Å."""
-        return self.cutoff + self.sigma * float(np.sqrt(-2.0 * np.log(PADDING_THRESHOLD)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +61,8 @@ class SoapBasis:
         return len(self.first) * self.n_degrees
 
 
-def make_basis(parameters: SoapParameters, n_species: int) -> SoapBasis:
+def make_basis(parameters: SoapSettings, n_species: int) -> SoapBasis:
     """Return the constants of the power spectrum.
-
-    Parameters
-    ----------
-    parameters : SoapParameters
-    n_species : int
-
-    Returns
-    -------
-    SoapBasis
 
     Raises
     ------

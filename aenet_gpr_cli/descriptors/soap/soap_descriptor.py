@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from ase.data import atomic_numbers
 
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.interface.descriptor import DescriptorProducts
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters, make_basis
+from aenet_gpr_cli.descriptors.soap.soap_basis import make_basis
 from aenet_gpr_cli.descriptors.soap.soap_linearisation import SoapLinearization
 from aenet_gpr_cli.descriptors.soap.soap_loops import expand_density
 from aenet_gpr_cli.descriptors.soap.soap_spectrum import (
@@ -24,11 +25,10 @@ from aenet_gpr_cli.descriptors.soap.soap_spectrum import (
     projected_jacobian,
     summed_jacobian,
 )
-from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.lattice import Lattice
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, Pbc
 
-AVERAGES = ("off", "inner", "outer", "species")
 KEEP_BYTES = 2**28  # ∂c/∂R is kept between products up to this size: making it takes longer than using it
 
 
@@ -39,13 +39,11 @@ class Soap(DescriptorProducts):
     ----------
     species : sequence of str
         Chemical symbols, one per atom.
-    parameters : SoapParameters
-    average : str
-        ``off``: the spectra of all centres one after another. ``inner``: the spectrum of the mean
+    settings : SoapSettings
+        ``average`` off: the spectra of all centres one after another. ``inner``: the spectrum of the mean
         coefficients. ``outer``: the mean spectrum. ``species``: the mean spectrum of the atoms of each
-        species, one after another (centres on atoms only).
-    centres : ndarray of shape (n_centres, 3), Å, or None
-        Points fixed in space; None puts a centre on every atom, which moves with it.
+        species, one after another (centres on atoms only). ``centres`` None: one on every atom, which moves
+        with it.
     cell : ndarray of shape (3, 3), Å, or None
         Lattice vectors as rows; the same for all structures.
     pbc : tuple of three bool
@@ -53,9 +51,9 @@ class Soap(DescriptorProducts):
     Raises
     ------
     ConfigError
-        If the average is unknown or the basis cannot be built.
+        If the basis cannot be built.
     InputError
-        If a periodic direction has no lattice vector, or the centres are not points.
+        If a periodic direction has no lattice vector.
 
     Notes
     -----
@@ -65,28 +63,22 @@ class Soap(DescriptorProducts):
     def __init__(
         self,
         species: Sequence[str],
-        parameters: SoapParameters,
-        average: str,
-        centres: FloatArray | None = None,
+        settings: SoapSettings,
         cell: FloatArray | None = None,
         pbc: Pbc = NOT_PERIODIC,
     ) -> None:
-        if average not in AVERAGES:
-            raise ConfigError(f"soap average: expected one of {', '.join(AVERAGES)}, got {average!r}")
-        if centres is not None and (np.ndim(centres) != 2 or np.shape(centres)[1] != 3 or not len(centres)):
-            raise InputError(f"soap centres: expected shape (n_centres, 3), got {np.shape(centres)}")
-        self.species, self.parameters, self.average = tuple(species), parameters, average
-        self.centres = None if centres is None else np.array(centres, float)
+        self.species, self.parameters, self.average = tuple(species), settings, settings.average
+        self.centres = None if settings.centres is None else np.array(settings.centres, float)
         self.cell, self.pbc = cell, pbc
         elements = sorted(set(species), key=lambda symbol: atomic_numbers[symbol])
         self._kinds = np.array([elements.index(symbol) for symbol in species], dtype=np.int64)
-        self._basis = make_basis(parameters, len(elements))
+        self._basis = make_basis(settings, len(elements))
         self._groups = self._mean_over(len(elements))
         self._tables: tuple[FloatArray, list[list[FloatArray]]] | None = None
-        self._n_channels = len(elements) * parameters.n_max
+        self._n_channels = len(elements) * settings.n_max
         lattice = Lattice(cell, pbc)
         self._rows, self._inverse = (np.ascontiguousarray(a) for a in (lattice.rows, lattice.inverse))
-        self._shifts = lattice.translations(parameters.reach) if lattice.rank else np.zeros((1, 3))
+        self._shifts = lattice.translations(settings.reach) if lattice.rank else np.zeros((1, 3))
 
     @property
     def name(self) -> str:
@@ -364,8 +356,6 @@ class Soap(DescriptorProducts):
             return np.eye(self.n_local)
         if self.average != "species":
             return np.full((1, self.n_local), 1.0 / self.n_local)
-        if self.centres is not None:
-            raise ConfigError("soap average: species needs centres on atoms, got fixed centres")
         members = (self._kinds == np.arange(n_species)[:, None]).astype(float)
         return members / members.sum(axis=1, keepdims=True)
 

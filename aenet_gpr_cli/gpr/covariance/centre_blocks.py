@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Index, Linearization
+from aenet_gpr_cli.gpr.covariance.observation_order import matrix_views
 from aenet_gpr_cli.gpr.kernels.expansion import squared_distances
-from aenet_gpr_cli.gpr.kernels.stationary import Kernel
+from aenet_gpr_cli.gpr.kernels.stationary import Kernel, KernelValues
 from aenet_gpr_cli.structures import FloatArray
 
 IndexArray = NDArray[np.intp]
@@ -49,18 +50,12 @@ class CentreJacobians:
 
         Parameters
         ----------
-        points : Linearization
         x : ndarray of shape (n_structures, n_centres, n_features)
             Centred.
         dtype : numpy type
-            Of the Jacobians.
         dropped : float
             Mean square of the Jacobian of a centre, relative to the average one, that may be left out with
             the features that hardly change. Atoms are not: what is weak in one row may be all there is.
-
-        Returns
-        -------
-        CentreJacobians
         """
         n, n_centres, p = x.shape
         whole = None
@@ -82,16 +77,7 @@ class CentreJacobians:
         return cls(x, out, kept, tuple(rows), tuple(places))
 
     def select(self, index: Index) -> CentreJacobians:
-        """Return the same for some structures.
-
-        Parameters
-        ----------
-        index : slice or ndarray of int
-
-        Returns
-        -------
-        CentreJacobians
-        """
+        """Return the same for some structures."""
         return replace(self, x=self.x[index], jacobians=self.jacobians[index])
 
 
@@ -111,7 +97,7 @@ def fill(kernel: Kernel, own: CentreJacobians, other: CentreJacobians, out: Floa
     own, other : CentreJacobians
         Of n and m structures.
     out : ndarray of shape (n * (1 + 3 * n_atoms), m * (1 + 3 * n_atoms))
-        In its precision all large products are made. Rows as in `Covariance`.
+        In its precision all large products are made. Rows as in `observation_order`.
     lower : bool
         Both are the same structures: only the blocks on and below the diagonal.
 
@@ -121,6 +107,7 @@ def fill(kernel: Kernel, own: CentreJacobians, other: CentreJacobians, out: Floa
     """
     n, m = len(own.x), len(other.x)
     n_centres, width, p = other.jacobians.shape[1:]
+    energies, energy_gradients, gradient_energies, gradients = matrix_views(out, n, m)
     y = other.x[..., other.kept].astype(out.dtype).reshape(m * n_centres, p)
     along = np.einsum("jdbp,jdp->jdb", other.jacobians, y.reshape(m, n_centres, p))
     step = max(1, SCRATCH_BYTES // (2 * out.itemsize * m * width * n_centres**2))
@@ -129,36 +116,44 @@ def fill(kernel: Kernel, own: CentreJacobians, other: CentreJacobians, out: Floa
         stop = block.stop if lower else m
         x = own.x[block][..., own.kept].astype(out.dtype)
         jacobians, size = own.jacobians[block], len(x)
-        d2 = squared_distances(
-            own.x[block].reshape(size * n_centres, -1), other.x.reshape(m * n_centres, -1)
-        ).reshape(size, n_centres, m, n_centres)
-        if lower:
-            centre = np.arange(n_centres)
-            for i in range(size):
-                d2[i, centre, start + i, centre] = 0.0  # no rounding on the diagonal
-        k, k1, k2 = (values.astype(out.dtype, copy=False) for values in kernel(d2))
-        out[block, :m] = k.sum(axis=(1, 3)) / n_centres**2
+        k, k1, k2 = (
+            v.astype(out.dtype, copy=False) for v in _kernel_values(kernel, own, other, block, lower)
+        )
+        energies[block] = k.sum(axis=(1, 3)) / n_centres**2
         # (x_ic - y_jd)ᵀ J_ic, what the energies of all others have with these gradients
         left = -(jacobians.reshape(-1, p) @ y.T).reshape(size, n_centres, width, m, n_centres)
         left += np.einsum("icp,icap->ica", x, jacobians)[..., None, None]
         # (x_ic - y_jd)ᵀ J_jd
         right = other.jacobians[:stop].reshape(-1, p) @ x.reshape(-1, p).T
         right = right.reshape(stop, n_centres, width, size, n_centres) - along[:stop, ..., None, None]
-        for i in range(size):
-            compact = _compact(own, start + i)
-            rows = slice(n + (start + i) * width, n + (start + i + 1) * width)
-            out[rows, :m] = np.einsum("cjd,cajd->aj", k1[i], left[i]) / -(n_centres**2)
+        for i, row in enumerate(range(start, block.stop)):
+            gradient_energies[row] = np.einsum("cjd,cajd->aj", k1[i], left[i]) / -(n_centres**2)
             if not lower:
-                column = np.einsum("cjd,jdbc->jb", k1[i], right[..., i, :]) / n_centres**2
-                out[start + i, m:] = column.ravel()
-            last = start + i + 1 if lower else m
+                energy_gradients[row] = np.einsum("cjd,jdbc->jb", k1[i], right[..., i, :]) / n_centres**2
+            last = row + 1 if lower else m
             pull = (left[i, :, :, :last] * k2[i, :, None, :last]).transpose(2, 1, 0, 3)
             pull = pull.reshape(last, width, -1)
             push = right[:last, :, :, i].transpose(0, 3, 1, 2).reshape(last, -1, width)
+            compact = _compact(own, row)
             for j in range(last):
                 pair = _pair(own, compact, other.jacobians[j], k1[i, :, j])
                 pair -= pull[j] @ push[j]
-                out[rows, m + j * width : m + (j + 1) * width] = pair / n_centres**2
+                gradients[row, :, j] = pair / n_centres**2
+
+
+def _kernel_values(
+    kernel: Kernel, own: CentreJacobians, other: CentreJacobians, block: slice, lower: bool
+) -> KernelValues:
+    """Kernel values between the centres of some structures and all others, (size, C, m, C) each."""
+    x = own.x[block]
+    size, n_centres, m = len(x), x.shape[1], len(other.x)
+    d2 = squared_distances(x.reshape(size * n_centres, -1), other.x.reshape(m * n_centres, -1))
+    d2 = d2.reshape(size, n_centres, m, n_centres)
+    if lower:
+        centre = np.arange(n_centres)
+        for i in range(size):
+            d2[i, centre, block.start + i, centre] = 0.0  # no rounding on the diagonal
+    return kernel(d2)
 
 
 def _compact(own: CentreJacobians, structure: int) -> list[FloatArray]:

@@ -1,7 +1,7 @@
 """Energies and gradients along chosen directions of some structures: covariances with others.
 
-All large products are between matrices; held dense, so for as many structures as a factor of their covariance
-can be held for. Directions are those of `directions`.
+All large products are between matrices; Jacobians are held dense, so for as many structures as a factor of
+their covariance can be held for. Directions are those of `seen_directions`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from aenet_gpr_cli.gpr.covariance.stiff_directions import DirectionalPoints
+from aenet_gpr_cli.gpr.covariance.observation_order import row_views
+from aenet_gpr_cli.gpr.covariance.seen_directions import DirectionalPoints
+from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.expansion import squared_distances
-from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance
 from aenet_gpr_cli.structures import FloatArray
 
 
@@ -21,20 +22,20 @@ class Observations:
 
     Parameters
     ----------
-    covariance : Covariance or CentrePairCovariance
+    covariance : Covariance
         Gives kernel and origin.
     points : DirectionalPoints
         Of n structures with r directions each, all centres (or images) included.
 
     Attributes
     ----------
-    covariance : Covariance or CentrePairCovariance
+    covariance : Covariance
         Of these rows; whole where r is a multiple of 3.
     n_rows : int
         n (1 + r).
     """
 
-    def __init__(self, covariance: AnyCovariance, points: DirectionalPoints) -> None:
+    def __init__(self, covariance: Covariance, points: DirectionalPoints) -> None:
         n, n_directions, _ = points.transposed.shape
         self.covariance = replace(covariance, points=points, n_atoms=n_directions // 3)
         self.n_rows = n * (1 + n_directions)
@@ -60,7 +61,7 @@ class Observations:
         ----------
         values : ndarray of shape (m, n_new * n_features)
             Descriptors of the new structures, not centred; of one image where the centres are images under
-            permutations: all of them say the same.
+            permutations: the others give the same.
         tangents : ndarray of shape (m, n_probes, n_new * n_features), optional
             J_* q of the probes q.
 
@@ -74,7 +75,7 @@ class Observations:
         u = None if tangents is None else tangents.reshape(m, -1, *new.shape[1:])
         n_probes = 0 if u is None else u.shape[1]
         out = np.zeros((self.n_rows, m, 1 + n_probes))
-        energy, gradient = out[:n], out[n:].reshape(n, -1, m, 1 + n_probes)
+        energy, gradient = row_views(out, n)
         for x, jacobian, own in zip(self._centres, self._jacobians, self._own, strict=True):
             for c in range(new.shape[1]):
                 y = new[:, c]

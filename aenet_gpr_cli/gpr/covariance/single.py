@@ -1,75 +1,109 @@
-"""Covariances of energies and energy gradients, in the order of `rows`, for unit signal variance.
+"""Covariances of energies and their gradients, in the order of `observation_order`, unit signal variance.
 
 With d = x_i - x_j:
 
     cov(E_i, E_j)   = k
     cov(E_i, ∂E_j)  = k1 dᵀJ_j
     cov(∂E_i, ∂E_j) = J_iᵀ (k1 - k2 d dᵀ) J_j
+
+A structure may consist of C points (centres), all pairs of which are compared: the kernel is then C⁻² Σ_cd
+k(x_c - x'_d), a structure C points that share one energy weight and one gradient, and with P repeating the
+rows of a structure for its centres K = C⁻² Pᵀ K_points P. Products and columns here hold for any C; the dense
+matrix of several centres is that of `centre_pairs`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Index
-from aenet_gpr_cli.gpr.covariance.observation_order import Rows, split_rows, stack_rows
+from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Index, Linearization
+from aenet_gpr_cli.gpr.covariance.observation_order import (
+    matrix_views,
+    n_rows,
+    noise_variances,
+    row_views,
+    split_rows,
+    stack_rows,
+)
 from aenet_gpr_cli.gpr.kernels.expansion import expand, squared_distances
 from aenet_gpr_cli.gpr.kernels.stationary import Kernel, KernelValues, SquaredExponential
 from aenet_gpr_cli.structures import FloatArray
 
-PRODUCT_BLOCK = (
-    512  # structures per row block of a matrix-free product: bounds its memory at 6 * 512 * n numbers
-)
+# points per row block of a matrix-free product: bounds its memory at 6 * 512 * n numbers
+PRODUCT_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Covariance(Rows):
-    """Covariance matrix K of the energies and gradients of a set of structures, never stored here."""
+class Covariance:
+    """Covariance matrix K of the energies and gradients of a set of structures, never stored here.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    points : Linearization
+        Descriptor and Jacobian products at the structures, features of one centre after another.
+    origin : ndarray of shape (n_features,)
+        Subtracted from the descriptors of every centre.
+    n_atoms : int
+    """
+
+    kernel: Kernel
+    points: Linearization
+    origin: FloatArray
+    n_atoms: int
 
     @classmethod
     def of(cls, kernel: Kernel, descriptor: Descriptor, positions: FloatArray) -> Covariance:
-        """Return the covariance of the structures at ``positions``.
-
-        Parameters
-        ----------
-        kernel : Kernel
-        descriptor : Descriptor
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
-        Returns
-        -------
-        Covariance
-        """
+        """Return the covariance of the structures at ``positions`` (n_structures, n_atoms, 3), Å."""
         points = descriptor.linearize(positions)
         return cls(kernel, points, points.values.mean(axis=0), positions.shape[1])
 
     @property
+    def n_structures(self) -> int:
+        """Number of structures."""
+        return len(self.points.values)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, n(1+3N)."""
+        return n_rows(self.n_structures, self.n_atoms)
+
+    @property
+    def n_centres(self) -> int:
+        """Points per structure, C."""
+        return self.points.values.shape[1] // len(self.origin)
+
+    @property
     def x(self) -> FloatArray:
-        """Centred descriptors, shape (n_structures, n_features)."""
-        return self.points.values - self.origin
+        """Centred descriptors of all points, shape (n_structures * n_centres, n_features)."""
+        return self.points.values.reshape(-1, len(self.origin)) - self.origin
+
+    def select(self, index: Index) -> Self:
+        """Return the covariance of the structures ``index`` alone, with the same origin."""
+        return replace(self, points=self.points.select(index))
+
+    def noise_variances(self, noise_energy: float, noise_force: float) -> FloatArray:
+        """Return the diagonal of the noise covariance, see `observation_order.noise_variances`."""
+        return noise_variances(self.n_structures, self.n_rows, noise_energy, noise_force)
 
     def energy_variances(self, values: FloatArray) -> FloatArray:
-        """Return the prior variance of the energy of new structures: 1 for unit signal variance.
+        """Return the prior variances of the energies of new structures, for unit signal variance.
 
         Parameters
         ----------
-        values : ndarray of shape (m, n_features)
+        values : ndarray of shape (m, n_centres * n_features)
 
         Returns
         -------
-        ndarray of shape (m,)
+        ndarray of shape (m,), between 1 / n_centres and 1
         """
         return np.ones(len(values))
 
     def dense(self) -> FloatArray:
-        """Return K in full storage with only its lower triangle set.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_rows), C order
-            Zeros above the diagonal blocks of structures.
+        """Return K in full storage, C order, with only its lower triangle (of blocks of structures) set.
 
         Notes
         -----
@@ -80,59 +114,57 @@ class Covariance(Rows):
         return matrix
 
     def columns(self, index: Index) -> FloatArray:
-        """Return the columns of K that belong to the structures ``index``.
-
-        Parameters
-        ----------
-        index : slice or ndarray of int
-
-        Returns
-        -------
-        ndarray of shape (n_rows, m * (1 + 3 * n_atoms))
-            Columns ordered as the rows of ``select(index)``.
-        """
+        """Return the columns of K that belong to the structures ``index``, ordered as their own rows."""
         other = self.select(index)
         matrix = np.empty((self.n_rows, other.n_rows))
         self._fill(matrix, other, lower=False)
         return matrix
 
-    def energy_columns(self, x: FloatArray) -> FloatArray:
-        """Return the covariance of all rows with the energies of new structures.
+    def energy_columns(self, values: FloatArray) -> FloatArray:
+        """Return the covariance of all rows with the energies of new structures, without their Jacobians.
 
-        cov(∂E_i, E_*) = -k1 J_iᵀ(x_i - x_*); needs no Jacobian of the new structures.
+        cov(∂E_i, E_*) = -k1 J_iᵀ(x_i - x_*).
 
         Parameters
         ----------
-        x : ndarray of shape (m, n_features)
-            Descriptors of the new structures, not centred.
+        values : ndarray of shape (m, n_new * n_features)
+            Descriptors of the new structures, not centred; of one image where the centres are images under
+            permutations: the others give the same.
 
         Returns
         -------
         ndarray of shape (n_rows, m)
         """
-        n, own = self.n_structures, self.x
-        k, k1, _ = self.kernel(squared_distances(own, x - self.origin))
-        out = np.empty((self.n_rows, len(x)))
-        out[:n] = k
-        for column in range(len(x)):
-            pull = k1[:, column, None] * ((x[column] - self.origin) - own)
-            out[n:, column] = self.points.vjp(pull).ravel()
+        n, size, own, m = self.n_structures, self.n_centres, self.x, len(values)
+        new = values.reshape(m, -1, len(self.origin)) - self.origin
+        n_new = new.shape[1]
+        tables = self.kernel(squared_distances(own, new.reshape(m * n_new, -1)))
+        k, k1 = (table.reshape(-1, m, n_new) for table in tables[:2])
+        out = np.empty((self.n_rows, m))
+        energies, gradients = row_views(out, n)
+        energies[...] = k.reshape(n, size, m, n_new).sum(axis=(1, 3)) / (size * n_new)
+        for column, centres in enumerate(new):
+            pull = np.zeros_like(own)
+            for centre, weights in zip(centres, k1[:, column].T, strict=True):
+                pull += weights[:, None] * (centre - own)
+            pulled = self.points.vjp(pull.reshape(n, -1))
+            gradients[..., column] = pulled.reshape(n, -1) / (size * n_new)
         return out
 
     def tables(self, max_bytes: int) -> list[KernelValues] | None:
-        """Return the kernel values of all pairs of structures, to be reused by many products.
+        """Return the kernel values of all pairs of points, to be reused by many products.
 
         Parameters
         ----------
         max_bytes : int
-            None is returned where they are larger: 24 n² bytes, 8 n² for the squared exponential.
+            None is returned where they are larger: 24 bytes per pair, 8 for the squared exponential.
 
         Returns
         -------
         list of (k, ℓ² k1, ℓ⁴ k2) per block of structures, or None
         """
         each = 8 if isinstance(self.kernel, SquaredExponential) else 24
-        if each * self.n_structures**2 > max_bytes:
+        if each * (self.n_structures * self.n_centres) ** 2 > max_bytes:
             return None
         return [self.table(rows) for rows in self.row_blocks()]
 
@@ -151,29 +183,34 @@ class Covariance(Rows):
 
         Notes
         -----
-        Three products of size n × n × p per vector: O(n²p) time, O(block · n + n p) memory. In units of ℓ.
+        Three products of size nC × nC × p per vector: O(n²C²p) time, O(block · nC + nC p) memory. In units
+        of ℓ.
         """
-        n, length, out = self.n_structures, self.kernel.length_scale, np.empty_like(vectors)
+        n, size, out = self.n_structures, self.n_centres, np.empty_like(vectors)
+        length = self.kernel.length_scale
         x = self.x / length
         weights = [split_rows(v, n) for v in vectors.T]
-        contracted = [self.points.jvp(gradients) / length for _, gradients in weights]
-        values, slopes = np.empty((len(weights), n)), np.empty((len(weights), *x.shape))
+        repeated = [np.repeat(energies, size) for energies, _ in weights]
+        contracted = [self.points.jvp(gradients).reshape(x.shape) / length for _, gradients in weights]
+        values, slopes = np.empty((len(weights), len(x))), np.empty((len(weights), *x.shape))
         for number, rows in enumerate(self.row_blocks()):
             table = self.table(rows) if tables is None else tables[number]
             for v, u in enumerate(contracted):
-                values[v, rows], slopes[v, rows] = expand(table, x[rows], x, weights[v][0], u)
+                values[v, rows], slopes[v, rows] = expand(table, x[rows], x, repeated[v], u)
         for v in range(len(weights)):
             # the rows of ∂E are Jᵀ of the gradient of the same expansion with respect to x_i
-            out[:, v] = stack_rows(values[v], self.points.vjp(slopes[v] / length))
+            gathered = self.points.vjp(slopes[v].reshape(n, -1) / length)
+            out[:, v] = stack_rows(values[v].reshape(n, size).sum(axis=1), gathered) / size**2
         return out
 
     def row_blocks(self) -> list[slice]:
-        """Return the blocks of structures that `product` takes one after another."""
-        n = self.n_structures
-        return [slice(start, min(start + PRODUCT_BLOCK, n)) for start in range(0, n, PRODUCT_BLOCK)]
+        """Return the blocks of points that `product` takes one after another, whole structures each."""
+        total, size = self.n_structures * self.n_centres, self.n_centres
+        step = max(1, PRODUCT_BLOCK // size) * size
+        return [slice(start, min(start + step, total)) for start in range(0, total, step)]
 
     def table(self, rows: slice) -> KernelValues:
-        """Return (k, ℓ² k1, ℓ⁴ k2) between ``rows`` and all structures; equal ones are the same array."""
+        """Return (k, ℓ² k1, ℓ⁴ k2) between ``rows`` and all points; equal ones are the same array."""
         x = self.x
         d2 = squared_distances(x[rows], x)
         local = np.arange(len(d2))
@@ -196,16 +233,16 @@ class Covariance(Rows):
         # (x_i - y_j)ᵀ J_j for all i, j
         right = (x @ flat.T).reshape(n, m, width)
         right -= np.einsum("jp,jap->ja", y, jacobians)
-        out[:n, :m] = k
+        energies, energy_gradients, gradient_energies, gradients = matrix_views(out, n, m)
+        energies[...] = k
         if not lower:
-            out[:n, m:] = (k1[..., None] * right).reshape(n, -1)
+            energy_gradients[...] = k1[..., None] * right
         for i in range(n):
             stop = i + 1 if lower else m
             own = self.points.jacobian(slice(i, i + 1))[0].T
             left = (x[i] - y[:stop]) @ own.T  # (x_i - y_j)ᵀ J_i
-            rows = slice(n + i * width, n + (i + 1) * width)
             block = (own @ flat[: stop * width].T).reshape(width, stop, width)
             block *= k1[i, :stop, None]
             block -= left.T[:, :, None] * (k2[i, :stop, None] * right[i, :stop])
-            out[rows, m : m + stop * width] = block.reshape(width, -1)
-            out[rows, :m] = -(k1[i] * ((x[i] - y) @ own.T).T)
+            gradients[i, :, :stop] = block
+            gradient_energies[i] = -(k1[i] * ((x[i] - y) @ own.T).T)

@@ -1,8 +1,8 @@
 """How good one set of hyperparameters is: log marginal likelihood, leave-one-out, errors on held-out data.
 
-Owns one evaluation (with its gradient) on few structures; the search is `optimisation`'s. Prior mean and
-signal variance are in closed form, so they never appear as parameters. Directions that the descriptor cannot
-see are left out from the start.
+Owns one evaluation (that of the likelihood with its gradient) on few structures; `search` looks for the best.
+Prior mean and signal variance are in closed form, so they never appear as parameters. Directions that the
+descriptor cannot see are left out from the start.
 """
 
 from __future__ import annotations
@@ -12,56 +12,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
-from aenet_gpr_cli.gpr.covariance.observation_order import stack_rows
-from aenet_gpr_cli.gpr.covariance.stiff_directions import DirectionalPoints, Directions
-from aenet_gpr_cli.gpr.hyperparameters.length_units import typical_distance
+from aenet_gpr_cli.gpr.covariance.centre_pairs import make_covariance
+from aenet_gpr_cli.gpr.covariance.observation_order import ones_on_energies, row_views, rows_of, stack_rows
+from aenet_gpr_cli.gpr.covariance.seen_directions import DirectionalPoints, Directions
+from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import LengthScaleDerivative, make_kernel
-from aenet_gpr_cli.gpr.regression.gp_model import centred_targets, make_covariance
-from aenet_gpr_cli.gpr.regression.prior import energy_rows, from_weights, log_marginal_likelihood
-from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance, CholeskySolver
+from aenet_gpr_cli.gpr.process_settings import Hyperparameters
+from aenet_gpr_cli.gpr.regression.conditioning import (
+    centred_targets,
+    closed_form_signal,
+    log_marginal_likelihood,
+)
+from aenet_gpr_cli.gpr.regression.structure_distances import typical_distance
+from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 
 @dataclass(frozen=True, slots=True)
-class Hyperparameters:
-    """What the likelihood is maximised over.
-
-    Attributes
-    ----------
-    length_scale : float, unit of the descriptor
-    noise_energy : float, dimensionless
-        Noise standard deviation of energies relative to the signal standard deviation.
-    noise_force : float, 1/Å
-        The same for force components.
-    """
-
-    length_scale: float
-    noise_energy: float
-    noise_force: float
-
-    @property
-    def logs(self) -> FloatArray:
-        """Logarithms, in the order of the attributes."""
-        return np.log([self.length_scale, self.noise_energy, self.noise_force])
-
-    @classmethod
-    def from_logs(cls, logs: FloatArray) -> Hyperparameters:
-        """Undo ``logs``.
-
-        Parameters
-        ----------
-        logs : ndarray of shape (3,)
-
-        Returns
-        -------
-        Hyperparameters
-        """
-        return cls(*(float(v) for v in np.exp(logs)))
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What one set of hyperparameters gives.
+class Score:
+    """How good one set of hyperparameters is.
 
     Attributes
     ----------
@@ -85,13 +54,12 @@ class Problem:
     ----------
     points : DirectionalPoints
     origin : ndarray of shape (n_features,)
+        Of one centre; with several, the kernel is the mean over pairs of them, see `centre_pairs`.
     targets : ndarray of shape (n_rows,)
         Energies, and gradients along the directions.
     kernel : str
     max_jitter : float
         See `CholeskySolver`.
-    n_centres : int
-        Above 1: the kernel is the mean over pairs of centres (or images), see `centre_pairs`.
     """
 
     points: DirectionalPoints
@@ -99,7 +67,6 @@ class Problem:
     targets: FloatArray
     kernel: str
     max_jitter: float
-    n_centres: int = 1
 
     @classmethod
     def of(
@@ -110,21 +77,7 @@ class Problem:
         max_jitter: float,
         n_centres: int = 1,
     ) -> Problem:
-        """Return the problem of ``structures``.
-
-        Parameters
-        ----------
-        structures : StructureSet
-            With energies and forces.
-        descriptor : Descriptor
-        kernel : str
-        max_jitter : float
-        n_centres : int
-
-        Returns
-        -------
-        Problem
-        """
+        """Return the problem of ``structures``, with energies and forces."""
         energies, gradients, _ = centred_targets(structures)
         points = descriptor.linearize(structures.positions)
         directions = Directions.of(points)
@@ -132,7 +85,7 @@ class Problem:
         along = np.einsum("nar,na->nr", directions.q[:, :, :seen], gradients.reshape(len(energies), -1))
         reduced = directions.restrict(points, slice(None), seen)
         origin = points.values.reshape(-1, descriptor.n_features // n_centres).mean(axis=0)
-        return cls(reduced, origin, stack_rows(energies, along), kernel, max_jitter, n_centres)
+        return cls(reduced, origin, stack_rows(energies, along), kernel, max_jitter)
 
     @property
     def n_structures(self) -> int:
@@ -140,28 +93,14 @@ class Problem:
         return len(self.points.values)
 
     def typical_distance(self) -> float:
-        """Return the median distance of two structures (of their first centres), unit of the descriptor.
-
-        Returns
-        -------
-        float
-        """
+        """Return the median distance of two structures (of their first centres), unit of the descriptor."""
         return typical_distance(self.points.values[:, : len(self.origin)])
 
-    def likelihood(self, parameters: Hyperparameters, with_gradient: bool) -> Evidence:
+    def likelihood(self, parameters: Hyperparameters, with_gradient: bool) -> Score:
         """Return the log marginal likelihood at the best prior mean and signal variance.
 
         ∂/∂θ = αᵀ(∂K/∂θ)α / 2w² - ½ tr(K⁻¹ ∂K/∂θ), α = K⁻¹(y - mu) (Rasmussen and Williams, eq. 5.9; the
         maximum over m and w adds nothing).
-
-        Parameters
-        ----------
-        parameters : Hyperparameters
-        with_gradient : bool
-
-        Returns
-        -------
-        Evidence
 
         Raises
         ------
@@ -175,8 +114,8 @@ class Problem:
         covariance, solver, weights, signal_std = self._solve(parameters)
         value = log_marginal_likelihood(signal_std, solver.log_determinant, len(self.targets))
         if not with_gradient:
-            return Evidence(value, None, signal_std)
-        n, inverse = self.n_structures, solver.inverse_upper()
+            return Score(value, None, signal_std)
+        inverse = solver.inverse_upper()
         slopes = replace(covariance, kernel=LengthScaleDerivative(covariance.kernel))
         change = slopes.dense()
         # the transpose of what is stored is a lower triangle: both are read in the same order
@@ -184,45 +123,37 @@ class Problem:
         trace = 2.0 * np.vdot(upper, change) - float(np.einsum("ii,ii->", inverse, change))
         fits = float(weights @ slopes.product(weights[:, None])[:, 0])
         gradient = [float(0.5 * (fits / signal_std**2 - trace))]
-        own, squares = np.einsum("ii->i", inverse), weights**2 / signal_std**2
-        for rows, noise in ((slice(0, n), parameters.noise_energy), (slice(n, None), parameters.noise_force)):
-            gradient.append(float(noise**2 * (squares[rows] - own[rows]).sum()))
-        return Evidence(value, np.array(gradient), signal_std)
+        excess = weights**2 / signal_std**2 - np.einsum("ii->i", inverse)
+        noises = parameters.noise_energy, parameters.noise_force
+        for part, noise in zip(row_views(excess, self.n_structures), noises, strict=True):
+            gradient.append(float(noise**2 * part.sum()))
+        return Score(value, np.array(gradient), signal_std)
 
-    def leave_one_out(self, parameters: Hyperparameters) -> Evidence:
+    def leave_one_out(self, parameters: Hyperparameters) -> Score:
         """Return minus the logarithm of the errors of predicting each structure from all others.
 
         -½ log(RMSE of energies × RMSE of forces), for each observation. With α = K⁻¹(y - mu) and the block
         B_i of K⁻¹ of structure i, its errors are B_i⁻¹α_i (Rasmussen and Williams, section 5.4.2, for
         blocks). Unlike a probability, errors do not depend on how σ is calibrated.
 
-        Parameters
-        ----------
-        parameters : Hyperparameters
-
-        Returns
-        -------
-        Evidence
-
         Raises
         ------
         NumericalError
             If the covariance cannot be factorised.
         """
-        covariance, solver, weights, signal_std = self._solve(parameters)
-        n, width, inverse = self.n_structures, 3 * covariance.n_atoms, solver.inverse_upper()
-        errors = np.empty((n, 1 + width))
+        _, solver, weights, signal_std = self._solve(parameters)
+        n, inverse, errors = self.n_structures, solver.inverse_upper(), np.empty_like(weights)
         for i in range(n):
-            own = np.concatenate([[i], n + i * width + np.arange(width)])
+            own = rows_of(np.array([i]), n, len(weights))
             block = inverse[np.ix_(own, own)]
-            errors[i] = np.linalg.solve(np.triu(block) + np.triu(block, 1).T, weights[own])
-        return Evidence(self._score(errors[:, 0], errors[:, 1:]), None, signal_std)
+            errors[own] = np.linalg.solve(np.triu(block) + np.triu(block, 1).T, weights[own])
+        return Score(self._score(*row_views(errors, n)), None, signal_std)
 
     def _score(self, energy_errors: FloatArray, force_errors: FloatArray) -> float:
         product = float(np.square(energy_errors).mean() * np.square(force_errors).mean())
         return -0.25 * np.log(max(product, np.finfo(float).tiny)) * len(self.targets)
 
-    def held_out(self, parameters: Hyperparameters, n_held_out: int) -> Evidence:
+    def held_out(self, parameters: Hyperparameters, n_held_out: int) -> Score:
         """Return minus the logarithm of the errors on the last structures, predicted from the others.
 
         -½ log(RMSE of energies × RMSE of forces), for each observation; the paper compares energies alone.
@@ -235,7 +166,7 @@ class Problem:
 
         Returns
         -------
-        Evidence
+        Score
             ``signal_std`` is that of the others.
 
         Raises
@@ -244,27 +175,25 @@ class Problem:
             If the covariance cannot be factorised.
         """
         n, whole = self.n_structures, self._covariance(parameters)
-        width = 3 * whole.n_atoms
         kept = n - n_held_out
-        rows = np.concatenate([np.arange(kept), n + np.arange(kept * width)])
+        rows = rows_of(np.arange(kept), n, len(self.targets))
         part, targets = whole.select(slice(0, kept)), self.targets[rows]
         solver = CholeskySolver(part, parameters.noise_energy, parameters.noise_force, self.max_jitter)
-        unit = energy_rows(kept, len(targets))
+        unit = ones_on_energies(kept, len(targets))
         weights, mean = solver.solve_centred(targets, unit)
         scattered = np.zeros((len(self.targets), 1))
         scattered[rows, 0] = weights
-        errors = whole.product(scattered)[:, 0] + mean * energy_rows(n, len(self.targets)) - self.targets
-        signal_std = from_weights(targets, unit, weights, mean, 0).signal_std
-        return Evidence(self._score(errors[kept:n], errors[n + kept * width :]), None, signal_std)
+        errors = whole.product(scattered)[:, 0] + mean * ones_on_energies(n, len(self.targets)) - self.targets
+        signal_std = closed_form_signal(targets - mean * unit, weights)
+        return Score(self._score(*(v[kept:] for v in row_views(errors, n))), None, signal_std)
 
-    def _covariance(self, parameters: Hyperparameters) -> AnyCovariance:
+    def _covariance(self, parameters: Hyperparameters) -> Covariance:
         kernel = make_kernel(self.kernel, parameters.length_scale)
-        n_atoms = self.points.transposed.shape[1] // 3
-        return make_covariance(kernel, self.points, self.origin, n_atoms, self.n_centres)
+        return make_covariance(kernel, self.points, self.origin, self.points.transposed.shape[1] // 3)
 
-    def _solve(self, parameters: Hyperparameters) -> tuple[AnyCovariance, CholeskySolver, FloatArray, float]:
+    def _solve(self, parameters: Hyperparameters) -> tuple[Covariance, CholeskySolver, FloatArray, float]:
         covariance = self._covariance(parameters)
         solver = CholeskySolver(covariance, parameters.noise_energy, parameters.noise_force, self.max_jitter)
-        unit = energy_rows(self.n_structures, len(self.targets))
+        unit = ones_on_energies(self.n_structures, len(self.targets))
         weights, mean = solver.solve_centred(self.targets, unit)
-        return covariance, solver, weights, from_weights(self.targets, unit, weights, mean, 0).signal_std
+        return covariance, solver, weights, closed_form_signal(self.targets - mean * unit, weights)

@@ -18,60 +18,18 @@ from scipy.optimize import minimize
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.errors import ConfigError, NumericalError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
-from aenet_gpr_cli.gpr.hyperparameters.objectives import Evidence, Hyperparameters, Problem
+from aenet_gpr_cli.gpr.hyperparameters.objectives import Problem, Score
+from aenet_gpr_cli.gpr.process_settings import Hyperparameters, KernelChoice
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
-OBJECTIVES = ("likelihood", "leave_one_out", "validation")
 ROUGH_SHARE = 4  # descriptors are first compared on this many times fewer rows
-MIN_ROUGH = 10  # structures, below which no objective says much
+MIN_SEARCHED = 10  # structures, below which no objective says much
 SWEEP = 10  # length scales of a coarse sweep over the bounds: neighbours differ by less than a factor of two
 SIMPLEX_STEP = 0.4  # of log length scale and log noise
 START_LENGTH = 8.0  # in median distances: smooth surfaces want long scales (EC dimer: 11, Li-EC slab: 6)
 FAILED = 1e4  # worse by so much per observation: larger than any likelihood, but finite for the line search
 TOLERANCE = 3e-4  # per observation: differences in the objective that mean nothing
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSettings:
-    """How to search.
-
-    Attributes
-    ----------
-    objective : str
-        One of ``OBJECTIVES``.
-    lengths : tuple of float, unit of the descriptor
-        None of them: the length scale is searched. One: it is kept. Several: all are tried, nothing else.
-    max_rows : int
-        Observations (of a seeded choice of structures) to take the objective on.
-    max_evaluations : int
-        Per descriptor and stage.
-    noise_energy, noise_force : float
-        Noise relative to the signal standard deviation, to start from or to keep.
-    fit_noise : bool
-        Whether to search the noises too.
-    noise_bounds : tuple of two float
-    length_bounds : tuple of two float
-        In median distances between structures.
-    validation_fraction : float
-        Of the chosen structures, held out for the objective validation.
-    max_jitter : float
-        See `CholeskySolver`.
-    seed : int
-    """
-
-    objective: str
-    lengths: tuple[float, ...]
-    max_rows: int
-    max_evaluations: int
-    noise_energy: float
-    noise_force: float
-    fit_noise: bool
-    noise_bounds: tuple[float, float]
-    length_bounds: tuple[float, float]
-    validation_fraction: float
-    max_jitter: float
-    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +64,8 @@ class Optimum:
 
     Attributes
     ----------
+    method : str
+        ``likelihood``, ``leave_one_out`` or ``validation``.
     descriptor : int
         Index of the best descriptor.
     parameters : Hyperparameters
@@ -119,6 +79,7 @@ class Optimum:
         All evaluations in their order.
     """
 
+    method: str
     descriptor: int
     parameters: Hyperparameters
     value: float
@@ -130,8 +91,9 @@ class Optimum:
 def optimise(
     structures: StructureSet,
     descriptors: Sequence[Descriptor],
-    kernel: str,
-    settings: SearchSettings,
+    choice: KernelChoice,
+    max_jitter: float,
+    seed: int,
     progress: Progress | None = None,
     n_centres: int = 1,
 ) -> Optimum:
@@ -144,23 +106,21 @@ def optimise(
     descriptors : sequence of Descriptor
         Candidates that see the same motions (for example powers of the distance): only then can their
         likelihoods be compared.
-    kernel : str
-        Name of the kernel.
-    settings : SearchSettings
+    choice : KernelChoice
+    max_jitter : float
+        See `CholeskySolver`.
+    seed : int
+        Of the choice of structures.
     progress : callable or None
         Called with (done, total, message); the total is an upper bound.
     n_centres : int
         Of every descriptor, see `centre_pairs`.
 
-    Returns
-    -------
-    Optimum
-
     Raises
     ------
     ConfigError
-        If there is no descriptor, the objective is unknown, the descriptors see different motions, or there
-        are too few structures to hold one out.
+        If there is no descriptor, the descriptors see different motions, or there are too few structures to
+        hold one out.
     NumericalError
         If the covariance could not be factorised anywhere.
 
@@ -171,20 +131,11 @@ def optimise(
     """
     if not descriptors:
         raise ConfigError("descriptors: expected at least one, got none")
-    if settings.objective not in OBJECTIVES:
-        raise ConfigError(f"objective: expected one of {', '.join(OBJECTIVES)}, got {settings.objective!r}")
-    search = _Search(structures, descriptors, kernel, settings, progress, n_centres)
-    if len(settings.lengths) > 1 or (settings.lengths and not settings.fit_noise):
-        final = search.scan()
-    else:
-        fewest = min(settings.max_rows, MIN_ROUGH * n_rows(1, structures.n_atoms))
-        starts = search.starts(max(settings.max_rows // ROUGH_SHARE, fewest))
-        # which descriptor is best depends on how many structures there are: compare again on all of them
-        again = [search.again(s, settings.max_rows) for s in starts if s is not None and len(starts) > 1]
-        best = int(np.argmax([-np.inf if s.value is None else s.value for s in again])) if again else 0
-        final = search.climb(best, settings.max_rows, starts[best])
+    search = _Search(structures, descriptors, choice, max_jitter, seed, progress, n_centres)
+    final = search.scan() if search.is_grid else search.refine()
     assert final.value is not None
     return Optimum(
+        search.method,
         final.descriptor,
         final.parameters,
         final.value,
@@ -201,73 +152,91 @@ class _Search:
         self,
         structures: StructureSet,
         descriptors: Sequence[Descriptor],
-        kernel: str,
-        settings: SearchSettings,
+        choice: KernelChoice,
+        max_jitter: float,
+        seed: int,
         progress: Progress | None,
         n_centres: int,
     ) -> None:
-        self._structures, self._descriptors, self._kernel = structures, descriptors, kernel
-        self._settings, self._progress, self._n_centres = settings, progress, n_centres
-        self._order = np.random.default_rng(settings.seed).permutation(len(structures))
+        self._structures, self._descriptors, self._choice = structures, descriptors, choice
+        self._max_jitter, self._progress, self._n_centres = max_jitter, progress, n_centres
+        self._keys, self._lengths = choice.search, choice.length_scales
+        self._order = np.random.default_rng(seed).permutation(len(structures))
+        self._fewest = MIN_SEARCHED * n_rows(1, structures.n_atoms)
+        self._max_rows = max(choice.search.max_rows, self._fewest)
         stages = len(descriptors) + (len(descriptors) > 1)
-        self._total = len(settings.lengths) * len(descriptors) or settings.max_evaluations * stages
+        self._total = len(self._lengths) * len(descriptors) or self._keys.max_evaluations * stages
         self._rows: dict[int, int] = {}
         self._length_bounds = (0.0, np.inf)
+        self.method = self._keys.method_for(n_rows(len(structures), structures.n_atoms))
         self.table: list[Trial] = []
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether given length scales are tried, and nothing else."""
+        return len(self._lengths) > 1 or (len(self._lengths) == 1 and not self._keys.fit_noise)
 
     def scan(self) -> Trial:
         """Return the best trial of all descriptors at all given length scales."""
         for descriptor in range(len(self._descriptors)):
-            problem = self._problem(descriptor, self._settings.max_rows)
-            for length in self._settings.lengths:
-                self._evaluate(problem, descriptor, self._start(length))
-        if len(self._settings.lengths) > 2:
-            self._length_bounds = min(self._settings.lengths), max(self._settings.lengths)
+            problem = self._problem(descriptor, self._max_rows)
+            for length in self._lengths:
+                self._evaluate(problem, descriptor, self._choice.at(length))
+        if len(self._lengths) > 2:
+            self._length_bounds = min(self._lengths), max(self._lengths)
         return self._best(0)
 
-    def starts(self, max_rows: int) -> list[Trial | None]:
+    def refine(self) -> Trial:
+        """Return the best trial where length scales or noises are free."""
+        starts = self._starts(max(self._max_rows // ROUGH_SHARE, self._fewest))
+        # which descriptor is best depends on how many structures there are: compare again on all of them
+        again = [self._again(start) for start in starts if start is not None and len(starts) > 1]
+        best = int(np.argmax([-np.inf if t.value is None else t.value for t in again])) if again else 0
+        return self._climb(best, self._max_rows, starts[best])
+
+    def _starts(self, max_rows: int) -> list[Trial | None]:
         """Return for each descriptor where to begin, from about ``max_rows`` observations."""
         candidates = range(len(self._descriptors))
-        if self._settings.objective != "likelihood" and not self._settings.lengths:
+        if self.method != "likelihood" and not self._lengths:
             return [self._sweep(i, max_rows) for i in candidates]
-        return [self.climb(i, max_rows, None) for i in candidates] if len(candidates) > 1 else [None]
+        return [self._climb(i, max_rows, None) for i in candidates] if len(candidates) > 1 else [None]
 
-    def again(self, trial: Trial, max_rows: int) -> Trial:
-        """Return the same trial on about ``max_rows`` observations."""
-        problem = self._problem(trial.descriptor, max_rows)
+    def _again(self, trial: Trial) -> Trial:
+        """Return the same trial on all observations that are compared on."""
+        problem = self._problem(trial.descriptor, self._max_rows)
         self._evaluate(problem, trial.descriptor, trial.parameters)
         return self.table[-1]
 
     def _sweep(self, descriptor: int, max_rows: int) -> Trial:
         problem, first = self._problem(descriptor, max_rows), len(self.table)
-        low, high = self._settings.length_bounds
+        low, high = self._keys.length_bounds
         for length in problem.typical_distance() * np.geomspace(low, high, SWEEP):
-            self._evaluate(problem, descriptor, self._start(float(length)))
+            self._evaluate(problem, descriptor, self._choice.at(float(length)))
         return self._best(first)
 
-    def climb(self, descriptor: int, max_rows: int, start: Trial | None) -> Trial:
+    def _climb(self, descriptor: int, max_rows: int, start: Trial | None) -> Trial:
         """Return the best trial for one descriptor on about ``max_rows`` observations."""
         problem = self._problem(descriptor, max_rows)
         typical = problem.typical_distance()
-        settings, first = self._settings, len(self.table)
-        self._length_bounds = (settings.length_bounds[0] * typical, settings.length_bounds[1] * typical)
-        length = settings.lengths[0] if settings.lengths else START_LENGTH * typical
-        at = start.parameters if start is not None else self._start(length)
-        free = np.array([not settings.lengths, settings.fit_noise, settings.fit_noise])
-        bounds = np.log([self._length_bounds, settings.noise_bounds, settings.noise_bounds])
+        keys, first = self._keys, len(self.table)
+        self._length_bounds = (keys.length_bounds[0] * typical, keys.length_bounds[1] * typical)
+        length = self._lengths[0] if self._lengths else START_LENGTH * typical
+        at = start.parameters if start is not None else self._choice.at(length)
+        free = np.array([not self._lengths, keys.fit_noise, keys.fit_noise])
+        bounds = np.log([self._length_bounds, keys.noise_bounds, keys.noise_bounds])
         logs = np.where(free, np.clip(at.logs, bounds[:, 0], bounds[:, 1]), at.logs)
-        gradient = settings.objective == "likelihood"
+        gradient = self.method == "likelihood"
 
         def negative(free_logs: FloatArray) -> tuple[float, FloatArray] | float:
             parameters = logs.copy()
             parameters[free] = free_logs
-            evidence = self._evaluate(problem, descriptor, Hyperparameters.from_logs(parameters))
+            score = self._evaluate(problem, descriptor, Hyperparameters.from_logs(parameters))
             rows = len(problem.targets)
-            if evidence is None:
+            if score is None:
                 return (FAILED, np.zeros(int(free.sum()))) if gradient else FAILED
-            if evidence.gradient is None:
-                return -evidence.value / rows
-            return -evidence.value / rows, -evidence.gradient[free] / rows
+            if score.gradient is None:
+                return -score.value / rows
+            return -score.value / rows, -score.gradient[free] / rows
 
         minimize(
             negative,
@@ -283,11 +252,8 @@ class _Search:
         """Whether the length scale of the last climb ended at a bound."""
         return bool(np.isclose(trial.parameters.length_scale, self._length_bounds, rtol=1e-3).any())
 
-    def _start(self, length_scale: float) -> Hyperparameters:
-        return Hyperparameters(length_scale, self._settings.noise_energy, self._settings.noise_force)
-
     def _options(self, gradient: bool, start: FloatArray) -> dict[str, Any]:
-        count = self._settings.max_evaluations
+        count = self._keys.max_evaluations
         if gradient:
             return {"maxfun": count, "ftol": TOLERANCE, "gtol": TOLERANCE, "maxls": 8}
         simplex = np.vstack([start, start + SIMPLEX_STEP * np.eye(len(start))])
@@ -295,37 +261,36 @@ class _Search:
 
     def _problem(self, descriptor: int, max_rows: int) -> Problem:
         """The structures are the same for all descriptors, and the first ones of the larger choice."""
-        per_structure = 1 + 3 * self._structures.n_atoms
-        count = int(np.clip(max_rows // per_structure, min(2, len(self._order)), len(self._order)))
-        chosen = self._structures.select(self._order[:count])
-        jitter = self._settings.max_jitter
-        problem = Problem.of(chosen, self._descriptors[descriptor], self._kernel, jitter, self._n_centres)
+        count = min(max_rows // n_rows(1, self._structures.n_atoms), len(self._order))
+        chosen, kernel = self._structures.select(self._order[:count]), self._choice.kernel
+        made = self._descriptors[descriptor], kernel, self._max_jitter, self._n_centres
+        problem = Problem.of(chosen, *made)
         if self._rows.setdefault(count, len(problem.targets)) != len(problem.targets):
             raise ConfigError("descriptors: expected candidates that see the same motions of the atoms")
         return problem
 
-    def _evaluate(self, problem: Problem, descriptor: int, parameters: Hyperparameters) -> Evidence | None:
-        evidence, failure = None, ""
+    def _evaluate(self, problem: Problem, descriptor: int, parameters: Hyperparameters) -> Score | None:
+        score, failure = None, ""
         try:
-            evidence = self._objective(problem, parameters)
+            score = self._score(problem, parameters)
         except NumericalError as error:
             failure = str(error)
-        value = None if evidence is None else evidence.value / len(problem.targets)
-        signal = None if evidence is None else evidence.signal_std
+        value = None if score is None else score.value / len(problem.targets)
+        signal = None if score is None else score.signal_std
         self.table.append(Trial(descriptor, problem.n_structures, parameters, value, signal, failure))
         if self._progress is not None:
             message = f"length_scale {parameters.length_scale:.3g}"
             self._progress(min(len(self.table), self._total), self._total, message)
-        return evidence
+        return score
 
-    def _objective(self, problem: Problem, parameters: Hyperparameters) -> Evidence:
-        if self._settings.objective == "likelihood":
-            return problem.likelihood(parameters, with_gradient=not self._settings.lengths[1:])
-        if self._settings.objective == "leave_one_out":
+    def _score(self, problem: Problem, parameters: Hyperparameters) -> Score:
+        if self.method == "likelihood":
+            return problem.likelihood(parameters, with_gradient=not self._lengths[1:])
+        if self.method == "leave_one_out":
             return problem.leave_one_out(parameters)
         if problem.n_structures < 2:
             raise ConfigError("validation: expected at least 2 structures, got 1; use likelihood")
-        held_out = max(1, round(self._settings.validation_fraction * problem.n_structures))
+        held_out = max(1, round(self._keys.validation_fraction * problem.n_structures))
         return problem.held_out(parameters, min(held_out, problem.n_structures - 1))
 
     def _best(self, first: int) -> Trial:

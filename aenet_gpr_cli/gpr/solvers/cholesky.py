@@ -1,4 +1,4 @@
-"""Linear solvers behind one narrow interface, and the memory forecast that chooses between them.
+"""What a linear solver offers, the exact one, and the memory forecast that chooses between solvers.
 
 `CholeskySolver` holds the factor of K + noise; the matrix-free solver is in `conjugate_gradient`.
 """
@@ -11,13 +11,11 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs, dtrtrs
 
 from aenet_gpr_cli.errors import NumericalError
-from aenet_gpr_cli.gpr.covariance.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
 from aenet_gpr_cli.gpr.covariance.single import PRODUCT_BLOCK, Covariance
 from aenet_gpr_cli.structures import FloatArray
 
 DENSE_OVERHEAD = 1.3  # peak memory of the dense path over its matrix
-AnyCovariance = Covariance | CentrePairCovariance
 FIRST_JITTER = 1e-14  # relative to the mean diagonal: about 50 machine epsilons
 
 
@@ -46,7 +44,7 @@ class Solver(Protocol):
 
     @property
     def log_determinant(self) -> float | None:
-        """log|K + noise|, None where the solver does not know it."""
+        """log|K + noise|, None where the solver does not give it."""
         ...
 
     def solve(self, right: FloatArray) -> FloatArray:
@@ -64,10 +62,10 @@ class CholeskySolver:
     Parameters
     ----------
     covariance : Covariance
-    noise_energy : float
-        Relative to the signal standard deviation, dimensionless.
-    noise_force : float
-        The same for force components, 1/Å.
+    noise_energy : float, dimensionless
+        Relative to the signal standard deviation.
+    noise_force : float, 1/Å
+        The same for force components.
     max_jitter : float
         Largest variance that may be added to the diagonal when the factorisation fails, relative to the mean
         diagonal. 0 forbids it.
@@ -90,7 +88,7 @@ class CholeskySolver:
 
     def __init__(
         self,
-        covariance: AnyCovariance,
+        covariance: Covariance,
         noise_energy: float,
         noise_force: float,
         max_jitter: float,
@@ -108,7 +106,7 @@ class CholeskySolver:
                     "remove duplicate structures, raise the noise, or shorten length_scale"
                 )
 
-    def _factorise(self, covariance: AnyCovariance, noise: FloatArray, relative: float) -> int:
+    def _factorise(self, covariance: Covariance, noise: FloatArray, relative: float) -> int:
         matrix = covariance.dense()
         diagonal = np.einsum("ii->i", matrix)
         self.jitter = relative * float(diagonal.mean())
@@ -128,16 +126,7 @@ class CholeskySolver:
         return float(2.0 * np.log(np.einsum("ii->i", self._factor)).sum())
 
     def solve(self, right: FloatArray) -> FloatArray:
-        """Return (K + noise)⁻¹ B.
-
-        Parameters
-        ----------
-        right : ndarray of shape (n_rows, n_vectors)
-
-        Returns
-        -------
-        ndarray of the same shape
-        """
+        """Return (K + noise)⁻¹ B for B of shape (n_rows, n_vectors)."""
         return np.asarray(dpotrs(self._factor, right, lower=0)[0])
 
     def solve_centred(self, targets: FloatArray, unit: FloatArray) -> tuple[FloatArray, float]:
@@ -145,10 +134,8 @@ class CholeskySolver:
 
         Parameters
         ----------
-        targets : ndarray of shape (n_rows,)
-            y.
-        unit : ndarray of shape (n_rows,)
-            u.
+        targets, unit : ndarray of shape (n_rows,)
+            y and u.
 
         Returns
         -------
@@ -160,43 +147,16 @@ class CholeskySolver:
         return solved[:, 0] - mean * solved[:, 1], mean
 
     def half_solve(self, right: FloatArray) -> FloatArray:
-        """Return L⁻¹ B, whose squared column norms are BᵀK⁻¹B on the diagonal.
-
-        Parameters
-        ----------
-        right : ndarray of shape (n_rows, n_vectors)
-
-        Returns
-        -------
-        ndarray of the same shape
-        """
+        """Return L⁻¹ B for B of shape (n_rows, n_vectors); squared column norms: diagonal of BᵀK⁻¹B."""
         return np.asarray(dtrtrs(self._factor, right, lower=0, trans=1)[0])
 
     def inverse_upper(self) -> FloatArray:
-        """Return (K + noise)⁻¹ with only its upper triangle set.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_rows)
-
-        Notes
-        -----
-        Needs a second matrix; 2/3 n_rows³ operations.
-        """
+        """Return (K + noise)⁻¹ with only its upper triangle set: a second matrix, 2/3 n_rows³ operations."""
         return np.asarray(dpotri(self._factor, lower=0)[0])
 
 
 def dense_bytes(n_structures: int, n_atoms: int) -> int:
-    """Return the memory of the dense covariance matrix, 8 n²(1+3N)².
-
-    Parameters
-    ----------
-    n_structures, n_atoms : int
-
-    Returns
-    -------
-    int, bytes
-    """
+    """Return the memory of the dense covariance matrix, 8 n²(1+3N)² bytes."""
     return 8 * n_rows(n_structures, n_atoms) ** 2
 
 
@@ -221,18 +181,6 @@ def iterative_bytes(n_structures: int, n_atoms: int, n_features: int, rank: int)
 
 
 def choose_solver(n_structures: int, n_atoms: int, max_bytes: float) -> str:
-    """Return the name of the solver that fits into memory, the exact one where possible.
-
-    Parameters
-    ----------
-    n_structures, n_atoms : int
-    max_bytes : float
-        Memory that may be used.
-
-    Returns
-    -------
-    str
-        ``cholesky`` or ``conjugate_gradient``.
-    """
+    """Return the solver that fits into memory: ``cholesky`` where possible, or ``conjugate_gradient``."""
     exact = DENSE_OVERHEAD * dense_bytes(n_structures, n_atoms)
     return "cholesky" if exact <= max_bytes else "conjugate_gradient"

@@ -7,23 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aenet_gpr_cli.errors import ConfigError, NumericalError
-from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance
-from aenet_gpr_cli.gpr.solvers.lanczos import log_ratio
-from aenet_gpr_cli.gpr.solvers.preconditioner import Preconditioner
-from aenet_gpr_cli.gpr.solvers.rank_choice import make_low_rank
+from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.gpr.covariance.single import Covariance
+from aenet_gpr_cli.gpr.process_settings import ConjugateGradient
+from aenet_gpr_cli.gpr.solvers.preconditioner import Preconditioner, make_low_rank
 from aenet_gpr_cli.progress import Progress
-from aenet_gpr_cli.structures import FloatArray, IntArray
+from aenet_gpr_cli.structures import FloatArray
 
 TABLE_BYTES = 2**30  # kernel values are kept between iterations up to this size
 RESTART = 50  # iterations between recomputed residuals, so that rounding cannot hide a stalled solution
-
-QUADRATURE_TOLERANCE = 1e-2  # the error of the log determinant is of second order in it
 TINY = float(np.finfo(float).tiny)
 
 IterationCallback = Callable[[int, float], None]
@@ -36,32 +33,24 @@ class ConjugateGradientSolver:
     Parameters
     ----------
     covariance : Covariance
-    noise_energy : float
-        Relative to the signal standard deviation, dimensionless.
-    noise_force : float
-        The same for force components, 1/Å.
-    max_rank : int
-        Largest rank of the preconditioner, chosen by forecast below it. 0: only the blocks of the structures.
-    tolerance : float
-        Relative residual |B - (K + noise) A| / |B| to reach, per right-hand side.
-    max_iterations : int
+    noise_energy : float, dimensionless
+        Relative to the signal standard deviation.
+    noise_force : float, 1/Å
+        The same for force components.
+    settings : ConjugateGradient
+        The residual is that of each right-hand side, |B - (K + noise) A| / |B|. Below ``max_rank`` the rank
+        is chosen by forecast; 0: only the blocks of the structures.
     on_iteration : callable or None
         Called with (iteration, relative residual).
     progress : callable or None
         Called with (done, total, message) while the preconditioner is built.
     preconditioner : callable or None
         Approximate inverse to take instead.
-    n_probes : int
-        Random vectors for an estimate of the log determinant, each as dear as a solution; 0: none.
-    seed : int
-        Of these vectors.
     device : str or None
         Device of torch for the products with K, such as cuda; None: numpy.
 
     Raises
     ------
-    ConfigError
-        If the rank is negative.
     NumericalError
         If the residual is not reached, or the preconditioner cannot be factorised.
 
@@ -71,67 +60,32 @@ class ConjugateGradientSolver:
     """
 
     name = "conjugate_gradient"
+    log_determinant = None
 
     def __init__(
         self,
-        covariance: AnyCovariance,
+        covariance: Covariance,
         noise_energy: float,
         noise_force: float,
-        max_rank: int,
-        tolerance: float,
-        max_iterations: int,
+        settings: ConjugateGradient,
         on_iteration: IterationCallback | None = None,
         progress: Progress | None = None,
         preconditioner: Precondition | None = None,
-        n_probes: int = 0,
-        seed: int = 0,
         device: str | None = None,
     ) -> None:
-        if max_rank < 0:
-            raise ConfigError(f"max_rank: expected 0 or more, got {max_rank}")
         self.jitter = 0.0
         self.iterations = 0
         self.residual = 0.0
-        self._covariance = covariance
         self._noise = covariance.noise_variances(noise_energy, noise_force)
-        self._tolerance, self._max_iterations = tolerance, max_iterations
-        self._on_iteration = on_iteration
-        self.rank = 0
+        self._settings, self._on_iteration = settings, on_iteration
         if preconditioner is None:
-            low_rank = make_low_rank(covariance, self._noise, max_rank, tolerance)
-            self.rank = len(low_rank)
+            low_rank = make_low_rank(covariance, self._noise, settings.max_rank, settings.tolerance)
             preconditioner = Preconditioner(covariance, self._noise, low_rank, progress)
         self._precondition: Precondition = preconditioner
-        self._n_probes, self._seed = n_probes, seed
         self._product = _products(covariance, device)
 
-    @cached_property
-    def log_determinants(self) -> FloatArray:
-        """Estimates of log|K + noise| from each probe: their mean is the estimate, their spread its error."""
-        matrix = self._precondition
-        if not isinstance(matrix, Preconditioner):
-            raise ConfigError(
-                "n_probes: expected 0 with a preconditioner of one's own, its matrix is not known"
-            )
-        probes = matrix.sample(np.random.default_rng(self._seed), self._n_probes)
-        ratios = log_ratio(self._apply, matrix, probes, QUADRATURE_TOLERANCE, self._max_iterations)
-        return matrix.log_determinant + ratios
-
-    @property
-    def log_determinant(self) -> float | None:
-        """Estimate of log|K + noise|, None without probes."""
-        return float(self.log_determinants.mean()) if self._n_probes else None
-
     def solve(self, right: FloatArray) -> FloatArray:
-        """Return (K + noise)⁻¹ B, all columns together.
-
-        Parameters
-        ----------
-        right : ndarray of shape (n_rows, n_vectors)
-
-        Returns
-        -------
-        ndarray of the same shape
+        """Return (K + noise)⁻¹ B, all columns (n_rows, n_vectors) together.
 
         Raises
         ------
@@ -139,27 +93,6 @@ class ConjugateGradientSolver:
             If the residual is not reached within the allowed iterations.
         """
         return self._iterate(right, None)[0]
-
-    def solve_without(self, right: FloatArray, left_out: IntArray) -> FloatArray:
-        """Return the solutions of the systems that each lack one structure.
-
-        Parameters
-        ----------
-        right : ndarray of shape (n_rows, n_vectors)
-        left_out : ndarray of int, shape (n_vectors,)
-            The structure whose rows and columns are struck out, per column of ``right``.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_vectors)
-            Zero on the rows struck out.
-        """
-        n, kept = self._covariance.n_structures, np.ones(right.shape, order="F")
-        width = (len(right) - n) // n
-        for column, structure in enumerate(left_out):
-            kept[structure, column] = 0.0
-            kept[n + structure * width : n + (structure + 1) * width, column] = 0.0
-        return self._iterate(right, None, kept)[0]
 
     def solve_centred(self, targets: FloatArray, unit: FloatArray) -> tuple[FloatArray, float]:
         """Return (K + noise)⁻¹(y - mu) and the prior mean m in closed form, by one run.
@@ -169,10 +102,8 @@ class ConjugateGradientSolver:
 
         Parameters
         ----------
-        targets : ndarray of shape (n_rows,)
-            y.
-        unit : ndarray of shape (n_rows,)
-            u.
+        targets, unit : ndarray of shape (n_rows,)
+            y and u.
 
         Returns
         -------
@@ -182,33 +113,28 @@ class ConjugateGradientSolver:
         weights, mean = self._iterate(targets[:, None], unit)
         return weights[:, 0], float(mean[0])
 
-    def _iterate(
-        self, right: FloatArray, unit: FloatArray | None, kept: FloatArray | None = None
-    ) -> tuple[FloatArray, FloatArray]:
+    def _iterate(self, right: FloatArray, unit: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         """Run preconditioned conjugate gradients (Saad, Iterative Methods, algorithm 9.1) on all columns.
 
         Every column has step lengths of its own; those that have converged leave the block.
         """
-        right = right if kept is None else right * kept
         scale = np.linalg.norm(right, axis=0)
         out, means = np.zeros(right.shape, order="F"), np.zeros(len(scale))
         active = np.flatnonzero(scale > 0.0)
         goal = np.asfortranarray(right[:, active] / scale[active])
-        precondition = _Projection(
-            self._precondition, unit, None if kept is None else kept[:, active], len(active)
-        )
+        precondition = _Projection(self._precondition, unit, len(active))
         solution, residual = np.zeros_like(goal), goal.copy(order="F")
         z = precondition(residual)
         direction, rz = z.copy(order="F"), _dots(residual, z)
-        for iteration in range(1, self._max_iterations + 1):
+        for iteration in range(1, self._settings.max_iterations + 1):
             if len(active) == 0:
                 break
-            product = precondition.strike_out(self._apply(direction))
+            product = self._apply(direction)
             step = rz / np.maximum(_dots(direction, product), TINY)
             solution += step * direction
             residual -= step * product
             if iteration % RESTART == 0:
-                residual = goal - precondition.strike_out(self._apply(solution)) - precondition.along_unit
+                residual = goal - self._apply(solution) - precondition.along_unit
             z = precondition(residual)
             done = self._converged(iteration, residual)
             if done.any():
@@ -223,11 +149,7 @@ class ConjugateGradientSolver:
             previous, rz = rz, _dots(residual, z)
             direction = z + rz / np.maximum(previous, TINY) * direction
         if len(active):
-            raise NumericalError(
-                f"conjugate gradients: expected a relative residual of {self._tolerance:g} within "
-                f"{self._max_iterations} iterations, got {self.residual:.2g}; "
-                "raise the rank of the preconditioner, the noise or the number of iterations"
-            )
+            raise self._failure()
         return out, means
 
     def _apply(self, vectors: FloatArray) -> FloatArray:
@@ -238,10 +160,17 @@ class ConjugateGradientSolver:
         self.iterations, self.residual = iteration, float(norms.max())
         if self._on_iteration is not None:
             self._on_iteration(iteration, self.residual)
-        return norms <= self._tolerance
+        return norms <= self._settings.tolerance
+
+    def _failure(self) -> NumericalError:
+        return NumericalError(
+            f"conjugate gradients: expected a relative residual of {self._settings.tolerance:g} within "
+            f"{self._settings.max_iterations} iterations, got {self.residual:.2g}; "
+            "raise the rank of the preconditioner, the noise or the number of iterations"
+        )
 
 
-def _products(covariance: AnyCovariance, device: str | None) -> Callable[[FloatArray], FloatArray]:
+def _products(covariance: Covariance, device: str | None) -> Callable[[FloatArray], FloatArray]:
     if device is None:
         return partial(covariance.product, tables=covariance.tables(TABLE_BYTES))
     from aenet_gpr_cli.gpr.solvers.device import DeviceProducts
@@ -259,16 +188,14 @@ def _average(residual: FloatArray, unit: FloatArray | None) -> FloatArray | floa
 
 
 class _Projection:
-    """Preconditioner P followed by the projection that keeps u·z = 0, or by striking out rows.
+    """Preconditioner P followed by the projection that keeps u·z = 0, where there is a u.
 
     The part of the residual along u is the prior mean. It is taken off the residual as soon as it is known:
     it may be far larger than the rest, and would drown it in rounding.
     """
 
-    def __init__(
-        self, precondition: Precondition, unit: FloatArray | None, kept: FloatArray | None, n_vectors: int
-    ) -> None:
-        self._precondition, self._unit, self._kept = precondition, unit, kept
+    def __init__(self, precondition: Precondition, unit: FloatArray | None, n_vectors: int) -> None:
+        self._precondition, self._unit = precondition, unit
         self.mean = np.zeros(n_vectors)
         if unit is not None:
             self._solved_unit = precondition(unit[:, None])[:, 0]
@@ -283,16 +210,11 @@ class _Projection:
         """Return the projection of these columns alone."""
         left = copy(self)
         left.mean = self.mean[columns]
-        left._kept = None if self._kept is None else self._kept[:, columns]
         return left
-
-    def strike_out(self, vectors: FloatArray) -> FloatArray:
-        """Return the vectors with the rows zero that are struck out."""
-        return vectors if self._kept is None else vectors * self._kept
 
     def __call__(self, residual: FloatArray) -> FloatArray:
         """Return the projected P R; changes ``residual`` in place."""
-        z = self.strike_out(self._precondition(residual))
+        z = self._precondition(residual)
         if self._unit is None:
             return z
         step = (self._unit @ z) / self._scale

@@ -17,16 +17,7 @@ from aenet_gpr_cli.structures import FloatArray
 
 
 def open_device(name: str) -> torch.device:
-    """Return the device ``name``.
-
-    Parameters
-    ----------
-    name : str
-        As torch names it: cpu, cuda, cuda:1.
-
-    Returns
-    -------
-    torch.device
+    """Return the device ``name``, as torch names it: cpu, cuda, cuda:1.
 
     Raises
     ------
@@ -58,9 +49,9 @@ class DeviceProducts:
         If the device is missing or the covariance is not of one point per structure.
     """
 
-    def __init__(self, covariance: object, device: str) -> None:
-        if not isinstance(covariance, Covariance):
-            raise ConfigError("device: pairs of centres (soap about fixed centres) run on the CPU only")
+    def __init__(self, covariance: Covariance, device: str) -> None:
+        if covariance.n_centres > 1:
+            raise ConfigError("device: pairs of centres (soap.compare, permutations) run on the CPU only")
         self._covariance, self._device = covariance, open_device(device)
         self._x = self._put(covariance.x / covariance.kernel.length_scale)
         self._blocks = covariance.row_blocks()

@@ -12,6 +12,7 @@ from scipy.linalg.lapack import spotrf, spotrs
 
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.centre_pairs import CentrePairCovariance
+from aenet_gpr_cli.gpr.process_settings import ConjugateGradient
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver, IterationCallback
 from aenet_gpr_cli.structures import FloatArray
 
@@ -57,16 +58,7 @@ class SinglePrecisionFactor:
         return int(info) == 0
 
     def __call__(self, vector: FloatArray) -> FloatArray:
-        """Return the approximate solution of (K + noise) a = v.
-
-        Parameters
-        ----------
-        vector : ndarray of shape (n_rows,)
-
-        Returns
-        -------
-        ndarray of shape (n_rows,)
-        """
+        """Return the approximate solution of (K + noise) a = v, of shape (n_rows,) or (n_rows, n_vectors)."""
         scale = float(np.abs(vector).max()) or 1.0  # small numbers would be lost in single precision
         solved = spotrs(self._factor, (vector / scale).astype(np.float32), lower=0)[0]
         return np.asarray(solved, float) * scale
@@ -75,15 +67,7 @@ class SinglePrecisionFactor:
 class MixedPrecisionSolver(ConjugateGradientSolver):
     """Solver for (K + noise) A = B with a factor in single precision as preconditioner.
 
-    Parameters
-    ----------
-    covariance : CentrePairCovariance
-    noise_energy : float
-        Relative to the signal standard deviation, dimensionless.
-    noise_force : float
-        The same for force components, 1/Å.
-    tolerance, max_iterations, on_iteration
-        See `ConjugateGradientSolver`.
+    Parameters as those of `ConjugateGradientSolver`; no rank is chosen.
 
     Raises
     ------
@@ -98,18 +82,8 @@ class MixedPrecisionSolver(ConjugateGradientSolver):
         covariance: CentrePairCovariance,
         noise_energy: float,
         noise_force: float,
-        tolerance: float,
-        max_iterations: int,
+        settings: ConjugateGradient,
         on_iteration: IterationCallback | None = None,
     ) -> None:
-        noise = covariance.noise_variances(noise_energy, noise_force)
-        super().__init__(
-            covariance,
-            noise_energy,
-            noise_force,
-            0,
-            tolerance,
-            max_iterations,
-            on_iteration,
-            preconditioner=SinglePrecisionFactor(covariance, noise),
-        )
+        factor = SinglePrecisionFactor(covariance, covariance.noise_variances(noise_energy, noise_force))
+        super().__init__(covariance, noise_energy, noise_force, settings, on_iteration, preconditioner=factor)

@@ -1,6 +1,6 @@
 """Low-rank factors Φ of K, ΦΦᵀ ≤ K, for `preconditioner`: what one must offer, and the one on columns of K.
 
-`monomials` has the other factor, for the squared exponential; `rank_choice` decides between them.
+For any kernel and any number of centres; `taylor_features` has the other one, for the squared exponential.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpotrf
 
 from aenet_gpr_cli.errors import NumericalError
-from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance
+from aenet_gpr_cli.gpr.covariance.observation_order import rows_of
+from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 JITTER = 1e-12  # relative; the preconditioner only has to be close to K, not equal to it
@@ -51,33 +52,23 @@ class SelectedStructures:
     n_rows · M² operations and n_rows · M numbers, M = n_selected (1+3N).
     """
 
-    def __init__(self, covariance: AnyCovariance, index: IntArray) -> None:
-        self._n, self._width = covariance.n_structures, 3 * covariance.n_atoms
+    def __init__(self, covariance: Covariance, index: IntArray) -> None:
+        self._n, self._n_rows = covariance.n_structures, covariance.n_rows
         if len(index) == 0:
             self._w = np.zeros((0, covariance.n_rows))
             return
         # the transpose of C-ordered columns is in Fortran order: LAPACK and BLAS then work in place
         columns = covariance.columns(index).T
-        rows = np.concatenate([self._rows(i) for i in index])
-        order = np.concatenate(
-            [
-                np.arange(0, len(rows), 1 + self._width),
-                np.delete(np.arange(len(rows)), np.s_[:: 1 + self._width]),
-            ]
-        )
-        inner = columns[:, rows[order]].copy(order="F")
+        inner = columns[:, rows_of(index, self._n, self._n_rows)].copy(order="F")
         np.einsum("ii->i", inner)[...] += JITTER * np.trace(inner) / len(inner) ** 0.5
         self._w = np.asarray(dtrsm(1.0, factorise(inner), columns, side=0, lower=1, overwrite_b=1))
-
-    def _rows(self, structure: int) -> IntArray:
-        return np.r_[structure, self._n + structure * self._width + np.arange(self._width)]
 
     def __len__(self) -> int:
         return len(self._w)
 
     def rows_of(self, structure: int) -> FloatArray:
         """Return Φᵀ restricted to one structure, shape (rank, 1 + 3 n_atoms)."""
-        return self._w[:, self._rows(structure)]
+        return self._w[:, rows_of(np.array([structure]), self._n, self._n_rows)]
 
     def project(self, vectors: FloatArray) -> FloatArray:
         """Return Φᵀ V for V of shape (n_rows, n_vectors)."""
@@ -88,31 +79,13 @@ class SelectedStructures:
         return self._w.T @ weights
 
 
-def own_block(covariance: AnyCovariance, structure: int) -> FloatArray:
-    """Return the block of K that belongs to one structure.
-
-    Parameters
-    ----------
-    covariance : Covariance
-    structure : int
-
-    Returns
-    -------
-    ndarray of shape (1 + 3 * n_atoms, 1 + 3 * n_atoms)
-    """
+def own_block(covariance: Covariance, structure: int) -> FloatArray:
+    """Return the block of K that belongs to one structure, (1 + 3 n_atoms, 1 + 3 n_atoms)."""
     return covariance.select(slice(structure, structure + 1)).columns(slice(None))
 
 
 def factorise(matrix: FloatArray) -> FloatArray:
-    """Return the lower Cholesky factor, in place.
-
-    Parameters
-    ----------
-    matrix : ndarray of shape (m, m), Fortran order
-
-    Returns
-    -------
-    ndarray of shape (m, m)
+    """Return the lower Cholesky factor of a matrix in Fortran order, in place.
 
     Raises
     ------

@@ -2,7 +2,9 @@
 
 K + noise ≈ ΦΦᵀ + D, D = blocks of K + noise - ΦΦᵀ, one per structure (the FITC approximation of sparse
 Gaussian processes, Snelson and Ghahramani 2006). Φ comes from monomials for the squared exponential, and from
-the columns of selected structures (Nyström) for any other kernel; `rank_choice` chooses.
+the columns of selected structures (Nyström) for any other kernel. The rank is the one for which building and
+iterating take least together; costs are counted in operations of a matrix product, nothing is timed, so that
+the choice is reproducible.
 """
 
 from __future__ import annotations
@@ -11,12 +13,19 @@ import numpy as np
 from scipy.linalg.blas import dsyrk, dtrsm
 from scipy.linalg.lapack import dpotri, dpotrs
 
-from aenet_gpr_cli.gpr.covariance.observation_order import split_rows
-from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance
-from aenet_gpr_cli.gpr.solvers.nystrom import JITTER, LowRank, factorise, own_block
+from aenet_gpr_cli.descriptors.interface.farthest_points import farthest_points
+from aenet_gpr_cli.gpr.covariance.observation_order import by_structure, row_views
+from aenet_gpr_cli.gpr.covariance.single import Covariance
+from aenet_gpr_cli.gpr.solvers.nystrom import JITTER, LowRank, SelectedStructures, factorise, own_block
+from aenet_gpr_cli.gpr.solvers.taylor_features import Monomials
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray
 
+N_PROBES = 4  # structures from which the number of iterations is estimated
+N_FOLLOWING = 64  # monomials after the last one kept, the largest of which counts
+# part of the smallest eigenvalues within a structure, which conjugate gradients find by themselves
+OUTLIERS = 0.1
+CANDIDATE_RANKS = (0, 50, 100, 200, 400, 700, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000, 16000)
 GRAM_BLOCK_BYTES = 2**24  # rows of Φ held at a time while their products are summed
 
 
@@ -32,11 +41,6 @@ class Preconditioner:
     progress : callable or None
         Called with (done, total, message).
 
-    Attributes
-    ----------
-    log_determinant : float
-        log|ΦΦᵀ + D|.
-
     Notes
     -----
     n_rows · M² operations once, M the rank; M² + n(1+3N)² numbers.
@@ -44,7 +48,7 @@ class Preconditioner:
 
     def __init__(
         self,
-        covariance: AnyCovariance,
+        covariance: Covariance,
         noise: FloatArray,
         low_rank: LowRank,
         progress: Progress | None = None,
@@ -52,7 +56,6 @@ class Preconditioner:
         self._low_rank = low_rank
         n, rank, width = covariance.n_structures, len(low_rank), 1 + 3 * covariance.n_atoms
         self._inverse = np.empty((n, width, width))
-        self.log_determinant = 0.0
         gram = np.zeros((rank, rank), order="F")
         np.einsum("ii->i", gram)[...] = 1.0
         block_bytes = max(GRAM_BLOCK_BYTES, gram.nbytes // 2)  # the Gram matrix is read and written per block
@@ -67,65 +70,114 @@ class Preconditioner:
             if progress is not None:
                 progress(chosen.stop, n, f"preconditioner of rank {rank}")
         self._factor = factorise(gram)
-        self.log_determinant += 2.0 * float(np.log(np.einsum("ii->i", self._factor)).sum())
 
-    def _add_block(self, covariance: AnyCovariance, noise: FloatArray, i: int) -> FloatArray:
+    def _add_block(self, covariance: Covariance, noise: FloatArray, i: int) -> FloatArray:
         """Store D_i⁻¹ and return Φ_iᵀ D_i^-½."""
         own = self._low_rank.rows_of(i)
         block = np.asfortranarray(own_block(covariance, i) - own.T @ own)
-        energy, gradient = split_rows(noise, covariance.n_structures)
-        np.einsum("ii->i", block)[...] += np.r_[energy[i], gradient[i].ravel()]
+        np.einsum("ii->i", block)[...] += by_structure(noise, covariance.n_structures)[i]
         np.einsum("ii->i", block)[...] += JITTER * np.trace(block) / len(block)
         root = factorise(block)
-        self.log_determinant += 2.0 * float(np.log(np.einsum("ii->i", root)).sum())
         inverse = np.asarray(dpotri(root, lower=1)[0])
         self._inverse[i] = np.tril(inverse) + np.tril(inverse, -1).T
         return np.asarray(dtrsm(1.0, root, own.T, lower=1)).T
 
     def __call__(self, vectors: FloatArray) -> FloatArray:
-        """Return (ΦΦᵀ + D)⁻¹ V.
-
-        Parameters
-        ----------
-        vectors : ndarray of shape (n_rows, n_vectors)
-
-        Returns
-        -------
-        ndarray of the same shape
-        """
+        """Return (ΦΦᵀ + D)⁻¹ V for V of shape (n_rows, n_vectors)."""
         if len(self._low_rank) == 0:
             return self._blocks(vectors)
         inner = self._low_rank.project(self._blocks(vectors))
         weights = dpotrs(self._factor, inner, lower=1)[0]
         return self._blocks(vectors - self._low_rank.expand(weights))
 
-    def sample(self, rng: np.random.Generator, n_vectors: int) -> FloatArray:
-        """Draw vectors from N(0, ΦΦᵀ + D).
-
-        Parameters
-        ----------
-        rng : Generator
-        n_vectors : int
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_vectors)
-        """
-        n, width = self._inverse.shape[:2]
-        out = np.asfortranarray(self._low_rank.expand(rng.normal(size=(len(self._low_rank), n_vectors))))
-        # D⁻¹ = R Rᵀ, so R⁻ᵀ g has the covariance D
-        roots = np.linalg.cholesky(self._inverse).transpose(0, 2, 1)
-        own = np.linalg.solve(roots, rng.normal(size=(n, width, n_vectors)))
-        out[:n] += own[:, 0]
-        out[n:] += own[:, 1:].reshape(n * (width - 1), -1)
-        return out
-
     def _blocks(self, vectors: FloatArray) -> FloatArray:
         """Return D⁻¹ V."""
-        n, width = self._inverse.shape[:2]
-        own = np.empty((n, width, vectors.shape[1]))
-        own[:, 0], own[:, 1:] = vectors[:n], vectors[n:].reshape(n, width - 1, -1)
-        own = np.matmul(self._inverse, own)
+        n = len(self._inverse)
+        own = np.matmul(self._inverse, by_structure(vectors, n))
         out = np.empty_like(vectors)
-        out[:n], out[n:] = own[:, 0], own[:, 1:].reshape(n * (width - 1), -1)
+        energies, gradients = row_views(out, n)
+        energies[...], gradients[...] = own[:, 0], own[:, 1:]
         return out
+
+
+def make_low_rank(covariance: Covariance, noise: FloatArray, max_rank: int, tolerance: float) -> LowRank:
+    """Return the factor of K that makes building the preconditioner and iterating cheapest together.
+
+    Parameters
+    ----------
+    covariance : Covariance
+    noise : ndarray of shape (n_rows,)
+        Noise variances.
+    max_rank : int
+        0: only the blocks of the structures.
+    tolerance : float
+        Relative residual that will be asked for.
+    """
+    by_monomials = covariance.n_centres == 1 and covariance.kernel.name == "squared_exponential"
+    if not by_monomials or max_rank == 0:
+        n_selected = min(max_rank // (1 + 3 * covariance.n_atoms), covariance.n_structures)
+        return SelectedStructures(covariance, farthest_points(covariance.points.values, n_selected))
+    monomials = Monomials.of(covariance, min(max_rank, covariance.n_rows))
+    return monomials.first(_cheapest_rank(covariance, noise, monomials, tolerance))
+
+
+def _cheapest_rank(covariance: Covariance, noise: FloatArray, monomials: Monomials, tolerance: float) -> int:
+    """Weigh n_rows M² operations against the iterations that remain."""
+    linear = covariance.x.shape[1] + 1
+    shells = linear, linear * (linear + 1) // 2  # where coordinates are alike, whole degrees count
+    ranks = sorted({r for r in (*CANDIDATE_RANKS, *shells) if r < len(monomials)} | {len(monomials)})
+    iterations = expected_iterations(covariance, noise, monomials, ranks, tolerance)
+    costs = [
+        _setup_cost(covariance, rank) + count * _iteration_cost(covariance, rank)
+        for rank, count in zip(ranks, iterations, strict=True)
+    ]
+    return ranks[int(np.argmin(costs))]
+
+
+def expected_iterations(
+    covariance: Covariance, noise: FloatArray, monomials: Monomials, ranks: list[int], tolerance: float
+) -> list[float]:
+    """Estimate the iterations that remain with a preconditioner of each rank, from a few structures.
+
+    About ½ √(λ/ν) log(2/tolerance), for the extreme eigenvalues of K + noise with its blocks taken to one: λ
+    is the first monomial left out, n φᵀD⁻¹φ, and ν what remains of D once all monomials are taken off (within
+    a factor of two to three of what was counted on EC dimers, n = 250 to 1,000, both descriptors).
+
+    Parameters
+    ----------
+    covariance : Covariance
+    noise : ndarray of shape (n_rows,)
+        Noise variances.
+    monomials : Monomials
+    ranks : list of int
+    tolerance : float
+        Relative residual.
+    """
+    n = covariance.n_structures
+    largest, smallest = np.zeros(len(ranks)), np.full(len(ranks), np.inf)
+    chosen = np.unique(np.linspace(0, n - 1, N_PROBES).astype(int))
+    for i in chosen:
+        own, block = monomials.rows_of(i), own_block(covariance, i)
+        block = block + np.diag(by_structure(noise, n)[i])
+        rest = block - own.T @ own
+        for number, rank in enumerate(ranks):
+            root = np.linalg.cholesky(block - own[:rank].T @ own[:rank] + JITTER * np.eye(len(block)))
+            following = np.linalg.solve(root, own[rank : rank + N_FOLLOWING].T)
+            if rank < len(monomials):
+                largest[number] += n * np.einsum("rj,rj->j", following, following).max() / len(chosen)
+            inner = np.linalg.solve(root, np.linalg.solve(root, rest).T)
+            smallest[number] = min(smallest[number], float(np.quantile(np.linalg.eigvalsh(inner), OUTLIERS)))
+    ratio = np.maximum(largest, 1.0) / np.maximum(smallest, JITTER)
+    return [float(v) for v in 10.0 + 0.5 * np.sqrt(ratio) * np.log(2.0 / tolerance)]
+
+
+def _setup_cost(covariance: Covariance, rank: int) -> float:
+    """Operations of the preconditioner, in those of a matrix product."""
+    return covariance.n_rows * rank * (rank + 300.0) + rank**3 / 3.0
+
+
+def _iteration_cost(covariance: Covariance, rank: int) -> float:
+    """The same for one iteration; work outside matrix products weighs by its measured time (one core)."""
+    n, p, width = covariance.n_structures, covariance.x.shape[1], 1 + 3 * covariance.n_atoms
+    product = 6.0 * n * n * p + 60.0 * n * n + 2000.0 * n * p
+    return product + 320.0 * n * rank + 40.0 * rank**2 + 100.0 * n * width**2

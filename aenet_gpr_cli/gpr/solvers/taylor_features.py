@@ -29,13 +29,13 @@ class Monomials:
     Attributes
     ----------
     covariance : Covariance
-        With a squared-exponential kernel.
+        Of one centre per structure, with a squared-exponential kernel.
     axes : ndarray of shape (n_features, n_features)
         Principal axes as columns.
     z : ndarray of shape (n_structures, n_features + 1)
         Coordinates along the axes over ℓ; the last column is 1.
     powers : ndarray of int, shape (n_monomials, MAX_DEGREE)
-        Axes that are multiplied; n_features stands for the factor 1. Most important monomial first.
+        Axes that are multiplied; n_features is the factor 1. Most important monomial first.
     scale : ndarray of shape (n_monomials,)
         1/√α!.
     importance : ndarray of shape (n_monomials,)
@@ -51,20 +51,8 @@ class Monomials:
 
     @classmethod
     def of(cls, covariance: Covariance, max_monomials: int) -> Monomials:
-        """Return the most important monomials.
+        """Return the most important monomials, at least 1.
 
-        Parameters
-        ----------
-        covariance : Covariance
-        max_monomials : int
-            At least 1.
-
-        Returns
-        -------
-        Monomials
-
-        Notes
-        -----
         Axes diagonalise Σ_i (J_i J_iᵀ + x_i x_iᵀ), so that most of K sits in few of them.
         """
         length, n = covariance.kernel.length_scale, covariance.n_structures
@@ -87,16 +75,7 @@ class Monomials:
         return len(self.powers)
 
     def first(self, count: int) -> Monomials:
-        """Return the ``count`` most important ones.
-
-        Parameters
-        ----------
-        count : int
-
-        Returns
-        -------
-        Monomials
-        """
+        """Return the ``count`` most important ones."""
         return Monomials(
             self.covariance,
             self.axes,
@@ -107,16 +86,7 @@ class Monomials:
         )
 
     def rows_of(self, structure: int) -> FloatArray:
-        """Return the rows of Φ that belong to one structure, transposed.
-
-        Parameters
-        ----------
-        structure : int
-
-        Returns
-        -------
-        ndarray of shape (n_monomials, 1 + 3 * n_atoms)
-        """
+        """Return the rows of Φ that belong to one structure, transposed, (n_monomials, 1 + 3 n_atoms)."""
         jacobian = self.covariance.points.jacobian(slice(structure, structure + 1))[0]
         along = np.zeros((self.z.shape[1], jacobian.shape[1]))
         along[:-1] = self.axes.T @ jacobian / self.covariance.kernel.length_scale
@@ -125,16 +95,7 @@ class Monomials:
         return out
 
     def project(self, vectors: FloatArray) -> FloatArray:
-        """Return Φᵀ V.
-
-        Parameters
-        ----------
-        vectors : ndarray of shape (n_rows, n_vectors)
-
-        Returns
-        -------
-        ndarray of shape (n_monomials, n_vectors)
-        """
+        """Return Φᵀ V for V of shape (n_rows, n_vectors), shape (n_monomials, n_vectors)."""
         out, z, damping = np.zeros((vectors.shape[1], len(self))), self._lanes(self.z), self._damping()
         for vector, column in zip(vectors.T, out, strict=True):
             energies, gradients = split_rows(vector, len(self.z))
@@ -146,16 +107,7 @@ class Monomials:
         return self.scale[:, None] * out.T
 
     def expand(self, weights: FloatArray) -> FloatArray:
-        """Return Φ W.
-
-        Parameters
-        ----------
-        weights : ndarray of shape (n_monomials, n_vectors)
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_vectors)
-        """
+        """Return Φ W for W of shape (n_monomials, n_vectors), shape (n_rows, n_vectors)."""
         n, z, damping = len(self.z), self._lanes(self.z), self._damping()
         out = np.empty((self.covariance.n_rows, weights.shape[1]), order="F")
         slopes, values = np.empty_like(z), np.empty((len(z), LANES))

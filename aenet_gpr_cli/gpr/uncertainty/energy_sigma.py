@@ -11,7 +11,7 @@ from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.descriptors.interface.farthest_points import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.covariance.cross import Observations
-from aenet_gpr_cli.gpr.covariance.stiff_directions import Directions
+from aenet_gpr_cli.gpr.covariance.seen_directions import Directions
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver, Solver
 from aenet_gpr_cli.structures import FloatArray
@@ -36,9 +36,9 @@ def energy_sigma(
         The one the model was fitted with.
     positions : ndarray of shape (n_structures, n_atoms, 3), Å
     solver : Solver
-        Of the model, from `fit_with_solver` or `refactorise`.
+        Of the model, for example from `refactorise`.
     n_images : int
-        Images under permutations that the descriptor consists of: one of them says all.
+        Images under permutations that the descriptor consists of: one of them suffices.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def energy_sigma(
 
 
 def refactorise(model: GPModel, descriptor: Descriptor, max_jitter: float) -> CholeskySolver:
-    """Return the Cholesky solver of a stored model.
+    """Return the Cholesky solver of a stored model; as costly as the dense fit.
 
     Parameters
     ----------
@@ -73,14 +73,6 @@ def refactorise(model: GPModel, descriptor: Descriptor, max_jitter: float) -> Ch
         The one the model was fitted with.
     max_jitter : float
         See `CholeskySolver`.
-
-    Returns
-    -------
-    CholeskySolver
-
-    Notes
-    -----
-    As costly as the dense fit.
     """
     return CholeskySolver(model.covariance(descriptor), model.noise_energy, model.noise_force, max_jitter)
 
@@ -98,7 +90,7 @@ class EnergySigmaBound:
     max_rows : int
         Observations to condition on; σ is exact where the data have no more.
     n_images : int
-        Images under permutations that the descriptor consists of: one of them says all.
+        Images under permutations that the descriptor consists of: one of them suffices.
 
     Raises
     ------
@@ -120,16 +112,7 @@ class EnergySigmaBound:
         return self._observations.covariance.n_rows
 
     def __call__(self, positions: FloatArray) -> FloatArray:
-        """Return the bound for each structure.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
-        Returns
-        -------
-        ndarray of shape (n_structures,), eV
-        """
+        """Return the bound for each structure, (n_structures, n_atoms, 3) Å -> (n_structures,) eV."""
         out = np.empty(len(positions))
         for start in range(0, len(positions), SIGMA_BLOCK):
             rows = slice(start, start + SIGMA_BLOCK)
@@ -144,7 +127,7 @@ class EnergySigmaBound:
 def covering_observations(
     model: GPModel, descriptor: Descriptor, max_rows: int
 ) -> tuple[Observations, CholeskySolver]:
-    """Return a part of the training data that says most, with the factor of its covariance.
+    """Return the most informative part of the training data, with the factor of its covariance.
 
     Conditioning on less never lowers a variance. Taken are structures that cover the set, and of these the
     energy and the gradient along the stiffest directions.

@@ -36,17 +36,7 @@ def random_probes(n_atoms: int, n_probes: int, rng: np.random.Generator) -> Floa
 
 
 def probe_tangents(points: Linearization, probes: FloatArray) -> FloatArray:
-    """Return J q of each structure and probe.
-
-    Parameters
-    ----------
-    points : Linearization
-    probes : ndarray of shape (n_probes, n_atoms, 3)
-
-    Returns
-    -------
-    ndarray of shape (n_structures, n_probes, n_features)
-    """
+    """Return J q of each structure and probe, (n_structures, n_probes, n_features)."""
     n = len(points.values)
     return np.stack([points.jvp(np.broadcast_to(q, (n, *q.shape))) for q in probes], axis=1)
 
@@ -64,7 +54,7 @@ class ForceSigmaBound:
     probes : ndarray of shape (n_probes, n_atoms, 3)
         From `random_probes`.
     n_images : int
-        Images under permutations that the descriptor consists of: one of them says all.
+        Images under permutations that the descriptor consists of: one of them suffices.
     """
 
     def __init__(

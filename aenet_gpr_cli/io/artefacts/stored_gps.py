@@ -14,10 +14,10 @@ from aenet_gpr_cli.descriptors.build import (
     CompositeSettings,
     DescriptorSettings,
     InverseDistanceSettings,
+    RotatedSettings,
     SingleSettings,
-    SoapSettings,
 )
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.structure.rotation import Rotation
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
@@ -84,13 +84,16 @@ def load_gps(path: Path) -> dict[str, Surrogate]:
         return {name: read_gp(group) for name, group in file["subsets"].items()}
 
 
+_SOAP = ("cutoff", "n_max", "l_max", "sigma", "average")
+
+
 def write_descriptor(group: h5py.Group, settings: DescriptorSettings) -> None:
     """Store the settings of a descriptor.
 
     Parameters
     ----------
     group : h5py.Group
-    settings : CartesianSettings, InverseDistanceSettings, SoapSettings or CompositeSettings
+    settings : DescriptorSettings
     """
     group.attrs["descriptor"] = settings.name
     if isinstance(settings, CompositeSettings):
@@ -99,7 +102,7 @@ def write_descriptor(group: h5py.Group, settings: DescriptorSettings) -> None:
             write_descriptor(group.create_group(f"part_{number}"), part)
     if isinstance(settings, InverseDistanceSettings):
         as_attributes(group, {"power": settings.power, "cutoff": settings.cutoff})
-    if isinstance(settings, SoapSettings):
+    if isinstance(settings, SoapSettings | RotatedSettings):
         _write_soap(group.create_group("soap"), settings)
 
 
@@ -112,7 +115,7 @@ def read_descriptor(group: h5py.Group) -> DescriptorSettings:
 
     Returns
     -------
-    CartesianSettings, InverseDistanceSettings, SoapSettings or CompositeSettings
+    DescriptorSettings
 
     Raises
     ------
@@ -139,37 +142,37 @@ def _read_single(group: h5py.Group) -> SingleSettings:
     raise InputError(f"descriptor: expected cartesian, inverse_distance, soap or composite, got {name!r}")
 
 
-def _write_soap(group: h5py.Group, settings: SoapSettings) -> None:
-    as_attributes(group, dataclasses.asdict(settings.parameters) | {"average": settings.average})
-    group.attrs["pairs"] = settings.pairs
-    if settings.centres is not None:
-        write_field(group, "centres", settings.centres)
-    if settings.rotation is not None:
+def _write_soap(group: h5py.Group, settings: SoapSettings | RotatedSettings) -> None:
+    plain = settings.plain if isinstance(settings, RotatedSettings) else settings
+    as_attributes(group, {name: getattr(plain, name) for name in _SOAP})
+    group.attrs["pairs"] = plain.compare == "pairs"
+    if plain.centres is not None:
+        write_field(group, "centres", np.array(plain.centres, float))
+    if isinstance(settings, RotatedSettings):
         write_field(group, "rotation_origin", settings.rotation.origin)
         write_field(group, "rotation_basis", settings.rotation.basis)
         group.attrs["rotation_dropped"] = settings.rotation.dropped
 
 
-def _read_soap(group: h5py.Group) -> SoapSettings:
-    rotation = None
-    if "rotation_basis" in group:
-        rotation = Rotation(
-            origin=group["rotation_origin"][()],
-            basis=group["rotation_basis"][()],
-            dropped=float(group.attrs["rotation_dropped"]),
-        )
-    return SoapSettings(
-        parameters=SoapParameters(
-            cutoff=float(group.attrs["cutoff"]),
-            n_max=int(group.attrs["n_max"]),
-            l_max=int(group.attrs["l_max"]),
-            sigma=float(group.attrs["sigma"]),
-        ),
-        average=str(group.attrs["average"]),
-        centres=read_optional(group, "centres"),
-        rotation=rotation,
-        pairs=bool(group.attrs.get("pairs", False)),
+def _read_soap(group: h5py.Group) -> SoapSettings | RotatedSettings:
+    centres = read_optional(group, "centres")
+    plain = SoapSettings(
+        cutoff=float(group.attrs["cutoff"]),
+        n_max=int(group.attrs["n_max"]),
+        l_max=int(group.attrs["l_max"]),
+        sigma=float(group.attrs["sigma"]),
+        average=str(group.attrs["average"]),  # type: ignore[arg-type]
+        centres=None if centres is None else tuple((float(x), float(y), float(z)) for x, y, z in centres),
+        compare="pairs" if group.attrs.get("pairs", False) else "vector",
     )
+    if "rotation_basis" not in group:
+        return plain
+    rotation = Rotation(
+        origin=group["rotation_origin"][()],
+        basis=group["rotation_basis"][()],
+        dropped=float(group.attrs["rotation_dropped"]),
+    )
+    return RotatedSettings(plain, rotation)
 
 
 def _write_dataclass(group: h5py.Group, instance: Any) -> None:

@@ -26,10 +26,9 @@ from aenet_gpr_cli.augmentation.copy_labels import label_with_gp, label_with_tay
 from aenet_gpr_cli.augmentation.displacements import displace, free_atoms, placed
 from aenet_gpr_cli.augmentation.gates import GateResult, apply_gates, most_informative
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
-from aenet_gpr_cli.descriptors.build import InverseDistanceSettings
+from aenet_gpr_cli.descriptors.descriptor_settings import InverseDistanceSettings
 from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
-from aenet_gpr_cli.gpr.typical_sigma import typical_sigma
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import append_augmented, load_split
@@ -165,7 +164,7 @@ def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
     if config.mode != "adaptive":
         return _Material(structures, surrogate.geometry, surrogate, sigma)
     target = config.adaptive.target_sigma or max(
-        typical_sigma(surrogate, config.sigma, config.sigma_max_rows, config.seed),
+        surrogate.typical_sigma(config.sigma, config.sigma_max_rows, config.seed),
         config.adaptive.tolerated_sigma,
     )
     free = free_atoms(structures, config.fixed_atoms)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from aenet_gpr_cli.augmentation.gates import GateResult
-from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
+from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
 from aenet_gpr_cli.structures import IntArray, StructureSet
 
 Number = TypeVar("Number", int, float)

@@ -85,7 +85,7 @@ class Uncertainty:
         }
 
     def _outside(self) -> int:
-        from aenet_gpr_cli.gpr.regression.applicability import OUTSIDE
+        from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
 
         return int((self.distance > OUTSIDE).sum())
 

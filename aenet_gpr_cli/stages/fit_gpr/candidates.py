@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.descriptors.build import (
-    CartesianSettings,
     CompositeSettings,
     DescriptorSettings,
-    InverseDistanceSettings,
+    RotatedSettings,
     SingleSettings,
-    SoapSettings,
-    build_soap,
+    joined,
 )
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
+from aenet_gpr_cli.descriptors.descriptor_settings import InverseDistanceSettings, SoapSettings
 from aenet_gpr_cli.descriptors.soap.soap_check import check_soap
+from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
+from aenet_gpr_cli.descriptors.structure.rotation import find_rotation
 from aenet_gpr_cli.errors import ConfigError
-from aenet_gpr_cli.gpr.hyperparameters.length_units import typical_distance
+from aenet_gpr_cli.gpr.regression.structure_distances import typical_distance
 from aenet_gpr_cli.gpr.surrogate import Geometry
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import IntArray, StructureSet
@@ -36,36 +36,10 @@ ROTATION_NOISE = 0.1  # what SOAP may lose by rotation, in noises of the forces:
 MAX_MISMATCH = 0.3  # Å: an exchange within a molecule that changes its distances by more is no symmetry
 
 
-def as_list(value: float | Sequence[float] | None) -> list[float]:
-    """Return the numbers of a key that takes none, one or several.
-
-    Parameters
-    ----------
-    value : float, sequence of float or None
-
-    Returns
-    -------
-    list of float
-    """
-    if value is None:
-        return []
-    return list(value) if isinstance(value, Sequence) else [value]
-
-
 def plain_geometry(config: FitGprConfig, subset: StructureSet) -> Geometry:
-    """Return a geometry that shows how long the descriptor is before any search.
-
-    Parameters
-    ----------
-    config : FitGprConfig
-    subset : StructureSet
-
-    Returns
-    -------
-    Geometry
-    """
-    parts = [_single(config, part, as_list(config.power)[0]) for part in config.descriptors]
-    return Geometry.of(subset, _joined(parts, [1.0] * len(parts)))
+    """Return a geometry that shows how long the descriptor is before any search."""
+    parts = config.parts(config.powers[0])
+    return Geometry.of(subset, joined(parts, [1.0] * len(parts)))
 
 
 def candidates(config: FitGprConfig, name: str, subset: StructureSet) -> list[Geometry]:
@@ -78,24 +52,19 @@ def candidates(config: FitGprConfig, name: str, subset: StructureSet) -> list[Ge
         Of the subset, for messages.
     subset : StructureSet
         Training structures.
-
-    Returns
-    -------
-    list of Geometry
     """
-    powers = as_list(config.power) if "inverse_distance" in config.descriptors else [1.0]
     soap = _checked_soap(config, name, subset) if "soap" in config.descriptors else None
     group = _given_group(config, subset)
     out = []
-    for power in powers:
-        parts = [
-            soap if part == "soap" and soap is not None else _single(config, part, power)
-            for part in config.descriptors
+    for power in config.powers:
+        parts: list[SingleSettings] = [
+            soap if soap is not None and isinstance(part, SoapSettings) else part
+            for part in config.parts(power)
         ]
         weights = config.weights or [1.0] * len(parts)
         if len(parts) > 1:
             weights = [w / _typical(subset, part) for w, part in zip(weights, parts, strict=True)]
-        out.append(replace(Geometry.of(subset, _joined(parts, weights)), permutations=group))
+        out.append(replace(Geometry.of(subset, joined(parts, weights)), permutations=group))
     return out
 
 
@@ -130,37 +99,13 @@ def likely_group(
     return (np.array(group, dtype=np.int64) if len(group) > 1 else None), table
 
 
-def describe(settings: DescriptorSettings) -> str:
-    """Return a descriptor in a few letters, for tables.
-
-    Parameters
-    ----------
-    settings : DescriptorSettings
-
-    Returns
-    -------
-    str
-    """
+def short_name(settings: DescriptorSettings) -> str:
+    """Return a descriptor in a few letters, for tables."""
     if isinstance(settings, CompositeSettings):
-        return " + ".join(describe(part) for part in settings.parts)
+        return " + ".join(short_name(part) for part in settings.parts)
     if isinstance(settings, InverseDistanceSettings):
         return f"1/r^{settings.power:g}" if settings.power != 1.0 else "1/r"
     return settings.name
-
-
-def _single(config: FitGprConfig, name: str, power: float) -> SingleSettings:
-    if name == "cartesian":
-        return CartesianSettings()
-    if name == "inverse_distance":
-        return InverseDistanceSettings(power, config.pair_cutoff)
-    c = config.soap
-    parameters = SoapParameters(c.cutoff, c.n_max, c.l_max, c.sigma)
-    centres = None if c.centres is None else np.array(c.centres)
-    return SoapSettings(parameters, c.average, centres, rotation=None, pairs=c.compare == "pairs")
-
-
-def _joined(parts: Sequence[SingleSettings], weights: Sequence[float]) -> DescriptorSettings:
-    return parts[0] if len(parts) == 1 else CompositeSettings(tuple(parts), tuple(weights))
 
 
 def _typical(subset: StructureSet, settings: SingleSettings) -> float:
@@ -168,15 +113,14 @@ def _typical(subset: StructureSet, settings: SingleSettings) -> float:
     return typical_distance(descriptor.values(subset.positions))
 
 
-def _checked_soap(config: FitGprConfig, name: str, subset: StructureSet) -> SoapSettings:
+def _checked_soap(config: FitGprConfig, name: str, subset: StructureSet) -> RotatedSettings:
     """Check SOAP on the first structure, and shorten it to what the training structures span."""
-    settings = _single(config, "soap", 1.0)
-    assert isinstance(settings, SoapSettings)
-    geometry = Geometry.of(subset, settings)
-    soap = build_soap(settings, geometry.species, geometry.cell, geometry.pbc)
+    geometry = Geometry.of(subset, config.soap)
+    soap = Soap(geometry.species, config.soap, geometry.cell, geometry.pbc)
     check_soap(soap, subset.positions[0], config.seed)
     tolerance = (ROTATION_NOISE * config.noise_std_force) ** 2
-    rotated = settings.rotated(soap, subset.positions, tolerance, config.seed)
+    rotation = find_rotation(soap.linearize(subset.positions), soap.n_centres, tolerance, config.seed)
+    rotated = RotatedSettings(config.soap, rotation)
     short = Geometry.of(subset, rotated).make_descriptor().n_features
     log.info("%s: %d features of soap as %d", name, soap.n_features, short)
     return rotated

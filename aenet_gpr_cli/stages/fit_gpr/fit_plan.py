@@ -1,13 +1,26 @@
-"""Before a fit: how much memory each solver would take, and which one is used."""
+"""The solver of a fit: how much memory each would take, which one is used, and how it is made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import ResourceError
+from aenet_gpr_cli.gpr.covariance.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
-from aenet_gpr_cli.gpr.solvers.cholesky import DENSE_OVERHEAD, choose_solver, dense_bytes, iterative_bytes
+from aenet_gpr_cli.gpr.covariance.single import Covariance
+from aenet_gpr_cli.gpr.regression.conditioning import SolverFactory
+from aenet_gpr_cli.gpr.solvers.cholesky import (
+    DENSE_OVERHEAD,
+    CholeskySolver,
+    Solver,
+    choose_solver,
+    dense_bytes,
+    iterative_bytes,
+)
+from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
+from aenet_gpr_cli.gpr.solvers.mixed_precision import MixedPrecisionSolver
+from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import plain_geometry
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
@@ -28,7 +41,7 @@ class Plan:
     cholesky_gib, conjugate_gradient_gib : float
         Memory that each solver takes at its peak.
     message : str
-        What is said before the fit.
+        For the user, before the fit.
     """
 
     solver: str
@@ -87,6 +100,25 @@ def plan_fit(config: FitGprConfig, name: str, subset: StructureSet) -> Plan:
             "larger max_memory_gib"
         )
     return plan
+
+
+def make_solver(config: FitGprConfig, plan: Plan, progress: Progress) -> SolverFactory:
+    """Return what makes the solver of the plan; ``progress`` is called for every iteration."""
+    cg = replace(config.conjugate_gradient, max_rank=plan.rank)
+
+    def show(iteration: int, residual: float) -> None:
+        progress(iteration, cg.max_iterations, f"residual {residual:.1e}, wanted {cg.tolerance:.0e}")
+
+    def make(covariance: Covariance, noise_energy: float, noise_force: float) -> Solver:
+        made = covariance, noise_energy, noise_force
+        if plan.solver == "cholesky":
+            return CholeskySolver(*made, config.max_jitter, config.device)
+        if plan.solver == "conjugate_gradient":
+            return ConjugateGradientSolver(*made, cg, show, progress, device=config.device)
+        assert isinstance(covariance, CentrePairCovariance)
+        return MixedPrecisionSolver(covariance, noise_energy, noise_force, cg, show)
+
+    return make
 
 
 def _iterative(n_structures: int, n_atoms: int, n_features: int, rank: int) -> float:

@@ -9,22 +9,19 @@ import h5py
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import NumericalError
-from aenet_gpr_cli.gpr.covariance.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
-from aenet_gpr_cli.gpr.hyperparameters.length_units import Duplicates, near_duplicates
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.regression.aenet_gpr import NOISE, NOISE_FACTOR, fit_as_aenet_gpr
-from aenet_gpr_cli.gpr.regression.gp_model import GPModel, SolverFactory, fit
-from aenet_gpr_cli.gpr.solvers.cholesky import AnyCovariance, CholeskySolver, Solver
-from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.solvers.mixed_precision import MixedPrecisionSolver
+from aenet_gpr_cli.gpr.regression.conditioning import fit
+from aenet_gpr_cli.gpr.regression.gp_model import GPModel
+from aenet_gpr_cli.gpr.regression.structure_distances import Duplicates, near_duplicates
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.stored_gps import write_gp
 from aenet_gpr_cli.progress import Progress
-from aenet_gpr_cli.stages.fit_gpr.candidates import describe
-from aenet_gpr_cli.stages.fit_gpr.fit_plan import Plan, plan_fit
-from aenet_gpr_cli.stages.fit_gpr.model_search import Choice, choose
+from aenet_gpr_cli.stages.fit_gpr.candidates import short_name
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import make_solver, plan_fit
+from aenet_gpr_cli.stages.fit_gpr.model_search import Choice, choose_process
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import StructureSet
 
@@ -63,12 +60,7 @@ class FittedSubset:
     row: tuple[str, ...]
 
     def write(self, group: h5py.Group) -> None:
-        """Store model, search and near duplicates.
-
-        Parameters
-        ----------
-        group : h5py.Group
-        """
+        """Store model, search and near duplicates."""
         write_gp(group, self.surrogate)
         self.choice.write(group)
         write_field(group, "duplicates", self.duplicates.pairs)
@@ -86,17 +78,13 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
     subset : StructureSet
     progress : callable
 
-    Returns
-    -------
-    FittedSubset
-
     Raises
     ------
     NumericalError
         If the covariance is singular, or the iterations do not converge; names near duplicates.
     """
     started = time.perf_counter()
-    choice = choose(config, name, subset, progress)
+    choice = choose_process(config, name, subset, progress)
     geometry, found = choice.geometry, choice.parameters
     duplicates = _duplicates(config, name, subset, geometry)
     kernel = make_kernel(config.kernel, found.length_scale)
@@ -104,8 +92,7 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
     noise, descriptor = (found.noise_energy, found.noise_force), geometry.make_descriptor()
     try:
         if config.compatibility == "aenet-gpr":
-            as_theirs = fit_as_aenet_gpr(subset, descriptor, found.length_scale, NOISE, NOISE_FACTOR)
-            model = as_theirs.model
+            model, _ = fit_as_aenet_gpr(subset, descriptor, found.length_scale, NOISE, NOISE_FACTOR)
         else:
             model = fit(subset, descriptor, kernel, *noise, solver, geometry.n_centres)
     except NumericalError as error:
@@ -117,7 +104,7 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
         name,
         str(len(subset)),
         str(n_rows(len(subset), subset.n_atoms)),
-        describe(geometry.settings) + (f" ×{geometry.n_centres}" if geometry.n_centres > 1 else ""),
+        short_name(geometry.settings) + (f" ×{geometry.n_centres}" if geometry.n_centres > 1 else ""),
         f"{found.length_scale:.4g}",
         f"{model.signal_std:.3g}",
         "–" if likelihood is None else f"{likelihood:.1f}",
@@ -125,53 +112,6 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
         f"{time.perf_counter() - started:.1f}",
     )
     return FittedSubset(Surrogate(model, geometry), choice, duplicates, row)
-
-
-def make_solver(config: FitGprConfig, plan: Plan, progress: Progress) -> SolverFactory:
-    """Return what makes the solver of the plan.
-
-    Parameters
-    ----------
-    config : FitGprConfig
-    plan : Plan
-    progress : callable
-        Called for every iteration.
-
-    Returns
-    -------
-    callable
-    """
-
-    def exact(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
-        return CholeskySolver(covariance, noise_energy, noise_force, config.max_jitter, config.device)
-
-    c = config.conjugate_gradient
-
-    def show(iteration: int, residual: float) -> None:
-        progress(iteration, c.max_iterations, f"residual {residual:.1e}, wanted {c.tolerance:.0e}")
-
-    def mixed(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
-        assert isinstance(covariance, CentrePairCovariance)
-        return MixedPrecisionSolver(
-            covariance, noise_energy, noise_force, c.tolerance, c.max_iterations, show
-        )
-
-    def iterative(covariance: AnyCovariance, noise_energy: float, noise_force: float) -> Solver:
-        return ConjugateGradientSolver(
-            covariance,
-            noise_energy,
-            noise_force,
-            plan.rank,
-            c.tolerance,
-            c.max_iterations,
-            show,
-            progress,
-            n_probes=c.n_probes,
-            seed=config.seed,
-            device=config.device,
-        )
-
-    return {"cholesky": exact, "mixed_precision": mixed, "conjugate_gradient": iterative}[plan.solver]
 
 
 def _duplicates(config: FitGprConfig, name: str, subset: StructureSet, geometry: Geometry) -> Duplicates:

@@ -12,17 +12,17 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
-from aenet_gpr_cli.gpr.hyperparameters.objectives import Hyperparameters, Problem
-from aenet_gpr_cli.gpr.hyperparameters.search import Optimum, SearchSettings, Trial, optimise
+from aenet_gpr_cli.gpr.hyperparameters.objectives import Problem
+from aenet_gpr_cli.gpr.hyperparameters.search import MIN_SEARCHED, Optimum, Trial, optimise
+from aenet_gpr_cli.gpr.process_settings import Hyperparameters
 from aenet_gpr_cli.gpr.surrogate import Geometry
 from aenet_gpr_cli.io.artefacts.fields import as_attributes, write_field
 from aenet_gpr_cli.progress import Progress
-from aenet_gpr_cli.stages.fit_gpr.candidates import as_list, candidates, describe, likely_group
+from aenet_gpr_cli.stages.fit_gpr.candidates import candidates, likely_group, short_name
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import IntArray, StructureSet
 from aenet_gpr_cli.subsystems.molecular_symmetry import GroupTrial
 
-MIN_SEARCHED = 10  # structures, below which a likelihood says little
 GROUP_SHARE = 2  # groups of permutations are compared on this many times fewer rows
 
 
@@ -50,12 +50,7 @@ class Choice:
     groups: tuple[GroupTrial, ...] = ()
 
     def write(self, group: h5py.Group) -> None:
-        """Store the search, where there was one.
-
-        Parameters
-        ----------
-        group : h5py.Group
-        """
+        """Store the search, where there was one."""
         if not self.trials and not self.groups:
             return
         stored = group.create_group("search")
@@ -68,7 +63,7 @@ class Choice:
             write_field(groups, "score", np.array([g.score for g in self.groups]))
 
 
-def choose(config: FitGprConfig, name: str, subset: StructureSet, progress: Progress) -> Choice:
+def choose_process(config: FitGprConfig, name: str, subset: StructureSet, progress: Progress) -> Choice:
     """Choose descriptor, length scale, noise and permutations by the training data alone.
 
     Parameters
@@ -78,15 +73,10 @@ def choose(config: FitGprConfig, name: str, subset: StructureSet, progress: Prog
         Of the subset, for messages.
     subset : StructureSet
     progress : callable
-
-    Returns
-    -------
-    Choice
     """
-    geometries, lengths = candidates(config, name, subset), as_list(config.length_scale)
+    geometries, lengths = candidates(config, name, subset), config.length_scales
     if len(geometries) == len(lengths) == 1 and not config.search.fit_noise:
-        fixed = Hyperparameters(lengths[0], config.noise_std_energy, config.noise_std_force)
-        choice = Choice(geometries[0], fixed)
+        choice = Choice(geometries[0], config.at(lengths[0]))
     else:
         choice = _searched(config, name, subset, geometries, progress)
     if config.permutations != "auto":
@@ -108,14 +98,15 @@ def _searched(
     config: FitGprConfig, name: str, subset: StructureSet, geometries: Sequence[Geometry], progress: Progress
 ) -> Choice:
     descriptors = [geometry.make_descriptor() for geometry in geometries]
-    settings = _settings(config, subset)
-    found = optimise(subset, descriptors, config.kernel, settings, progress, geometries[0].n_centres)
-    _report(config, name, geometries[found.descriptor], found, settings.objective)
+    found = optimise(
+        subset, descriptors, config, config.max_jitter, config.seed, progress, geometries[0].n_centres
+    )
+    _report(config, name, geometries[found.descriptor], found)
     return Choice(
         geometries[found.descriptor],
         found.parameters,
-        settings.objective,
-        tuple(f"{describe(g.settings)} ×{g.n_centres}" for g in geometries),
+        found.method,
+        tuple(f"{short_name(g.settings)} ×{g.n_centres}" for g in geometries),
         found.table,
     )
 
@@ -124,13 +115,13 @@ def _method(config: FitGprConfig, subset: StructureSet) -> str:
     return config.search.method_for(n_rows(len(subset), subset.n_atoms))
 
 
-def _report(config: FitGprConfig, name: str, geometry: Geometry, found: Optimum, method: str) -> None:
+def _report(config: FitGprConfig, name: str, geometry: Geometry, found: Optimum) -> None:
     log.info(
         "%s: %s, length scale %.3g by %s on %d structures, %d evaluations",
         name,
-        describe(geometry.settings),
+        short_name(geometry.settings),
         found.parameters.length_scale,
-        method,
+        found.method,
         found.n_structures,
         len(found.table),
     )
@@ -139,26 +130,8 @@ def _report(config: FitGprConfig, name: str, geometry: Geometry, found: Optimum,
             "%s: length scale %.3g is at the edge of what was compared; widen %s",
             name,
             found.parameters.length_scale,
-            "length_scale" if as_list(config.length_scale) else "search.length_bounds",
+            "length_scale" if config.length_scales else "search.length_bounds",
         )
-
-
-def _settings(config: FitGprConfig, subset: StructureSet) -> SearchSettings:
-    search = config.search
-    return SearchSettings(
-        objective=_method(config, subset),
-        lengths=tuple(as_list(config.length_scale)),
-        max_rows=max(search.max_rows, MIN_SEARCHED * n_rows(1, subset.n_atoms)),
-        max_evaluations=search.max_evaluations,
-        noise_energy=config.noise_std_energy,
-        noise_force=config.noise_std_force,
-        fit_noise=search.fit_noise,
-        noise_bounds=search.noise_bounds,
-        length_bounds=search.length_bounds,
-        validation_fraction=search.validation_fraction,
-        max_jitter=config.max_jitter,
-        seed=config.seed,
-    )
 
 
 def _group_score(config: FitGprConfig, subset: StructureSet, choice: Choice) -> Callable[[IntArray], float]:

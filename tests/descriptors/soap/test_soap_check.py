@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.soap.soap_check import check_soap
 from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
 from aenet_gpr_cli.errors import NumericalError
@@ -15,7 +15,9 @@ CELL = np.diag([5.0, 6.0, 7.0])
 
 def make(average: str, centres: FloatArray | None, periodic: bool) -> Soap:
     pbc = (periodic,) * 3
-    return Soap(("O", "H", "C", "H"), SoapParameters(3.0, 3, 2, 0.4), average, centres, CELL, pbc)
+    fixed = None if centres is None else tuple(map(tuple, centres))
+    keys = SoapSettings(cutoff=3.0, n_max=3, l_max=2, sigma=0.4, average=average, centres=fixed)  # type: ignore[arg-type]
+    return Soap(("O", "H", "C", "H"), keys, CELL, pbc)
 
 
 OUTSIDE = np.array([[0.5, 0.5, 0.5], [9.0, -1.0, 0.0]])
@@ -46,7 +48,8 @@ def test_many_atoms_at_the_edge_of_reach_are_no_error() -> None:
     rng = np.random.default_rng(1)
     lattice = 2.2 * np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(-1, 3)
     positions = lattice + 0.05 * rng.normal(size=lattice.shape)
-    soap = Soap(("Li",) * 27, SoapParameters(4.0, 6, 1, 0.7), "outer", None, 6.6 * np.eye(3), (True,) * 3)
+    keys = SoapSettings(cutoff=4.0, n_max=6, l_max=1, sigma=0.7)
+    soap = Soap(("Li",) * 27, keys, 6.6 * np.eye(3), (True,) * 3)
     assert check_soap(soap, positions, seed=0).slope_error < 1e-6
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
 from dscribe.descriptors import SOAP
 
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.soap.soap_check import dscribe_values
 from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
 from aenet_gpr_cli.descriptors.soap.soap_loops import solid_harmonics
@@ -13,7 +15,7 @@ from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray
 
 SPECIES = ("O", "H", "C", "H")
-PARAMETERS = SoapParameters(cutoff=3.0, n_max=3, l_max=3, sigma=0.5)
+PARAMETERS = SoapSettings(cutoff=3.0, n_max=3, l_max=3, sigma=0.5)
 CELL = np.array([[4.5, 0.0, 0.0], [1.5, 5.0, 0.0], [-0.8, 1.0, 6.0]])
 POINTS = np.array([[0.3, 0.2, 0.1], [1.0, 2.0, 1.5], [7.0, -3.0, 0.5]])
 PBCS = [(False, False, False), (True, True, True), (True, False, True)]
@@ -23,7 +25,9 @@ CASES = [(*form, pbc) for form in FORMS for pbc in PBCS]
 
 
 def make(average: str, centred: str, pbc: tuple[bool, bool, bool] = PBCS[0]) -> Soap:
-    return Soap(SPECIES, PARAMETERS, average, POINTS if centred == "points" else None, CELL, pbc)
+    centres = tuple(map(tuple, POINTS)) if centred == "points" else None
+    keys = replace(PARAMETERS, average=average, centres=centres)  # type: ignore[arg-type]
+    return Soap(SPECIES, keys, CELL, pbc)
 
 
 @pytest.fixture
@@ -156,9 +160,10 @@ def test_lattice_translations_of_single_atoms_change_nothing(
 
 
 def test_doubled_cell_has_the_same_spectra(positions: FloatArray) -> None:
-    pbc, centres = (True, True, True), POINTS[:2]
-    small = Soap(SPECIES, PARAMETERS, "off", centres, CELL, pbc)
-    large = Soap(SPECIES * 2, PARAMETERS, "off", centres, CELL * np.array([[2.0], [1.0], [1.0]]), pbc)
+    pbc, centres = (True, True, True), tuple(map(tuple, POINTS[:2]))
+    keys = replace(PARAMETERS, average="off", centres=centres)  # type: ignore[arg-type]
+    small = Soap(SPECIES, keys, CELL, pbc)
+    large = Soap(SPECIES * 2, keys, CELL * np.array([[2.0], [1.0], [1.0]]), pbc)
     doubled = np.concatenate([positions, positions + CELL[0]], axis=1)
     np.testing.assert_allclose(large.values(doubled), small.values(positions), atol=1e-11)
 
@@ -187,21 +192,11 @@ def test_harmonics_are_orthonormal_and_their_gradients_exact() -> None:
 
 
 def test_wrong_settings_are_refused() -> None:
-    with pytest.raises(ConfigError, match="soap average: expected one of off, inner, outer, species, got"):
-        Soap(SPECIES, PARAMETERS, "mean")
-    with pytest.raises(ConfigError, match="soap cutoff"):
-        SoapParameters(0.5, 3, 3, 0.5)
-    with pytest.raises(ConfigError, match="soap sigma"):
-        SoapParameters(5.0, 3, 3, 0.0)
-    with pytest.raises(ConfigError, match="n_max"):
-        SoapParameters(5.0, 0, 3, 0.5)
     with pytest.raises(InputError, match="expected a cell"):
-        Soap(SPECIES, PARAMETERS, "off", None, None, (True, True, True))
-    with pytest.raises(InputError, match="soap centres"):
-        Soap(SPECIES, PARAMETERS, "off", np.zeros(3))
+        Soap(SPECIES, PARAMETERS, None, (True, True, True))
     with pytest.raises(InputError, match=r"expected shape \(n, 4, 3\)"):
         make("off", "atoms").values(np.zeros((1, 5, 3)))
-    with pytest.raises(ConfigError, match="species needs centres on atoms"):
+    with pytest.raises(ValueError, match="species needs centres on atoms"):
         make("species", "points")
 
 
@@ -215,4 +210,4 @@ def test_mean_over_species_splits_the_mean_over_all_atoms(positions: FloatArray)
 @pytest.mark.filterwarnings("ignore:An ill-conditioned matrix")  # scipy finds it, too
 def test_too_many_radial_functions_are_refused() -> None:
     with pytest.raises(ConfigError, match="radial"):
-        Soap(SPECIES, SoapParameters(3.0, 40, 3, 0.5), "off")
+        Soap(SPECIES, SoapSettings(cutoff=3.0, n_max=40, l_max=3, sigma=0.5))

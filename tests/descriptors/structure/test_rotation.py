@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
 from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
 from aenet_gpr_cli.descriptors.structure import rotation as module
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
@@ -12,7 +12,8 @@ from aenet_gpr_cli.descriptors.structure.rotation import Rotated, Rotation, find
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
-from aenet_gpr_cli.gpr.regression.gp_model import fit, predict
+from aenet_gpr_cli.gpr.regression.conditioning import fit
+from aenet_gpr_cli.gpr.regression.gp_model import predict
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
@@ -26,7 +27,9 @@ LOSSLESS = 1e-14
 
 
 def soap(average: str, centres: FloatArray | None) -> Soap:
-    return Soap(SPECIES, SoapParameters(3.0, 4, 3, 0.4), average, centres)
+    fixed = None if centres is None else tuple(map(tuple, centres))
+    keys = SoapSettings(cutoff=3.0, n_max=4, l_max=3, sigma=0.4, average=average, centres=fixed)  # type: ignore[arg-type]
+    return Soap(SPECIES, keys)
 
 
 CASES: list[tuple[Descriptor, int]] = [

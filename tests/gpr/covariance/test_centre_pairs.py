@@ -3,22 +3,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.gpr.covariance import centre_pairs as module
+from aenet_gpr_cli.gpr.covariance import single as module
 from aenet_gpr_cli.gpr.covariance.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
-from tests.gpr.small_molecule import make_set, symmetric
+from tests.gpr.small_molecule import cg, make_set, symmetric
 
 POSITIONS = make_set(5, seed=3).positions
-POINTS = np.array([[0.5, 0.5, 0.5], [-0.5, 1.0, 0.0], [1.0, -0.3, 0.4]])
-DESCRIPTOR = Soap(("O", "H", "C", "H"), SoapParameters(3.0, 2, 2, 0.6), "off", POINTS)
+POINTS = ((0.5, 0.5, 0.5), (-0.5, 1.0, 0.0), (1.0, -0.3, 0.4))
+KEYS = SoapSettings(cutoff=3.0, n_max=2, l_max=2, sigma=0.6, average="off", centres=POINTS)
+DESCRIPTOR = Soap(("O", "H", "C", "H"), KEYS)
 KERNELS = ["squared_exponential", "matern52"]
 
 
@@ -78,7 +79,7 @@ def test_symmetric_positive_and_the_same_in_all_its_parts(
     expected = full @ vectors
     assert np.abs(expected).max() > 1.0
     np.testing.assert_allclose(covariance.product(vectors), expected, atol=1e-10)
-    monkeypatch.setattr(module, "BLOCK", 2)  # 2 + 2 + 1 structures: blocks of unequal size
+    monkeypatch.setattr(module, "PRODUCT_BLOCK", 6)  # 2 + 2 + 1 structures: blocks of unequal size
     np.testing.assert_allclose(covariance.product(vectors), expected, atol=1e-10)
     tables = covariance.tables(10**6)
     np.testing.assert_allclose(covariance.product(vectors, tables), expected, atol=1e-10)
@@ -100,7 +101,7 @@ def test_both_solvers_take_it_and_agree() -> None:
     covariance = make("squared_exponential")
     right = np.random.default_rng(1).normal(size=(covariance.n_rows, 2))
     dense = CholeskySolver(covariance, 0.1, 0.1, 0.0).solve(right)  # type: ignore[arg-type]
-    iterative = ConjugateGradientSolver(covariance, 0.1, 0.1, 0, 1e-10, 500).solve(right)  # type: ignore[arg-type]
+    iterative = ConjugateGradientSolver(covariance, 0.1, 0.1, cg(0, 1e-10, 500)).solve(right)  # type: ignore[arg-type]
     np.testing.assert_allclose(iterative, dense, atol=1e-6 * np.abs(dense).max())
 
 

@@ -6,11 +6,13 @@ import pytest
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
-from aenet_gpr_cli.gpr.covariance.null_space import expressible
 from aenet_gpr_cli.gpr.covariance.observation_order import split_rows, stack_rows
-from aenet_gpr_cli.gpr.hyperparameters.objectives import Hyperparameters, Problem
+from aenet_gpr_cli.gpr.covariance.seen_directions import expressible
+from aenet_gpr_cli.gpr.hyperparameters.objectives import Problem
 from aenet_gpr_cli.gpr.kernels.stationary import Kernel, make_kernel
-from aenet_gpr_cli.gpr.regression.gp_model import fit, predict
+from aenet_gpr_cli.gpr.process_settings import Hyperparameters
+from aenet_gpr_cli.gpr.regression.conditioning import fit
+from aenet_gpr_cli.gpr.regression.gp_model import predict
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from tests.gpr.small_molecule import cholesky, make_set
 

@@ -21,6 +21,7 @@ from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import SquaredExponential
 from aenet_gpr_cli.gpr.regression.aenet_gpr import InterleavedNoise, fit_as_aenet_gpr
 from aenet_gpr_cli.gpr.regression.gp_model import predict
+from aenet_gpr_cli.gpr.uncertainty.energy_sigma import energy_sigma
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.structures import StructureSet
 from tests.gpr.small_molecule import make_set
@@ -53,13 +54,14 @@ H2_ENERGIES = [1.9033238192441786, 1.6104847689512098, 1.3417736788633192, 1.095
 
 def check(constants: dict, training: StructureSet, test: StructureSet, scale: float) -> None:
     descriptor = Cartesian(training.n_atoms)
-    fitted = fit_as_aenet_gpr(training, descriptor, scale, 1e-6, 0.5)
-    energies, forces = predict(fitted.model, descriptor, test.positions)
-    assert fitted.model.signal_std == pytest.approx(constants["weight"], rel=1e-8)
-    assert fitted.model.prior_mean == pytest.approx(constants["prior"], abs=1e-6)
+    model, solver = fit_as_aenet_gpr(training, descriptor, scale, 1e-6, 0.5)
+    energies, forces = predict(model, descriptor, test.positions)
+    assert model.signal_std == pytest.approx(constants["weight"], rel=1e-8)
+    assert model.prior_mean == pytest.approx(constants["prior"], abs=1e-6)
     np.testing.assert_allclose(energies, constants["energies"], atol=1e-6)
     np.testing.assert_allclose(forces[0, :2], constants["forces"], atol=1e-6)
-    sigma = fitted.reported_sigma(descriptor, test.positions)
+    # it prints σ divided by the weight
+    sigma = energy_sigma(model, descriptor, test.positions, solver) / model.signal_std
     np.testing.assert_allclose(sigma, constants["sigma"], atol=1e-8)
 
 
@@ -81,9 +83,9 @@ def test_ec_dimer(published: Callable[[str], Path]) -> None:
 @pytest.mark.published
 def test_h2(published: Callable[[str], Path]) -> None:
     training, test = (read(published("h2"), part, n) for part, n in (("train_set", 7), ("test_set", 4)))
-    fitted = fit_as_aenet_gpr(training, Cartesian(2), 0.4, 1e-6, 0.5)
-    energies, forces = predict(fitted.model, Cartesian(2), test.positions)
-    assert fitted.model.signal_std == 1.0  # the fitted weight is above 100, so the first one stays
+    model, _ = fit_as_aenet_gpr(training, Cartesian(2), 0.4, 1e-6, 0.5)
+    energies, forces = predict(model, Cartesian(2), test.positions)
+    assert model.signal_std == 1.0  # the fitted weight is above 100, so the first one stays
     # the noise is at the rounding of K: aenet-gpr's own forces on the two atoms differ by 5e-4 eV/Å in size
     theirs = np.abs(np.subtract(H2_ENERGIES, H2_EXACT)).max()
     assert np.abs(energies - H2_EXACT).max() < theirs < 5e-6

@@ -16,7 +16,7 @@ from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.solvers.device import DeviceProducts, open_device
-from tests.gpr.small_molecule import make_set, symmetric
+from tests.gpr.small_molecule import cg, make_set, symmetric
 
 POSITIONS = make_set(9, seed=2).positions
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -44,7 +44,7 @@ def test_solvers_give_the_same_on_a_device(device: str) -> None:
     np.testing.assert_allclose(dense.solve(right), exact.solve(right), rtol=1e-7, atol=1e-8)
     assert dense.log_determinant == pytest.approx(exact.log_determinant, rel=1e-10)
     own, there = (
-        ConjugateGradientSolver(covariance, 0.02, 0.02, 40, 1e-9, 500, device=d) for d in (None, device)
+        ConjugateGradientSolver(covariance, 0.02, 0.02, cg(40, 1e-9, 500), device=d) for d in (None, device)
     )
     np.testing.assert_allclose(there.solve(right), own.solve(right), atol=1e-4)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.descriptors.soap.soap_basis import SoapParameters
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.centre_pairs import CentrePairCovariance
@@ -11,11 +11,12 @@ from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.solvers import mixed_precision as module
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.gpr.solvers.mixed_precision import MixedPrecisionSolver, SinglePrecisionFactor
-from tests.gpr.small_molecule import make_set, symmetric
+from tests.gpr.small_molecule import cg, make_set, symmetric
 
 POSITIONS = make_set(12, seed=3).positions
-POINTS = np.array([[0.5, 0.5, 0.5], [-0.5, 1.0, 0.0], [1.0, -0.3, 0.4]])
-DESCRIPTOR = Soap(("O", "H", "H", "C"), SoapParameters(3.0, 2, 2, 0.6), "off", POINTS)
+POINTS = ((0.5, 0.5, 0.5), (-0.5, 1.0, 0.0), (1.0, -0.3, 0.4))
+KEYS = SoapSettings(cutoff=3.0, n_max=2, l_max=2, sigma=0.6, average="off", centres=POINTS)
+DESCRIPTOR = Soap(("O", "H", "H", "C"), KEYS)
 COVARIANCE = CentrePairCovariance.of(make_kernel("squared_exponential", 1.5), DESCRIPTOR, POSITIONS, 3)
 NOISE = 1e-3
 
@@ -24,7 +25,7 @@ def test_solution_is_that_of_double_precision_in_few_iterations() -> None:
     rng = np.random.default_rng(0)
     targets, unit = rng.normal(size=COVARIANCE.n_rows), np.repeat([1.0, 0.0], [12, 144])
     exact = CholeskySolver(COVARIANCE, NOISE, NOISE, 0.0)
-    solver = MixedPrecisionSolver(COVARIANCE, NOISE, NOISE, 1e-9, 200)
+    solver = MixedPrecisionSolver(COVARIANCE, NOISE, NOISE, cg(0, 1e-9, 200))
     weights, mean = solver.solve_centred(targets, unit)
     expected, expected_mean = exact.solve_centred(targets, unit)
     np.testing.assert_allclose(weights, expected, atol=1e-4 * np.abs(expected).max())

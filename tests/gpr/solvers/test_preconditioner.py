@@ -12,8 +12,7 @@ from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.solvers import preconditioner as module
 from aenet_gpr_cli.gpr.solvers.nystrom import LowRank, SelectedStructures, factorise
-from aenet_gpr_cli.gpr.solvers.preconditioner import Preconditioner
-from aenet_gpr_cli.gpr.solvers.rank_choice import expected_iterations, make_low_rank
+from aenet_gpr_cli.gpr.solvers.preconditioner import Preconditioner, expected_iterations, make_low_rank
 from aenet_gpr_cli.gpr.solvers.taylor_features import Monomials
 from aenet_gpr_cli.structures import FloatArray
 from tests.gpr.small_molecule import make_set, symmetric

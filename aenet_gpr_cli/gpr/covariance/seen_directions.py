@@ -1,7 +1,10 @@
-"""Gradient observations along chosen directions of each structure: fewer rows that say nearly as much.
+"""What a descriptor sees of the motions of the atoms: null directions, and the stiffest ones.
 
-The descriptor moves most along the stiffest directions (largest singular values of J). Along null directions
-of J nothing is ever learned; leaving them out changes no result. `DirectionalPoints` looks like any other
+An invariant descriptor cannot see rigid motions (null directions of J): there K has zero rows, so a net force
+or torque in the data (noise of the reference method) can only be taken for noise, and rows that are zero by
+construction would count as evidence for a small signal variance. `expressible` removes both; predictions do
+not change. The descriptor moves most along the stiffest directions (largest singular values of J): gradients
+along these alone are fewer rows that hold nearly as much. `DirectionalPoints` looks like any other
 linearization, with a third as many "atoms" as directions, so `Covariance` and the solvers need no change.
 """
 
@@ -12,8 +15,41 @@ from dataclasses import dataclass
 import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Index, Linearization
-from aenet_gpr_cli.gpr.covariance.null_space import NULL_MODE
 from aenet_gpr_cli.structures import FloatArray
+
+# eigenvalue of JᵀJ relative to the largest: rounding leaves 1e-15, soft modes are above 1e-8
+NULL_MODE = 1e-11
+
+
+def expressible(points: Linearization, gradients: FloatArray) -> tuple[FloatArray, int]:
+    """Return the projection of the energy gradients onto the row space of the Jacobian.
+
+    Parameters
+    ----------
+    points : Linearization
+    gradients : ndarray of shape (n_structures, n_atoms, 3), eV/Å
+        ∂E/∂R = -F.
+
+    Returns
+    -------
+    projected : ndarray of shape (n_structures, n_atoms, 3), eV/Å
+    n_null : int
+        Dimensions removed, summed over the structures: 6 each for a molecule with inverse distances, 3 each
+        for a periodic structure, 0 for Cartesian coordinates.
+
+    Notes
+    -----
+    One eigenproblem of size 3 n_atoms per structure.
+    """
+    projected, n_null = np.empty_like(gradients), 0
+    for i, gradient in enumerate(gradients):
+        jacobian = points.jacobian(slice(i, i + 1))[0]
+        eigenvalues, modes = np.linalg.eigh(jacobian.T @ jacobian)
+        null = modes[:, eigenvalues <= NULL_MODE * eigenvalues[-1]]
+        flat = gradient.ravel()
+        projected[i] = (flat - null @ (null.T @ flat)).reshape(-1, 3)
+        n_null += null.shape[1]
+    return projected, n_null
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +102,6 @@ class Directions:
     def of(cls, points: Linearization) -> Directions:
         """Return the directions of the structures behind ``points``.
 
-        Parameters
-        ----------
-        points : Linearization
-
-        Returns
-        -------
-        Directions
-
         Notes
         -----
         One eigenproblem of size 3 n_atoms per structure.
@@ -98,10 +126,6 @@ class Directions:
             Structures to keep.
         count : int
             Directions to keep, a multiple of 3.
-
-        Returns
-        -------
-        DirectionalPoints
         """
         chosen = np.arange(len(self.q))[index]
         rows = [self.q[i, :, :count].T @ points.jacobian(slice(i, i + 1))[0].T for i in chosen]

@@ -7,9 +7,10 @@ import pytest
 
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
-from aenet_gpr_cli.gpr.covariance.null_space import expressible
+from aenet_gpr_cli.gpr.covariance.seen_directions import expressible
 from aenet_gpr_cli.gpr.kernels.stationary import SquaredExponential
-from aenet_gpr_cli.gpr.regression.gp_model import fit, predict
+from aenet_gpr_cli.gpr.regression.conditioning import fit
+from aenet_gpr_cli.gpr.regression.gp_model import predict
 from tests.gpr.small_molecule import cholesky, make_set
 
 STRUCTURES = make_set(5, seed=0)

@@ -12,8 +12,7 @@ from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.observation_order import stack_rows
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import SquaredExponential
-from aenet_gpr_cli.gpr.regression.gp_model import centred_targets, fit
-from aenet_gpr_cli.gpr.regression.prior import closed_form
+from aenet_gpr_cli.gpr.regression.conditioning import centred_targets, closed_form_signal, fit
 from aenet_gpr_cli.structures import FloatArray
 from tests.gpr.small_molecule import cholesky, make_set, symmetric
 
@@ -53,6 +52,6 @@ def test_mean_and_variance_maximise_the_likelihood(descriptor: Descriptor) -> No
 
 
 def test_indefinite_quadratic_form_is_refused_with_advice() -> None:
-    y, unit = np.array([1.0, -1.0]), np.array([1.0, 0.0])
+    residual = np.array([1.0, -1.0])
     with pytest.raises(NumericalError, match="raise the noise"):
-        closed_form(y, unit, -y, unit)
+        closed_form_signal(residual, -residual)

@@ -1,0 +1,130 @@
+"""Keys of the global descriptors, and what one of each is made from. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le, MinLen
+
+from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
+
+DescriptorName = Literal["inverse_distance", "cartesian", "soap"]
+Atom = Annotated[int, Ge(0)]
+# dscribe counts atoms whose Gaussian has decayed to this at the cutoff
+PADDING_THRESHOLD = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class CartesianSettings:
+    """Cartesian coordinates have none."""
+
+    name: ClassVar[str] = "cartesian"
+
+
+@dataclass(frozen=True, slots=True)
+class InverseDistanceSettings:
+    """Inverse distances of all pairs, as 1/r^power.
+
+    Attributes
+    ----------
+    power : float, dimensionless
+    cutoff : float or None, Å
+        Where they have gone smoothly to zero.
+    """
+
+    name: ClassVar[str] = "inverse_distance"
+    power: float
+    cutoff: float | None = None
+
+
+@settings
+class SoapSettings:
+    """The SOAP power spectrum, as dscribe's, where the descriptor is soap."""
+
+    name: ClassVar[str] = "soap"
+    cutoff: Annotated[float, Gt(1)] = 5.0
+    """reach of the radial functions, in Å"""
+    n_max: PositiveInt = 6
+    """radial functions"""
+    l_max: Annotated[int, Ge(0)] = 4
+    """largest degree of the spherical harmonics"""
+    sigma: PositiveFloat = 0.5
+    """width of the Gaussian that represents an atom, in Å"""
+    average: Literal["outer", "inner", "species", "off"] = "outer"
+    """outer: mean spectrum of all centres; inner: spectrum of their mean density; species: mean spectrum of
+    the atoms of each species; off: the spectra of all centres one after another"""
+    centres: Annotated[tuple[tuple[float, float, float], ...], MinLen(1)] | None = None
+    """points fixed in space, [[x, y, z], ...] in Å, usually with average: off; default: every atom, moving
+    with it"""
+    compare: Literal["vector", "pairs"] = "vector"
+    """with average: off, the kernel of all spectra as one vector, or pairs: the mean of the kernels of all
+    pairs of centres (the paper's), which costs the square of their number"""
+
+    def __post_init__(self) -> None:
+        if self.average == "species" and self.centres is not None:
+            raise ValueError("average: species needs centres on atoms; leave centres out")
+        if self.compare == "pairs" and self.average != "off":
+            raise ValueError("compare: pairs needs average: off")
+
+    @property
+    def reach(self) -> float:
+        """Distance up to which an atom counts: the cutoff and the tail of its Gaussian, Å."""
+        return self.cutoff + self.sigma * float(np.sqrt(-2.0 * np.log(PADDING_THRESHOLD)))
+
+
+@settings
+class DescriptorChoice:
+    """Descriptors of a process: given, or the best of several powers and permutations."""
+
+    descriptor: DescriptorName | tuple[DescriptorName, ...] = "inverse_distance"
+    """global descriptor: inverse_distance of all pairs, cartesian coordinates, or soap; a list joins
+    several, each in units of its median distance between structures"""
+    weights: tuple[PositiveFloat, ...] | None = None
+    """of the parts where descriptor is a list; default: all 1"""
+    power: PositiveFloat | tuple[PositiveFloat, ...] = (1.0, 1.5, 2.0)
+    """inverse distances (only) enter as 1/r^power; the best of a list is taken"""
+    pair_cutoff: PositiveFloat | None = None
+    """inverse distances go smoothly to zero at this distance, in Å; default: none"""
+    permutations: Literal["none", "auto"] | tuple[tuple[Atom, ...], ...] = "none"
+    """atoms whose exchange leaves the energy unchanged: auto finds equal molecules and equal atoms within
+    them and keeps what raises the likelihood; or generators, [[1, 0, 2], ...]"""
+    max_permutations: Annotated[PositiveInt, Le(120)] = 8
+    """largest group to consider; the cost of a fit grows with its square"""
+    soap: SoapSettings = SoapSettings()
+    """settings of the descriptor soap"""
+
+    def __post_init__(self) -> None:
+        if self.power == ():
+            raise ValueError("power: expected a number or a list with at least one number, got []")
+        parts = self.descriptors
+        if not parts or len(set(parts)) < len(parts):
+            raise ValueError("descriptor: expected different names, at least one")
+        if self.weights is not None and len(self.weights) != len(parts):
+            raise ValueError(f"weights: expected one per part of descriptor, {len(parts)}")
+        if self.soap.compare == "pairs" and "soap" in parts and len(parts) > 1:
+            raise ValueError("soap.compare: pairs does not go with other descriptors")
+        if self.permutations != "none" and "soap" in parts:
+            raise ValueError("permutations: soap is invariant already; use inverse_distance or cartesian")
+
+    @property
+    def descriptors(self) -> tuple[DescriptorName, ...]:
+        """Names of the parts of the descriptor."""
+        return self.descriptor if isinstance(self.descriptor, tuple) else (self.descriptor,)
+
+    @property
+    def powers(self) -> tuple[float, ...]:
+        """Powers of the distance to compare; one where there are no distances."""
+        if "inverse_distance" not in self.descriptors:
+            return (1.0,)
+        return self.power if isinstance(self.power, tuple) else (self.power,)
+
+    def parts(self, power: float) -> tuple[CartesianSettings | InverseDistanceSettings | SoapSettings, ...]:
+        """Return the settings of each part, inverse distances with this power."""
+        of: dict[str, CartesianSettings | InverseDistanceSettings | SoapSettings] = {
+            "cartesian": CartesianSettings(),
+            "inverse_distance": InverseDistanceSettings(power, self.pair_cutoff),
+            "soap": self.soap,
+        }
+        return tuple(of[name] for name in self.descriptors)

@@ -1,0 +1,117 @@
+"""Keys of a process: kernel, length scale and noise, given or searched; the solver. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Lt
+
+from aenet_gpr_cli.settings import Fraction, PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.structures import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """Length scale and noises of a process.
+
+    Attributes
+    ----------
+    length_scale : float, unit of the descriptor
+    noise_energy : float, dimensionless
+        Noise standard deviation of energies relative to the signal standard deviation.
+    noise_force : float, 1/Å
+        The same for force components.
+    """
+
+    length_scale: float
+    noise_energy: float
+    noise_force: float
+
+    @property
+    def logs(self) -> FloatArray:
+        """Logarithms, in the order of the attributes."""
+        return np.log([self.length_scale, self.noise_energy, self.noise_force])
+
+    @classmethod
+    def from_logs(cls, logs: FloatArray) -> Hyperparameters:
+        """Undo ``logs``, of shape (3,)."""
+        return cls(*(float(v) for v in np.exp(logs)))
+
+
+@settings
+class Search:
+    """How length scale, power and noise are chosen, with training data only."""
+
+    method: Literal["auto", "likelihood", "leave_one_out", "validation"] = "auto"
+    """log marginal likelihood (along its gradient); errors of predicting each training structure from the
+    others; errors on training structures held out (the paper's); auto: the likelihood, but leave_one_out
+    for subsets with few data"""
+    likelihood_rows: PositiveInt = 500
+    """energies and force components from which on auto takes the likelihood"""
+    max_rows: PositiveInt = 4000
+    """energies and force components (of a seeded choice of structures) that are compared on"""
+    max_evaluations: PositiveInt = 30
+    """steps per descriptor where no list is given"""
+    length_bounds: tuple[PositiveFloat, PositiveFloat] = (0.3, 100.0)
+    """range of the length scale, in median distances between structures"""
+    fit_noise: bool = False
+    """search the noises of energies and forces too"""
+    noise_bounds: tuple[PositiveFloat, PositiveFloat] = (1e-07, 0.1)
+    """range of the noises, where searched"""
+    validation_fraction: Fraction = 0.2
+    """of the compared structures, held out for the method validation"""
+
+    def method_for(self, n_rows: int) -> str:
+        """Return the method for a subset with so many energies and force components."""
+        if self.method != "auto":
+            return self.method
+        return "likelihood" if n_rows >= self.likelihood_rows else "leave_one_out"
+
+
+@settings
+class KernelChoice:
+    """Kernel, its length scale and the noise: given, or to be searched."""
+
+    kernel: Literal["squared_exponential", "matern52"] = "squared_exponential"
+    """kernel (covariance function)"""
+    length_scale: PositiveFloat | tuple[PositiveFloat, ...] | None = None
+    """length scale in units of the descriptor (1/Å^power, Å, or those of soap); the best of a list is
+    taken; default: searched"""
+    search: Search = Search()
+    """search for length scale, power and noise"""
+    noise_std_energy: PositiveFloat = 0.0001
+    """noise of the energies, as a fraction of signal_std"""
+    noise_std_force: PositiveFloat = 0.0001
+    """noise of the forces, as a fraction of signal_std per Å"""
+
+    def __post_init__(self) -> None:
+        if self.length_scale == ():
+            raise ValueError("length_scale: expected a number or a list with at least one number, got []")
+        if len(self.length_scales) > 1 and self.search.fit_noise:
+            raise ValueError("search.fit_noise: does not go with a list of length scales; leave one out")
+
+    @property
+    def length_scales(self) -> tuple[float, ...]:
+        """Length scales given: none where it is searched, several where the best is taken."""
+        given = self.length_scale
+        if given is None:
+            return ()
+        return given if isinstance(given, tuple) else (given,)
+
+    def at(self, length_scale: float) -> Hyperparameters:
+        """Return a length scale with the noises given."""
+        return Hyperparameters(length_scale, self.noise_std_energy, self.noise_std_force)
+
+
+@settings
+class ConjugateGradient:
+    """The matrix-free solver."""
+
+    tolerance: Annotated[PositiveFloat, Lt(1)] = 0.0001
+    """relative residual to reach"""
+    max_iterations: PositiveInt = 5000
+    """iterations before giving up"""
+    max_rank: Annotated[int, Ge(0)] = 8000
+    """largest rank of the preconditioner; less where memory asks for it"""
