@@ -28,17 +28,21 @@ def test_net_force_and_torque_are_removed_and_nothing_else() -> None:
     assert n_null == 5 * 6
 
 
+# twice the molecule: with more pairs than motions, nothing but rigid ones is unseen
+TWO = np.concatenate([STRUCTURES.positions, STRUCTURES.positions[::-1] + [1.2, 0.9, 0.7]], axis=1)
+
+
 @pytest.mark.parametrize(
     ("descriptor", "null"),
     [
-        (Cartesian(4), 0),
-        (InverseDistance(4), 6),
-        (InverseDistance(4, 2.5 * np.eye(3), ALL, STRUCTURES.positions[0], 1.0), 3),
+        (Cartesian(8), 0),
+        (InverseDistance(8), 6),
+        (InverseDistance(8, 2.5 * np.eye(3), ALL, TWO[0]), 3),
     ],
 )
 def test_number_of_unseen_motions(descriptor: Cartesian | InverseDistance, null: int) -> None:
-    gradients = np.random.default_rng(0).normal(size=(5, 4, 3))
-    assert expressible(descriptor.linearize(STRUCTURES.positions), gradients)[1] == 5 * null
+    gradients = np.random.default_rng(0).normal(size=(5, 8, 3))
+    assert expressible(descriptor.linearize(TWO), gradients)[1] == 5 * null
 
 
 def test_net_force_in_the_data_changes_neither_predictions_nor_signal() -> None:
