@@ -1,9 +1,13 @@
-"""Every command reads a file as `validate` does: the same verdict, in the same words."""
+"""Every command reads a file as `validate` does, with the same verdict in the same words; stages in a row."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from aenet_gpr_cli.cli.options import run_stages
+from aenet_gpr_cli.errors import InterruptedRun
 from aenet_gpr_cli.stages.shared.context import Summary
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
@@ -82,3 +86,24 @@ def test_a_command_and_validate_refuse_a_file_in_the_same_words(verdicts, tmp_pa
     assert ours == theirs
     assert theirs[0] == 2
     assert message in " ".join(theirs[1].split())
+
+
+OPTIONS = {"verbose": False, "quiet": True}
+
+
+def stopped(context):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return Summary("done")
+
+
+def test_a_signal_ends_a_run_before_its_next_stage(capsys):
+    done = []
+    with pytest.raises(InterruptedRun, match="between stages"):
+        run_stages(OPTIONS, [stopped, done.append])
+    assert not done
+    assert "SIGTERM" in capsys.readouterr().err
+
+
+def test_a_signal_during_the_last_stage_leaves_nothing_to_go_on_with(capsys):
+    run_stages(OPTIONS, [lambda context: Summary("done"), stopped])
+    assert "SIGTERM" in capsys.readouterr().err
