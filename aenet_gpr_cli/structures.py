@@ -76,7 +76,6 @@ class StructureSet:
         Chemical symbols, one per atom.
     positions : ndarray of shape (n_structures, n_atoms, 3), Å
     cells : ndarray of shape (n_structures, 3, 3), Å, or None
-    pbc : tuple of three bool
     energies : ndarray of shape (n_structures,), eV, or None
     forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å, or None
     names : tuple of str
@@ -127,16 +126,7 @@ class StructureSet:
         return any(self.pbc)
 
     def select(self, indices: Sequence[int] | IntArray | slice) -> StructureSet:
-        """Return the structures at ``indices``, in that order.
-
-        Parameters
-        ----------
-        indices : sequence of int, or slice
-
-        Returns
-        -------
-        StructureSet
-        """
+        """Return the structures at ``indices``, in that order."""
         index = np.arange(len(self))[indices] if isinstance(indices, slice) else np.asarray(indices, int)
         return replace(
             self,
@@ -153,16 +143,7 @@ class StructureSet:
         return self
 
     def structure(self, index: int) -> Structure:
-        """Return one structure.
-
-        Parameters
-        ----------
-        index : int
-
-        Returns
-        -------
-        Structure
-        """
+        """Return one structure."""
         return Structure(
             species=self.species,
             positions=self.positions[index],
@@ -179,14 +160,6 @@ class StructureSet:
         """Batch structures with the same species, order and periodicity.
 
         Energies (forces) are kept only where every structure has them.
-
-        Parameters
-        ----------
-        structures : iterable of Structure
-
-        Returns
-        -------
-        StructureSet
 
         Raises
         ------
@@ -305,14 +278,6 @@ AugmentedSet = Copies[StructureSet]
 
 def formula(species: Sequence[str]) -> str:
     """Return the chemical formula in the order in which the species appear.
-
-    Parameters
-    ----------
-    species : sequence of str
-
-    Returns
-    -------
-    str
 
     Examples
     --------

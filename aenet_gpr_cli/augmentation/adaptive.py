@@ -46,7 +46,6 @@ def adaptive_displacements(
     ----------
     structures : StructureSet
         Reference structures.
-    n_copies, seed : int
     free : ndarray of bool, shape (n_atoms,)
         Atoms that move.
     sigma : callable, (m, n_atoms, 3) Å -> (m,) eV
@@ -57,7 +56,6 @@ def adaptive_displacements(
         Step to the D nearest reference structures, from `room_between`.
     adaptive : Adaptive
         Limits of δ, here the root mean square of the displacement components, and the number of probes.
-    first_copy : int
     n_all : int, optional
         Copies of each structure in all, if ``n_copies`` are only a part of them.
 

@@ -82,7 +82,6 @@ def displace(
         Of a mode that needs no surrogate.
     n_copies : int
         Augmentation multiple M.
-    seed : int
     first_copy : int
         Number of the first copy to make (gaussian only): copies 100 to 199 are the same, made alone or not.
 
@@ -125,7 +124,6 @@ def placed(
 
     Parameters
     ----------
-    structures : StructureSet
     displacements : ndarray of shape (n_structures, n_copies, n_atoms, 3), Å
     first_copy : int
         Number of the first of them.
@@ -201,8 +199,6 @@ def random_displacements(
 
     Parameters
     ----------
-    structures : StructureSet
-    n_copies, seed, first_copy : int
     free : ndarray of bool, shape (n_atoms,)
         Atoms that move; if some do not, the centre of mass moves with the others.
     displacement : float, or ndarray of shape (n_atoms,), Å

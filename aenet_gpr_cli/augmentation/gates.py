@@ -34,7 +34,6 @@ class GateResult:
 
     Attributes
     ----------
-    accepted : AugmentedSet
     keep : ndarray of bool, shape (n_candidates,)
         True where a candidate was accepted.
     rejected : dict of str to int
@@ -52,8 +51,6 @@ def apply_gates(candidates: AugmentedSet, gates: Gates, lowest_energy: float) ->
 
     Parameters
     ----------
-    candidates : AugmentedSet
-    gates : Gates
     lowest_energy : float, eV
         Zero of the energy window: the lowest energy of the reference structures.
 

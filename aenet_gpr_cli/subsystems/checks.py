@@ -39,7 +39,6 @@ class ForceCheck:
     slope : float, dimensionless
         Energy difference per integrated force; 1 if signs and units agree, NaN without pairs.
     correlation : float, dimensionless
-    n_pairs : int
     verdict : str
         ``ok``, ``sign``, ``unit``, ``inconsistent`` or ``undecided``.
     message : str
@@ -63,7 +62,6 @@ def require_labels(structures: Sequence[Structure], energies: bool, forces: bool
 
     Parameters
     ----------
-    structures : sequence of Structure
     energies : bool
         Whether every structure must have an energy.
     forces : bool

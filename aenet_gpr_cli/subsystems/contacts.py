@@ -14,10 +14,6 @@ def closest_pairs(structures: StructureSet) -> tuple[FloatArray, IntArray]:
 
     Distances of an atom to its own images are left out: displacements do not change them.
 
-    Parameters
-    ----------
-    structures : StructureSet
-
     Returns
     -------
     distances : ndarray of shape (n_structures,), Å
@@ -40,7 +36,6 @@ def close_contacts(structures: StructureSet, threshold: float) -> list[tuple[int
 
     Parameters
     ----------
-    structures : StructureSet
     threshold : float, Å
 
     Returns

@@ -50,13 +50,8 @@ def unwrap(structures: StructureSet, reference: FloatArray | None = None) -> Unw
 
     Parameters
     ----------
-    structures : StructureSet
     reference : ndarray of shape (n_atoms, 3), Å, optional
         The first structure, if not given.
-
-    Returns
-    -------
-    Unwrapped
     """
     if not structures.is_periodic or structures.cells is None:
         return Unwrapped(structures, 0, (), ())
@@ -89,7 +84,6 @@ def duplicates(structures: StructureSet, tolerance: float) -> list[tuple[int, in
 
     Parameters
     ----------
-    structures : StructureSet
     tolerance : float, Å
 
     Returns
@@ -131,10 +125,6 @@ def duplicates(structures: StructureSet, tolerance: float) -> list[tuple[int, in
 
 def distance_matrix(structures: StructureSet) -> FloatArray:
     """Return the distances of all pairs of atoms (minimum image where periodic).
-
-    Parameters
-    ----------
-    structures : StructureSet
 
     Returns
     -------

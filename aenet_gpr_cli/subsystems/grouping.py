@@ -75,14 +75,6 @@ def group(
 def hill_formula(species: Sequence[str]) -> str:
     """Return the chemical formula in Hill order: C, H, then alphabetical; all alphabetical without C.
 
-    Parameters
-    ----------
-    species : sequence of str
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> hill_formula(("O", "Li", "H", "C", "H"))
@@ -95,16 +87,7 @@ def hill_formula(species: Sequence[str]) -> str:
 
 
 def natural_key(name: str) -> tuple[tuple[int | str, ...], str]:
-    """Return a sort key that puts ``file_2`` before ``file_10``.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    tuple
-    """
+    """Return a sort key that puts ``file_2`` before ``file_10``."""
     # re.split with one group alternates text and digits, so equal positions always compare like with like.
     parts = re.split(r"([0-9]{1,18})", name)
     return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), name

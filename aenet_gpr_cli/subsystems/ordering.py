@@ -27,7 +27,6 @@ def in_order_of(structure: Structure, reference: Structure) -> Structure:
 
     Parameters
     ----------
-    structure : Structure
     reference : Structure
         With the same species, each as often.
 
@@ -48,16 +47,7 @@ def in_order_of(structure: Structure, reference: Structure) -> Structure:
 
 
 def in_file_order(structure: Structure) -> Structure:
-    """Put the atoms back into the order of the file.
-
-    Parameters
-    ----------
-    structure : Structure
-
-    Returns
-    -------
-    Structure
-    """
+    """Put the atoms back into the order of the file."""
     if structure.atom_order is None:
         return structure
     return replace(_permuted(structure, np.argsort(structure.atom_order)), atom_order=None)

@@ -50,7 +50,6 @@ def sample(
         Unique names of the structures.
     subset : str
         Name of the subset.
-    seed : int
     train : int or float
         Number of structures, or (float) a fraction of the subset between 0 and 1.
     test : int, float or None
@@ -131,11 +130,6 @@ def match_names(names: Sequence[str], entries: Sequence[str]) -> set[str]:
     ----------
     names : sequence of str
         Names of all structures.
-    entries : sequence of str
-
-    Returns
-    -------
-    set of str
 
     Raises
     ------
@@ -170,7 +164,6 @@ def leaking(division: Division, duplicates: Sequence[tuple[int, int, float]]) ->
 
     Parameters
     ----------
-    division : Division
     duplicates : sequence of (int, int, float)
         As `geometry.duplicates` returns them, for the same subset.
 

@@ -1,7 +1,7 @@
 """The committee as a module that TorchScript compiles: for engines that bring their own neighbour lists.
 
 Plain tensor operations from edges to atomic energies, so that the engine differentiates them. The same
-formulas as `descriptors.chebyshev_kernels`, whose tables it takes; a test keeps the numbers equal.
+formulas as `descriptors.chebyshev.chebyshev_loops`, whose tables it takes; a test keeps the numbers equal.
 """
 # TorchScript reads annotations as they stand: no postponed evaluation here.
 

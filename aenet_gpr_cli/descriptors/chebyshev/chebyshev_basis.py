@@ -1,7 +1,7 @@
 """The Chebyshev descriptor of ænet (Artrith, Urban, Ceder, Phys. Rev. B 96, 014112) and its derivatives.
 
 Owns the basis and products with the Jacobian; neither triples nor, except in `jacobian`, the Jacobian are
-ever formed. Neighbour lists come from `neighbors`, the loops from `chebyshev_kernels`.
+ever formed. Neighbour lists come from `neighbour_list`, the loops from `chebyshev_loops`.
 """
 
 from __future__ import annotations
@@ -120,7 +120,6 @@ def values(
 
     Parameters
     ----------
-    basis : ChebyshevBasis
     species_index : ndarray of int, shape (n_atoms_total,)
         Species of each atom of the block, see `ChebyshevBasis.species_index`.
     neighbours : NeighbourList
@@ -279,8 +278,6 @@ def features(
 
     Parameters
     ----------
-    basis : ChebyshevBasis
-    structures : StructureSet
     block_size : int
         Structures per block, at most: a block has no more than about `ATOMS_PER_BLOCK` atoms per thread, so
         that its neighbour list stays small. That list is all the memory needed beyond the result.

@@ -1,6 +1,6 @@
 """Compiled loops of the Chebyshev descriptor: moments of one atom's neighbours, and their derivatives.
 
-Owns the arithmetic per atom, vectorised over its neighbours. Bases, shapes and threads are `chebyshev`'s.
+Owns the arithmetic per atom, vectorised over its neighbours. Bases and threads are `chebyshev_basis`'s.
 Rows of the work arrays run over the neighbours of one atom; s_j is the type spin of neighbour j. All compiled
 parts stay in this file: numba's cache does not notice changes in others.
 """

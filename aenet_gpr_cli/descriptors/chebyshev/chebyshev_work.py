@@ -1,6 +1,6 @@
 """What the compiled loops of the Chebyshev descriptor take: edges, basis and work arrays, as plain tuples.
 
-Owns shapes and constant tables; the arithmetic is `chebyshev_kernels`', the public interface `chebyshev`'s.
+Owns shapes and constant tables; the arithmetic is in `chebyshev_loops`, the door in `chebyshev_basis`.
 """
 
 from __future__ import annotations
@@ -57,14 +57,8 @@ def workspace(basis: Basis, n_edges: int, derivatives: bool) -> Work:
 
     Parameters
     ----------
-    basis : Basis
-    n_edges : int
     derivatives : bool
         Whether derivatives are wanted, too.
-
-    Returns
-    -------
-    Work
     """
     radial, angular = basis.n_radial, basis.n_angular
     return Work(
@@ -107,7 +101,7 @@ def expansion(n_angular: int) -> FloatArray:
 
 @lru_cache(maxsize=8)
 def recurrence(n_angular: int) -> FloatArray:
-    """Return the factors of the recurrences for q_lm = N_lm d^m P_l/dz^m, see `chebyshev_kernels.harmonics`.
+    """Return the factors of the recurrences for q_lm = N_lm d^m P_l/dz^m, see `chebyshev_loops.harmonics`.
 
     Parameters
     ----------

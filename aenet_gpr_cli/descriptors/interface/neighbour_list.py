@@ -55,10 +55,6 @@ class NeighbourList:
         displacements : ndarray of shape (n_structures, n_atoms, 3), Å
             New minus old positions, not wrapped.
 
-        Returns
-        -------
-        NeighbourList
-
         Notes
         -----
         Complete within a cutoff R as long as the list was built with R + skin and no atom moved by more

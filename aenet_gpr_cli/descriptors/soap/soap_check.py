@@ -46,14 +46,9 @@ def check_soap(soap: Soap, positions: FloatArray, seed: int) -> SoapCheck:
 
     Parameters
     ----------
-    soap : Soap
     positions : ndarray of shape (n_atoms, 3), Å
     seed : int
         Of the random directions.
-
-    Returns
-    -------
-    SoapCheck
 
     Raises
     ------
@@ -85,7 +80,6 @@ def dscribe_values(soap: Soap, positions: FloatArray) -> FloatArray:
 
     Parameters
     ----------
-    soap : Soap
     positions : ndarray of shape (n_atoms, 3), Å
 
     Returns

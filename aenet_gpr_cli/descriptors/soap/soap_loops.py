@@ -1,6 +1,6 @@
 """Compiled loops of SOAP: expansion coefficients of the atomic density about centres, and their derivatives.
 
-Owns the sums over atoms and periodic images in closed form. Power spectra and shapes are `soap`'s. All
+Owns the sums over atoms and periodic images in closed form. Power spectra are `soap_spectrum`'s. All
 compiled parts stay in this file: numba's cache does not notice changes in others.
 """
 

@@ -1,6 +1,6 @@
 """From expansion coefficients to SOAP power spectra, p = scale_l Σ_m c_first c_second; change and adjoint.
 
-Linear algebra on arrays of centres only; coefficients and their slopes come from `soap_kernels`.
+Linear algebra on arrays of centres only; coefficients and their slopes come from `soap_loops`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ def differential(basis: SoapBasis, coefficients: FloatArray, change: FloatArray)
 
     Parameters
     ----------
-    basis : SoapBasis
     coefficients, change : ndarray of shape (n, n_channels, (l_max + 1)²)
         The spectra themselves are half the change along the coefficients.
 
@@ -38,7 +37,6 @@ def adjoint(basis: SoapBasis, coefficients: FloatArray, spectra: FloatArray) -> 
 
     Parameters
     ----------
-    basis : SoapBasis
     coefficients : ndarray of shape (n, n_channels, (l_max + 1)²)
     spectra : ndarray of shape (n, n_features)
 
@@ -60,7 +58,6 @@ def local_jacobian(basis: SoapBasis, coefficients: FloatArray, slopes: FloatArra
 
     Parameters
     ----------
-    basis : SoapBasis
     coefficients : ndarray of shape (n_centres, n_channels, (l_max + 1)²)
     slopes : ndarray of shape (n_centres, n, 3, n_max, (l_max + 1)²)
         Of the coefficients of that species with the n atoms.
@@ -85,7 +82,6 @@ def channel_tables(basis: SoapBasis, directions: FloatArray, kind: int) -> list[
 
     Parameters
     ----------
-    basis : SoapBasis
     directions : ndarray of shape (n_features, q)
         In the space of the spectra.
     kind : int

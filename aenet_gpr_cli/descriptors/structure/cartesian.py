@@ -34,12 +34,7 @@ class _Identity:
 
 @dataclass(frozen=True, slots=True)
 class Cartesian(DescriptorProducts):
-    """Cartesian coordinates of all atoms, x = (x₁, y₁, z₁, x₂, …), Å.
-
-    Attributes
-    ----------
-    n_atoms : int
-    """
+    """Cartesian coordinates of all atoms, x = (x₁, y₁, z₁, x₂, …), Å."""
 
     n_atoms: int
 
@@ -74,9 +69,5 @@ class Cartesian(DescriptorProducts):
         Parameters
         ----------
         positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
-        Returns
-        -------
-        Linearization
         """
         return _Identity(self.values(positions))

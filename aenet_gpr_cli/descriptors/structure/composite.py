@@ -25,7 +25,6 @@ class Composite(DescriptorProducts):
 
     Parameters
     ----------
-    parts : sequence of Descriptor
     weights : sequence of float
         Positive; the ratio of the length scale of the whole to that of the part.
 
@@ -72,10 +71,6 @@ class Composite(DescriptorProducts):
         Parameters
         ----------
         positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
-        Returns
-        -------
-        Linearization
         """
         return _Joined(tuple(part.linearize(positions) for part in self.parts), self.weights)
 

@@ -60,10 +60,8 @@ class InverseDistance(DescriptorProducts):
 
     Parameters
     ----------
-    n_atoms : int
     cell : ndarray of shape (3, 3), Å, or None
         Lattice vectors as rows; the same for all structures.
-    pbc : tuple of three bool
     reference : ndarray of shape (n_atoms, 3), Å, or None
         None: the nearest image in each structure. Otherwise every atom is first brought to the image nearest
         to its place in the reference, and each pair keeps the image that is nearest in the reference.
@@ -149,10 +147,6 @@ class InverseDistance(DescriptorProducts):
         Parameters
         ----------
         positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
-        Returns
-        -------
-        Linearization
         """
         vectors = self._vectors(positions)
         squared = self._squared_lengths(vectors)

@@ -113,10 +113,6 @@ class PermutationImages(DescriptorProducts):
         Parameters
         ----------
         positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
-        Returns
-        -------
-        Linearization
         """
         parts = tuple(self._descriptor.linearize(positions[:, g]) for g in self._forward)
         return _Images(parts, self._inverse)
@@ -124,10 +120,6 @@ class PermutationImages(DescriptorProducts):
 
 def check_group(permutations: Sequence[Sequence[int]] | IntArray) -> IntArray:
     """Return a group of permutations as an array.
-
-    Parameters
-    ----------
-    permutations : sequence of sequence of int
 
     Returns
     -------

@@ -20,7 +20,7 @@ from aenet_gpr_cli.descriptors.interface.descriptor import (
     Index,
     Linearization,
 )
-from aenet_gpr_cli.descriptors.soap.soap_linearisation import SoapLinearization
+from aenet_gpr_cli.descriptors.soap.soap_descriptor import SoapLinearization
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray
 
@@ -67,10 +67,6 @@ def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: 
     seed : int
         Of the random directions.
 
-    Returns
-    -------
-    Rotation
-
     Raises
     ------
     ConfigError
@@ -106,11 +102,6 @@ def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: 
 
 class Rotated(DescriptorProducts):
     """A descriptor after a rotation: per block Qᵀ(x - x̄) and the length of what lies outside the span.
-
-    Parameters
-    ----------
-    descriptor : Descriptor
-    rotation : Rotation
 
     Raises
     ------
@@ -155,10 +146,6 @@ class Rotated(DescriptorProducts):
         Parameters
         ----------
         positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
-        Returns
-        -------
-        RotatedLinearization
         """
         points = self.descriptor.linearize(positions)
         values, outside = self._rotate(points.values)
@@ -184,7 +171,6 @@ class RotatedLinearization:
 
     Parameters
     ----------
-    rotation : Rotation
     points : Linearization
         Of the long descriptor.
     values : ndarray of shape (n_structures, n_features)

@@ -25,11 +25,9 @@ class StoredStructures:
 
     Attributes
     ----------
-    species : tuple of str
     energies : ndarray of shape (n_structures,), eV
     index : ndarray of int, shape (n_structures,)
         Where each structure is in the file. Mostly ascending: what lies near together is read at once.
-    group : h5py.Group
     """
 
     species: tuple[str, ...]

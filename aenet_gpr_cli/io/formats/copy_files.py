@@ -57,7 +57,6 @@ def write_copies_as_extxyz(path: Path, blocks: Iterable[AugmentedSet]) -> None:
 
     Parameters
     ----------
-    path : Path
     blocks : iterable of AugmentedSet
         Of one or several subsets.
     """

@@ -85,7 +85,6 @@ def plan_blocks(subset: str, counts: Sequence[int], block_size: int, whole_paren
 
     Parameters
     ----------
-    subset : str
     counts : sequence of int
         Copies of each parent.
     block_size : int

@@ -55,20 +55,13 @@ def run(
 
     Parameters
     ----------
-    config : AugmentConfig
     split : Path
         Output of `split`.
     gpr : Path or None
         Output of `fit-gpr`; needed for the method gpr.
-    output : Path
-    context : Context
     only : sequence of str
         Do these of the subsets, to be collected with the others later (and written for other programs only
         then); empty for all.
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -113,16 +106,7 @@ def run(
 
 
 def how(config: AugmentConfig) -> str:
-    """Return in a few words how copies are made.
-
-    Parameters
-    ----------
-    config : AugmentConfig
-
-    Returns
-    -------
-    str
-    """
+    """Return in a few words how copies are made."""
     amount = f"M = {config.n_copies}" if config.n_total is None else f"{config.n_total} copies per subset"
     if config.mode == "adaptive":
         return f"adaptive, {amount}, label {config.method}"
@@ -231,7 +215,6 @@ def write_files(config: AugmentConfig, file: h5py.File, names: Sequence[str], ou
 
     Parameters
     ----------
-    config : AugmentConfig
     file : h5py.File
         Holds them.
     names : sequence of str

@@ -21,7 +21,6 @@ class Statistics:
 
     Attributes
     ----------
-    candidates, accepted : int
     rejected : dict of str to int
         By reason, and ``total``.
     sigma_sum, sigma_max : float or None, eV
@@ -74,13 +73,8 @@ def statistics_of(
         Copies that were made.
     result : GateResult
         Of these.
-    parents : StructureSet
     index : ndarray of int, shape (n_accepted,)
         Parent of each accepted copy.
-
-    Returns
-    -------
-    Statistics
     """
     accepted, energies = result.accepted, result.accepted.structures.energies
     step = accepted.structures.positions - parents.positions[index]

@@ -38,7 +38,7 @@ def test_wrong_values_and_wrong_derivatives_are_found(monkeypatch: pytest.Monkey
         patch.setattr(Soap, "jvp", too_steep)
         with pytest.raises(NumericalError, match="soap self-check"):
             check_soap(soap, POSITIONS, seed=0)
-    soap._basis.scales[0] *= 1.0001  # values and derivatives agree with each other, but not with dscribe
+    soap.basis.scales[0] *= 1.0001  # values and derivatives agree with each other, but not with dscribe
     with pytest.raises(NumericalError, match="soap self-check"):
         check_soap(soap, POSITIONS, seed=0)
 

@@ -169,7 +169,7 @@ def test_doubled_cell_has_the_same_spectra(positions: FloatArray) -> None:
 
 
 def test_harmonics_are_orthonormal_and_their_gradients_exact() -> None:
-    norms = make("inner", "atoms")._basis.norms
+    norms = make("inner", "atoms").basis.norms
     # Gauss-Legendre times equispaced angles: exact for products up to degree 6
     z, weights = np.polynomial.legendre.leggauss(8)
     angles = np.arange(16) * np.pi / 8
