@@ -125,9 +125,9 @@ def status(workdir: Path, options: dict[str, Any]) -> None:
     \b
     aenet-gpr status runs/ec_dimer
     """
-    from aenet_gpr_cli.stages import status_stage as stage
+    from aenet_gpr_cli.stages import inspection as stage
 
-    run_stage(options, lambda context: stage.run(workdir))
+    run_stage(options, lambda context: stage.status(workdir))
 
 
 @click.command("collect")
@@ -163,13 +163,13 @@ def show(artefact: Path, only_config: bool, options: dict[str, Any]) -> None:
     aenet-gpr show ann.h5 --config > again.yaml
     """
     from aenet_gpr_cli.cli import console
-    from aenet_gpr_cli.stages import show_stage as stage
+    from aenet_gpr_cli.stages import inspection as stage
 
     console.set_up_logging(options["verbose"], options["quiet"])
     if only_config:
         click.echo(stage.configuration(artefact), nl=False)
         return
-    for table in stage.run(artefact):
+    for table in stage.show(artefact):
         console.show(table, options["quiet"])
 
 

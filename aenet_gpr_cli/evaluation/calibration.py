@@ -74,10 +74,6 @@ def calibrate(z: FloatArray) -> Calibration:
     z : ndarray of shape (n,), dimensionless
         At least one.
 
-    Returns
-    -------
-    Calibration
-
     Raises
     ------
     InputError

@@ -33,8 +33,6 @@ def clusters(n_molecules: int, n_structures: int, seed: int) -> StructureSet:
     ----------
     n_molecules : int
         Of ten atoms; those of a lattice that are nearest to its centre.
-    n_structures : int
-    seed : int
 
     Returns
     -------

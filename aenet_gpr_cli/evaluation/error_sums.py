@@ -93,15 +93,10 @@ def error_sums(
 
     Parameters
     ----------
-    reference : StructureSet
     energies : ndarray of shape (n_members, n_structures), eV
     forces : ndarray of shape (n_members, n_structures, n_atoms, 3), eV/Å, or None
     smallest_force : float, eV/Å
         Reference forces must be larger for their direction to be compared: that of almost no force is noise.
-
-    Returns
-    -------
-    ErrorSums
 
     Raises
     ------

@@ -5,57 +5,12 @@ Owns the averages over samples, within a subset and over several; errors of samp
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.evaluation.error_sums import ErrorSums, error_sums
-from aenet_gpr_cli.structures import FloatArray, StructureSet
+from aenet_gpr_cli.evaluation.error_sums import ErrorSums
 
 Metrics = dict[str, float | int | None]
-
-
-def metrics(reference: StructureSet, energies: FloatArray, forces: FloatArray | None) -> Metrics:
-    """Calculate all error measures of one subset; see `metrics_from_sums` for their definitions.
-
-    Parameters
-    ----------
-    reference : StructureSet
-        With energies, and with forces where forces are compared.
-    energies : ndarray of shape (n_members, n_structures), eV
-    forces : ndarray of shape (n_members, n_structures, n_atoms, 3), eV/Å, or None
-        Physical forces, F = -dE/dR.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    InputError
-        If there is no structure, reference labels are missing, or shapes do not fit.
-    """
-    return metrics_from_sums(error_sums(reference, energies, forces))
-
-
-def pooled_metrics(parts: Iterable[ErrorSums]) -> Metrics:
-    """Calculate the error measures of several subsets as if they were one set of samples.
-
-    Parameters
-    ----------
-    parts : iterable of ErrorSums
-        From `error_sums`, one for each subset or block of structures; read once.
-
-    Returns
-    -------
-    dict
-        As `metrics`.
-    """
-    total = ErrorSums()
-    for part in parts:
-        total = total + part
-    return metrics_from_sums(total)
 
 
 def metrics_from_sums(sums: ErrorSums) -> Metrics:
@@ -67,10 +22,6 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
     and reference force; its spread is the root mean square angle between the members' forces and the
     committee mean, again with n_members - 1: a standard deviation on the sphere. Atoms whose reference
     force is too small to have a direction are left out of both; ``n_directions`` counts the others.
-
-    Parameters
-    ----------
-    sums : ErrorSums
 
     Returns
     -------
@@ -101,16 +52,7 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
 
 
 def force_metrics(sums: ErrorSums) -> Metrics:
-    """Calculate the measures of forces alone, as for the atoms of one species; see `metrics_from_sums`.
-
-    Parameters
-    ----------
-    sums : ErrorSums
-
-    Returns
-    -------
-    dict
-    """
+    """Calculate the measures of forces alone, as for the atoms of one species; see `metrics_from_sums`."""
     result: Metrics = {}
     for name, count in (
         ("component", 3 * sums.n_atoms),

@@ -78,14 +78,6 @@ def parity_samples(
 def join_samples(parts: Iterable[ParitySamples]) -> ParitySamples:
     """Put the samples of several subsets together.
 
-    Parameters
-    ----------
-    parts : iterable of ParitySamples
-
-    Returns
-    -------
-    ParitySamples
-
     Raises
     ------
     InputError

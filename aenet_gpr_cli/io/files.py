@@ -37,7 +37,6 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
 
     Parameters
     ----------
-    path : Path
     durable : bool
         Wait until the disk has it, so that a power cut cannot leave an empty file under the name. This takes
         milliseconds: leave it out only for one of thousands of files.

@@ -98,14 +98,8 @@ def script_text(job: SlurmJob, resources: SlurmResources, workdir: Path) -> str:
 
     Parameters
     ----------
-    job : SlurmJob
-    resources : SlurmResources
     workdir : Path
         Working folder; commands and logs are relative to it.
-
-    Returns
-    -------
-    str
     """
     memory = job.memory_gib if resources.memory_gib is None else resources.memory_gib
     log = f"{FOLDER}/{job.name}.{'%A_%a' if job.items else '%j'}.log"
@@ -147,7 +141,6 @@ def sbatch(script: Path, after: Sequence[str]) -> str:
 
     Parameters
     ----------
-    script : Path
     after : sequence of str
         Identifiers of jobs that must have succeeded; without them this one is never started.
 
@@ -178,26 +171,12 @@ def sbatch(script: Path, after: Sequence[str]) -> str:
 
 
 def write_record(workdir: Path, jobs: Sequence[Submitted]) -> None:
-    """Keep what was submitted beside the scripts.
-
-    Parameters
-    ----------
-    workdir : Path
-    jobs : sequence of Submitted
-    """
+    """Keep what was submitted beside the scripts."""
     write_text(workdir / FOLDER / RECORD, json.dumps([asdict(job) for job in jobs], indent=1) + "\n")
 
 
 def read_record(workdir: Path) -> list[Submitted]:
     """Return what was submitted last in a working folder; empty if nothing was.
-
-    Parameters
-    ----------
-    workdir : Path
-
-    Returns
-    -------
-    list of Submitted
 
     Raises
     ------
@@ -220,10 +199,6 @@ def read_record(workdir: Path) -> list[Submitted]:
 
 def queued(job_ids: Sequence[str]) -> dict[str, list[str]] | None:
     """Return the states of the jobs that SLURM still knows.
-
-    Parameters
-    ----------
-    job_ids : sequence of str
 
     Returns
     -------

@@ -47,12 +47,6 @@ def run(paths: Sequence[Path], output: Path, context: Context) -> Summary:
     ----------
     paths : sequence of Path
         Outputs of `train-ann --member`, `fit-gpr --subset` or `augment --subset`; all parts, in any order.
-    output : Path
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------

@@ -31,11 +31,6 @@ def export(ann: Path, folder: Path, file_format: str, member: int | None, contex
         ``nn``, ``nn.ascii`` or ``metatomic``.
     member : int or None
         This one only, counted from 0.
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -86,12 +81,6 @@ def import_potential(paths: list[Path], output: Path, context: Context) -> Summa
     ----------
     paths : list of Path
         One `.nn` or `.nn.ascii` file per species.
-    output : Path
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------

@@ -36,11 +36,6 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Su
         Of the case.
     output : Path
         YAML file to write; paths in it are relative to its folder.
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------

@@ -48,16 +48,10 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
 
     Parameters
     ----------
-    config : LabelConfig
     work_list : sequence of Path
         Output of `select`, or files and folders of structures.
     output : Path
         Files for `split` are written beside it under the same name.
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -112,11 +106,8 @@ def calculate(
 
     Parameters
     ----------
-    calculator : CalculatorConfig
-    structure : Structure
     folder : Path
         For a calculator that runs another program.
-    progress : callable
 
     Returns
     -------

@@ -39,18 +39,12 @@ def run(
 
     Parameters
     ----------
-    config : PredictConfig
     model : Path
         Output of `fit-gpr`, `train-ann` or `import`.
     inputs : sequence of Path
         Files, folders and archives of structures; energies and forces in them are not needed.
     output : Path
         The other formats are written beside it under the same name.
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------

@@ -56,15 +56,8 @@ def rank(
 
     Parameters
     ----------
-    config : SelectConfig
     model : Path
         Output of `fit-gpr`, or of `train-ann` with at least two members.
-    given : sequence of Structure
-    context : Context
-
-    Returns
-    -------
-    dict of str to Ranked
 
     Raises
     ------
@@ -91,10 +84,6 @@ def rank(
 def unranked(given: Sequence[Structure]) -> dict[str, Ranked]:
     """Return the subsets of a pool where there is no model yet.
 
-    Parameters
-    ----------
-    given : sequence of Structure
-
     Returns
     -------
     dict of str to Ranked
@@ -109,10 +98,8 @@ def one_after_another(config: SelectConfig, ranked: Mapping[str, Ranked], count:
 
     Parameters
     ----------
-    config : SelectConfig
     ranked : mapping of str to Ranked
         With their processes.
-    count : int
 
     Returns
     -------

@@ -41,7 +41,6 @@ def run(
 
     Parameters
     ----------
-    config : SelectConfig
     model : Path or None
         Output of `fit-gpr`, or of `train-ann` with at least two members; None (with strategy: random): there
         is none yet.
@@ -49,13 +48,8 @@ def run(
         Files, folders and archives of structures; labels are not needed.
     output : Path
         The work list is written beside it under the same name.
-    context : Context
     exclude : collection of str
         Names of structures of the pool that are not to be selected.
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -105,16 +99,7 @@ def run(
 
 
 def load_selected(path: Path) -> list[Structure]:
-    """Read the selected structures, with the labels that the pool had.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    list of Structure
-    """
+    """Read the selected structures, with the labels that the pool had."""
     with open_artefact(path, KIND) as file:
         sets = [read_structures(part) for part in file["subsets"].values()] if "subsets" in file else []
     return [s.structure(i) for s in sets for i in range(len(s))]
@@ -122,11 +107,6 @@ def load_selected(path: Path) -> list[Structure]:
 
 def choose(config: SelectConfig, ranked: Mapping[str, Ranked]) -> dict[str, IntArray]:
     """Choose structures of each subset, the most uncertain first.
-
-    Parameters
-    ----------
-    config : SelectConfig
-    ranked : mapping of str to Ranked
 
     Returns
     -------

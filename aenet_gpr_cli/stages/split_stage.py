@@ -52,15 +52,8 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
 
     Parameters
     ----------
-    config : SplitConfig
     folder : Path
         Relative paths of the configuration start here.
-    output : Path
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -109,7 +102,6 @@ def check_inputs(config: SplitConfig, folder: Path) -> None:
 
     Parameters
     ----------
-    config : SplitConfig
     folder : Path
         Relative paths start here.
 
@@ -129,7 +121,6 @@ def check_present(key: str, named: Sequence[str], folder: Path) -> None:
     ----------
     key : str
         That names them.
-    named : sequence of str
     folder : Path
         Relative paths start here.
 

@@ -7,26 +7,34 @@ the same commands as a user would.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
 
+from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
+from aenet_gpr_cli.gpr.solvers.cholesky import dense_bytes
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import split_stage as split
 from aenet_gpr_cli.stages.shared.context import Context, Summary
-from aenet_gpr_cli.stages.shared.memory_forecast import augment_gib, fit_gib, train_gib
 from aenet_gpr_cli.stages.workflow_steps import gaussian_processes, model_names
 from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.units import BYTES_PER_GIB
 
 COLUMNS = ("job", "array", "after", "memory / GiB", "time", "id")
 WORKFLOW = f"{FOLDER}/workflow.yaml"
 PARTS = "parts"
 OTHER_GIB = 4.0  # of stages that hold little
+PROGRAM_GIB = 1.5  # libraries, compiled code and buffers, without any data
+PROCESS_GIB = 0.5  # the same of a process that makes blocks
+NUMBER = 8  # bytes
 PROGRAM = (sys.executable, "-m", "aenet_gpr_cli")
 Submit = Callable[[Path, list[str]], str]
 
@@ -40,7 +48,6 @@ def run(
 
     Parameters
     ----------
-    config : WorkflowConfig
     source_folder : Path
         Relative input paths start here.
     workdir : Path
@@ -49,10 +56,6 @@ def run(
         In a dry run the scripts are written and nothing is submitted.
     submit : callable
         Called with a script and the identifiers of the jobs it needs; returns that of the job.
-
-    Returns
-    -------
-    Summary
     """
     split.run(config.split, source_folder, workdir / "split.h5", Context(context.progress, stop=context.stop))
     subsets = load_split(workdir / "split.h5", "train")
@@ -84,13 +87,8 @@ def plan(config: WorkflowConfig, subsets: dict[str, StructureSet]) -> list[Slurm
 
     Parameters
     ----------
-    config : WorkflowConfig
     subsets : dict of str to StructureSet
         Training structures.
-
-    Returns
-    -------
-    list of SlurmJob
     """
     jobs: list[SlurmJob] = []
     ready: dict[str, tuple[str, ...]] = {"split": ()}  # artefact → the job that completes it
@@ -170,3 +168,61 @@ def _benchmark(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: 
     if config.benchmark is not None:
         command = (*_stage("benchmark", "split.h5"), "-o", "benchmark.h5")
         yield SlurmJob("benchmark", "benchmark", command, (), ready["split"], OTHER_GIB), "benchmark"
+
+
+def fit_gib(config: FitGprConfig, subset: StructureSet) -> float:
+    """Return the memory of one fit: the dense matrix, or what the configuration allows if that is less.
+
+    Returns
+    -------
+    float, GiB
+    """
+    dense = dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB
+    return PROGRAM_GIB + min(1.5 * dense, config.max_memory_gib)
+
+
+def augment_gib(config: AugmentConfig, subset: StructureSet) -> float:
+    """Return the memory for the copies of one subset: a block of them in each process, and the factor of σ.
+
+    A block holds positions a few times over and descriptors; how many blocks there are does not matter.
+
+    Returns
+    -------
+    float, GiB
+    """
+    n, n_atoms = len(subset), subset.n_atoms
+    together = config.candidates > 1 or config.mode == "along_bond"  # all copies of a parent in one block
+    of_parent = config.candidates * -(-config.copies_in_all(n) // n)
+    block = min(config.candidates * config.copies_in_all(n), max(config.block_size, of_parent * together))
+    numbers = block * (8 * 3 * n_atoms + 2 * n_atoms * (n_atoms - 1) // 2)
+    rows = n * (1 + 3 * n_atoms)
+    if config.method == "gpr" and config.sigma == "bound":
+        numbers += 2 * min(rows, config.sigma_max_rows) ** 2
+    factor = dense_bytes(n, n_atoms) if config.method == "gpr" and config.sigma == "exact" else 0
+    return PROGRAM_GIB + config.workers * (PROCESS_GIB + (numbers * NUMBER + factor) / BYTES_PER_GIB)
+
+
+def train_gib(
+    config: TrainAnnConfig, subsets: Mapping[str, StructureSet], copies: AugmentConfig | None
+) -> float:
+    """Return the memory of a training: positions, descriptors (bounded by a key), normal equations.
+
+    Parameters
+    ----------
+    copies : AugmentConfig or None
+        How the copies are made that it reads.
+
+    Returns
+    -------
+    float, GiB
+    """
+    network, species = config.network, {symbol for subset in subsets.values() for symbol in subset.species}
+    n_features = (network.radial_order + network.angular_order + 2) * (2 if len(species) > 1 else 1)
+    counts = {name: len(s) + (copies.copies_in_all(len(s)) if copies else 0) for name, s in subsets.items()}
+    environments = sum(counts[name] * subset.n_atoms for name, subset in subsets.items())
+    layers = [n_features, *network.hidden, 1]
+    n_weights = len(species) * sum((a + 1) * b for a, b in pairwise(layers))
+    descriptors = min(2 * environments * n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)
+    needed = 9 * environments + 40 * sum(counts.values()) + 4 * n_weights**2
+    jacobian = config.jacobian_memory_gib if config.mode == "direct" else 0.0
+    return PROGRAM_GIB + descriptors + needed * NUMBER / BYTES_PER_GIB + jacobian

@@ -26,17 +26,12 @@ def steps(
 
     Parameters
     ----------
-    config : WorkflowConfig
     source_folder : Path
         Relative input paths start here.
     workdir : Path
         Every artefact is written here.
     until : str, optional
         Last stage.
-
-    Yields
-    ------
-    callable
     """
     last = ORDER.index(until) if until else len(ORDER) - 1
     by_stage = (
@@ -52,31 +47,13 @@ def steps(
 
 
 def gaussian_processes(config: WorkflowConfig) -> dict[str, FitGprConfig]:
-    """Return the Gaussian processes of a workflow by the name of their artefact, the surrogate first.
-
-    Parameters
-    ----------
-    config : WorkflowConfig
-
-    Returns
-    -------
-    dict of str to FitGprConfig
-    """
+    """Return the Gaussian processes of a workflow by the name of their artefact, the surrogate first."""
     surrogate = {"gpr": config.fit_gpr} if config.fit_gpr else {}
     return surrogate | {f"gpr_{name}": variant for name, variant in config.compare_gpr.items()}
 
 
 def model_names(config: WorkflowConfig) -> list[str]:
-    """Return the names of all models that a workflow evaluates.
-
-    Parameters
-    ----------
-    config : WorkflowConfig
-
-    Returns
-    -------
-    list of str
-    """
+    """Return the names of all models that a workflow evaluates."""
     return [*gaussian_processes(config), *(f"ann_{name}" for name in config.train_ann)]
 
 

@@ -4,9 +4,20 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.evaluation.error_sums import angles, error_sums, species_sums
-from aenet_gpr_cli.evaluation.metrics import force_metrics, metrics, metrics_from_sums, pooled_metrics
+from aenet_gpr_cli.evaluation.error_sums import ErrorSums, angles, error_sums, species_sums
+from aenet_gpr_cli.evaluation.metrics import force_metrics, metrics_from_sums
 from aenet_gpr_cli.structures import StructureSet
+
+
+def metrics(reference, energies, forces):
+    """The measures of one set."""
+    return metrics_from_sums(error_sums(reference, energies, forces))
+
+
+def pooled_metrics(parts):
+    """The measures of several sets as if they were one."""
+    return metrics_from_sums(sum(parts, ErrorSums()))
+
 
 KEYS = (
     {f"energy_{m}{per}" for m in ("mae", "rmse", "msd") for per in ("", "_per_atom")}

@@ -12,7 +12,7 @@ from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.io.formats.xsf import write_xsf
 from aenet_gpr_cli.io.slurm import read_record
 from aenet_gpr_cli.settings import as_json
-from aenet_gpr_cli.stages import status_stage as status
+from aenet_gpr_cli.stages import inspection
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.workflow_steps import steps
 from tests.faults.conftest import aenet_gpr, water
@@ -81,7 +81,7 @@ def test_stopped_members_queue_again_and_give_the_undisturbed_potential(cluster,
     # what a preemption does: SIGTERM to all processes, later SIGKILL, and back into the queue
     cluster.wait_until(writes_states(1))
     cluster.command("scontrol", "requeue", cluster.identifier(name, "1"))
-    table = {row[2]: row[1] for row in status.run(workdir).rows if row[0].startswith("job ")}
+    table = {row[2]: row[1] for row in inspection.status(workdir).rows if row[0].startswith("job ")}
     assert "pending" in table["evaluate"]
     cluster.wait_until(lambda: not cluster.states())
 
@@ -104,7 +104,7 @@ def test_stopped_members_queue_again_and_give_the_undisturbed_potential(cluster,
         assert_same(part, undisturbed / f"member_{member}.h5", "model")
         assert_same(part, undisturbed / f"member_{member}.h5", "history")
 
-    found = {row[0]: row[1] for row in status.run(workdir).rows}
+    found = {row[0]: row[1] for row in inspection.status(workdir).rows}
     assert all(found[key] == "finished" for key in ("gpr.h5", "augmented_gpr.h5", "ann_gpr.h5", "metrics.h5"))
     config = build(WorkflowConfig, WORKFLOW, "workflow")
     assert all("up to date" in step(Context()).title for step in steps(config, case, workdir))

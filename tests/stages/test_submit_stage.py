@@ -14,10 +14,10 @@ from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.errors import ResourceError
 from aenet_gpr_cli.io.slurm import ITEM, SlurmJob, read_record, sbatch, script_text
 from aenet_gpr_cli.settings import as_json
-from aenet_gpr_cli.stages import status_stage as status
+from aenet_gpr_cli.stages import inspection
 from aenet_gpr_cli.stages import submit_stage as submit
 from aenet_gpr_cli.stages.shared.context import Context
-from aenet_gpr_cli.stages.shared.memory_forecast import augment_gib, fit_gib, train_gib
+from aenet_gpr_cli.stages.submit_stage import augment_gib, fit_gib, train_gib
 from tests.finished_runs import CASE, small_workflow
 
 
@@ -198,11 +198,11 @@ def test_status_counts_the_jobs_of_an_array(submitted):
     workdir, _, _ = submitted
     arrays = {j.name: j.job_id for j in read_record(workdir)}
     states = {arrays["train-ann_gpr"]: ["RUNNING", "PENDING"], arrays["evaluate"]: ["PENDING"]}
-    rows = {row[2]: row[1] for row in status.run(workdir, lambda ids: states).rows}
+    rows = {row[2]: row[1] for row in inspection.status(workdir, lambda ids: states).rows}
     assert rows["train-ann_gpr"] == "1 running, 1 pending"
     assert rows["evaluate"] == "pending"
     assert rows["fit-gpr"] == "left the queue"
-    rows = {row[2]: row[1] for row in status.run(workdir, lambda ids: None).rows}
+    rows = {row[2]: row[1] for row in inspection.status(workdir, lambda ids: None).rows}
     assert rows["evaluate"] == "unknown: SLURM does not answer"
 
 

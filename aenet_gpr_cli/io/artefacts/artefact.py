@@ -23,13 +23,15 @@ import h5py
 from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.full_disk import NotingFile
-from aenet_gpr_cli.io.artefacts.integrity import refuse_hostile
 from aenet_gpr_cli.io.artefacts.locks import lock
 from aenet_gpr_cli.io.files import written_whole
 from aenet_gpr_cli.io.process_memory import peak_memory
 
 FORMAT_VERSION = 1
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py raises on overwritten bytes
+# Chunks that are allocated but not full yet, and space that HDF5 keeps, never make up more than this.
+SMALL_BYTES = 16 * 2**20
+FILLED = 0.5
 VERSIONED = ("numpy", "scipy", "torch", "ase", "dscribe", "numba", "h5py")
 
 
@@ -69,17 +71,7 @@ class Job:
 
 
 def is_current(path: Path, job: Job) -> bool:
-    """Whether ``path`` already holds the complete result of ``job``.
-
-    Parameters
-    ----------
-    path : Path
-    job : Job
-
-    Returns
-    -------
-    bool
-    """
+    """Whether ``path`` already holds the complete result of ``job``."""
     try:
         with h5py.File(path, "r") as file:
             return (
@@ -92,11 +84,6 @@ def is_current(path: Path, job: Job) -> bool:
 @contextlib.contextmanager
 def publish(path: Path, job: Job) -> Iterator[h5py.File]:
     """Write an artefact: the block fills the file, which appears under ``path`` when the block succeeds.
-
-    Parameters
-    ----------
-    path : Path
-    job : Job
 
     Yields
     ------
@@ -135,13 +122,8 @@ def open_artefact(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
 
     Parameters
     ----------
-    path : Path
     kind : str, optional
         The stage that must have written it.
-
-    Yields
-    ------
-    h5py.File
 
     Raises
     ------
@@ -172,27 +154,13 @@ def open_artefact(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """Return the table that the stage stored with its artefact (empty if none).
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    dict
-    """
+    """Return the table that the stage stored with its artefact (empty if none)."""
     with open_artefact(path) as file:
         return json.loads(file.attrs.get("summary", "{}"))
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of this package, Python and the numerical libraries.
-
-    Returns
-    -------
-    dict of str to str
-    """
+    """Return the versions of this package, Python and the numerical libraries."""
     from importlib import metadata
 
     found = {"aenet-gpr-cli": __version__, "python": platform.python_version()}
@@ -233,3 +201,55 @@ def _check(file: h5py.File, path: Path, kind: str | None) -> None:
     if not file.attrs.get("complete", False):
         raise InputError(f"{path}: the artefact is not complete; run {found} again")
     refuse_hostile(file, path)
+
+
+def refuse_hostile(group: h5py.Group, path: Path) -> None:
+    """Make sure that a file is self-contained and as large as it claims.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        The root of the file.
+    path : Path
+        Named in messages.
+
+    Raises
+    ------
+    InputError
+        If something links elsewhere or occurs twice (a loop), keeps its data in another file, is no array of
+        numbers or text, or claims much more data than there is.
+    """
+    seen = {h5py.h5o.get_info(group.id).addr}
+    waiting = [group]
+    while waiting:
+        here = waiting.pop()
+        for name in here:
+            where = f"{here.name.rstrip('/')}/{name}"
+            if not isinstance(here.get(name, getlink=True), h5py.HardLink):
+                raise InputError(f"{path}: {where} links elsewhere, which artefacts must not do")
+            child = here[name]
+            address = h5py.h5o.get_info(child.id).addr
+            if address in seen:
+                raise InputError(
+                    f"{path}: {where} is there under another name too, which artefacts must not do"
+                )
+            seen.add(address)
+            if isinstance(child, h5py.Group):
+                waiting.append(child)
+            else:
+                _refuse_content(child, where, path)
+
+
+def _refuse_content(child: Any, where: str, path: Path) -> None:
+    if not isinstance(child, h5py.Dataset):
+        raise InputError(f"{path}: {where} is neither a group nor an array, which artefacts must not hold")
+    if child.external or child.is_virtual:
+        raise InputError(f"{path}: {where} keeps its data in another file, which artefacts must not do")
+    if h5py.check_ref_dtype(child.dtype) is not None:
+        raise InputError(f"{path}: {where} holds references, which artefacts must not do")
+    claimed, stored = child.size * child.dtype.itemsize if child.size else 0, child.id.get_storage_size()
+    if claimed > SMALL_BYTES and stored < FILLED * claimed:
+        raise InputError(
+            f"{path}: {where} claims {claimed / 2**20:.0f} MiB, the file holds {stored / 2**20:.0f} MiB of it"
+            "; write it again"
+        )

@@ -106,33 +106,15 @@ class Checkpoint:
         ----------
         part : tuple of str
             No other file holds one of these.
-
-        Returns
-        -------
-        Path
         """
         return self.folder / f"finished_{part[0]}.h5"
 
     def job_of(self, part: tuple[str, ...]) -> Job:
-        """Return the job that has parts of this one as its result.
-
-        Parameters
-        ----------
-        part : tuple of str
-
-        Returns
-        -------
-        Job
-        """
+        """Return the job that has parts of this one as its result."""
         return replace(self.job, part=part, whole=self.job.whole or part)
 
     def finished(self) -> dict[Path, tuple[str, ...]]:
-        """Return the files of finished parts, with the parts.
-
-        Returns
-        -------
-        dict of Path to tuple of str
-        """
+        """Return the files of finished parts, with the parts."""
         found = {}
         for path in sorted(self.folder.glob("finished_*.h5")):
             with open_artefact(path, self.job.kind) as file:
@@ -140,12 +122,7 @@ class Checkpoint:
         return found
 
     def seconds_of_finished(self) -> float:
-        """Return the wall time that went into the finished parts, s.
-
-        Returns
-        -------
-        float
-        """
+        """Return the wall time that went into the finished parts, s."""
         seconds = [0.0]
         for path in self.finished():
             with open_artefact(path) as file:
@@ -159,7 +136,6 @@ class Checkpoint:
         ----------
         part : tuple of str
             Names of what is being worked on.
-        arrays : mapping of str to ndarray
         wall_time : float, s
         """
         job = replace(self.job_of(part), kind=f"{self.job.kind} state")
@@ -169,12 +145,7 @@ class Checkpoint:
             file.attrs["so_far_s"] = wall_time
 
     def load_state(self) -> SavedState | None:
-        """Return the state that was kept last, None without one.
-
-        Returns
-        -------
-        SavedState or None
-        """
+        """Return the state that was kept last, None without one."""
         path = self.folder / STATE
         if not path.exists():
             return None
@@ -203,7 +174,6 @@ def describe_differences(
 
     Parameters
     ----------
-    ours, theirs : tuples of configuration and input hashes
     neutral : frozenset of str
         Keys that do not matter.
     where : tuple of two str
@@ -228,17 +198,7 @@ def describe_differences(
 
 
 def read_job(file: h5py.File) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return configuration and input hashes of an artefact.
-
-    Parameters
-    ----------
-    file : h5py.File
-
-    Returns
-    -------
-    config : dict
-    inputs : dict of str to str
-    """
+    """Return configuration and input hashes of an artefact."""
     return json.loads(file.attrs["config"]), json.loads(file.attrs["inputs"])
 
 

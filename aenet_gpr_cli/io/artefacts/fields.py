@@ -98,7 +98,6 @@ def write_field(group: h5py.Group, name: str, values: Any) -> None:
 
     Parameters
     ----------
-    group : h5py.Group
     name : str
         Must be a key of `FIELDS`.
     values : array_like
@@ -117,7 +116,6 @@ def append_field(group: h5py.Group, name: str, values: Any) -> None:
 
     Parameters
     ----------
-    group : h5py.Group
     name : str
         Must be a key of `FIELDS`.
     values : ndarray, or tuple of str
@@ -151,14 +149,8 @@ def read_strings(group: h5py.Group, name: str, rows: slice = slice(None)) -> tup
 
     Parameters
     ----------
-    group : h5py.Group
-    name : str
     rows : slice, optional
         Of the array; default: all.
-
-    Returns
-    -------
-    tuple of str
     """
     return tuple(group[name].asstr()[rows]) if len(group[name]) else ()
 
@@ -168,26 +160,14 @@ def read_optional(group: h5py.Group, name: str, rows: slice = slice(None)) -> np
 
     Parameters
     ----------
-    group : h5py.Group
-    name : str
     rows : slice, optional
         Along the first axis; default: all.
-
-    Returns
-    -------
-    ndarray or None
     """
     return group[name][rows] if name in group else None
 
 
 def as_attributes(group: h5py.Group, values: Mapping[str, Any]) -> None:
-    """Store scalars and strings as attributes; None is left out.
-
-    Parameters
-    ----------
-    group : h5py.Group
-    values : mapping
-    """
+    """Store scalars and strings as attributes; None is left out."""
     for key, value in values.items():
         if value is not None:
             group.attrs[key] = value

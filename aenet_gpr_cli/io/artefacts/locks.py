@@ -1,7 +1,7 @@
 """One writer per output: a lock file that says who holds it.
 
 A lock left by a dead process of this host is taken over; one of another host must be removed by hand,
-because nothing here can tell whether that process still lives.
+because nothing here can find out whether that process still lives.
 """
 
 from __future__ import annotations
@@ -77,11 +77,6 @@ def describe_holder(path: Path) -> tuple[str, str]:
     ----------
     path : Path
         The lock file.
-
-    Returns
-    -------
-    state : str
-    holder : str
     """
     holder = _read(path)
     state = "left by a dead process" if _is_stale(holder) else "being written"

@@ -17,13 +17,7 @@ _PER_FEATURE = ("feature_mean", "feature_std", "feature_min", "feature_max")
 
 
 def write_ann(group: h5py.Group, model: ANNModel) -> None:
-    """Store a committee of networks.
-
-    Parameters
-    ----------
-    group : h5py.Group
-    model : ANNModel
-    """
+    """Store a committee of networks."""
     as_attributes(group, dataclasses.asdict(model.basis) | {"activation": model.activation})
     group.attrs["hidden"] = np.array(model.hidden, int)
     as_attributes(group, {"energy_scale": model.energy_scale, "energy_shift": model.energy_shift})
@@ -37,16 +31,7 @@ def write_ann(group: h5py.Group, model: ANNModel) -> None:
 
 
 def read_ann(group: h5py.Group) -> ANNModel:
-    """Read a committee of networks.
-
-    Parameters
-    ----------
-    group : h5py.Group
-
-    Returns
-    -------
-    ANNModel
-    """
+    """Read a committee of networks."""
     species = tuple(str(symbol) for symbol in group.attrs["species"])
     basis = ChebyshevBasis(
         species=species,
@@ -73,15 +58,6 @@ def read_ann(group: h5py.Group) -> ANNModel:
 
 
 def load_ann(path: Path) -> ANNModel:
-    """Read the committee of an artefact.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    ANNModel
-    """
+    """Read the committee of an artefact."""
     with open_artefact(path, "train-ann") as file:
         return read_ann(file["model"])

@@ -27,13 +27,7 @@ from aenet_gpr_cli.io.artefacts.fields import as_attributes, read_optional, read
 
 
 def write_gp(group: h5py.Group, surrogate: Surrogate) -> None:
-    """Store a Gaussian process.
-
-    Parameters
-    ----------
-    group : h5py.Group
-    surrogate : Surrogate
-    """
+    """Store a Gaussian process."""
     geometry = surrogate.geometry
     write_field(group, "species", geometry.species)
     write_field(group, "pbc", np.array(geometry.pbc))
@@ -47,16 +41,7 @@ def write_gp(group: h5py.Group, surrogate: Surrogate) -> None:
 
 
 def read_gp(group: h5py.Group) -> Surrogate:
-    """Read a Gaussian process.
-
-    Parameters
-    ----------
-    group : h5py.Group
-
-    Returns
-    -------
-    Surrogate
-    """
+    """Read a Gaussian process."""
     a, b, c = (bool(flag) for flag in group["pbc"][()])
     geometry = Geometry(
         settings=read_descriptor(group),
@@ -70,16 +55,7 @@ def read_gp(group: h5py.Group) -> Surrogate:
 
 
 def load_gps(path: Path) -> dict[str, Surrogate]:
-    """Read the Gaussian processes of an artefact, by subset.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    dict of str to Surrogate
-    """
+    """Read the Gaussian processes of an artefact, by subset."""
     with open_artefact(path, "fit-gpr") as file:
         return {name: read_gp(group) for name, group in file["subsets"].items()}
 
@@ -88,13 +64,7 @@ _SOAP = ("cutoff", "n_max", "l_max", "sigma", "average")
 
 
 def write_descriptor(group: h5py.Group, settings: DescriptorSettings) -> None:
-    """Store the settings of a descriptor.
-
-    Parameters
-    ----------
-    group : h5py.Group
-    settings : DescriptorSettings
-    """
+    """Store the settings of a descriptor."""
     group.attrs["descriptor"] = settings.name
     if isinstance(settings, CompositeSettings):
         group.attrs["weights"] = np.array(settings.weights)
@@ -108,14 +78,6 @@ def write_descriptor(group: h5py.Group, settings: DescriptorSettings) -> None:
 
 def read_descriptor(group: h5py.Group) -> DescriptorSettings:
     """Read the settings of a descriptor.
-
-    Parameters
-    ----------
-    group : h5py.Group
-
-    Returns
-    -------
-    DescriptorSettings
 
     Raises
     ------

@@ -19,13 +19,7 @@ PARTS = ("train", "test")
 
 
 def write_structures(group: h5py.Group, structures: StructureSet) -> None:
-    """Store a structure set.
-
-    Parameters
-    ----------
-    group : h5py.Group
-    structures : StructureSet
-    """
+    """Store a structure set."""
     write_field(group, "species", structures.species)
     write_field(group, "positions", structures.positions)
     write_field(group, "pbc", np.array(structures.pbc))
@@ -41,13 +35,8 @@ def read_structures(group: h5py.Group, rows: slice = slice(None)) -> StructureSe
 
     Parameters
     ----------
-    group : h5py.Group
     rows : slice, optional
         Structures to read; default: all.
-
-    Returns
-    -------
-    StructureSet
     """
     a, b, c = (bool(flag) for flag in group["pbc"][()])
     pbc: Pbc = (a, b, c)
@@ -64,13 +53,7 @@ def read_structures(group: h5py.Group, rows: slice = slice(None)) -> StructureSe
 
 
 def append_augmented(group: h5py.Group, augmented: AugmentedSet) -> None:
-    """Store an augmented set, after what the group already holds of the same subset.
-
-    Parameters
-    ----------
-    group : h5py.Group
-    augmented : AugmentedSet
-    """
+    """Store an augmented set, after what the group already holds of the same subset."""
     structures = augmented.structures
     if "species" not in group:
         write_field(group, "species", structures.species)
@@ -96,13 +79,8 @@ def read_augmented(group: h5py.Group, rows: slice = slice(None)) -> AugmentedSet
 
     Parameters
     ----------
-    group : h5py.Group
     rows : slice, optional
         Copies to read; default: all.
-
-    Returns
-    -------
-    AugmentedSet
     """
     return AugmentedSet(
         structures=read_structures(group, rows),
@@ -119,13 +97,8 @@ def augmented_blocks(group: h5py.Group, size: int) -> Iterator[AugmentedSet]:
 
     Parameters
     ----------
-    group : h5py.Group
     size : int
         Copies at a time.
-
-    Yields
-    ------
-    AugmentedSet
     """
     for start in range(0, len(group["copies"]), size):
         yield read_augmented(group, slice(start, start + size))
@@ -136,7 +109,6 @@ def load_split(path: Path, part: str) -> dict[str, StructureSet]:
 
     Parameters
     ----------
-    path : Path
     part : str
         ``train`` or ``test``.
 
@@ -162,29 +134,15 @@ def subset_names(path: Path, part: str) -> tuple[str, ...]:
 
     Parameters
     ----------
-    path : Path
     part : str
         ``train`` or ``test``.
-
-    Returns
-    -------
-    tuple of str
     """
     with open_artefact(path, "split") as file:
         return tuple(file[part])
 
 
 def load_augmented(path: Path) -> dict[str, AugmentedSet]:
-    """Read the augmented sets of an artefact, by subset.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    dict of str to AugmentedSet
-    """
+    """Read the augmented sets of an artefact, by subset."""
     with open_artefact(path, "augment") as file:
         return {name: read_augmented(group) for name, group in file["subsets"].items()}
 
@@ -194,15 +152,10 @@ def choose_subsets(sets: dict[str, Subset], names: Sequence[str] | None, source:
 
     Parameters
     ----------
-    sets : dict of str to anything
     names : list of str or None
         None for all.
     source : Path
         Where they come from, for the message.
-
-    Returns
-    -------
-    dict of the same, in the order of ``sets``
 
     Raises
     ------

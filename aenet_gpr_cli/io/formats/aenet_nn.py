@@ -95,7 +95,6 @@ def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> li
 
     Parameters
     ----------
-    model : ANNModel
     member : int
         Counted from 0.
     folder : Path
@@ -147,13 +146,8 @@ def format_setup(basis: ChebyshevBasis, symbol: str) -> str:
 
     Parameters
     ----------
-    basis : ChebyshevBasis
     symbol : str
         The central atom.
-
-    Returns
-    -------
-    str
     """
     environment = "\n".join(basis.species)
     return (

@@ -159,10 +159,6 @@ def parse(data: bytes, where: str) -> NetworkFile:
     where : str
         File name for messages.
 
-    Returns
-    -------
-    NetworkFile
-
     Raises
     ------
     InputError
@@ -190,10 +186,6 @@ def parse(data: bytes, where: str) -> NetworkFile:
 def format_binary(content: NetworkFile) -> bytes:
     """Return the content of a `.nn` file: little-endian records of gfortran.
 
-    Parameters
-    ----------
-    content : NetworkFile
-
     Returns
     -------
     bytes
@@ -205,14 +197,6 @@ def format_binary(content: NetworkFile) -> bytes:
 
 def format_ascii(content: NetworkFile) -> str:
     """Return the content of a `.nn.ascii` file as ænet-PyTorch writes it, one field per line.
-
-    Parameters
-    ----------
-    content : NetworkFile
-
-    Returns
-    -------
-    str
 
     Notes
     -----

@@ -31,39 +31,17 @@ _DAMAGED = (
 
 
 def is_archive(path: Path) -> bool:
-    """Tell by the name whether a file is a zip or tar archive.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    bool
-    """
+    """Tell by the name whether a file is a zip or tar archive."""
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def is_hidden(parts: tuple[str, ...]) -> bool:
-    """Tell whether a relative path is hidden or a macOS resource file (``__MACOSX``, ``._*``).
-
-    Parameters
-    ----------
-    parts : tuple of str
-
-    Returns
-    -------
-    bool
-    """
+    """Tell whether a relative path is hidden or a macOS resource file (``__MACOSX``, ``._*``)."""
     return any(part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in parts)
 
 
 def iter_archive(path: Path) -> Iterator[tuple[str, bytes | InputError]]:
     """Iterate over the XSF files of an archive, in the order of the archive.
-
-    Parameters
-    ----------
-    path : Path
 
     Yields
     ------

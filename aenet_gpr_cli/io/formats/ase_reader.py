@@ -32,16 +32,7 @@ MAYBE_SUFFIXES = (".out", ".log", ".pwo", ".nwo", ".txt")  # outputs if their co
 
 
 def ase_format(path: Path) -> str | None:
-    """Return ASE's name for the format of a file, None if it is not one of the accepted ones.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    str or None
-    """
+    """Return ASE's name for the format of a file, None if it is not one of the accepted ones."""
     known = SUFFIXES.get(path.suffix.lower()) or OUTPUT_NAMES.get(path.name.lower())
     if known:
         return known
@@ -66,15 +57,10 @@ def iter_ase(path: Path, file_format: str, name: str) -> Iterator[Structure]:
 
     Parameters
     ----------
-    path : Path
     file_format : str
         ASE's name of the format.
     name : str
         Name of the source; frame i is called ``name#i``.
-
-    Yields
-    ------
-    Structure
 
     Raises
     ------
@@ -102,15 +88,10 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Structure:
 
     Parameters
     ----------
-    atoms : ase.Atoms
     name : str
         Name of the structure.
     where : str
         File and frame for messages.
-
-    Returns
-    -------
-    Structure
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Export of a committee to metatomic: one file that LAMMPS, ASE, GROMACS, i-PI and others can load.
 
-Owns what metatomic wants to hear; the numbers are `ann.scripted`'s. The engine makes the neighbour list and
-differentiates the energy. Needs the extra ``metatomic``.
+Owns the interface that metatomic asks for; the numbers are `torchscript`'s. The engine makes the neighbour
+list and differentiates the energy. Needs the extra ``metatomic``.
 """
 # TorchScript and metatomic read annotations as they stand: no postponed evaluation here.
 
@@ -32,12 +32,7 @@ HEAVIEST = 119
 
 
 class CommitteeModule(torch.nn.Module):
-    """Mean, spread and members of a committee as metatomic's energy, energy_uncertainty, energy_ensemble.
-
-    Parameters
-    ----------
-    model : ANNModel
-    """
+    """Mean, spread and members of a committee as metatomic's energy, energy_uncertainty, energy_ensemble."""
 
     kind_of: torch.Tensor
 
@@ -111,7 +106,6 @@ def write_metatomic(model: ANNModel, path: Path, name: str) -> None:
 
     Parameters
     ----------
-    model : ANNModel
     path : Path
         Ends with ``.pt`` by convention.
     name : str

@@ -49,11 +49,6 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
     The comment line carries ``name``, ``energy``, ``energy_std``, ``reference_energy`` (eV), ``force_std``
     (eV/Å) and ``domain_distance``, the columns ``forces``, ``forces_std``, ``reference_forces`` (eV/Å) and
     ``beyond_training``.
-
-    Parameters
-    ----------
-    path : Path
-    predicted : sequence of PredictedStructure
     """
     from ase import Atoms
     from ase.calculators.singlepoint import SinglePointCalculator
@@ -85,7 +80,6 @@ def write_xsf_files(folder: Path, predicted: Sequence[PredictedStructure]) -> No
     ----------
     folder : Path
         Made if it does not exist; XSF files that are already in it are removed.
-    predicted : sequence of PredictedStructure
     """
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.xsf"):  # of an earlier, larger run
@@ -104,7 +98,6 @@ def write_structure_files(
     ----------
     output : Path
         The artefact.
-    predicted : sequence of PredictedStructure
     formats : collection of str
         Of ``extxyz`` and ``xsf``.
 

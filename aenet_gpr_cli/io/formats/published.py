@@ -47,10 +47,6 @@ def url(name: str, file: str) -> str:
         ``h2``, ``ec-dimer`` or ``li-ec``.
     file : str
         ``train_set.zip`` or ``test_set.zip``.
-
-    Returns
-    -------
-    str
     """
     return f"{_SOURCE}/{_FOLDERS[name]}/{file}"
 
@@ -73,14 +69,6 @@ def published_root() -> Path:
 
 def resolve(path: str) -> Path:
     """Turn ``published:ec-dimer/train_set.zip`` into the file on this machine; leave other paths alone.
-
-    Parameters
-    ----------
-    path : str
-
-    Returns
-    -------
-    Path
 
     Raises
     ------

@@ -85,10 +85,6 @@ def source_labels(paths: Sequence[Path | str]) -> list[str]:
     The label is the last part of the path; where two sources share it, enough of the folders
     above to tell them apart.
 
-    Parameters
-    ----------
-    paths : sequence of Path or str
-
     Returns
     -------
     list of str
@@ -120,10 +116,6 @@ def source_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
 
     A file or archive is hashed by content; a folder by the relative names and the contents of the
     files that `read_sources` would read in it, so that a new README changes nothing.
-
-    Parameters
-    ----------
-    paths : sequence of Path or str
 
     Returns
     -------

@@ -27,7 +27,6 @@ def read_xsf(path: Path | str, name: str | None = None) -> Structure:
 
     Parameters
     ----------
-    path : Path or str
     name : str, optional
         Name of the structure; the file name if not given.
 
@@ -59,10 +58,6 @@ def decode_xsf(data: bytes, where: str) -> str:
     where : str
         File name for messages.
 
-    Returns
-    -------
-    str
-
     Raises
     ------
     InputError
@@ -91,10 +86,6 @@ def format_xsf(structure: Structure) -> str:
     ----------
     structure : Structure
         Energy in eV, positions in Å, forces in eV/Å.
-
-    Returns
-    -------
-    str
 
     Raises
     ------
@@ -130,7 +121,6 @@ def write_xsf(structure: Structure, path: Path | str) -> None:
     ----------
     structure : Structure
         Energy in eV, positions in Å, forces in eV/Å.
-    path : Path or str
 
     Raises
     ------

@@ -51,7 +51,6 @@ def parse_xsf(text: str, name: str, where: str | None = None) -> Structure:
 
     Parameters
     ----------
-    text : str
     name : str
         Name of the structure.
     where : str, optional

@@ -45,16 +45,10 @@ def run(config: ActiveConfig, folder: Path, workdir: Path, context: Context) -> 
 
     Parameters
     ----------
-    config : ActiveConfig
     folder : Path
         Relative paths of the configuration start here.
     workdir : Path
         Every artefact is written here.
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------

@@ -37,10 +37,6 @@ def errors(
         Of the round, and of structures trained on.
     largest : float or None, eV/Å or eV
         Largest σ of the pool, where it was ranked.
-
-    Returns
-    -------
-    list of dict
     """
     metrics = json.loads((here / "metrics.json").read_text(encoding="utf-8"))
     return [
@@ -64,17 +60,10 @@ def publish_table(
 
     Parameters
     ----------
-    config : ActiveConfig
     rows : list of dict
         Of all series.
     reasons : sequence of str
         Why each ended.
-    workdir : Path
-    context : Context
-
-    Returns
-    -------
-    Summary
     """
     from aenet_gpr_cli.figures.style import save
 
@@ -125,16 +114,7 @@ def _goal(config: ActiveConfig, rows: list[Row]) -> list[str]:
 
 
 def by_series(rows: Sequence[Row]) -> dict[tuple[str, str, int], list[Row]]:
-    """Return the rows of each model, strategy and seed, in the order of the rounds.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-
-    Returns
-    -------
-    dict of (str, str, int) to list of dict
-    """
+    """Return the rows of each model, strategy and seed, in the order of the rounds."""
     series: dict[tuple[str, str, int], list[Row]] = {}
     for row in rows:
         series.setdefault((row["model"], row["strategy"], row["seed"]), []).append(row)
@@ -148,10 +128,6 @@ def draw(artefact: Path) -> Figure:
     ----------
     artefact : Path
         active.h5.
-
-    Returns
-    -------
-    Figure
     """
     with open_artefact(artefact, KIND) as file:
         rows = json.loads(file.attrs["rounds"])

@@ -16,9 +16,13 @@ from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.io.files import write_csv, write_json
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_extxyz
-from aenet_gpr_cli.stages.evaluate.model_errors import errors_of, joined_errors
+from aenet_gpr_cli.stages.evaluate.model_errors import (
+    errors_of,
+    joined_errors,
+    training_notes,
+    training_rows,
+)
 from aenet_gpr_cli.stages.evaluate.sigma_coverage import Uncertainty, calibration_notes, joined
-from aenet_gpr_cli.stages.evaluate.training_table import training_notes, training_rows
 from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.predictors import (
     Prediction,
@@ -40,14 +44,6 @@ COLUMNS = (
 def name_models(paths: Sequence[Path]) -> dict[str, Path]:
     """Name models by their files: gpr.h5 is ``gpr``, ann_direct.h5 is ``ann_direct``.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-
-    Returns
-    -------
-    dict of str to Path
-
     Raises
     ------
     InputError
@@ -66,18 +62,12 @@ def run(
 
     Parameters
     ----------
-    config : EvaluateConfig
     split : Path
         Output of `split`.
     models : mapping of str to Path
         Outputs of `fit-gpr` and `train-ann`, by name.
     output : Path
         The JSON, CSV and pictures are written beside it under the same name.
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -98,7 +88,7 @@ def run(
             group = file.create_group(f"models/{name}")
             results[name] = _evaluate(name, predictor, subsets, config, group, output, context)
         _write_reference(file, subsets)
-        trainings = training_rows(models, results, file, subsets)
+        trainings = training_rows(models, results)
         written = _write_tables(results, trainings, output)
         if config.plots:
             from aenet_gpr_cli.stages.evaluate.evaluation_pictures import draw_evaluation

@@ -53,13 +53,8 @@ def parity_of(file: h5py.File, model: str, smallest_force: float) -> ParitySampl
     ----------
     file : h5py.File
         The artefact of `evaluate`.
-    model : str
     smallest_force : float, eV/Å
         Reference forces must be larger for their direction to be compared.
-
-    Returns
-    -------
-    ParitySamples
     """
     parts = []
     for subset, predicted in file[f"models/{model}"].items():

@@ -1,14 +1,21 @@
-"""Errors of one model on one or several subsets: of all, of each species, and of each member alone."""
+"""Errors of a model: of all structures, each species, each member alone; and what its training took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from aenet_gpr_cli.evaluation.error_sums import ErrorSums, error_sums, species_sums
 from aenet_gpr_cli.evaluation.metrics import Metrics, force_metrics, metrics_from_sums
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.stages.shared.predictors import Prediction
 from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.units import MEV_PER_EV
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +59,8 @@ def errors_of(subset: StructureSet, prediction: Prediction, smallest_force: floa
     ----------
     subset : StructureSet
         The reference; without forces only energies are compared.
-    prediction : Prediction
     smallest_force : float, eV/Å
         Reference forces must be larger for their direction to be compared.
-
-    Returns
-    -------
-    ModelErrors
     """
     energies = prediction.energies
     forces = prediction.forces if subset.forces is not None else None
@@ -82,10 +84,6 @@ def joined_errors(parts: Sequence[ModelErrors]) -> ModelErrors:
     ----------
     parts : sequence of ModelErrors
         Of one model.
-
-    Returns
-    -------
-    ModelErrors
     """
     species: dict[str, ErrorSums] = {}
     for part in parts:
@@ -96,3 +94,59 @@ def joined_errors(parts: Sequence[ModelErrors]) -> ModelErrors:
         dict(sorted(species.items())),
         tuple(sum(m, ErrorSums()) for m in zip(*(part.members for part in parts), strict=True)),
     )
+
+
+def training_rows(models: Mapping[str, Path], results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return how the networks among the models were trained, and what came of it.
+
+    Parameters
+    ----------
+    results : mapping of str to dict
+        Metrics by model, with the keys ``total`` and ``members`` (empty where there is only one).
+
+    Returns
+    -------
+    list of dict
+        For each network: model, mode, optimiser, n_members, training_s (wall time, all members), energy_mae
+        (eV) and force_norm_mae (eV/Å) of the committee, and means over the members of their own.
+    """
+    rows = []
+    for name, path in models.items():
+        with open_artefact(path) as artefact:
+            if artefact.attrs["kind"] != "train-ann" or "mode" not in artefact.attrs:
+                continue
+            config = json.loads(artefact.attrs["config"])
+            row = {
+                "model": name,
+                "mode": str(artefact.attrs["mode"]),
+                "optimiser": config.get("optimiser"),
+                "training_s": float(artefact.attrs["wall_time_s"]),
+            }
+        total, members = results[name]["total"], results[name]["members"]
+        row |= {key: total[key] for key in ("n_members", "energy_mae", "force_norm_mae")}
+        for key in ("energy_mae", "force_norm_mae"):
+            alone = [value for each in members or [total] if (value := each[key]) is not None]
+            row[f"member_{key}"] = float(np.mean(alone)) if alone else None
+        rows.append(row)
+    return rows
+
+
+def training_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each network.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of `training_rows`.
+    """
+    lines = []
+    for row in rows:
+        line = f"{row['model']}: {row['mode']} by {row['optimiser']}, trained in {row['training_s']:.0f} s"
+        if row["n_members"] > 1:
+            force = row["member_force_norm_mae"]
+            line += (
+                f"; its {row['n_members']} members alone: {row['member_energy_mae'] * MEV_PER_EV:.2f} meV"
+                + ("" if force is None else f", {force:.4f} eV/Å")
+            )
+        lines.append(line)
+    return lines

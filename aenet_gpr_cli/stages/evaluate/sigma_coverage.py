@@ -1,4 +1,4 @@
-"""How well σ tells the errors of energies, and how many structures are outside the training data."""
+"""How well σ agrees with the errors of energies, and how many structures are outside the training data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aenet_gpr_cli.stages.shared.predictors import Prediction
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import MEV_PER_EV
 
-WIDE = 0.95  # the interval whose coverage is told below the table
+WIDE = 0.95  # the interval whose coverage is shown below the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,7 @@ class Uncertainty:
 
         Parameters
         ----------
-        prediction : Prediction
         reference : ndarray of shape (n_structures,), eV, or None
-
-        Returns
-        -------
-        Uncertainty
         """
         nothing = np.zeros(0)
         sigma, noise, errors, z = prediction.sigma, prediction.energy_noise, nothing, nothing
@@ -91,16 +86,7 @@ class Uncertainty:
 
 
 def joined(parts: Sequence[Uncertainty]) -> Uncertainty:
-    """Put the uncertainties of several subsets together.
-
-    Parameters
-    ----------
-    parts : sequence of Uncertainty
-
-    Returns
-    -------
-    Uncertainty
-    """
+    """Put the uncertainties of several subsets together."""
     return Uncertainty(
         *(np.concatenate([getattr(p, name) for p in parts]) for name in ("sigma", "errors", "z", "distance"))
     )
@@ -111,13 +97,8 @@ def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
 
     Parameters
     ----------
-    results : mapping of str to metrics
     method : str
         Of σ of Gaussian processes.
-
-    Returns
-    -------
-    list of str
     """
     notes = []
     for name, result in results.items():

@@ -60,11 +60,6 @@ class Context:
     def report(self, done: int, total: int, message: str) -> None:
         """Show progress between two units of work; end the stage here if it was asked to stop.
 
-        Parameters
-        ----------
-        done, total : int
-        message : str
-
         Raises
         ------
         InterruptedRun
@@ -125,10 +120,6 @@ def make_job(
     part, whole : tuple of str
         Names of the parts that are asked for, and of all parts; empty for the whole job.
 
-    Returns
-    -------
-    Job
-
     Raises
     ------
     InputError
@@ -150,12 +141,6 @@ def make_job(
 
 def nothing_to_do(output: Path, job: Job, context: Context) -> Summary | None:
     """Return a table when the stage need not or cannot run: up to date, or a dry run without its inputs.
-
-    Parameters
-    ----------
-    output : Path
-    job : Job
-    context : Context
 
     Returns
     -------
@@ -181,13 +166,7 @@ def planned(kind: str, output: Path, lines: Sequence[str]) -> Summary:
 
     Parameters
     ----------
-    kind : str
-    output : Path
     lines : sequence of str
         What would be done.
-
-    Returns
-    -------
-    Summary
     """
     return Summary(title=f"{kind}: dry run, nothing written", notes=[*lines, f"would write {output}"])

@@ -37,9 +37,9 @@ class Prediction:
         Standard deviation of the energies: the GP's own, or that over the members of a committee; a single
         network has none.
     beyond_training : ndarray of shape (n_structures, n_atoms), dimensionless, or None
-        Of networks: how far each environment lies outside the training data, see `ann.extrapolation`.
+        Of networks: how far each environment lies outside the training data, see `beyond_range`.
     domain_distance : ndarray of shape (n_structures,), dimensionless, or None
-        Of Gaussian processes: distance to the training data, see `gpr.domain`; above 1 is outside.
+        Of Gaussian processes: distance to the training data, see `TrainingDomain`; above 1 is outside.
     energy_noise : float, eV
         Standard deviation of the noise that a Gaussian process takes the reference energies to have.
     """
@@ -124,16 +124,7 @@ def std_over_members(values: FloatArray) -> FloatArray | None:
 
 
 def join_predictions(parts: Sequence[Prediction]) -> Prediction:
-    """Put the predictions of blocks together.
-
-    Parameters
-    ----------
-    parts : sequence of Prediction
-
-    Returns
-    -------
-    Prediction
-    """
+    """Put the predictions of blocks together."""
     sigma = [part.sigma for part in parts if part.sigma is not None]
     beyond = [part.beyond_training for part in parts if part.beyond_training is not None]
     distance = [part.domain_distance for part in parts if part.domain_distance is not None]
@@ -156,11 +147,6 @@ def predicted_structures(
     ----------
     members : sequence of Structure
         With reference labels where they are known.
-    prediction : Prediction
-
-    Yields
-    ------
-    PredictedStructure
     """
     energies, forces = prediction.energies.mean(axis=0), prediction.forces.mean(axis=0)
     spread, beyond = std_over_members(prediction.forces), prediction.beyond_training

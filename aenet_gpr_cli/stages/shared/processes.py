@@ -45,11 +45,9 @@ def run_tasks(
         Arguments by the name of the task.
     workers : int
         Processes; with 1 everything happens in this one.
-    context : Context
 
     Yields
     ------
-    name : str
     result : object
         What ``work`` returned, or the exception.
 
@@ -131,7 +129,7 @@ class _Pool:
             return
         worker.task = self.waiting.popleft()
         self.busy[worker.connection] = worker
-        with contextlib.suppress(OSError):  # it died; reading from the pipe tells
+        with contextlib.suppress(OSError):  # it died; reading from the pipe shows it
             worker.connection.send(self.tasks[worker.task])
 
     def _receive(self, worker: _Worker) -> Iterator[tuple[str, Any]]:
@@ -161,13 +159,13 @@ class _Pool:
         if self.waiting:
             self._start()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        return ResourceError(f"its process was {how}, perhaps for want of memory; use fewer workers")
+        return ResourceError(f"its process was {how}, perhaps because the memory was full; use fewer workers")
 
     def _stop(self) -> None:
         self.stopping = True
         self.waiting.clear()
         for worker in self.busy.values():
-            with contextlib.suppress(OSError):  # it died; reading from the pipe tells
+            with contextlib.suppress(OSError):  # it died; reading from the pipe shows it
                 worker.connection.send(STOP)
 
 

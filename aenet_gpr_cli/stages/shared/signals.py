@@ -1,7 +1,7 @@
 """Signals that ask a run to stop: noted at once, obeyed between units of work.
 
 SIGTERM and SIGUSR1 are what schedulers send before the time is up, SIGINT is Ctrl-C. The stages poll the
-request (see `base.Context`); a second signal stops at once, unless it only repeats the first: schedulers
+request (see `context.Context`); a second signal stops at once, unless it only repeats the first: schedulers
 send theirs to the shell, which passes it on, and to its children.
 """
 
@@ -24,7 +24,7 @@ SECONDS_OF_ONE_REQUEST = 10.0
 
 
 class StopRequest:
-    """Whether a signal has asked this process to stop; calling it tells.
+    """Whether a signal has asked this process to stop; calling it asks.
 
     Attributes
     ----------
@@ -41,13 +41,7 @@ class StopRequest:
         return self.name is not None
 
     def receive(self, number: int, frame: FrameType | None) -> None:
-        """Note a signal; a second one raises KeyboardInterrupt.
-
-        Parameters
-        ----------
-        number : int
-        frame : frame or None
-        """
+        """Note a signal; a second one raises KeyboardInterrupt."""
         if self.name is not None:
             soon = time.monotonic() - self._since < SECONDS_OF_ONE_REQUEST
             if soon and signal.Signals(number) is not signal.SIGINT:
@@ -61,10 +55,6 @@ class StopRequest:
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
     """Turn signals into a request to stop while the block runs; afterwards they act as before.
-
-    Yields
-    ------
-    StopRequest
 
     Notes
     -----

@@ -1,35 +1,93 @@
-"""`status`: what a working folder holds: finished artefacts, unfinished work, writers, and jobs of SLURM."""
+"""`show` and `status`: what an artefact says about itself, and what a working folder holds."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import h5py
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefacts.artefact import open_artefact
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, read_summary
 from aenet_gpr_cli.io.artefacts.checkpoint import FOLDER_SUFFIX, STATE
 from aenet_gpr_cli.io.artefacts.locks import LOCK_SUFFIX, describe_holder
 from aenet_gpr_cli.io.slurm import Submitted, queued, read_record
 from aenet_gpr_cli.stages.shared.context import Summary
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
+HASH_SHOWN = 12
 COLUMNS = ("what", "state", "stage", "details")
 Queued = Callable[[Sequence[str]], dict[str, list[str]] | None]
 
 
-def run(workdir: Path, ask: Queued = queued) -> Summary:
+def show(path: Path) -> list[Summary]:
+    """Return the tables about an artefact: provenance, what its stage said, arrays.
+
+    Raises
+    ------
+    InputError
+        If it is no complete artefact.
+    """
+    with open_artefact(path) as file:
+        kind, attributes = str(file.attrs["kind"]), dict(file.attrs)
+        arrays = _arrays(file)
+    stored = read_summary(path)
+    tables = [Summary(f"{path.name}: output of {kind}", ("", ""), _provenance(attributes))]
+    if stored:
+        notes = [note for note in stored["notes"] if not note.startswith("wrote ")]
+        tables.append(Summary(stored["title"], stored["columns"], stored["rows"], notes))
+    tables.append(Summary("Arrays", ("name", "shape", "type", "unit", "meaning"), arrays))
+    return tables
+
+
+def configuration(path: Path) -> str:
+    """Return the configuration that an artefact was made with, as YAML."""
+    import yaml
+
+    with open_artefact(path) as file:
+        values: dict[str, Any] = json.loads(file.attrs["config"])
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _provenance(attributes: dict[str, Any]) -> list[list[str]]:
+    inputs, versions = json.loads(attributes["inputs"]), json.loads(attributes["versions"])
+    rows = [
+        ["created", str(attributes["created"])],
+        ["wall time", f"{float(attributes['wall_time_s']):.1f} s"],
+        ["peak memory", f"{float(attributes['peak_rss_bytes']) / BYTES_PER_GIB:.2f} GiB"],
+        ["seed", str(attributes["seed"])],
+        ["format version", str(attributes["format_version"])],
+    ]
+    if "part" in attributes:
+        part, whole = json.loads(attributes["part"]), json.loads(attributes["whole"])
+        rows.append(["part", f"{', '.join(part)} of {', '.join(whole)}"])
+    rows += [[f"input {name}", f"SHA-256 {digest[:HASH_SHOWN]}…"] for name, digest in inputs.items()]
+    return [*rows, ["versions", ", ".join(f"{name} {number}" for name, number in versions.items())]]
+
+
+def _arrays(file: h5py.File) -> list[list[str]]:
+    rows: list[list[str]] = []
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            kind = "text" if h5py.check_string_dtype(item.dtype) else str(item.dtype)
+            unit, meaning = (str(item.attrs.get(key, "")) for key in ("unit", "meaning"))
+            rows.append([name, " × ".join(map(str, item.shape)) or "scalar", kind, unit, meaning])
+
+    file.visititems(visit)
+    return rows
+
+
+def status(workdir: Path, ask: Queued = queued) -> Summary:
     """Look at everything in a working folder and its folder of parts; change nothing.
 
     Parameters
     ----------
-    workdir : Path
     ask : callable
         Called with identifiers of jobs; returns their states, see `io.slurm.queued`.
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -47,7 +105,7 @@ def run(workdir: Path, ask: Queued = queued) -> Summary:
 
 def _in_folder(folder: Path, workdir: Path) -> Iterator[list[str]]:
     for path in sorted(folder.glob("*.h5")):
-        yield [str(path.relative_to(workdir)), *_artefact(path)]
+        yield [str(path.relative_to(workdir)), *_finished(path)]
     for path in sorted(folder.glob(f".*{FOLDER_SUFFIX}")):
         name = path.name.removeprefix(".").removesuffix(FOLDER_SUFFIX)
         yield [str((folder / name).relative_to(workdir)), "unfinished", *_checkpoint(path)]
@@ -57,7 +115,7 @@ def _in_folder(folder: Path, workdir: Path) -> Iterator[list[str]]:
         yield [str((folder / name).relative_to(workdir)), state, "", holder]
 
 
-def _artefact(path: Path) -> list[str]:
+def _finished(path: Path) -> list[str]:
     try:
         with open_artefact(path) as file:
             kind, attributes = str(file.attrs["kind"]), dict(file.attrs)
