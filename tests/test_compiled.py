@@ -24,7 +24,7 @@ import hashlib
 import numpy as np
 import torch
 from aenet_gpr_cli.ann.network.architecture import Architecture
-from aenet_gpr_cli.ann.network.backend import choose
+from aenet_gpr_cli.ann.network.backend import fastest_passes
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, jvp, values, vjp
 from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
 
@@ -36,7 +36,8 @@ seen.update(raw.tobytes())
 seen.update(vjp(basis, kinds, neighbours, rng.standard_normal((2, *raw.shape))).tobytes())
 seen.update(jvp(basis, kinds, neighbours, rng.standard_normal((2, 20, 3))).tobytes())
 shape = Architecture(("C",), raw.shape[1], (7, 6), "tanh")
-passes, flat = choose(shape, torch.device("cpu")), torch.as_tensor(rng.standard_normal((2, shape.n_weights)))
+passes = fastest_passes(shape, torch.device("cpu"))
+flat = torch.as_tensor(rng.standard_normal((2, shape.n_weights)))
 features = torch.as_tensor(np.column_stack([raw, np.ones(len(raw))]))
 state, out = passes.forward(flat, 0, features, 2), torch.zeros_like(flat)
 seen.update(state.output.numpy().tobytes())

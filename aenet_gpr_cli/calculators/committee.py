@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
-from aenet_gpr_cli.ann.potential.atomic_energies import atomic_energies, pack
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe_beyond
+from aenet_gpr_cli.ann.potential.prediction import atomic_energies, pack
 from aenet_gpr_cli.calculators.skin_list import SkinList
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import edge_gradients, values, vjp
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
@@ -53,7 +53,7 @@ class CommitteeResult:
 
 @dataclass(slots=True)
 class Lookout:
-    """Tells once when an environment has left the training data.
+    """Warns once when an environment has left the training data.
 
     Attributes
     ----------

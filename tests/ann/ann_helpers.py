@@ -1,9 +1,13 @@
-"""Small synthetic molecules with a smooth pair potential."""
+"""Small synthetic molecules with a smooth pair potential, and short notation for the keys of a training."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 
+from aenet_gpr_cli.ann.training_settings import AdamW, Training
 from aenet_gpr_cli.structures import StructureSet
 
 
@@ -24,3 +28,31 @@ def molecules(species, n, seed, spread=0.15):
     return labelled(
         species, 1.1 * grid + spread * rng.standard_normal((n, len(species), 3)), "x".join(species)
     )
+
+
+class Forces(NamedTuple):
+    """Which forces are trained on, and the bytes for their Jacobians."""
+
+    fraction: float
+    select: str
+    memory: int
+
+
+def changed(settings, **keys):
+    """`replace`, with short notation for keys of a training: optimizer, forces, hidden and activation."""
+    if not isinstance(settings, Training):
+        return replace(settings, **keys)
+    if (optimizer := keys.pop("optimizer", None)) is not None:
+        name = "adamw" if isinstance(optimizer, AdamW) else "levenberg_marquardt"
+        keys |= {"optimiser": name, name: optimizer}
+    network = {name: keys.pop(name) for name in ("hidden", "activation") if name in keys}
+    if network:
+        keys["network"] = replace(settings.network, **network)
+    if "forces" in keys:
+        forces = keys.pop("forces")
+        keys["mode"] = "energy_only" if forces is None else "direct"
+        if forces is not None:
+            loss = keys.get("loss", settings.loss)
+            keys["loss"] = replace(loss, force_fraction=forces.fraction, force_selection=forces.select)
+            keys["jacobian_memory_gib"] = forces.memory / 2**30
+    return replace(settings, **keys)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from aenet_gpr_cli.ann.data.force_targets import ForceSettings
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
-from aenet_gpr_cli.ann.loss.loss_terms import LossSettings
-from aenet_gpr_cli.ann.optimisers.adamw import AdamWSettings
-from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import LevenbergMarquardtSettings
-from aenet_gpr_cli.ann.training import TrainingSettings
+from aenet_gpr_cli.ann.training_settings import AdamW, LevenbergMarquardt, Loss, Network, Training
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from tests.ann.ann_helpers import molecules
 
@@ -30,32 +24,23 @@ def data():
 
 @pytest.fixture
 def adamw_settings():
-    return AdamWSettings(1e-3, 1e-3, 5, 4, 100, "cosine")
+    return AdamW(batch_size=5, epochs=4, patience=100)
 
 
 @pytest.fixture
 def lm_settings():
-    return LevenbergMarquardtSettings(6, 1e-3, "identity", "none", 0.0, 1e-3, 10, 100, 0.0)
+    return LevenbergMarquardt(iterations=6, regularisation="none", patience=100, tolerance=0.0)
 
 
 @pytest.fixture
 def settings(adamw_settings):
-    return TrainingSettings(
-        hidden=(5, 4),
-        activation="tanh",
-        members=(0, 1, 2),
-        optimizer=adamw_settings,
-        loss=LossSettings("mse", "atom", 0.3),
-        forces=None,
+    return Training(
+        mode="energy_only",
+        network=Network(hidden=(5, 4)),
+        n_members=3,
+        optimiser="adamw",
+        adamw=adamw_settings,
+        loss=Loss(per="atom"),
         validation_fraction=0.2,
-        atomic_energies=None,
-        energy_scaling="range",
-        dtype="float64",
-        device="cpu",
         block_size=5,
     )
-
-
-@pytest.fixture
-def force_settings(settings):
-    return replace(settings, forces=ForceSettings(1.0, "structures", 2**30))

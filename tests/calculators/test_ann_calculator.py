@@ -10,7 +10,7 @@ from ase.filters import FrechetCellFilter
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
-from aenet_gpr_cli.ann.potential.ann_model import predict
+from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish

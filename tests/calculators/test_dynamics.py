@@ -16,8 +16,9 @@ from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
+from aenet_gpr_cli.ann.training_settings import Loss
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
-from aenet_gpr_cli.config.stages.train_ann_config import LossConfig, TrainAnnConfig
+from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
 from aenet_gpr_cli.io.formats.sources import read_sources
@@ -82,7 +83,7 @@ def committee(structures, folder):
     with publish(split, Job("split", {}, {})) as file:
         write_structures(file.create_group("train/dimer"), structures)
         file.create_group("test")
-    config = TrainAnnConfig(mode="direct", n_members=10, loss=LossConfig(alpha=0.1, force_fraction=0.3))
+    config = TrainAnnConfig(mode="direct", n_members=10, loss=Loss(alpha=0.1, force_fraction=0.3))
     train_ann.run(config, split, None, output, Context())
     return output
 

@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 from ase.io import read, write
 
-from aenet_gpr_cli.ann.potential.ann_model import predict as predict_ann
+from aenet_gpr_cli.ann.potential.prediction import predict as predict_ann
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann.data.normalisation import Normalization, energies_of
-from aenet_gpr_cli.ann.data.out_of_core import MemoryRows, Rows
+from aenet_gpr_cli.ann.data.out_of_core import FeatureRows, MemoryRows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
-from aenet_gpr_cli.ann.execution import distributed as parallel
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 BLOCK = 65536  # rows scaled at a time
@@ -59,7 +58,7 @@ class AtomTable:
 class StreamedTable:
     """The same, with features that are read, and scaled, when they are needed."""
 
-    rows: Rows
+    rows: FeatureRows
     mean: FloatArray
     scale: FloatArray
     start: Tensor
@@ -177,7 +176,7 @@ class TensorData:
         tensor of int, ascending
         """
         places = self.position[index].sort().values
-        return places if parallel.size() == 1 else places[places >= 0]
+        return places[places >= 0]
 
     def batch(self, index: Tensor) -> Batch:
         """Gather structures.
@@ -216,10 +215,9 @@ def _run(index: Tensor) -> slice | None:
 
 def tensor_data(
     data: TrainingSet,
-    rows: Mapping[str, Rows],
+    rows: Mapping[str, FeatureRows],
     norm: Normalization,
-    dtype: torch.dtype,
-    device: str,
+    like: Tensor,
     weights: FloatArray,
     position: IntArray,
 ) -> TensorData:
@@ -229,11 +227,11 @@ def tensor_data(
     ----------
     data : TrainingSet
         The structures that this process holds.
-    rows : mapping of str to Rows
+    rows : mapping of str to FeatureRows
         The descriptors by species, in the order of the basis; those in memory are used up.
     norm : Normalization
-    dtype : torch.dtype
-    device : str
+    like : tensor
+        Of the dtype and on the device of the training.
     weights : ndarray of shape (n_members or 1, n_structures)
         In the loss.
     position : ndarray of int
@@ -252,27 +250,27 @@ def tensor_data(
     n_atoms = np.repeat([float(s.n_atoms) for s in data.subsets], sizes)
     return TensorData(
         tables=[
-            _atom_table(own, symbol, norm, np.repeat(counts[symbol], sizes), dtype, device)
+            _atom_table(own, symbol, norm, np.repeat(counts[symbol], sizes), like)
             for symbol, own in rows.items()
         ],
-        energies=torch.as_tensor(energies, dtype=dtype, device=device),
-        n_atoms=torch.as_tensor(n_atoms, dtype=dtype, device=device),
-        weights=torch.as_tensor(weights, dtype=dtype, device=device),
+        energies=torch.as_tensor(energies).to(like),
+        n_atoms=torch.as_tensor(n_atoms).to(like),
+        weights=torch.as_tensor(weights).to(like),
         groups=[(int(end - size), int(end)) for end, size in zip(ends, sizes, strict=True)],
         uniform=[counts[symbol][0] if len(set(counts[symbol])) == 1 else -1 for symbol in rows],
-        position=torch.as_tensor(position, device=device),
+        position=torch.as_tensor(position, device=like.device),
     )
 
 
 def _atom_table(
-    rows: Rows, symbol: str, norm: Normalization, counts: IntArray, dtype: torch.dtype, device: str
+    rows: FeatureRows, symbol: str, norm: Normalization, counts: IntArray, like: Tensor
 ) -> AtomTable | StreamedTable:
     mean, scale = norm.feature_mean[symbol], norm.feature_scale(symbol)
-    count = torch.as_tensor(counts, device=device)
-    start = torch.as_tensor(np.cumsum(counts) - counts, device=device)
+    count = torch.as_tensor(counts, device=like.device)
+    start = torch.as_tensor(np.cumsum(counts) - counts, device=like.device)
     if not isinstance(rows, MemoryRows):
-        return StreamedTable(rows, mean, scale, start, count, dtype)
-    table = torch.ones((len(rows.array), len(mean) + 1), dtype=dtype, device=device)
+        return StreamedTable(rows, mean, scale, start, count, like.dtype)
+    table = like.new_ones(len(rows.array), len(mean) + 1)
     for first in range(0, len(table), BLOCK):  # no second array of this size
         part = rows.array[first : first + BLOCK]
         table[first : first + len(part), :-1] = torch.as_tensor((part - mean) * scale)

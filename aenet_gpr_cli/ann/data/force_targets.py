@@ -1,14 +1,12 @@
-"""Reference forces for direct force training, and what connects them to the networks.
+"""Reference forces for direct force training: which are taken, where they are in a batch, what they weigh.
 
-Owns their places in a batch; which components are taken is `force_selection`'s, the products with the
-descriptor Jacobian are `force_operators`'. Energies are in units of energy_scale here.
+The products with the descriptor Jacobian are `jacobian_products`'. Energies are in units of energy_scale.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,29 +16,76 @@ from aenet_gpr_cli.ann.data.batches import Batch, TensorData
 from aenet_gpr_cli.ann.data.jacobian_products import ForceOperator, RecomputedJacobian, StoredJacobian
 from aenet_gpr_cli.ann.data.normalisation import Normalization
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.training_settings import Loss
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import IntArray, StructureSet
 
 BLOCK_MEMORY = 2**20  # bytes of the Jacobians that are made at a time, at least one structure
 
+Choice = tuple[IntArray, IntArray]  # structures of a subset, and their components 3·atom + axis
 
-@dataclass(frozen=True, slots=True)
-class ForceSettings:
-    """Which forces are trained on.
 
-    Attributes
+def select_components(data: TrainingSet, indices: IntArray, loss: Loss, seed: int) -> list[Choice]:
+    """Choose the force components to train on, seeded.
+
+    Parameters
     ----------
-    fraction : float
-        Of the forces, 0 to 1; 0 is energy-only training.
-    select : {"structures", "components"}
-        Draw whole structures (as ænet does), or the same number of force components of every structure.
-    jacobian_memory : int, bytes
-        Store the descriptor Jacobian of all structures if it fits, else recompute it.
-    """
+    data : TrainingSet
+    indices : ndarray of int
+        Structures to draw from; those without forces are passed over.
+    loss : Loss
+        Its keys force_fraction and force_selection.
+    seed : int
 
-    fraction: float
-    select: Literal["structures", "components"]
-    jacobian_memory: int
+    Returns
+    -------
+    list of (structures, components)
+        Per subset, the structures that have forces, shape (n,), and their components, shape (n, R),
+        ascending; component 3·atom + axis.
+
+    Raises
+    ------
+    InputError
+        If no structure has forces.
+    """
+    stream = np.random.default_rng([seed, 1])
+    ends = np.cumsum([len(s) for s in data.subsets])
+    known = [
+        np.sort(indices[(indices >= end - len(s)) & (indices < end)]) - (end - len(s))
+        if s.forces is not None
+        else np.empty(0, int)
+        for s, end in zip(data.subsets, ends, strict=True)
+    ]
+    total = sum(len(k) for k in known)
+    if total == 0:
+        raise InputError("direct force training: expected forces in the reference structures, got none")
+    if loss.force_selection == "structures":
+        chosen = np.zeros(total, bool)
+        chosen[stream.permutation(total)[: max(1, round(loss.force_fraction * total))]] = True
+        splits = np.split(chosen, np.cumsum([len(k) for k in known])[:-1])
+        known = [k[mask] for k, mask in zip(known, splits, strict=True)]
+    result = []
+    for structures, subset in zip(known, data.subsets, strict=True):
+        width = 3 * subset.n_atoms
+        take = max(1, round(loss.force_fraction * width)) if loss.force_selection == "components" else width
+        keys = stream.random((len(structures), width))
+        result.append((structures, np.sort(np.argsort(keys, axis=1)[:, :take], axis=1)))
+    return result
+
+
+def held_here(data: TrainingSet, chosen: Sequence[Choice], own: IntArray) -> list[Choice]:
+    """Return the part of a choice that is held here, numbered as in ``data.select(own)``."""
+    result, start = [], 0
+    for subset, (structures, components) in zip(data.subsets, chosen, strict=True):
+        local = own[(own >= start) & (own < start + len(subset))] - start
+        place = np.full(len(subset), -1)
+        place[local] = np.arange(len(local))
+        order = np.argsort(place[structures], kind="stable")
+        order = order[place[structures][order] >= 0]
+        result.append((place[structures][order], components[order]))
+        start += len(subset)
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,62 +126,53 @@ class ForceData:
         Of `select_components`.
     basis : ChebyshevBasis
     norm : Normalization
-    memory : int, bytes
+    memory : float, bytes
         Store the Jacobians if they fit.
-    dtype : torch.dtype
-    device : str
+    like : tensor
+        Of the dtype and on the device of the training.
     """
 
     def __init__(
         self,
         data: TrainingSet,
-        chosen: Sequence[tuple[IntArray, IntArray]],
+        chosen: Sequence[Choice],
         basis: ChebyshevBasis,
         norm: Normalization,
-        memory: int,
-        dtype: torch.dtype,
-        device: str,
+        memory: float,
+        like: Tensor,
     ) -> None:
-        item = torch.empty(0, dtype=dtype).element_size()
-        need = sum(
-            c.size * s.n_atoms * basis.n_features * item
-            for s, (_, c) in zip(data.subsets, chosen, strict=True)
-        )
-        self.stored = need <= memory
+        components = sum(c.size * s.n_atoms for s, (_, c) in zip(data.subsets, chosen, strict=True))
+        self.stored = components * basis.n_features * like.element_size() <= memory
         self.n_features = basis.n_features
         self.subsets: list[ForceSubset] = []
         first = 0
-        for subset, (structures, components) in zip(data.subsets, chosen, strict=True):
-            if len(structures):
+        for subset, choice in zip(data.subsets, chosen, strict=True):
+            if len(choice[0]):
                 assert isinstance(subset, StructureSet)  # only those have forces
-                self.subsets.append(
-                    self._subset(subset, structures, components, first, basis, norm, dtype, device)
-                )
+                self.subsets.append(self._subset(subset, choice, first, basis, norm, like))
             first += len(subset)
 
     def _subset(
         self,
         subset: StructureSet,
-        structures: IntArray,
-        components: IntArray,
+        choice: Choice,
         first: int,
         basis: ChebyshevBasis,
         norm: Normalization,
-        dtype: torch.dtype,
-        device: str,
+        like: Tensor,
     ) -> ForceSubset:
+        structures, components = choice
         kinds = basis.species_index(subset.species)
         order = np.argsort(kinds, kind="stable")
         scale = np.array([norm.feature_scale(subset.species[i]) for i in order])
         part = subset.select(structures)
         assert part.forces is not None  # select_components passes over structures without
-        operator: ForceOperator = RecomputedJacobian(basis, part, components, order, scale, dtype, device)
+        operator: ForceOperator = RecomputedJacobian(basis, part, components, order, scale, like)
         if self.stored:
-            shape = (len(part), components.shape[1], subset.n_atoms * basis.n_features)
-            matrix = torch.empty(shape, dtype=dtype, device=device)
-            block = max(1, BLOCK_MEMORY // (8 * shape[1] * shape[2]))
+            matrix = like.new_empty(len(part), components.shape[1], subset.n_atoms * basis.n_features)
+            block = max(1, BLOCK_MEMORY // (8 * matrix[0].numel()))
             for start in range(0, len(part), block):
-                rows = torch.arange(start, min(start + block, len(part)), device=device)
+                rows = torch.arange(start, min(start + block, len(part)), device=like.device)
                 matrix[rows] = operator.dense(rows)[0]
             operator = StoredJacobian(matrix)
         targets = np.take_along_axis(part.forces.reshape(len(part), -1), components, axis=1)
@@ -145,24 +181,14 @@ class ForceData:
         return ForceSubset(
             first=first,
             last=first + len(subset),
-            slot=torch.as_tensor(slot, device=device),
+            slot=torch.as_tensor(slot, device=like.device),
             counts=np.bincount(kinds, minlength=len(basis.species)).tolist(),
-            targets=torch.as_tensor(targets / norm.energy_scale, dtype=dtype, device=device),
+            targets=torch.as_tensor(targets / norm.energy_scale, dtype=like.dtype, device=like.device),
             operator=operator,
         )
 
     def total_weight(self, data: TensorData, index: Tensor) -> Tensor:
-        """Return the sum of the weights of the selected components of the structures ``index``.
-
-        Parameters
-        ----------
-        data : TensorData
-        index : tensor of int
-
-        Returns
-        -------
-        tensor of shape (n_members or 1,)
-        """
+        """Return the summed weights (n_members or 1,) of the selected components of the structures."""
         total = data.weights.new_zeros(len(data.weights))
         for subset in self.subsets:
             inside = index[(index >= subset.first) & (index < subset.last)]
@@ -171,17 +197,7 @@ class ForceData:
         return total
 
     def batch(self, batch: Batch) -> BatchForces:
-        """Find the selected forces of a batch.
-
-        Parameters
-        ----------
-        batch : Batch
-            With ascending structure numbers.
-
-        Returns
-        -------
-        BatchForces
-        """
+        """Find the selected forces of a batch, whose structure numbers ascend."""
         parts, targets, weights = [], [], []
         for subset in self.subsets:
             inside = torch.nonzero((batch.index >= subset.first) & (batch.index < subset.last))[:, 0]
@@ -200,8 +216,7 @@ class ForceData:
 
         Parameters
         ----------
-        batch : Batch
-        forces : BatchForces
+        batch, forces
         gradients : list of tensors of shape (n_members, n_atoms, n_features)
             Per species, derivative of the atomic energy by the scaled features.
 
@@ -233,8 +248,7 @@ class ForceData:
 
         Parameters
         ----------
-        batch : Batch
-        forces : BatchForces
+        batch, forces
         cotangents : tensor of shape (n_members, n_components)
         like : list of tensors of shape (n_members, n_atoms, n_features)
             Shapes of the result, per species.

@@ -1,7 +1,7 @@
 """Products with the descriptor Jacobian of structures with the same atoms: stored, or recomputed.
 
 The selected force components of a structure are linear in the gradients g of its atomic energies by the
-scaled features, F = -Jᵀ g with J = ∂G̃/∂R. `forces` decides which components.
+scaled features, F = -Jᵀ g with J = ∂G̃/∂R. `force_targets` decides which components.
 """
 
 from __future__ import annotations
@@ -78,8 +78,7 @@ class RecomputedJacobian:
     components: IntArray
     order: IntArray
     scale: FloatArray
-    dtype: torch.dtype
-    device: str
+    like: Tensor
 
     def contract(self, rows: Tensor, gradients: Tensor) -> Tensor:
         """Multiply by -Jᵀ; see `ForceOperator`."""
@@ -93,7 +92,7 @@ class RecomputedJacobian:
         grad = vjp(self.basis, self._species(n), self._neighbours(local), flat)
         grad = grad.reshape(members, n, 3 * atoms).transpose(1, 0, 2)
         picked = np.take_along_axis(grad, self.components[local][:, None, :], axis=2)
-        return torch.as_tensor(-picked, dtype=self.dtype, device=self.device)
+        return torch.as_tensor(-picked, dtype=self.like.dtype, device=self.like.device)
 
     def expand(self, rows: Tensor, cotangents: Tensor) -> Tensor:
         """Multiply by -J; see `ForceOperator`."""
@@ -107,7 +106,7 @@ class RecomputedJacobian:
         rate = jvp(self.basis, self._species(n), self._neighbours(local), flat)
         rate = rate.reshape(members, n, atoms, width)[:, :, self.order] * self.scale
         result = np.ascontiguousarray(rate.transpose(1, 0, 2, 3)).reshape(n, members, -1)
-        return torch.as_tensor(result, dtype=self.dtype, device=self.device)
+        return torch.as_tensor(result, dtype=self.like.dtype, device=self.like.device)
 
     def dense(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return -Jᵀ; see `ForceOperator`."""

@@ -77,7 +77,7 @@ def inverse_std(std: FloatArray) -> FloatArray:
     return np.where(std > MIN_FEATURE_STD, 1.0 / np.maximum(std, MIN_FEATURE_STD), 0.0)
 
 
-def atomic_energies(subsets: Sequence[AnySet], species: Sequence[str]) -> dict[str, float]:
+def least_squares_energies(subsets: Sequence[AnySet], species: Sequence[str]) -> dict[str, float]:
     """Return atomic reference energies by least squares, min |E - counts · E_atom|².
 
     One row per subset, the mean energy of its structures, weighted by their number. Where the

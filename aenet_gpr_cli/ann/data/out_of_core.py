@@ -13,13 +13,13 @@ import numpy as np
 from aenet_gpr_cli.structures import AnySet, FloatArray, StructureSet
 
 
-def blocks(subset: AnySet, size: int) -> Iterator[StructureSet]:
+def read_blocks(subset: AnySet, size: int) -> Iterator[StructureSet]:
     """Yield the structures of a subset in blocks."""
     for start in range(0, len(subset), size):
         yield subset.select(np.arange(start, min(start + size, len(subset)))).in_memory()
 
 
-class Rows(Protocol):
+class FeatureRows(Protocol):
     """Descriptors of the atoms of a species, appended in blocks and read in any order."""
 
     def append(self, rows: FloatArray) -> None:
@@ -46,13 +46,13 @@ class MemoryRows:
         self._filled = 0
 
     def append(self, rows: FloatArray) -> None:
-        """See `Rows`."""
+        """See `FeatureRows`."""
         self.array[self._filled : self._filled + len(rows)] = rows
         self._filled += len(rows)
 
     def read(self, start: int, stop: int) -> FloatArray:
-        """See `Rows`; a view."""
+        """See `FeatureRows`; a view."""
         return self.array[start:stop]
 
 
-MakeRows = Callable[[int, int], Rows]
+MakeRows = Callable[[int, int], FeatureRows]

@@ -1,6 +1,6 @@
 """What a network is trained on: reference structures and copies of several subsets, with their weights.
 
-Owns the validation split, bootstrap weights, descriptors and their statistics; `tensors` makes batches of it.
+Owns the validation split, bootstrap weights, descriptors and their statistics; `batches` makes batches of it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from aenet_gpr_cli.ann.data.normalisation import energies_of
-from aenet_gpr_cli.ann.data.out_of_core import MakeRows, Rows, blocks
-from aenet_gpr_cli.ann.execution import distributed as parallel
+from aenet_gpr_cli.ann.data.out_of_core import FeatureRows, MakeRows, read_blocks
+from aenet_gpr_cli.ann.execution.surroundings import Processes
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import AnySet, Copies, FloatArray, IntArray, StructureSet
@@ -179,7 +179,7 @@ def bootstrap_weights(data: TrainingSet, inside: IntArray, seed: int, members: S
 
 def feature_rows(
     basis: ChebyshevBasis, data: TrainingSet, block_size: int, make_rows: MakeRows
-) -> dict[str, Rows]:
+) -> dict[str, FeatureRows]:
     """Return the descriptors of all atoms, structure by structure, for each species.
 
     Parameters
@@ -193,7 +193,7 @@ def feature_rows(
 
     Returns
     -------
-    dict of str to Rows
+    dict of str to FeatureRows
         Dimensionless, not scaled.
 
     Notes
@@ -204,7 +204,7 @@ def feature_rows(
     rows = {symbol: make_rows(count, basis.n_features) for symbol, count in counts.items()}
     for subset in data.subsets:
         places = {symbol: sites(subset.species, symbol) for symbol in basis.species}
-        for block in blocks(subset, block_size):
+        for block in read_blocks(subset, block_size):
             raw = features(basis, block, block_size)
             for symbol, place in places.items():
                 rows[symbol].append(raw[:, place].reshape(-1, basis.n_features))
@@ -225,20 +225,19 @@ class FeatureStatistics:
 
 
 def feature_statistics(
-    rows: Mapping[str, Rows], counts: Mapping[str, int], width: int, device: str
+    rows: Mapping[str, FeatureRows], counts: Mapping[str, int], width: int, processes: Processes
 ) -> FeatureStatistics:
     """Return the statistics of the features, over the structures of all processes.
 
     Parameters
     ----------
-    rows : mapping of str to Rows
+    rows : mapping of str to FeatureRows
         Of the structures that this process holds, by species.
     counts : mapping of str to int
         Number of rows.
     width : int
         Number of features.
-    device : str
-        Of the training.
+    processes : Processes
 
     Returns
     -------
@@ -250,22 +249,22 @@ def feature_statistics(
         for part in _parts(own, counts[symbol]):
             total += part.sum(0)
             lowest, highest = np.minimum(lowest, part.min(0)), np.maximum(highest, part.max(0))
-        count = parallel.add_array(np.array([float(counts[symbol])]), device)[0]
+        count = processes.add_array(np.array([float(counts[symbol])]))[0]
         if count == 0.0:
             for values in (result.mean, result.std, result.lowest, result.highest):
                 values[symbol] = np.zeros(width)
             continue
-        mean, square = parallel.add_array(total, device) / count, np.zeros(width)
+        mean, square = processes.add_array(total) / count, np.zeros(width)
         for part in _parts(own, counts[symbol]):
             square += np.square(part - mean).sum(0)
         result.mean[symbol] = mean
-        result.std[symbol] = np.sqrt(parallel.add_array(square, device) / count)
-        result.lowest[symbol] = -parallel.largest(-lowest, device)
-        result.highest[symbol] = parallel.largest(highest, device)
+        result.std[symbol] = np.sqrt(processes.add_array(square) / count)
+        result.lowest[symbol] = -processes.largest(-lowest)
+        result.highest[symbol] = processes.largest(highest)
     return result
 
 
-def _parts(rows: Rows, count: int) -> Iterator[FloatArray]:
+def _parts(rows: FeatureRows, count: int) -> Iterator[FloatArray]:
     for start in range(0, count, READ_ROWS):
         yield rows.read(start, min(start + READ_ROWS, count))
 

@@ -7,44 +7,12 @@ from the loss, so that a loss over blocks is the loss over all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann.execution import distributed as parallel
-
-
-@dataclass(frozen=True, slots=True)
-class LossSettings:
-    """What is minimised.
-
-    Attributes
-    ----------
-    form : {"mse", "rmse"}
-        Mean squares, or their square roots (ænet-PyTorch). Levenberg-Marquardt takes mean squares only.
-    per : {"atom", "structure"}
-        Energy error per atom, or of the whole structure.
-    alpha : float
-        Weight of the forces, 0 to 1; 0 is energy-only training.
-    """
-
-    form: Literal["mse", "rmse"]
-    per: Literal["atom", "structure"]
-    alpha: float
-
-    def divisor(self, n_atoms: Tensor) -> Tensor:
-        """Return what an energy error is divided by.
-
-        Parameters
-        ----------
-        n_atoms : tensor of shape (n_structures,)
-
-        Returns
-        -------
-        tensor of shape (n_structures,)
-        """
-        return n_atoms if self.per == "atom" else torch.ones_like(n_atoms)
+from aenet_gpr_cli.ann.execution.surroundings import Processes
+from aenet_gpr_cli.ann.training_settings import Loss
 
 
 @dataclass(slots=True)
@@ -68,47 +36,29 @@ class Sums:
             self.force_weight + other.force_weight,
         )
 
-    def over_processes(self) -> Sums:
+    def over(self, processes: Processes) -> Sums:
         """Return the sums over all processes of a data-parallel training."""
-        if parallel.size() == 1:
+        if processes.size == 1:
             return self
         parts = (self.energy, self.energy_weight, self.force, self.force_weight)
-        return Sums(*parallel.add(torch.stack(torch.broadcast_tensors(*parts))))
+        return Sums(*processes.add(torch.stack(torch.broadcast_tensors(*parts))))
 
     def means(self) -> tuple[Tensor, Tensor]:
-        """Return the mean squared errors of energies and forces.
-
-        Returns
-        -------
-        tuple of tensors of shape (n_members,)
-        """
+        """Return the mean squared errors (n_members,) of energies and of forces."""
         tiny = torch.finfo(self.energy.dtype).tiny
         return self.energy / self.energy_weight.clamp_min(tiny), self.force / self.force_weight.clamp_min(
             tiny
         )
 
-    def loss(self, settings: LossSettings) -> Tensor:
-        """Return the loss.
-
-        Parameters
-        ----------
-        settings : LossSettings
-
-        Returns
-        -------
-        tensor of shape (n_members,)
-        """
+    def loss(self, settings: Loss) -> Tensor:
+        """Return the loss of each member, (n_members,)."""
         energy, force = self.means()
         if settings.form == "rmse":
             energy, force = energy.sqrt(), force.sqrt()
         return (1.0 - settings.alpha) * energy + settings.alpha * force
 
-    def factors(self, settings: LossSettings) -> tuple[Tensor, Tensor]:
+    def factors(self, settings: Loss) -> tuple[Tensor, Tensor]:
         """Return the factors that turn weight · error into the derivative of the loss.
-
-        Parameters
-        ----------
-        settings : LossSettings
 
         Returns
         -------

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann.data.batches import Batch, TensorData
-from aenet_gpr_cli.ann.data.force_targets import BatchForces, ForceData
-from aenet_gpr_cli.ann.execution import distributed as parallel
-from aenet_gpr_cli.ann.execution.halving import Pieces
-from aenet_gpr_cli.ann.loss.loss_terms import LossSettings, Sums
-from aenet_gpr_cli.ann.network.architecture import Architecture, Pass
+from aenet_gpr_cli.ann.data.force_targets import BatchForces, ForceData, ForceSubset
+from aenet_gpr_cli.ann.execution.portions import Pieces
+from aenet_gpr_cli.ann.execution.surroundings import Processes
+from aenet_gpr_cli.ann.loss.loss_terms import Sums
+from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.network.backend import Passes
+from aenet_gpr_cli.ann.network.tensor_passes import Pass
+from aenet_gpr_cli.ann.training_settings import Loss
 from aenet_gpr_cli.structures import IntArray
 
 
@@ -41,6 +43,28 @@ class Errors:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectedForces:
+    """Of a batch of one subset: places in the batch of the structures with forces, and rows in the subset.
+
+    ``root`` of shape (n_members or 1, n), the root of what each squared component counts in the loss.
+    """
+
+    subset: ForceSubset
+    inside: Tensor
+    slots: Tensor
+    root: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedBatch:
+    """Structures with the same atoms; ``energy_root`` (n_members or 1, n_batch) as `SelectedForces.root`."""
+
+    batch: Batch
+    energy_root: Tensor
+    forces: SelectedForces | None
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """Loss and gradient on the structures of a training set.
 
@@ -50,35 +74,33 @@ class Objective:
     data : TensorData
     forces : ForceData or None
         None for energy-only training.
-    loss : LossSettings
+    loss : Loss
+        With ``alpha`` 0 in energy-only training.
     block_size : int
         Structures evaluated at a time where the batch is the whole set; less where they do not fit.
     passes : Passes
+    processes : Processes
     """
 
     architecture: Architecture
     data: TensorData
     forces: ForceData | None
-    loss: LossSettings
+    loss: Loss
     block_size: int
     passes: Passes
+    processes: Processes
 
     def for_members(self, members: IntArray) -> Objective:
-        """Return the objective of some of the members only, where they have weights of their own.
-
-        Parameters
-        ----------
-        members : ndarray of int
-
-        Returns
-        -------
-        Objective
-        """
+        """Return the objective of some of the members only, where they have weights of their own."""
         weights = self.data.weights
         if len(weights) == 1:
             return self
         rows = torch.as_tensor(members, device=weights.device)
         return replace(self, data=replace(self.data, weights=weights[rows]))
+
+    def divisor(self, n_atoms: Tensor) -> Tensor:
+        """Return what the energy errors of structures with so many atoms are divided by."""
+        return n_atoms if self.loss.per == "atom" else torch.ones_like(n_atoms)
 
     def _blocks(self, index: Tensor) -> Iterator[Tensor]:
         """Yield the structures that this process holds in blocks: these decide the order of residuals."""
@@ -94,17 +116,13 @@ class Objective:
         flat : tensor of shape (n_members, n_weights)
         batch : Batch
         order : int
-            Derivatives of the activation to keep; see `network.forward`.
-
-        Returns
-        -------
-        Errors
+            Derivatives of the activation to keep; see `tensor_passes.forward`.
         """
         if self.forces is not None:
             order = max(order, 1)
         passes = [self.passes.forward(flat, s, x, order) for s, x in enumerate(batch.features)]
         energy = sum_species(batch, [p.output for p in passes])
-        energy = (energy - batch.energies) / self.loss.divisor(batch.n_atoms)
+        energy = (energy - batch.energies) / self.divisor(batch.n_atoms)
         sums = Sums(
             (energy.square() * batch.weights).sum(1),
             batch.weights.sum(1),
@@ -140,20 +158,16 @@ class Objective:
             Structures of the batch.
         out : tensor of shape (n_members, n_weights)
             Overwritten.
-
-        Returns
-        -------
-        Sums
         """
         batch = self.data.batch(self.data.here(index))
         errors = self.errors(flat, batch, self._full_order)
-        sums = errors.sums.over_processes()
+        sums = errors.sums.over(self.processes)
         energy_factor, force_factor = sums.factors(self.loss)
         force = errors.force
         if errors.forces is not None:
             force = force_factor * force * errors.forces.weights
         self._pull(flat, batch, errors, energy_factor * errors.energy * batch.weights, force, out.zero_())
-        parallel.add(out)
+        self.processes.add(out)
         return sums
 
     @property
@@ -164,7 +178,7 @@ class Objective:
         self, flat: Tensor, batch: Batch, errors: Errors, energy: Tensor, force: Tensor, out: Tensor
     ) -> None:
         """Add the weight gradient of sum(energy · errors.energy) + sum(force · errors.force) to ``out``."""
-        cotangent = energy / self.loss.divisor(batch.n_atoms)
+        cotangent = energy / self.divisor(batch.n_atoms)
         directions: list[Tensor] = []
         if self.forces is not None and errors.forces is not None and errors.forces.parts:
             directions = self.forces.expand(batch, errors.forces, force, errors.gradients)
@@ -190,11 +204,22 @@ class Objective:
         tuple of tensors of shape (n_members or 1, 1)
         """
         here = self.data.here(index)
-        energy = parallel.add(self.data.weights[:, here].sum(1, keepdim=True))
+        energy = self.processes.add(self.data.weights[:, here].sum(1, keepdim=True))
         if self.forces is None:
             return (1.0 - self.loss.alpha) / energy, torch.zeros_like(energy)
-        force = parallel.add(self.forces.total_weight(self.data, here)[:, None])
+        force = self.processes.add(self.forces.total_weight(self.data, here)[:, None])
         return (1.0 - self.loss.alpha) / energy, 3.0 * self.loss.alpha / force
+
+    def weighted_batch(self, index: Tensor, shares: tuple[Tensor, Tensor]) -> WeightedBatch:
+        """Gather structures with the same atoms, with the roots of their `shares`."""
+        batch = self.data.batch(index)
+        energy_root = (shares[0] * batch.weights).sqrt() / self.divisor(batch.n_atoms)
+        parts = self.forces.batch(batch).parts if self.forces is not None else []
+        if not parts:
+            return WeightedBatch(batch, energy_root, None)
+        subset, inside, slots = parts[0]  # structures with the same atoms: one subset
+        root = (shares[1] * batch.weights[:, inside]).sqrt()
+        return WeightedBatch(batch, energy_root, SelectedForces(subset, inside, slots, root))
 
     def residuals(self, flat: Tensor, index: Tensor) -> Tensor:
         """Return the weighted residuals ρ on the structures held here; ρᵀρ over all is the mean-square loss.
@@ -225,18 +250,8 @@ class Objective:
         return torch.cat(parts, dim=1)
 
     def mean_square(self, residuals: Tensor) -> Tensor:
-        """Return the mean-square loss ρᵀρ over all processes.
-
-        Parameters
-        ----------
-        residuals : tensor of shape (n_members, n_residuals)
-            Of `residuals`.
-
-        Returns
-        -------
-        tensor of shape (n_members,)
-        """
-        return parallel.add(residuals.square().sum(1))
+        """Return the mean-square loss ρᵀρ over all processes, (n_members,), from `residuals`."""
+        return self.processes.add(residuals.square().sum(1))
 
     def pull(self, flat: Tensor, index: Tensor, cotangents: Tensor) -> Tensor:
         """Return Jᵀ cotangents, J the derivative of `residuals` by the weights.
@@ -272,20 +287,10 @@ class Objective:
                 out += part
                 start, force_start = start + len(some), force_start + n_forces
             start = force_start
-        return parallel.add(out)
+        return self.processes.add(out)
 
     def sums(self, flat: Tensor, index: Tensor) -> Sums:
-        """Return the squared errors on many structures, in blocks.
-
-        Parameters
-        ----------
-        flat : tensor of shape (n_members, n_weights)
-        index : tensor of int, ascending
-
-        Returns
-        -------
-        Sums
-        """
+        """Return the squared errors on many structures, ``index`` ascending, in blocks."""
         zero = flat.new_zeros(len(flat))
         total = Sums(zero, zero, zero, zero)
         pieces = Pieces(self.block_size)
@@ -296,20 +301,10 @@ class Objective:
         for block in self._blocks(index):
             for _, sums in pieces.evaluate(block, evaluate):
                 total = total + sums
-        return total.over_processes()
+        return total.over(self.processes)
 
 
 def sum_species(batch: Batch, outputs: list[Tensor]) -> Tensor:
-    """Sum the atomic energies of all species into structures.
-
-    Parameters
-    ----------
-    batch : Batch
-    outputs : list of tensors of shape (n_members, n_atoms)
-
-    Returns
-    -------
-    tensor of shape (n_members, n_batch)
-    """
+    """Sum the atomic energies (n_members, n_atoms) of all species into structures (n_members, n_batch)."""
     parts = [batch.sum_atoms(s, values) for s, values in enumerate(outputs)]
     return torch.stack(parts).sum(0)

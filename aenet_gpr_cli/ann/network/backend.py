@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann.network import architecture as network
 from aenet_gpr_cli.ann.network import backend_numba as compiled
-from aenet_gpr_cli.ann.network.architecture import Architecture, Pass
+from aenet_gpr_cli.ann.network.architecture import Architecture
+from aenet_gpr_cli.ann.network.tensor_passes import Pass, TensorPasses
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 
 class Passes(Protocol):
-    """What an objective needs of the networks; shapes as in `network`, `flat` (n_members, n_weights)."""
+    """What an objective needs of the networks: shapes of `tensor_passes`, ``flat`` (n_members, n_weights)."""
 
     def forward(self, flat: Tensor, species: int, features: Tensor, order: int) -> Pass:
-        """Evaluate the atomic energies, see `network.forward`."""
+        """Evaluate the atomic energies, see `tensor_passes.forward`."""
         ...
 
     def sensitivities(self, flat: Tensor, species: int, state: Pass) -> list[Tensor]:
@@ -32,7 +32,7 @@ class Passes(Protocol):
         ...
 
     def input_gradient(self, flat: Tensor, species: int, sensitivities: list[Tensor]) -> Tensor:
-        """Return the derivatives by the scaled features, see `network.input_gradient`."""
+        """Return the derivatives by the scaled features, see `tensor_passes.input_gradient`."""
         ...
 
     def energy_gradient(self, flat: Tensor, species: int, state: Pass, weight: Tensor, out: Tensor) -> None:
@@ -49,65 +49,15 @@ class Passes(Protocol):
         weight: Tensor,
         out: Tensor,
     ) -> None:
-        """Add the weight gradient of `network.force_gradient` to ``out``, flat."""
+        """Add the weight gradient of `tensor_passes.force_gradient` to ``out``, flat."""
         ...
 
 
-def choose(architecture: Architecture, device: torch.device) -> Passes:
-    """Return the fastest passes for a network on a device.
-
-    Parameters
-    ----------
-    architecture : Architecture
-    device : torch.device
-
-    Returns
-    -------
-    Passes
-    """
+def fastest_passes(architecture: Architecture, device: torch.device) -> Passes:
+    """Return the fastest passes for a network on a device."""
     if device.type == "cpu" and architecture.activation == "tanh" and architecture.hidden:
         return CompiledPasses(architecture)
     return TensorPasses(architecture)
-
-
-@dataclass(frozen=True, slots=True)
-class TensorPasses:
-    """Passes by tensor operations: any device and activation."""
-
-    architecture: Architecture
-
-    def forward(self, flat: Tensor, species: int, features: Tensor, order: int) -> Pass:
-        """See `Passes`."""
-        layers = self.architecture.layers(flat, species)
-        return network.forward(layers, features, self.architecture.activation, order)
-
-    def sensitivities(self, flat: Tensor, species: int, state: Pass) -> list[Tensor]:
-        """See `Passes`."""
-        layers = self.architecture.layers(flat, species)
-        return network.backward(layers, state, torch.ones_like(state.output))
-
-    def input_gradient(self, flat: Tensor, species: int, sensitivities: list[Tensor]) -> Tensor:
-        """See `Passes`."""
-        return network.input_gradient(self.architecture.layers(flat, species), sensitivities)
-
-    def energy_gradient(self, flat: Tensor, species: int, state: Pass, weight: Tensor, out: Tensor) -> None:
-        """See `Passes`."""
-        deltas = network.backward(self.architecture.layers(flat, species), state, weight)
-        network.weight_gradient(state, deltas, self.architecture.layers(out, species))
-
-    def force_gradient(
-        self,
-        flat: Tensor,
-        species: int,
-        state: Pass,
-        sensitivities: list[Tensor],
-        direction: Tensor,
-        weight: Tensor,
-        out: Tensor,
-    ) -> None:
-        """See `Passes`."""
-        layers, targets = self.architecture.layers(flat, species), self.architecture.layers(out, species)
-        network.force_gradient(layers, state, sensitivities, direction, weight, targets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Compiled loops over the hidden layers of tanh networks: all members of a committee, on a CPU.
 
 Owns the arithmetic behind the first layer, vectorised over atoms, in the dtype of the data. Each loop follows
-the function of `network` that its docstring names. All compiled parts stay in this file: numba's cache does
-not notice changes in others. Inner loops begin at 0: numba's check for negative indices would prevent SIMD.
+the function of `tensor_passes` that its docstring names. All compiled parts stay in this file: numba's cache
+does not notice changes in others. Inner loops begin at 0: numba's check for negative indices would prevent
+SIMD.
 
 Arrays run (member, unit, atom). ``values[l]`` are the outputs of hidden layer l; ``flat`` holds the weights
 of all members, from ``start`` on those of this species, layer by layer; ``sizes`` are the lengths of the
@@ -136,7 +137,7 @@ def forward(
     values: tuple[FloatArray, ...],
     output: FloatArray,
 ) -> None:
-    """Write the outputs of all layers, see `network.forward`; ``values[0]`` comes with its inputs."""
+    """Write the outputs of all layers, see `tensor_passes.forward`; ``values[0]`` comes with its inputs."""
     depth = len(values)
     for i in range(len(flat)):
         w = flat[i]
@@ -163,11 +164,11 @@ def backward(
     gradient: bool,
     out: FloatArray,
 ) -> None:
-    """Write the derivatives by the inputs of all units, see `network.backward`.
+    """Write the derivatives by the inputs of all units, see `tensor_passes.backward`.
 
     ``deltas[l]`` belongs to ``values[l]``; the last, of one row, is given: the derivative by the output. With
     ``gradient`` the weight gradient of all layers but the first is added to ``out``, see
-    `network.weight_gradient`, and ``deltas`` are the arrays of ``values``, which are replaced.
+    `tensor_passes.weight_gradient`, and ``deltas`` are the arrays of ``values``, which are replaced.
     """
     one = c[11]
     zero, room = one - one, np.empty_like(values[0][0, 0])
@@ -203,7 +204,7 @@ def curvature(
     deltas: tuple[FloatArray, ...],
     out: FloatArray,
 ) -> None:
-    """Do what `network.force_gradient` does, but for the first layer.
+    """Do what `tensor_passes.force_gradient` does, but for the first layer.
 
     ``rates[0]`` comes with the directional derivatives of the inputs of the first layer; the others are
     written. ``sensitivities`` and ``deltas`` have a last array of one row, ones and the derivative by the

@@ -6,50 +6,18 @@ arrays: a run that continues from it gives the same weights as one that was neve
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from aenet_gpr_cli.ann.execution import distributed as parallel
+from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
 from aenet_gpr_cli.ann.loss.objective import Objective
-from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.ann.training_settings import AdamW
 from aenet_gpr_cli.structures import FloatArray
 
-State = dict[str, NDArray]
-Snapshot = Callable[[], State]
-
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # the usual constants, and those of ænet-PyTorch
-
-
-@dataclass(frozen=True, slots=True)
-class AdamWSettings:
-    """How AdamW runs.
-
-    Attributes
-    ----------
-    learning_rate : float
-    weight_decay : float
-        Also of the biases, as in ænet-PyTorch.
-    batch_size : int
-        Structures; limited to the size of the set.
-    epochs : int
-    patience : int
-        Epochs without a better loss on the validation split before a member stops.
-    schedule : {"constant", "cosine"}
-        Learning rate over the epochs; ``cosine`` ends at zero.
-    """
-
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    patience: int
-    schedule: Literal["constant", "cosine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +45,7 @@ class Outcome:
 
 
 def start(weights: FloatArray) -> State:
-    """Return the state of a run that has not begun.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_members, n_weights)
-
-    Returns
-    -------
-    dict of str to ndarray
-    """
+    """Return the state of a run that has not begun, from weights of shape (n_members, n_weights)."""
     members = len(weights)
     return {
         "weights": weights.copy(),
@@ -102,16 +61,14 @@ def start(weights: FloatArray) -> State:
     }
 
 
-def minimise(
+def run_adamw(
     objective: Objective,
     train: Tensor,
     held_out: Tensor,
-    settings: AdamWSettings,
+    settings: AdamW,
     seed: int,
     state: State,
-    progress: Progress | None,
-    stop: Callable[[], bool] | None,
-    keep: Callable[[Snapshot], None] | None = None,
+    around: Surroundings,
 ) -> Outcome:
     """Train a committee by AdamW.
 
@@ -120,21 +77,12 @@ def minimise(
     objective : Objective
     train, held_out : tensors of int, ascending
         Structures to train on, and to validate on. Without any held out the training loss is used.
-    settings : AdamWSettings
+    settings : AdamW
     seed : int
         Of the order of the batches, the same for all members.
     state : dict of str to ndarray
         Of `start`, or of an earlier run.
-    progress : callable or None
-        Called after each epoch with (done, total, message).
-    stop : callable or None
-        Polled between epochs; True ends the run with a state to continue from.
-    keep : callable or None
-        Called after each epoch with a function that returns the state to continue from.
-
-    Returns
-    -------
-    Outcome
+    around : Surroundings
     """
     dtype, device = objective.data.energies.dtype, objective.data.energies.device
     arrays = {k: torch.tensor(v, dtype=dtype, device=device) for k, v in state.items() if k in _MOVING}
@@ -155,7 +103,7 @@ def minimise(
         }
 
     while epoch < settings.epochs and (wait < settings.patience).any():
-        if stop is not None and parallel.anywhere(stop(), str(device)):
+        if around.asked_to_stop():
             finished = False
             break
         rate = _learning_rate(settings, epoch)
@@ -171,10 +119,10 @@ def minimise(
         curves[0].append(np.where(active, loss, np.nan))
         curves[1].append(np.where(active & bool(len(held_out)), check, np.nan))
         epoch += 1
-        if keep is not None:
-            keep(snapshot)
-        if progress is not None:
-            progress(epoch, settings.epochs, f"loss {loss.mean():.3e}, best {best_loss.mean():.3e}")
+        if around.keep is not None:
+            around.keep(snapshot)
+        if around.progress is not None:
+            around.progress(epoch, settings.epochs, f"loss {loss.mean():.3e}, best {best_loss.mean():.3e}")
     result = snapshot()
     return Outcome(best, result["training_loss"], result["validation_loss"], result, finished)
 
@@ -185,7 +133,7 @@ _MOVING = ("weights", "first_moment", "second_moment")
 def _epoch(
     objective: Objective,
     train: Tensor,
-    settings: AdamWSettings,
+    settings: AdamW,
     rate: float,
     stream: list[int],
     arrays: dict[str, Tensor],
@@ -212,7 +160,7 @@ def _step(arrays: dict[str, Tensor], gradient: Tensor, rate: float, decay: float
     weights.addcdiv_(first, root, value=-rate / (1.0 - BETA1**steps))
 
 
-def _learning_rate(settings: AdamWSettings, epoch: int) -> float:
+def _learning_rate(settings: AdamW, epoch: int) -> float:
     if settings.schedule == "constant":
         return settings.learning_rate
     return settings.learning_rate * 0.5 * (1.0 + float(np.cos(np.pi * epoch / settings.epochs)))

@@ -1,14 +1,21 @@
-"""Solutions of (JᵀJ + damping) x = y for several members: by LAPACK on a CPU, else by torch."""
+"""Solutions of (JᵀJ + damping) x = y for several members: by LAPACK on a CPU, else by torch.
+
+LAPACK is scipy's, called so that other threads run meanwhile: scipy's own wrappers hold Python's lock. These
+calls change arrays in place. A row-major matrix is its transpose in Fortran's eyes: the upper triangle of a
+column-major one is the lower triangle here, and factors are L with A = L Lᵀ.
+"""
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.linalg import cython_lapack
 from torch import Tensor
 
-from aenet_gpr_cli.ann.optimisers import lapack
 from aenet_gpr_cli.structures import FloatArray
 
 
@@ -21,15 +28,9 @@ class Factor:
     width: int
 
     def solve(self, right: Tensor) -> Tensor:
-        """Return the solutions; zeros for a member without a factor, so that its damping grows.
+        """Return the solutions (n_members, n_weights) for right sides of this shape.
 
-        Parameters
-        ----------
-        right : tensor of shape (n_members, n_weights)
-
-        Returns
-        -------
-        tensor of shape (n_members, n_weights)
+        Zeros for a member without a factor, so that its damping grows.
         """
         if self.tensor is not None:
             return torch.cholesky_solve(right[:, :, None], self.tensor)[:, :, 0].nan_to_num_(0.0, 0.0, 0.0)
@@ -38,18 +39,12 @@ class Factor:
             if factor is None:
                 values[:] = 0.0
             else:
-                lapack.solve(factor, values)
+                lapack_solve(factor, values)
         return result
 
     def inverse_diagonal(self) -> Tensor:
-        """Return the diagonal of the inverse; not finite for a member without a factor.
+        """Return the diagonal of the inverse, (n_members, n_weights); not finite without a factor.
 
-        Returns
-        -------
-        tensor of shape (n_members, n_weights)
-
-        Notes
-        -----
         Time: n_weights³/3 multiplications per member.
         """
         if self.tensor is not None:
@@ -60,7 +55,7 @@ class Factor:
         for factor, row in zip(self.arrays, rows, strict=True):
             if factor is not None:  # the inverse is L⁻ᵀL⁻¹
                 inverse = factor.copy()
-                lapack.invert_factor(inverse)
+                lapack_invert(inverse)
                 row[:] = np.square(np.tril(inverse)).sum(0)
         return torch.from_numpy(rows)
 
@@ -73,10 +68,6 @@ def factorise(matrix: Tensor, damping: Tensor) -> Factor:
     matrix : tensor of shape (n_members, n_weights, n_weights)
         Only the lower triangles are read.
     damping : tensor of shape (n_members, n_weights)
-
-    Returns
-    -------
-    Factor
 
     Notes
     -----
@@ -91,5 +82,54 @@ def factorise(matrix: Tensor, damping: Tensor) -> Factor:
     for square, diagonal in zip(matrix.numpy(), damping.numpy(), strict=True):
         damped = square.copy()
         damped[np.diag_indices_from(damped)] += diagonal
-        arrays.append(damped if lapack.factorise(damped) else None)
+        arrays.append(damped if lapack_factorise(damped) else None)
     return Factor(arrays, None, matrix.shape[1])
+
+
+def _routine(name: str, n_arguments: int) -> Callable[..., None]:
+    """Return a routine of LAPACK; all arguments are pointers."""
+    capsule = ctypes.py_object(cython_lapack.__pyx_capi__[name])
+    get_name, get = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    address = get(capsule, get_name(capsule))
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arguments)(address)
+
+
+_dpotrf, _dpotrs, _dtrtri = _routine("dpotrf", 5), _routine("dpotrs", 8), _routine("dtrtri", 6)
+
+
+def _integer(value: int) -> ctypes.c_void_p:
+    return ctypes.cast(ctypes.pointer(ctypes.c_int(value)), ctypes.c_void_p)
+
+
+def _check(square: FloatArray) -> int:
+    n = len(square)
+    if square.shape != (n, n) or square.dtype != np.float64 or not square.flags.c_contiguous:
+        raise ValueError(f"expected a row-major square matrix of float64, got {square.shape} {square.dtype}")
+    return n
+
+
+def lapack_factorise(square: FloatArray) -> bool:
+    """Replace the lower triangle of A by L; return False, the array used up, if A is not positive definite.
+
+    What is above the diagonal is neither read nor changed; so in all three.
+    """
+    n, info = _integer(_check(square)), ctypes.c_int()
+    _dpotrf(b"U", n, square.ctypes.data, n, ctypes.byref(info))
+    return info.value == 0
+
+
+def lapack_solve(factor: FloatArray, right: FloatArray) -> None:
+    """Replace b, contiguous, by the solution of L Lᵀ x = b."""
+    width, info = _check(factor), ctypes.c_int()
+    if right.shape != (width,) or right.dtype != np.float64 or not right.flags.c_contiguous:
+        raise ValueError(f"expected a vector of {width} float64, got {right.shape} {right.dtype}")
+    n, one = _integer(width), _integer(1)
+    _dpotrs(b"U", n, one, factor.ctypes.data, n, right.ctypes.data, n, ctypes.byref(info))
+
+
+def lapack_invert(factor: FloatArray) -> None:
+    """Replace L by its inverse."""
+    n, info = _integer(_check(factor)), ctypes.c_int()
+    _dtrtri(b"U", b"N", n, factor.ctypes.data, n, ctypes.byref(info))

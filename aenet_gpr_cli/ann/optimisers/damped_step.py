@@ -6,7 +6,6 @@ The cost is ρᵀρ + Σ decay W². Each step carries the second-order correctio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
 from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations
+from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 
 SHRINK = 5.0  # of the damping after a step that helped; it doubles, then quadruples, … after one that did not
 PROBE = 0.1  # part of the step over which residuals are differenced
@@ -46,20 +46,7 @@ class Linearisation:
 
     @classmethod
     def at(cls, objective: Objective, weights: Tensor, train: Tensor) -> Linearisation:
-        """Linearise.
-
-        Parameters
-        ----------
-        objective : Objective
-            Of these members, with mean-square loss.
-        weights : tensor of shape (n_members, n_weights)
-        train : tensor of int, ascending
-            Structures.
-
-        Returns
-        -------
-        Linearisation
-        """
+        """Linearise the objective of these members, with mean-square loss, on the structures ``train``."""
         matrix, gradient, _ = normal_equations(objective, weights, train)
         residuals = objective.residuals(weights, train)
         # the loss is rounded as that of the trials
@@ -76,13 +63,7 @@ class Best:
     damping: Tensor
 
     def take(self, which: Tensor, weights: Tensor, cost: Tensor, loss: Tensor, damping: Tensor) -> None:
-        """Replace the members ``which``.
-
-        Parameters
-        ----------
-        which : tensor of bool, shape (n_members,)
-        weights, cost, loss, damping : tensors with leading axis n_members
-        """
+        """Replace the members ``which``, of shape (n_members,)."""
         self.weights[which], self.cost[which] = weights[which], cost[which]
         self.loss[which], self.damping[which] = loss[which], damping[which]
 
@@ -113,8 +94,7 @@ def descend(
     here: Linearisation,
     decay: Tensor,
     damping: Tensor,
-    scaling: Literal["identity", "diagonal"],
-    trials: int,
+    settings: LevenbergMarquardt,
 ) -> Step:
     """Take the first step that lowers the cost.
 
@@ -127,13 +107,9 @@ def descend(
     decay : tensor of shape (n_members, n_weights)
     damping : tensor of shape (n_members,)
         Relative to the largest diagonal element, or, with scaling by the diagonal, to each.
-    scaling : {"identity", "diagonal"}
-    trials : int
-        See `levenberg_marquardt.LevenbergMarquardtSettings`.
-
-    Returns
-    -------
-    Step
+    settings : LevenbergMarquardt
+        Its keys scaling and trials; the n-th trial multiplies the first damping by 2^(n(n-1)/2), so that ten
+        reach any useful one.
     """
     weights, matrix = here.weights, here.matrix
     matrix.diagonal(dim1=1, dim2=2).add_(decay)
@@ -141,14 +117,14 @@ def descend(
     cost = here.loss + (decay * weights.square()).sum(1)
     diagonal = matrix.diagonal(dim1=1, dim2=2).clone()
     scale, unit = torch.ones_like(diagonal), torch.ones_like(cost)
-    if scaling == "diagonal":
+    if settings.scaling == "diagonal":
         scale = diagonal.clamp_min(1e-12 * diagonal.max())
     else:
         unit = diagonal.max(1).values
     damping = first = damping * unit
     best = Best(weights.clone(), cost.clone(), here.loss.clone(), damping.clone())
     growth = torch.full_like(cost, 2.0)
-    for _ in range(trials):
+    for _ in range(settings.trials):
         found = best.cost < cost
         factor = factorise(matrix, damping[:, None] * scale)
         step = factor.solve(-gradient)

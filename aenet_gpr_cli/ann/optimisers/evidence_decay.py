@@ -7,7 +7,7 @@ Comput. 4, 415 and 448 (1992); Gauss-Newton form by Foresee and Hagan, Proc. ICN
     decay = τ γ / |W|²,   γ = n_weights - decay · tr (JᵀJ + decay)⁻¹,   τ = loss / (n_rows - Σ γ)
 
 with γ the number of weights that the data determine. With data free of noise τ would vanish, and the decays
-with it, wherever the weights happen to be; a smallest τ leads on to the interpolation with the smallest
+with it, wherever the weights happen to be; a smallest τ leads to the interpolation with the smallest
 weights.
 """
 
@@ -23,8 +23,8 @@ from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.optimisers.damped_solver import factorise
 from aenet_gpr_cli.structures import IntArray
 
-FIRST = 1e-6  # decay before there is an estimate
-LEARNT = 0.1  # of the loss of networks that say nothing: above that, residuals are not noise yet …
+FIRST_DECAY = 1e-6  # decay before there is an estimate
+LEARNT = 0.1  # of the loss of networks that predict nothing: above that, residuals are not noise yet …
 LONGEST = 10  # … unless this many linearisations did not get there
 CHANGE = 2.0  # largest factor by which a decay changes from one linearisation to the next
 SETTLED = 1.1  # factor below which it does not change any more
@@ -39,14 +39,7 @@ def n_groups(architecture: Architecture) -> int:
 def groups(architecture: Architecture, device: torch.device) -> Tensor:
     """Return the group of each weight: the layer and the species; biases go with their layer.
 
-    Parameters
-    ----------
-    architecture : Architecture
-    device : torch.device
-
-    Returns
-    -------
-    tensor of int, shape (n_weights,)
+    A tensor of int, shape (n_weights,).
     """
     places = torch.empty(architecture.n_weights, dtype=torch.int64, device=device)
     everyone = (layer for layers in architecture.split(places) for layer in layers)
@@ -56,18 +49,7 @@ def groups(architecture: Architecture, device: torch.device) -> Tensor:
 
 
 def n_rows(objective: Objective, train: Tensor) -> Tensor:
-    """Return the sum of the weights of all energies and force components in the loss.
-
-    Parameters
-    ----------
-    objective : Objective
-    train : tensor of int
-        Structures.
-
-    Returns
-    -------
-    tensor of shape (n_members or 1,)
-    """
+    """Return the sum of the weights of all energies and force components in the loss, (n_members or 1,)."""
     energy, force = objective.shares(train)
     rows = (1.0 - objective.loss.alpha) / energy
     if objective.forces is not None:
@@ -77,7 +59,7 @@ def n_rows(objective: Objective, train: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the estimate of the decays needs to know about the data.
+    """What the estimate of the decays takes from the data.
 
     Attributes
     ----------
@@ -86,7 +68,7 @@ class Evidence:
     n_rows : tensor of shape (n_members,)
         Energies and force components in the loss, a structure of weight 2 counted twice.
     spread : tensor of shape (n_members,)
-        Loss of networks that say nothing.
+        Loss of networks that predict nothing.
     smallest_noise : float
         Bound of √τ, relative to the root mean square of the rows of such networks.
     """
@@ -98,21 +80,7 @@ class Evidence:
 
     @classmethod
     def of(cls, objective: Objective, train: Tensor, members: int, smallest_noise: float) -> Evidence:
-        """Look at the training data.
-
-        Parameters
-        ----------
-        objective : Objective
-            Of all members.
-        train : tensor of int, ascending
-            Structures.
-        members : int
-        smallest_noise : float
-
-        Returns
-        -------
-        Evidence
-        """
+        """Look at the training data, with the objective of all members."""
         silent = objective.data.energies.new_zeros(members, objective.architecture.n_weights)
         return cls(
             groups(objective.architecture, silent.device),

@@ -1,19 +1,62 @@
 """Compiled loops that write rows of J = ∂ρ/∂W, for one member of tanh networks, on a CPU.
 
 Owns the derivatives of an energy and of a force component by the weights of one species, an atom after the
-other; `normal_equations` says which rows. All compiled parts stay in this file: numba's cache does not notice
-changes in others. Inner loops begin at 0: numba's check for negative indices would prevent SIMD.
+other. `compiled_rows` is the door; the loops take flat arrays. All compiled parts stay in this file: numba's
+cache does not notice changes in others. Inner loops begin at 0: numba's check for negative indices would
+prevent SIMD.
 
 ``values[l]`` of shape (unit, atom) are the outputs of hidden layer l and ``sensitivities[l]`` the derivatives
-of the atomic energies by its inputs, with a last row of ones; ``start`` and ``sizes`` as in `compiled`.
+of the atomic energies by its inputs, with a last row of ones; ``start`` and ``sizes`` as in `backend_numba`.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from aenet_gpr_cli.ann.loss.objective import Objective, WeightedBatch, sum_species
+from aenet_gpr_cli.ann.network.backend import first_weight
 from aenet_gpr_cli.jit import loop, part
 from aenet_gpr_cli.structures import FloatArray, IntArray
+
+
+def compiled_rows(objective: Objective, flat: Tensor, given: WeightedBatch) -> tuple[Tensor, Tensor]:
+    """Return the rows of J and ρ of a batch, energies first; see `jacobian_torch.tensor_rows`."""
+    batch, forces = given.batch, given.forces
+    members, n, width = len(flat), len(batch.index), flat.shape[1]
+    shape = (0, 0) if forces is None else (len(forces.inside), forces.subset.targets.shape[1])
+    rows = flat.new_empty(members, n + shape[0] * shape[1], width)
+    force = flat.new_zeros(members, *shape)
+    outputs, first = [], 0
+    if forces is not None:
+        matrices, places = forces.subset.operator.dense(forces.slots)
+        selected = (forces.inside.numpy(), matrices.numpy(), places.numpy())
+    for s, features in enumerate(batch.features):
+        state = objective.passes.forward(flat, s, features, 1)
+        slopes = objective.passes.sensitivities(flat, s, state)
+        outputs.append(state.output)
+        atoms = len(features) // n
+        place, sizes = first_weight(objective.architecture, s)
+        for m in range(members):
+            values = tuple(value[m].numpy() for value in state.inputs[1:])
+            slope = tuple(delta[m].numpy() for delta in slopes)
+            passed = (sizes, features.numpy(), values, slope, atoms)
+            _energy_rows(place, *passed, _of_member(given.energy_root, m), rows[m, :n].numpy())
+            if forces is not None:
+                out = rows[m, n:].view(*shape, width).numpy()
+                root = _of_member(forces.root, m)
+                _force_rows(flat[m].numpy(), place, *passed, *selected, first, root, out, force[m].numpy())
+        first += atoms * objective.architecture.n_features
+    residuals = [(sum_species(batch, outputs) - batch.energies) * given.energy_root]
+    if forces is not None:
+        errors = force - forces.subset.targets[forces.slots]
+        residuals.append((errors * forces.root[..., None]).flatten(1, 2))
+    return rows, torch.cat(residuals, dim=1)
+
+
+def _of_member(root: Tensor, member: int) -> FloatArray:
+    return root[member if len(root) > 1 else 0].contiguous().numpy()
 
 
 @part
@@ -41,7 +84,7 @@ def _add_atoms(target: FloatArray, factors: FloatArray, rows: FloatArray) -> Non
 
 
 @loop
-def energy_rows(
+def _energy_rows(
     start: int,
     sizes: IntArray,
     features: FloatArray,
@@ -128,7 +171,7 @@ def _propagate(
     moved: FloatArray,
     delta: FloatArray,
 ) -> None:
-    """Go through the layers and back as `compiled.curvature` does; all arrays are [layer, unit, pair].
+    """Go through the layers and back as `backend_numba.curvature` does; all arrays are [layer, unit, pair].
 
     ``rate[0]`` comes with the directional derivatives of the inputs of the first layer. ``moved`` are the
     derivatives of the outputs; ``delta`` those of the rate of the energy by the inputs of the units.
@@ -204,7 +247,7 @@ def _hidden_rows(
 
 
 @loop
-def force_rows(
+def _force_rows(
     w: FloatArray,
     start: int,
     sizes: IntArray,

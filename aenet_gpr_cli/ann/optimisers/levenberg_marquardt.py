@@ -1,102 +1,40 @@
 """Levenberg-Marquardt for a committee, on energies or on energies and forces.
 
 Minimises ρᵀρ + Σ decay W² with ρ the weighted residuals of the mean-square loss, and one decay for all
-weights or one for each group of them, see `evidence`. JᵀJ and Jᵀρ are accumulated in blocks, so memory does
-not grow with the set. The state is a dictionary of plain arrays.
+weights or one for each group of them, see `evidence_decay`. JᵀJ and Jᵀρ are accumulated in blocks, so memory
+does not grow with the set. The state is a dictionary of plain arrays.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann.execution import distributed as parallel
-from aenet_gpr_cli.ann.execution import member_threads as side_by_side
+from aenet_gpr_cli.ann.execution import portions
+from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
-from aenet_gpr_cli.ann.optimisers import evidence_decay as evidence
-from aenet_gpr_cli.ann.optimisers.adamw import Outcome, Snapshot, State
+from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.damped_step import Linearisation, Step, descend
-from aenet_gpr_cli.ann.optimisers.evidence_decay import Evidence
-from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, n_groups
+from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 SMALL_WORK = 3e8  # multiplications of an iteration below which members are treated as a batch
 
 
-@dataclass(frozen=True, slots=True)
-class LevenbergMarquardtSettings:
-    """How Levenberg-Marquardt runs.
-
-    Attributes
-    ----------
-    iterations : int
-        Linearisations.
-    damping : float
-        Initial damping, relative to the largest diagonal element of JᵀJ.
-    scaling : {"identity", "diagonal"}
-        What the damping multiplies: 1, or the diagonal of JᵀJ (Marquardt).
-    regularisation : {"none", "evidence"}
-        ``evidence`` determines the decays of groups of weights from the training data; where no structure is
-        held out the last weights are the best then.
-    weight_decay : float
-        Of all weights without evidence, relative to the loss in network units.
-    smallest_noise : float
-        For `evidence.Evidence`.
-    trials : int
-        Dampings tried per linearisation; a member stops if none lowers the loss. The n-th multiplies the
-        first by 2^(n(n-1)/2), so that ten reach any useful one.
-    patience : int
-        Iterations without a better validation loss before a member stops.
-    tolerance : float
-        A member also stops when the loss, with the decay, falls by less than this fraction in an iteration
-        (and the decays have settled).
-    restarts : int
-        Initial weights tried per member; see `restarts`.
-    restart_iterations : int
-        Iterations after which the best of them goes on alone.
-    """
-
-    iterations: int
-    damping: float
-    scaling: Literal["identity", "diagonal"]
-    regularisation: Literal["none", "evidence"]
-    weight_decay: float
-    smallest_noise: float
-    trials: int
-    patience: int
-    tolerance: float
-    restarts: int = 1
-    restart_iterations: int = 5
-
-
-def start(weights: FloatArray, architecture: Architecture, settings: LevenbergMarquardtSettings) -> State:
-    """Return the state of a run that has not begun.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_members, n_weights)
-    architecture : Architecture
-    settings : LevenbergMarquardtSettings
-
-    Returns
-    -------
-    dict of str to ndarray
-    """
+def start(weights: FloatArray, architecture: Architecture, settings: LevenbergMarquardt) -> State:
+    """Return the state of a run that has not begun, from weights of shape (n_members, n_weights)."""
     members, damping = len(weights), settings.damping
-    decay = evidence.FIRST if settings.regularisation == "evidence" else settings.weight_decay
+    decay = FIRST_DECAY if settings.regularisation == "evidence" else settings.weight_decay
     return {
         "weights": weights.copy(),
         "best_weights": weights.copy(),
         "best_loss": np.full(members, np.inf),
         "damping": np.full(members, damping),
-        "decay": np.full((members, evidence.n_groups(architecture)), decay),
+        "decay": np.full((members, n_groups(architecture)), decay),
         "wait": np.zeros(members, int),
         "stalled": np.zeros(members, bool),
         "iteration": np.zeros(members, int),
@@ -105,16 +43,14 @@ def start(weights: FloatArray, architecture: Architecture, settings: LevenbergMa
     }
 
 
-def minimise(
+def run_levenberg_marquardt(
     objective: Objective,
     train: Tensor,
     held_out: Tensor,
-    settings: LevenbergMarquardtSettings,
+    settings: LevenbergMarquardt,
     members_at_once: int,
     state: State,
-    progress: Progress | None,
-    stop: Callable[[], bool] | None,
-    keep: Callable[[Snapshot], None] | None = None,
+    around: Surroundings,
 ) -> Outcome:
     """Train a committee by Levenberg-Marquardt.
 
@@ -124,22 +60,13 @@ def minimise(
         With mean-square loss, float64.
     train, held_out : tensors of int, ascending
         Structures to train on, and to validate on. Without any held out the training loss is used.
-    settings : LevenbergMarquardtSettings
+    settings : LevenbergMarquardt
     members_at_once : int
         Members whose matrices memory holds at a time. As many threads share the members where that pays;
         else they form batches, one after another.
     state : dict of str to ndarray
         Of `start`, or of an earlier run.
-    progress : callable or None
-        Called after each iteration with (done, total, message).
-    stop : callable or None
-        Polled between iterations; True ends the run with a state to continue from.
-    keep : callable or None
-        Called after each iteration with a function that returns the state to continue from.
-
-    Returns
-    -------
-    Outcome
+    around : Surroundings
 
     Notes
     -----
@@ -155,7 +82,7 @@ def minimise(
         known = Evidence.of(objective, train, members, settings.smallest_noise)
     finished = True
     threads = _threads_pay(objective, train)
-    with side_by_side.workers(members_at_once) if threads else side_by_side.alone() as each:
+    with portions.workers(members_at_once) if threads else portions.alone() as each:
 
         def iterate(some: IntArray) -> None:
             _iterate(objective, train, held_out, settings, known, state, some)
@@ -164,14 +91,14 @@ def minimise(
         for first in range(0, members, together):
             chunk = np.arange(first, min(first + together, members))
             while (active := chunk[_active(state, settings)[chunk]]).size:
-                if stop is not None and parallel.anywhere(stop(), str(objective.data.energies.device)):
+                if around.asked_to_stop():
                     finished = False
                     break
                 each(iterate, np.split(active, len(active)) if threads else [active])
-                if keep is not None:
-                    keep(lambda: _snapshot(state))
-                if progress is not None:
-                    progress(*_report(state, settings, chunk))
+                if around.keep is not None:
+                    around.keep(lambda: _snapshot(state))
+                if around.progress is not None:
+                    around.progress(*_report(state, settings, chunk))
             if not finished:
                 break
     state = _snapshot(state)
@@ -184,15 +111,15 @@ def _threads_pay(objective: Objective, train: Tensor) -> bool:
     Compiled passes gain nothing from a batch of members unless these are so small that calls take the time.
     Sums over processes cannot be made in threads.
     """
-    if not isinstance(objective.passes, CompiledPasses) or parallel.size() > 1:
+    if not isinstance(objective.passes, CompiledPasses) or objective.processes.size > 1:
         return False
     forces = objective.forces.subsets if objective.forces is not None else []
     rows, width = len(train) + sum(s.targets.numel() for s in forces), objective.architecture.n_weights
     return width**2 * (rows + width) > SMALL_WORK
 
 
-def _report(state: State, settings: LevenbergMarquardtSettings, chunk: IntArray) -> tuple[int, int, str]:
-    """Return what progress is told while the members ``chunk`` are trained."""
+def _report(state: State, settings: LevenbergMarquardt, chunk: IntArray) -> tuple[int, int, str]:
+    """Return the arguments of progress while the members ``chunk`` are trained."""
     members = len(state["weights"])
     done = int(np.where(_active(state, settings), state["iteration"], settings.iterations).sum())
     named = f"member {chunk[0] + 1}" if len(chunk) == 1 else f"members {chunk[0] + 1} to {chunk[-1] + 1}"
@@ -207,7 +134,7 @@ def _snapshot(state: State) -> State:
     return {key: values.copy() for key, values in state.items()} | curves
 
 
-def _active(state: State, settings: LevenbergMarquardtSettings) -> FloatArray:
+def _active(state: State, settings: LevenbergMarquardt) -> FloatArray:
     return (
         (state["iteration"] < settings.iterations)
         & (state["wait"] < settings.patience)
@@ -219,7 +146,7 @@ def _iterate(
     objective: Objective,
     train: Tensor,
     held_out: Tensor,
-    settings: LevenbergMarquardtSettings,
+    settings: LevenbergMarquardt,
     known: Evidence | None,
     state: State,
     active: IntArray,
@@ -235,9 +162,9 @@ def _iterate(
     if known is not None:
         done = state["iteration"][active]
         new, settled = known.decays(here.matrix, weights, here.loss, old, active, done)
-    decay = new[:, evidence.groups(objective.architecture, device)]
+    decay = new[:, groups(objective.architecture, device)]
     damping = torch.as_tensor(state["damping"][active], device=device)
-    step = descend(objective, train, here, decay, damping, settings.scaling, settings.trials)
+    step = descend(objective, train, here, decay, damping, settings)
     check = step.loss
     if len(held_out):
         check = objective.mean_square(objective.residuals(step.weights, held_out))

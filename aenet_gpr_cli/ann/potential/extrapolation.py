@@ -1,7 +1,6 @@
 """How far an atom's environment lies outside what training has seen, feature by feature.
 
-A network knows nothing beyond the range of its features in training. Takes that range as arrays; where they
-are stored is left to the model.
+A network has learnt nothing beyond the range of its features in training, which is given as arrays.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class ScriptedChebyshev(torch.nn.Module):
         self.angular_cutoff = float(basis.angular_cutoff or 0.0)
         self.n_radial, self.n_angular = basis.n_radial, basis.n_angular
         self.both_halves = len(basis.species) > 1
-        table = recurrence(max(basis.n_angular, 1))  # TorchScript wants no empty lists
+        table = recurrence(max(basis.n_angular, 1))  # TorchScript takes no empty lists
         self.first: List[List[float]] = table[0].tolist()  # noqa: UP006
         self.second: List[List[float]] = table[1].tolist()  # noqa: UP006
         self.register_buffer("spins", torch.tensor(basis.type_spins, dtype=torch.float64))

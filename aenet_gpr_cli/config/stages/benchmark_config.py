@@ -6,9 +6,9 @@ from typing import Annotated, Literal, get_args
 
 from annotated_types import MinLen
 
+from aenet_gpr_cli.ann.training_settings import Network
 from aenet_gpr_cli.config.keys import StageConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.config.stages.train_ann_config import NetworkConfig
 from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
 
 BenchmarkMode = Literal["energy_only", "gpr", "direct"]
@@ -71,5 +71,5 @@ class BenchmarkConfig(StageConfig):
     """threads of each process"""
     max_structures: PositiveInt | None = None
     """use at most this many training structures"""
-    network: NetworkConfig = NetworkConfig()
+    network: Network = Network()
     """descriptor orders and layers"""

@@ -3,54 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
-from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
+from aenet_gpr_cli.ann.training_settings import AdamW, LevenbergMarquardt
+from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
+from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig, BenchmarkMode, CutoffPair, Optimiser
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
+from aenet_gpr_cli.settings import PositiveInt, settings
 
 SURROGATE = "surrogate"
 
 
-@dataclass(frozen=True, slots=True)
+@settings
 class Point:
-    """What is measured in one fresh process.
+    """What is measured in one fresh process, which is given this group of keys."""
 
-    Attributes
-    ----------
-    mode : str
-        A training mode, or `SURROGATE` for fit and labels of the Gaussian process.
-    optimiser : str
-    radial_cutoff, angular_cutoff : float, Å
-    batch_size : int
-    processes : int
-    n_molecules : int
-        Of a cluster; 0 for the given structures.
-    """
-
-    mode: str
-    optimiser: str
-    radial_cutoff: float
-    angular_cutoff: float
-    batch_size: int
-    processes: int = 1
+    training: TrainAnnConfig | None = None
+    """the training; without it: fit and labels of the Gaussian process"""
+    fit_gpr: FitGprConfig = FitGprConfig()
+    """the fit"""
+    augment: AugmentConfig = AugmentConfig()
+    """the copies, and the seed of everything"""
+    processes: PositiveInt = 1
+    """processes that share the training"""
+    split: str | None = None
+    """path of the structures; without it they are a cluster"""
+    max_structures: PositiveInt | None = None
+    """of the split"""
     n_molecules: int = 0
+    """of the cluster"""
+    n_structures: PositiveInt = 20
+    """of the cluster"""
+    clock: Literal["wall", "cpu"] = "wall"
+    """time that is measured"""
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """What distinguishes this point from the others, by the name of the column in the table."""
+        if self.training is None:
+            return {"mode": SURROGATE, "n_molecules": self.n_molecules}
+        return {
+            "mode": self.training.mode,
+            "optimiser": self.training.optimiser,
+            "radial_cutoff": self.training.network.radial_cutoff,
+            "angular_cutoff": self.training.network.angular_cutoff,
+            "batch_size": self.training.adamw.batch_size,
+            "processes": self.processes,
+            "n_molecules": self.n_molecules,
+        }
 
     @property
     def name(self) -> str:
         """Unique and fit for a file name."""
-        if self.mode == SURROGATE:
-            return f"{self.mode}_{self.n_molecules}"
-        return "_".join(str(value) for value in asdict(self).values())
+        return "_".join(map(str, self.labels.values()))
 
 
-def points(config: BenchmarkConfig, given: bool) -> list[Point]:
+def points(config: BenchmarkConfig, split: Path | None) -> list[Point]:
     """Return all points, each once.
 
     Parameters
     ----------
     config : BenchmarkConfig
-    given : bool
-        Whether there are structures besides the clusters.
+    split : Path or None
+        Structures besides the clusters.
 
     Returns
     -------
@@ -62,50 +80,59 @@ def points(config: BenchmarkConfig, given: bool) -> list[Point]:
         point
         for optimiser in config.optimisers
         for mode in config.modes
-        for point in _of_mode(config, mode, optimiser, given)
+        for point in _of_mode(config, mode, optimiser, split)
     ]
-    systems = dict.fromkeys(point.n_molecules for point in found if point.mode == "gpr")
-    surrogates = [Point(SURROGATE, "", 0.0, 0.0, 0, 1, system) for system in systems]
-    return sorted([*dict.fromkeys(found), *surrogates], key=lambda point: point.processes > 1)
+    # the Gaussian process of each system
+    found += [replace(p, training=None, processes=1) for p in found if p.labels["mode"] == "gpr"]
+    once = {point.name: point for point in found}
+    return sorted(once.values(), key=lambda point: point.processes > 1)
 
 
-def requested(point: Point, config: BenchmarkConfig, split: str) -> dict[str, Any]:
-    """Return what the process of a point has to know.
+def _of_mode(
+    config: BenchmarkConfig, mode: BenchmarkMode, optimiser: Optimiser, split: Path | None
+) -> Iterator[Point]:
+    def point(
+        cutoffs: CutoffPair = config.cutoffs[0],
+        batch_size: int = config.batch_sizes[0],
+        processes: int = config.processes[0],
+        n_molecules: int = 0,
+    ) -> Point:
+        return Point(
+            training=_training(config, mode, optimiser, cutoffs, batch_size),
+            fit_gpr=config.fit_gpr,
+            augment=AugmentConfig(
+                n_copies=config.n_copies, displacement=config.displacement, seed=config.seed
+            ),
+            processes=processes,
+            split=None if n_molecules else str(split),
+            max_structures=config.max_structures,
+            n_molecules=n_molecules,
+            n_structures=config.clusters.n_structures,
+            clock=config.clock,
+        )
 
-    Parameters
-    ----------
-    point : Point
-    config : BenchmarkConfig
-    split : str
-        Path of the split, empty without one.
-
-    Returns
-    -------
-    dict
-        Plain data.
-    """
-    cutoffs = {"radial_cutoff": point.radial_cutoff, "angular_cutoff": point.angular_cutoff}
-    keys = ("n_epochs", "n_members", "n_copies", "displacement", "max_structures", "clock", "seed")
-    return {
-        **{key: getattr(config, key) for key in keys},
-        **asdict(point),
-        "network": asdict(config.network) | (cutoffs if point.mode != SURROGATE else {}),
-        "fit_gpr": asdict(config.fit_gpr),
-        "cluster_structures": config.clusters.n_structures,
-        "split": split,
-    }
-
-
-def _of_mode(config: BenchmarkConfig, mode: str, optimiser: str, given: bool) -> Iterator[Point]:
-    cutoffs, sizes, processes = config.cutoffs, config.batch_sizes, config.processes
-    first = Point(mode, optimiser, cutoffs[0].radial, cutoffs[0].angular, sizes[0], processes[0])
-    if given:
-        for pair in cutoffs:
-            yield replace(first, radial_cutoff=pair.radial, angular_cutoff=pair.angular)
+    if split is not None:
+        yield from (point(cutoffs=pair) for pair in config.cutoffs)
         if optimiser == "adamw":
-            for size in sizes:
-                yield replace(first, batch_size=size)
-        for number in processes:
-            yield replace(first, processes=number)
-    for n_molecules in config.clusters.molecules:
-        yield replace(first, n_molecules=n_molecules)
+            yield from (point(batch_size=size) for size in config.batch_sizes)
+        yield from (point(processes=number) for number in config.processes)
+    yield from (point(n_molecules=number) for number in config.clusters.molecules)
+
+
+def _training(
+    config: BenchmarkConfig, mode: BenchmarkMode, optimiser: Optimiser, cutoffs: CutoffPair, batch_size: int
+) -> TrainAnnConfig:
+    """Return a training that does not stop early and holds nothing out."""
+    epochs = config.n_epochs + 1
+    return TrainAnnConfig(
+        seed=config.seed,
+        mode=mode,
+        network=replace(config.network, radial_cutoff=cutoffs.radial, angular_cutoff=cutoffs.angular),
+        n_members=config.n_members,
+        optimiser=optimiser,
+        adamw=AdamW(
+            learning_rate=1e-4, batch_size=batch_size, epochs=epochs, patience=epochs, schedule="constant"
+        ),
+        levenberg_marquardt=LevenbergMarquardt(iterations=epochs, patience=epochs, tolerance=0.0),
+        validation_fraction=0.0,
+    )

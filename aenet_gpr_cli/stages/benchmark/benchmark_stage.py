@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,8 @@ from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.files import write_csv
-from aenet_gpr_cli.stages.benchmark.benchmark_grid import SURROGATE, Point, points, requested
+from aenet_gpr_cli.settings import as_json
+from aenet_gpr_cli.stages.benchmark.benchmark_grid import Point, points
 from aenet_gpr_cli.stages.shared.context import GO_ON, Context, Summary, make_job, nothing_to_do, planned
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
@@ -68,14 +68,14 @@ def run(config: BenchmarkConfig, split: Path | None, output: Path, context: Cont
     job = make_job(KIND, config, {} if split is None else {"split": split}, context)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
-    todo = points(config, split is not None)
+    todo = points(config, split)
     if context.dry_run:
         return planned(KIND, output, [f"{len(todo)} points, {config.n_epochs + 1} epochs each"])
     checkpoint = Checkpoint(output, job)
     with publish(output, job) as file:
         checkpoint.prepare(context.resume, context.restart)
         file.attrs["wall_time_s"] = checkpoint.seconds_of_finished()
-        table = _table(todo, _measure_missing(todo, config, split, checkpoint, context))
+        table = _table(todo, _measure_missing(todo, config.threads, checkpoint, context))
         write_csv(output.with_suffix(".csv"), table)
         save(benchmark_plot.plot(table), output.with_suffix(".png"))
         notes = [*crossings(table), *(f"wrote {output.with_suffix(s)}" for s in (".h5", ".csv", ".png"))]
@@ -89,15 +89,7 @@ def run(config: BenchmarkConfig, split: Path | None, output: Path, context: Cont
 def crossings(table: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say from where on GPR-ANN needs less than direct force training, along cutoffs and along sizes.
 
-    Parameters
-    ----------
-    table : sequence of mappings
-        Rows of the benchmark.
-
-    Returns
-    -------
-    list of str
-        One sentence per series, optimiser and measure; data memory is that beyond the libraries.
+    One sentence per series, optimiser and measure; data memory is that beyond the libraries.
     """
     sentences = []
     for name, rows in benchmark_plot.series(table).items():
@@ -140,25 +132,21 @@ def _crossings_of(
 
 def _table(todo: Sequence[Point], measured: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of the trainings, those of the gpr mode with what their surrogate took."""
-    surrogates = {point.n_molecules: measured[point.name] for point in todo if point.mode == SURROGATE}
+    surrogates = {point.n_molecules: measured[point.name] for point in todo if point.training is None}
     none = dict.fromkeys(SURROGATE_KEYS)
     return [
         {
-            **asdict(point),
+            **point.labels,
             **measured[point.name],
-            **(surrogates[point.n_molecules] if point.mode == "gpr" else none),
+            **(surrogates[point.n_molecules] if point.training.with_copies else none),
         }
         for point in todo
-        if point.mode != SURROGATE
+        if point.training is not None
     ]
 
 
 def _measure_missing(
-    todo: Sequence[Point],
-    config: BenchmarkConfig,
-    split: Path | None,
-    checkpoint: Checkpoint,
-    context: Context,
+    todo: Sequence[Point], threads: int, checkpoint: Checkpoint, context: Context
 ) -> dict[str, dict[str, Any]]:
     """Return the measurements by the name of the point, measuring what the checkpoint does not hold."""
     measured: dict[str, dict[str, Any]] = {}
@@ -172,21 +160,20 @@ def _measure_missing(
         context.report(number, len(todo), f"measuring {point.name}")
         part, so_far = (point.name,), earlier + time.perf_counter() - started
         with publish(checkpoint.path_of(part), checkpoint.job_of(part)) as file:
-            request = requested(point, config, str(split or ""))
-            measured[point.name] = _measure(point, request, config.threads, context)
+            measured[point.name] = _measure(point, threads, context)
             file.attrs["measured"] = json.dumps({point.name: measured[point.name]})
             file.attrs["wall_time_s"] = so_far
     return measured
 
 
-def _measure(point: Point, request: dict[str, Any], threads: int, context: Context) -> dict[str, Any]:
+def _measure(point: Point, threads: int, context: Context) -> dict[str, Any]:
     command = [sys.executable, "-m"]
     if point.processes > 1:
         command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={point.processes}", "-m"]
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
     with tempfile.TemporaryDirectory() as folder:
-        ask, answer, said = (Path(folder, name) for name in ("request.json", "result.json", "stderr"))
-        ask.write_text(json.dumps(request))
+        ask, answer, said = (Path(folder, name) for name in ("point.json", "result.json", "stderr"))
+        ask.write_text(json.dumps(as_json(point)))
         with said.open("w") as errors:
             # a group of its own: Ctrl-C in a terminal reaches this process only, which ends the other
             process = subprocess.Popen(

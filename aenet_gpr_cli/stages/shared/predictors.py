@@ -196,7 +196,7 @@ def _process(path: Path, sigma: str, max_rows: int, max_bytes: float) -> Predict
 
 
 def _committee(path: Path, members: Sequence[int] | None) -> Predictor:
-    from aenet_gpr_cli.ann.potential.ann_model import predict
+    from aenet_gpr_cli.ann.potential.prediction import predict
     from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 
     model = load_ann(path).select(members)

@@ -10,8 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.ann.execution import distributed as parallel
-from aenet_gpr_cli.ann.optimisers.adamw import Snapshot, State
+from aenet_gpr_cli.ann.execution.surroundings import Processes, Snapshot, State
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel, join
 from aenet_gpr_cli.ann.training import FailedMembers, TrainingResult
 from aenet_gpr_cli.errors import InterruptedRun, NumericalError, ResourceError
@@ -144,8 +143,8 @@ class Work:
         Time between checkpoints.
     mode : str
         Stored with members that are finished when others fail.
-    device : str
-        Of this process.
+    processes : Processes
+        The first one alone writes.
     """
 
     trainer: Trainer
@@ -153,11 +152,11 @@ class Work:
     checkpoint: Checkpoint
     seconds: float
     mode: str
-    device: str
+    processes: Processes
 
 
 def train_members(work: Work, context: Context) -> tuple[Committee, float]:
-    """Train members, going on from what the checkpoint holds.
+    """Train members, continuing from what the checkpoint holds.
 
     Parameters
     ----------
@@ -181,8 +180,8 @@ def train_members(work: Work, context: Context) -> tuple[Committee, float]:
     parts = [read_committee(path) for path in checkpoint.finished()]
     have = {member for part in parts for member in part.members}
     missing = tuple(member for member in work.members if member not in have)
-    keeper, state = _go_on(checkpoint, missing, work.seconds)
-    parallel.wait(work.device)  # all have read the state before one replaces it
+    keeper, state = _go_on(work, missing)
+    work.processes.wait()  # all have read the state before one replaces it
     if parts:
         log.info("members %s are finished; training %s", _listed(sorted(have)), _listed(missing))
     if not missing:  # killed between the last member and the output
@@ -203,12 +202,10 @@ def train_members(work: Work, context: Context) -> tuple[Committee, float]:
 class _Keeper:
     """Writes the state of the training into the checkpoint every so many seconds, in the first process."""
 
-    def __init__(
-        self, checkpoint: Checkpoint, members: tuple[int, ...], seconds: float, earlier: float
-    ) -> None:
-        self.checkpoint, self.seconds, self.earlier = checkpoint, seconds, earlier
+    def __init__(self, work: Work, members: tuple[int, ...], earlier: float) -> None:
+        self.checkpoint, self.seconds, self.earlier = work.checkpoint, work.seconds, earlier
         self.part = tuple(map(str, members))
-        self.writes = parallel.rank() == 0
+        self.writes = work.processes.rank == 0
         self._started = self._last = time.perf_counter()
 
     @property
@@ -233,12 +230,13 @@ class _Keeper:
         self._last = time.perf_counter()
 
 
-def _go_on(checkpoint: Checkpoint, missing: tuple[int, ...], seconds: float) -> tuple[_Keeper, State | None]:
+def _go_on(work: Work, missing: tuple[int, ...]) -> tuple[_Keeper, State | None]:
+    checkpoint = work.checkpoint
     saved = checkpoint.load_state()
     if saved is None or saved.part != tuple(map(str, missing)):
-        return _Keeper(checkpoint, missing, seconds, checkpoint.seconds_of_finished()), None
+        return _Keeper(work, missing, checkpoint.seconds_of_finished()), None
     log.info("going on from %s, after %.0f s of training", checkpoint.folder, saved.wall_time)
-    return _Keeper(checkpoint, missing, seconds, saved.wall_time), saved.arrays
+    return _Keeper(work, missing, saved.wall_time), saved.arrays
 
 
 def _keep_the_others(

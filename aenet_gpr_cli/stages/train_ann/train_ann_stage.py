@@ -8,21 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from aenet_gpr_cli.ann.data.force_targets import ForceSettings
 from aenet_gpr_cli.ann.data.out_of_core import MakeRows, MemoryRows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
-from aenet_gpr_cli.ann.execution import distributed as parallel
-from aenet_gpr_cli.ann.loss.loss_terms import LossSettings
-from aenet_gpr_cli.ann.optimisers.adamw import AdamWSettings, State
-from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import LevenbergMarquardtSettings
-from aenet_gpr_cli.ann.training import TrainingResult, TrainingSettings, train
-from aenet_gpr_cli.config.stages.train_ann_config import NetworkConfig, TrainAnnConfig
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
+from aenet_gpr_cli.ann.training import TrainingResult, train
+from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
@@ -30,6 +25,7 @@ from aenet_gpr_cli.io.artefacts.streaming import StoredStructures, open_augmente
 from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.scratch import ScratchRows
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.torchrun import torchrun_processes
 from aenet_gpr_cli.stages.train_ann.members import Committee, Keep, Work, train_members, write_committee
 from aenet_gpr_cli.structures import Copies, StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
@@ -48,7 +44,6 @@ COLUMNS = (
     "s",
 )
 FEATURE_COPIES = 2  # of the descriptors in memory at a time: as computed, and as the networks take them
-AUGMENTED_MODES = ("gpr", "taylor")  # also the labels of the copies they take
 
 
 def run(
@@ -90,7 +85,7 @@ def run(
         If members fail; the others are in the checkpoint.
     """
     inputs = {"split": split}
-    if config.mode in AUGMENTED_MODES:
+    if config.with_copies:
         if augmented is None:
             raise ConfigError(
                 f"train-ann: mode {config.mode} needs the output of augment; give it after the split"
@@ -112,7 +107,7 @@ def run(
     references = choose_subsets(load_split(split, "train"), config.subsets, split)
     with _open_copies(config, inputs.get("augmented"), references) as copies:
         data = TrainingSet.collect(list(references.values()), copies, config.loss.sigma_scale)
-        basis = make_basis(config.network, data.species)
+        basis = config.network.basis(data.species)
         need = FEATURE_COPIES * data.feature_bytes(basis.n_features) / BYTES_PER_GIB
         fits = need <= config.max_memory_gib
         plan = (
@@ -124,25 +119,25 @@ def run(
         log.info(plan)
         checkpoint = Checkpoint(output, job)
         make_rows: MakeRows = MemoryRows if fits else lambda n, width: ScratchRows(output.parent, width)
-        with parallel.session(config.device) as device:
+        with torchrun_processes(config.device) as (processes, device):
 
             def trainer(members: tuple[int, ...], state: State | None, keep: Keep) -> TrainingResult:
-                settings = replace(training_settings(config, members), device=device)
-                report, stop = context.progress, context.stop
-                return train(data, basis, settings, config.seed, report, stop, state, keep, make_rows)
+                around = Surroundings(context.progress, context.stop, keep, processes, make_rows)
+                settings = replace(config, device=device)
+                return train(data, basis, settings, config.seed, members, state, around)
 
-            work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, device)
+            work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, processes)
             return _train(work, len(data), context)
 
 
 def _train(work: Work, n_structures: int, context: Context) -> Summary:
     """Train and write the output; of several processes the first one alone touches files."""
-    output, first = work.checkpoint.output, parallel.rank() == 0
+    output, first = work.checkpoint.output, work.processes.rank == 0
     with publish(output, work.checkpoint.job) if first else nullcontext() as file:
         started = time.perf_counter()
         if first:
             work.checkpoint.prepare(context.resume, context.restart)
-        parallel.wait(work.device)  # the others read what has been prepared
+        work.processes.wait()  # the others read what has been prepared
         committee, earlier = train_members(work, context)
         if file is None:
             return Summary(TITLE)
@@ -154,67 +149,6 @@ def _train(work: Work, n_structures: int, context: Context) -> Summary:
         file.attrs["summary"] = summary.to_json()
     work.checkpoint.discard()
     return summary
-
-
-def make_basis(network: NetworkConfig, species: tuple[str, ...]) -> ChebyshevBasis:
-    """Return the Chebyshev basis for the species of the data.
-
-    Parameters
-    ----------
-    network : NetworkConfig
-    species : tuple of str
-        Those of the data; used in alphabetical order unless the configuration gives another.
-
-    Returns
-    -------
-    ChebyshevBasis
-    """
-    return ChebyshevBasis(
-        species=tuple(network.species or sorted(species)),
-        radial_cutoff=network.radial_cutoff,
-        radial_order=network.radial_order,
-        angular_cutoff=network.angular_cutoff,
-        angular_order=network.angular_order,
-    )
-
-
-def training_settings(config: TrainAnnConfig, members: tuple[int, ...] | None = None) -> TrainingSettings:
-    """Translate the configuration into the settings of the training.
-
-    Parameters
-    ----------
-    config : TrainAnnConfig
-    members : tuple of int, optional
-        Which members; without it, all.
-
-    Returns
-    -------
-    TrainingSettings
-    """
-    optimiser: AdamWSettings | LevenbergMarquardtSettings
-    if config.optimiser == "adamw":
-        optimiser = AdamWSettings(**asdict(config.adamw))
-    else:
-        optimiser = LevenbergMarquardtSettings(**asdict(config.levenberg_marquardt))
-    loss, forces = config.loss, None
-    if config.mode == "direct":
-        memory = int(config.jacobian_memory_gib * BYTES_PER_GIB)
-        forces = ForceSettings(loss.force_fraction, loss.force_selection, memory)
-    return TrainingSettings(
-        hidden=tuple(config.network.hidden),
-        activation=config.network.activation,
-        members=tuple(range(config.n_members)) if members is None else members,
-        optimizer=optimiser,
-        loss=LossSettings(loss.form, loss.per, loss.alpha if forces else 0.0),
-        forces=forces,
-        validation_fraction=config.held_out,
-        atomic_energies=config.atomic_energies,
-        energy_scaling=config.energy_scaling,
-        bootstrap=config.bootstrap,
-        dtype=config.dtype,
-        device=config.device,
-        block_size=config.block_size,
-    )
 
 
 @contextmanager

@@ -1,25 +1,20 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from aenet_gpr_cli.ann import training
-from aenet_gpr_cli.ann.data.force_targets import ForceSettings
-from aenet_gpr_cli.ann.data.out_of_core import MemoryRows
-from aenet_gpr_cli.ann.loss.loss_terms import LossSettings
-from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS, Architecture
+from aenet_gpr_cli.ann.execution.surroundings import Surroundings
+from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS, initial_weights
 from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations, weighted_rows
-from aenet_gpr_cli.ann.potential.initial_weights import initial_weights
+from aenet_gpr_cli.ann.training_settings import Loss
+from tests.ann.ann_helpers import Forces, changed
 
 
 def build(data, basis, settings):
-    architecture = Architecture(basis.species, basis.n_features, settings.hidden, settings.activation)
     indices = np.arange(len(data))
-    objective, *_ = training._objective(
-        data, basis, architecture, settings, indices, indices[:0], 3, MemoryRows
-    )
-    weights = torch.as_tensor(initial_weights(architecture, 5, settings.members))
+    case = training.Case(data, basis, settings, (0, 1, 2), 3, indices, indices[:0])
+    objective, *_ = training._objective(case, Surroundings())
+    weights = torch.as_tensor(initial_weights(case.architecture, 5, case.members))
     return objective, weights, torch.as_tensor(indices)
 
 
@@ -34,12 +29,14 @@ def central_difference(function, weights, columns, h=1e-5):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", [LossSettings("mse", "atom", 0.3), LossSettings("rmse", "structure", 0.6)])
+@pytest.mark.parametrize(
+    "loss", [Loss(form="mse", per="atom", alpha=0.3), Loss(form="rmse", per="structure", alpha=0.6)]
+)
 @pytest.mark.parametrize("force", [None, ("structures", 0.4), ("components", 0.5)])
 def test_gradient_of_the_loss_equals_finite_differences(data, basis, settings, activation, loss, force):
-    forces = None if force is None else ForceSettings(force[1], force[0], 2**30)
+    forces = None if force is None else Forces(force[1], force[0], 2**30)
     objective, weights, index = build(
-        data, basis, replace(settings, activation=activation, loss=loss, forces=forces)
+        data, basis, changed(settings, activation=activation, loss=loss, forces=forces)
     )
     batch = index[[0, 2, 5, 7, 9, 11, 13]]
     gradient = torch.empty_like(weights)
@@ -55,8 +52,8 @@ def test_gradient_of_the_loss_equals_finite_differences(data, basis, settings, a
 @pytest.mark.parametrize("activation", ["tanh", "twist"])  # compiled, and by tensors
 @pytest.mark.parametrize("force", [None, ("structures", 0.4), ("components", 0.5)])
 def test_rows_of_the_jacobian_equal_finite_differences(data, basis, settings, hidden, activation, force):
-    forces = None if force is None else ForceSettings(force[1], force[0], 2**30)
-    settings = replace(settings, hidden=hidden, activation=activation, forces=forces)
+    forces = None if force is None else Forces(force[1], force[0], 2**30)
+    settings = changed(settings, hidden=hidden, activation=activation, forces=forces)
     objective, weights, index = build(data, basis, settings)
     rows = torch.cat([block for block, _ in weighted_rows(objective, weights, index)], dim=1)
     columns = range(0, weights.shape[1], 5)
@@ -76,8 +73,8 @@ def test_rows_of_the_jacobian_equal_finite_differences(data, basis, settings, hi
 def test_normal_equations_agree_with_loss_and_gradient(
     data, basis, settings, force, bootstrap, activation, memory
 ):
-    forces = None if force is None else ForceSettings(force[1], force[0], memory)
-    settings = replace(settings, forces=forces, bootstrap=bootstrap, activation=activation)
+    forces = None if force is None else Forces(force[1], force[0], memory)
+    settings = changed(settings, forces=forces, bootstrap=bootstrap, activation=activation)
     objective, weights, index = build(data, basis, settings)
     matrix, half, loss = normal_equations(objective, weights, index)
     gradient = torch.empty_like(weights)
@@ -103,8 +100,8 @@ def test_a_batch_is_the_sum_of_its_structures(data, basis, settings):
 def test_recomputed_jacobian_gives_the_same_gradient_as_stored(data, basis, settings, fraction):
     results = []
     for memory in (2**30, 0):
-        forces = ForceSettings(fraction, "components", memory)
-        objective, weights, index = build(data, basis, replace(settings, forces=forces))
+        forces = Forces(fraction, "components", memory)
+        objective, weights, index = build(data, basis, changed(settings, forces=forces))
         assert objective.forces.stored == (memory > 0)
         gradient = torch.empty_like(weights)
         objective.gradient(weights, index, gradient)

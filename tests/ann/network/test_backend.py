@@ -6,7 +6,7 @@ import torch
 
 from aenet_gpr_cli.ann.network import backend_numba as compiled
 from aenet_gpr_cli.ann.network.architecture import Architecture
-from aenet_gpr_cli.ann.network.backend import CompiledPasses, TensorPasses, choose
+from aenet_gpr_cli.ann.network.backend import CompiledPasses, TensorPasses, fastest_passes
 
 CPU = torch.device("cpu")
 
@@ -57,6 +57,6 @@ def test_tanh_is_right_to_rounding(dtype):
 
 
 def test_what_is_not_compiled_goes_to_the_tensor_program():
-    assert isinstance(choose(Architecture(("H",), 3, (4,), "tanh"), CPU), CompiledPasses)
-    assert isinstance(choose(Architecture(("H",), 3, (), "tanh"), CPU), TensorPasses)
-    assert isinstance(choose(Architecture(("H",), 3, (4,), "twist"), CPU), TensorPasses)
+    assert isinstance(fastest_passes(Architecture(("H",), 3, (4,), "tanh"), CPU), CompiledPasses)
+    assert isinstance(fastest_passes(Architecture(("H",), 3, (), "tanh"), CPU), TensorPasses)
+    assert isinstance(fastest_passes(Architecture(("H",), 3, (4,), "twist"), CPU), TensorPasses)

@@ -1,22 +1,20 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.data.force_targets import ForceSettings
-from aenet_gpr_cli.ann.potential.ann_model import predict
+from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
+from tests.ann.ann_helpers import Forces, changed
 
 
-@pytest.mark.parametrize("forces", [None, ForceSettings(1.0, "structures", 2**30)])
+@pytest.mark.parametrize("forces", [None, Forces(1.0, "structures", 2**30)])
 @pytest.mark.parametrize("scaling", ["identity", "diagonal"])
 def test_a_linear_model_is_solved_in_one_step(data, basis, settings, lm_settings, forces, scaling):
     # small damping and weight decay only keep the factorisation regular
-    once = replace(lm_settings, iterations=1, damping=1e-10, weight_decay=1e-10, scaling=scaling)
-    linear = replace(settings, hidden=(), optimizer=once, forces=forces, validation_fraction=0.0)
+    once = changed(lm_settings, iterations=1, damping=1e-10, weight_decay=1e-10, scaling=scaling)
+    linear = changed(settings, hidden=(), optimizer=once, forces=forces, validation_fraction=0.0)
     first = train(data, basis, linear, 1)
-    more = train(data, basis, replace(linear, optimizer=replace(once, iterations=5)), 1)
-    start = train(data, basis, replace(linear, optimizer=replace(once, damping=1e6)), 1)
+    more = train(data, basis, changed(linear, optimizer=changed(once, iterations=5)), 1)
+    start = train(data, basis, changed(linear, optimizer=changed(once, damping=1e6)), 1)
     gained = start.training_loss[0] - more.training_loss[-1]
     assert (gained > 1e-2 * start.training_loss[0]).all()
     assert (first.training_loss[0] - more.training_loss[-1] < 1e-6 * gained).all()
@@ -24,10 +22,10 @@ def test_a_linear_model_is_solved_in_one_step(data, basis, settings, lm_settings
     assert energies == pytest.approx(np.tile(energies[0], (3, 1)), abs=1e-2)
 
 
-@pytest.mark.parametrize("forces", [None, ForceSettings(0.5, "components", 2**30)])
+@pytest.mark.parametrize("forces", [None, Forces(0.5, "components", 2**30)])
 def test_the_loss_never_rises(data, basis, settings, lm_settings, forces):
-    long = replace(lm_settings, iterations=25)
-    result = train(data, basis, replace(settings, optimizer=long, forces=forces), 1)
+    long = changed(lm_settings, iterations=25)
+    result = train(data, basis, changed(settings, optimizer=long, forces=forces), 1)
     curve = result.training_loss
     rise = np.diff(curve, axis=0)
     assert (rise[~np.isnan(rise)] <= 1e-20).all()  # energies can be met to rounding, where losses scatter
@@ -37,7 +35,7 @@ def test_the_loss_never_rises(data, basis, settings, lm_settings, forces):
 def test_weight_decay_makes_smaller_weights(data, basis, settings, lm_settings):
     sizes = []
     for decay in (1e-8, 1e-1):
-        optimizer = replace(lm_settings, iterations=15, weight_decay=decay)
-        model = train(data, basis, replace(settings, optimizer=optimizer, validation_fraction=0.0), 1).model
+        optimizer = changed(lm_settings, iterations=15, weight_decay=decay)
+        model = train(data, basis, changed(settings, optimizer=optimizer, validation_fraction=0.0), 1).model
         sizes.append(sum(float((w**2).sum()) for layers in model.weights.values() for w in layers))
     assert sizes[1] < 0.5 * sizes[0]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from aenet_gpr_cli.ann.network.architecture import Architecture
-from aenet_gpr_cli.ann.potential.ann_model import ANNModel, join, predict
+from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights, to_layers
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel, join
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
-from aenet_gpr_cli.ann.potential.initial_weights import initial_weights, to_layers
+from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.errors import InputError
 from tests.ann.ann_helpers import labelled, molecules
 

@@ -4,9 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.network.architecture import Architecture
-from aenet_gpr_cli.ann.potential.ann_model import ANNModel, predict
-from aenet_gpr_cli.ann.potential.initial_weights import initial_weights, to_layers
+from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights, to_layers
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.io.artefacts.stored_anns import read_ann, write_ann
 from aenet_gpr_cli.structures import StructureSet

@@ -7,10 +7,9 @@ import pytest
 
 from aenet_gpr_cli.ann.data.out_of_core import MemoryRows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
-from aenet_gpr_cli.ann.loss.loss_terms import LossSettings
-from aenet_gpr_cli.ann.optimisers.adamw import AdamWSettings
-from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import LevenbergMarquardtSettings
-from aenet_gpr_cli.ann.training import TrainingSettings, train
+from aenet_gpr_cli.ann.execution.surroundings import Surroundings
+from aenet_gpr_cli.ann.training import train
+from aenet_gpr_cli.ann.training_settings import AdamW, LevenbergMarquardt, Network, Training
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.fields import write_field
@@ -80,8 +79,12 @@ def test_scratch_rows_come_back_rounded_to_float32_and_leave_nothing(tmp_path):
 
 
 OPTIMISERS = [
-    LevenbergMarquardtSettings(4, 1e-3, "identity", "none", 0.0, 1e-3, 10, 100, 0.0),
-    AdamWSettings(1e-3, 1e-3, 32, 4, 100, "constant"),
+    {
+        "levenberg_marquardt": LevenbergMarquardt(
+            iterations=4, regularisation="none", patience=100, tolerance=0.0
+        )
+    },
+    {"optimiser": "adamw", "adamw": AdamW(epochs=4, patience=100, schedule="constant")},
 ]
 
 
@@ -90,10 +93,9 @@ def test_streamed_training_gives_the_potential_of_training_in_memory(stored, cop
     references = replace(
         copies.structures.select(np.arange(30) * 10), names=tuple(f"p{i}" for i in range(30))
     )
-    settings = TrainingSettings(
-        (4,), "tanh", (0, 1), optimiser, LossSettings("mse", "atom", 0.0), None, 0.2, None, "range",
-        "float64", "cpu", 64,
-    )  # fmt: skip
+    settings = Training(
+        network=Network(hidden=(4,)), n_members=2, validation_fraction=0.2, block_size=64, **optimiser
+    )
     basis = ChebyshevBasis(("H", "O"), 4.0, 4, 3.0, 2)
     reads = []
 
@@ -107,7 +109,7 @@ def test_streamed_training_gives_the_potential_of_training_in_memory(stored, cop
     with open_augmented(stored) as sets:
         data = TrainingSet.collect([references], [sets["a"]], 0.01)
         same = train(data, basis, settings, 1)  # positions on disk, descriptors in memory
-        far = train(data, basis, settings, 1, make_rows=kept)
+        far = train(data, basis, settings, 1, around=Surroundings(make_rows=kept))
     assert len(reads) > 20
     for symbol in basis.species:
         for ours, theirs, rounded in zip(*(r.model.weights[symbol] for r in (whole, same, far)), strict=True):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS
-from aenet_gpr_cli.ann.potential.ann_model import ANNModel, predict
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
+from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.formats.aenet_nn import FORMATS, format_setup, read_nn, write_nn

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import pytest
 
+from aenet_gpr_cli.ann.execution.surroundings import Processes
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig, ClusterConfig
 from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError
 from aenet_gpr_cli.stages.benchmark import benchmark_stage as benchmark
-from aenet_gpr_cli.stages.benchmark.benchmark_grid import Point, points, requested
+from aenet_gpr_cli.stages.benchmark.benchmark_grid import points
 from aenet_gpr_cli.stages.benchmark.benchmark_point import measure
 from aenet_gpr_cli.stages.shared.context import Context
 
+LABELS = ("mode", "optimiser", "radial_cutoff", "angular_cutoff", "batch_size", "processes", "n_molecules")
 SMALL = {
     "modes": ["gpr", "direct"],
     "cutoffs": [{"radial": 3.0, "angular": 2.0}],
@@ -31,22 +35,22 @@ def test_one_thing_varies_at_a_time():
     config = BenchmarkConfig(
         processes=(1, 2), clusters=ClusterConfig(molecules=(2, 4)), modes=("gpr", "direct")
     )
-    found = points(config, given=True)
-    assert len({point.name for point in found}) == len(found)
+    found = [point.labels for point in points(config, Path("split.h5"))]
+    assert len({str(point) for point in found}) == len(found)
     # three cutoffs, four batch sizes, two numbers of processes, less what they have in common, two clusters
-    assert sum(point.mode == "direct" for point in found) == 3 + 4 + 2 - 2 + 2
-    assert [point.n_molecules for point in found if point.mode == "surrogate"] == [0, 2, 4]
+    assert sum(point["mode"] == "direct" for point in found) == 3 + 4 + 2 - 2 + 2
+    assert [point["n_molecules"] for point in found if point["mode"] == "surrogate"] == [0, 2, 4]
     base = found[0]
     for point in found:
-        if point.mode == "direct":
-            cutoff = point.radial_cutoff != base.radial_cutoff
-            assert cutoff + (point.batch_size != 32) + (point.processes != 1) + (point.n_molecules > 0) <= 1
-    assert {p.n_molecules for p in points(config, given=False)} == {2, 4}
+        if point["mode"] == "direct":
+            cutoff, size = point["radial_cutoff"] != base["radial_cutoff"], point["batch_size"] != 32
+            assert cutoff + size + (point["processes"] != 1) + (point["n_molecules"] > 0) <= 1
+    assert {p.n_molecules for p in points(config, None)} == {2, 4}
 
 
 def test_the_batch_size_is_for_adamw_only():
     config = BenchmarkConfig(optimisers=("levenberg_marquardt",), modes=("direct",))
-    assert {point.batch_size for point in points(config, given=True)} == {32}
+    assert {point.labels["batch_size"] for point in points(config, Path("split.h5"))} == {32}
 
 
 def test_stopped_and_resumed(finished, tmp_path):
@@ -72,7 +76,7 @@ def test_stopped_and_resumed(finished, tmp_path):
         table = json.loads(file.attrs["table"])
     assert [row["mode"] for row in table] == ["gpr", "direct"]
     for row in table:
-        name = "_".join(str(row[key]) for key in Point.__dataclass_fields__)
+        name = "_".join(str(row[key]) for key in LABELS)
         if name in first:
             assert first[name].items() <= row.items()
         assert 0.0 < row["seconds_per_epoch"] < 60.0
@@ -94,8 +98,8 @@ def test_clusters_are_measured_with_both_optimisers(optimiser):
     config = build(
         BenchmarkConfig, SMALL | {"clock": "cpu", "clusters": {"molecules": [2], "n_structures": 3}}, "test"
     )
-    point = Point("direct", optimiser, 3.0, 2.0, 2, n_molecules=2)
-    measured = measure(requested(point, config, ""))
+    [point] = points(replace(config, modes=("direct",), optimisers=(optimiser,)), None)
+    measured = measure(point, Processes())
     assert measured["n_atoms"] == 20
     assert measured["n_structures"] == 3
     assert measured["neighbours"] > 5
@@ -103,19 +107,19 @@ def test_clusters_are_measured_with_both_optimisers(optimiser):
 
 
 def test_processes_share_a_training(tmp_path):
-    config = build(BenchmarkConfig, SMALL, "test")
-    point = Point("gpr", "adamw", 3.0, 2.0, 4, processes=2, n_molecules=1)
-    measured = benchmark._measure(point, requested(point, config, ""), 1, Context())
-    alone = measure(requested(point, config, ""))
+    config = build(BenchmarkConfig, SMALL | {"processes": [2], "clusters": {"molecules": [1]}}, "test")
+    [point] = [point for point in points(config, None) if point.labels["mode"] == "gpr"]
+    measured = benchmark._measure(point, 1, Context())
+    alone = measure(point, Processes())
     assert measured["n_structures"] == alone["n_structures"] == 80
     assert (measured["processes"], alone["processes"]) == (2, 1)
 
 
 def test_a_point_that_fails_is_named(tmp_path):
     config = build(BenchmarkConfig, SMALL, "test")
-    point = Point("direct", "adamw", 3.0, 2.0, 3)
+    point = points(replace(config, modes=("direct",)), tmp_path / "none.h5")[0]
     with pytest.raises(NumericalError, match=r"direct_adamw_3\.0_2\.0_3_1_0 failed: .*no such file"):
-        benchmark._measure(point, requested(point, config, str(tmp_path / "none.h5")), 1, Context())
+        benchmark._measure(point, 1, Context())
 
 
 def test_something_to_measure_is_needed(tmp_path):

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.potential.ann_model import predict
+from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import FailedMembers, train
 from aenet_gpr_cli.errors import ConfigError, InputError, NumericalError
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
@@ -105,13 +105,13 @@ def test_when_a_member_fails_the_others_are_kept_and_a_rerun_does_what_is_missin
 ):
     trained = []
 
-    def mended(data, basis, settings, *arguments):
-        trained.append(settings.members)
-        return train(data, basis, settings, *arguments)
+    def mended(data, basis, settings, seed, members, *rest):
+        trained.append(members)
+        return train(data, basis, settings, seed, members, *rest)
 
-    def half_broken(data, basis, settings, *arguments):
-        trained.append(settings.members)
-        raise FailedMembers((1,), train(data, basis, settings, *arguments))
+    def half_broken(data, basis, settings, seed, members, *rest):
+        trained.append(members)
+        raise FailedMembers((1,), train(data, basis, settings, seed, members, *rest))
 
     output = tmp_path / "ann.h5"
     monkeypatch.setattr(train_ann, "train", half_broken)
@@ -127,8 +127,8 @@ def test_when_a_member_fails_the_others_are_kept_and_a_rerun_does_what_is_missin
 
 
 def test_the_numbers_of_a_failed_member_are_never_stored(data, tmp_path, monkeypatch):
-    def broken(data, basis, settings, *arguments):
-        raise FailedMembers(settings.members, train(data, basis, settings, *arguments))
+    def broken(data, basis, settings, seed, members, *rest):
+        raise FailedMembers(members, train(data, basis, settings, seed, members, *rest))
 
     monkeypatch.setattr(train_ann, "train", broken)
     with pytest.raises(NumericalError, match="member 0, 1, 2 was never finite"):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from aenet_gpr_cli.ann.data.force_targets import ForceSettings
-from aenet_gpr_cli.ann.execution import distributed as parallel
+from aenet_gpr_cli.ann.execution.surroundings import Processes, Surroundings
 from aenet_gpr_cli.ann.training import train
+from aenet_gpr_cli.stages.shared.torchrun import torchrun_processes
+from tests.ann.ann_helpers import Forces, changed
 
 gloo = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()),
@@ -21,11 +21,11 @@ gloo = pytest.mark.skipif(
 )
 
 
-def run_all(cases):
+def run_all(cases, processes):
     """Weights and curves of all cases, as plain arrays."""
     results = []
     for data, basis, settings in cases:
-        result = train(data, basis, settings, 1)
+        result = train(data, basis, settings, 1, around=Surroundings(processes=processes))
         layers = [layer.ravel() for s in basis.species for layer in result.model.weights[s]]
         scales = [
             result.model.feature_mean["H"],
@@ -39,33 +39,32 @@ def run_all(cases):
 def work(rank, size, port, cases, folder):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size)}
-    with parallel.session("cpu") as device:
+    with torchrun_processes("cpu") as (processes, device):
         assert device == "cpu"
-        assert (parallel.rank(), parallel.size()) == (rank, size)
-        assert parallel.anywhere(rank == size - 1, device)
-        assert not parallel.anywhere(False, device)
-        for number, arrays in enumerate(run_all(cases)):
+        assert (processes.rank, processes.size) == (rank, size)
+        assert processes.anywhere(rank == size - 1)
+        assert not processes.anywhere(False)
+        for number, arrays in enumerate(run_all(cases, processes)):
             np.savez(f"{folder}/{number}-{rank}.npz", *arrays)
-    assert parallel.size() == 1
+    assert not distributed.is_initialized()
 
 
 @gloo
 def test_processes_give_the_potential_of_one(data, basis, settings, lm_settings, tmp_path):
     # 14 structures and batches of 4 on 3 processes: some batches leave one of them without work
-    forces = ForceSettings(0.5, "components", 2**30)
-    several = replace(lm_settings, restarts=2, restart_iterations=2)
+    forces = Forces(0.5, "components", 2**30)
     cases = [
         (data, basis, settings),
-        (data, basis, replace(settings, forces=forces, bootstrap=True)),
-        (data, basis, replace(settings, optimizer=several)),
+        (data, basis, changed(settings, forces=forces, bootstrap=True)),
+        (data, basis, changed(settings, optimizer=lm_settings)),
         (
             data,
             basis,
-            replace(settings, optimizer=replace(lm_settings, regularisation="evidence"), bootstrap=True),
+            changed(settings, optimizer=changed(lm_settings, regularisation="evidence"), bootstrap=True),
         ),
-        (data, basis, replace(settings, forces=replace(forces, jacobian_memory=0), optimizer=lm_settings)),
+        (data, basis, changed(settings, forces=forces._replace(memory=0), optimizer=lm_settings)),
     ]
-    expected = run_all(cases)
+    expected = run_all(cases, Processes())
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -81,11 +80,11 @@ def test_processes_give_the_potential_of_one(data, basis, settings, lm_settings,
 
 def test_without_a_group_nothing_happens():
     values = torch.arange(3.0)
-    with parallel.session("cpu") as device:
+    with torchrun_processes("cpu") as (processes, device):
         assert device == "cpu"
-        assert (parallel.rank(), parallel.size()) == (0, 1)
-    assert parallel.add(values) is values
+        assert (processes.rank, processes.size) == (0, 1)
+    assert processes.add(values) is values
     assert values.tolist() == [0.0, 1.0, 2.0]
-    assert parallel.share(4).tolist() == [0, 1, 2, 3]
-    assert parallel.anywhere(True, "cpu")
-    assert not parallel.anywhere(False, "cpu")
+    assert processes.share(4).tolist() == [0, 1, 2, 3]
+    assert processes.anywhere(True)
+    assert not processes.anywhere(False)

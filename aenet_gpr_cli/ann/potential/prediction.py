@@ -1,7 +1,7 @@
-"""Committees in use: atomic energies and their derivatives for few atoms, without the overhead of tensors.
+"""Energies and forces of a committee for any structures, by a compiled loop over the atoms.
 
-A structure of molecular dynamics has too few atoms for `potential.atomic_energies`, whose time is then spent
-between operations; here one compiled loop does an atom after the other. Same numbers, same formulas.
+The way of every prediction, from one structure of molecular dynamics to a whole test set; tensors serve
+training. Nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -11,11 +11,64 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from aenet_gpr_cli.ann.execution.portions import Pieces
 from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS, MTANH_A, MTANH_B, TWIST_C
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
-from aenet_gpr_cli.structures import FloatArray, IntArray
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import values, vjp
+from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
+from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
 _LINEAR, _TANH, _SIGMOID, _MTANH, _TWIST = range(len(ACTIVATIONS))
+
+
+def predict(
+    model: ANNModel, structures: StructureSet, forces: bool, block_size: int
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return energies, and forces F = -∂E/∂R, of all members.
+
+    F_k = -energy_scale · sum_i sum_f ∂y_i/∂G̃_f · (1/std_f) · ∂G_if/∂R_k, analytic; the sum over the
+    descriptor's derivatives is formed without storing them.
+
+    Parameters
+    ----------
+    model : ANNModel
+    structures : StructureSet
+    forces : bool
+    block_size : int
+        Structures evaluated at a time; bounds the memory. Less where they do not fit.
+
+    Returns
+    -------
+    energies : ndarray of shape (n_members, n_structures), eV
+    forces : ndarray of shape (n_members, n_structures, n_atoms, 3), eV/Å, or None
+
+    Raises
+    ------
+    InputError
+        If a species has no network.
+    """
+    n, atoms = len(structures), structures.n_atoms
+    energies = np.empty((model.n_members, n))
+    result = np.empty((model.n_members, n, atoms, 3)) if forces else None
+    kinds = model.basis.species_index(structures.species)
+    offset = model.normalization.reference_energy(structures.species)
+    packed = pack(model)
+
+    def evaluate(piece: range) -> None:
+        block, size = slice(piece.start, piece.stop), len(piece)
+        cells = None if structures.cells is None else structures.cells[block]
+        neighbours = neighbour_list(structures.positions[block], cells, structures.pbc, model.basis.cutoff)
+        flat_kinds = np.tile(kinds, size)
+        raw = values(model.basis, flat_kinds, neighbours)
+        atomic, gradient = atomic_energies(packed, flat_kinds, raw, forces)
+        energies[:, block] = atomic.reshape(-1, size, atoms).sum(2) + offset
+        if result is not None:
+            slope = vjp(model.basis, flat_kinds, neighbours, gradient)
+            result[:, block] = -slope.reshape(-1, size, atoms, 3)
+
+    for _ in Pieces(block_size).evaluate(range(n), evaluate):
+        pass
+    return energies, result
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +92,7 @@ class PackedCommittee:
 
 
 def pack(model: ANNModel) -> PackedCommittee:
-    """Return the arrays of a committee for `atomic_energies`.
-
-    Parameters
-    ----------
-    model : ANNModel
-
-    Returns
-    -------
-    PackedCommittee
-    """
+    """Return the arrays of a committee for `atomic_energies`."""
     symbols = model.basis.species
     first = []
     for symbol in symbols:
@@ -97,7 +141,7 @@ def atomic_energies(
 
 @njit(cache=True, nogil=True)
 def _activate(code: int, z: float) -> tuple[float, float]:
-    """Return value and derivative of an activation, see `network.activate`."""
+    """Return value and derivative of an activation, see `tensor_passes.activate`."""
     if code == _TANH:
         value = np.tanh(z)
         return value, 1.0 - value * value

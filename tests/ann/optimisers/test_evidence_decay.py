@@ -1,25 +1,22 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
 from aenet_gpr_cli.ann import training
-from aenet_gpr_cli.ann.data.force_targets import ForceSettings
-from aenet_gpr_cli.ann.data.out_of_core import MemoryRows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.optimisers.damped_solver import factorise
 from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, Evidence, groups, n_rows
 from aenet_gpr_cli.ann.optimisers.normal_equations import weighted_rows
-from aenet_gpr_cli.ann.potential.ann_model import predict
+from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
-from tests.ann.ann_helpers import molecules
+from tests.ann.ann_helpers import Forces, changed, molecules
 
 
 @pytest.fixture
 def by_evidence(lm_settings):
-    return replace(lm_settings, regularisation="evidence", iterations=60, tolerance=1e-12)
+    return changed(lm_settings, regularisation="evidence", iterations=60, tolerance=1e-12)
 
 
 def log_evidence(rows, targets, decay):
@@ -29,18 +26,20 @@ def log_evidence(rows, targets, decay):
     return -0.5 * (np.linalg.slogdet(covariance)[1] + len(targets) * np.log(noise))
 
 
-@pytest.mark.parametrize("forces", [None, ForceSettings(0.5, "components", 2**30)])
+@pytest.mark.parametrize("forces", [None, Forces(0.5, "components", 2**30)])
 def test_the_decays_of_a_linear_model_maximise_the_evidence(basis, settings, by_evidence, forces):
     noise = np.random.default_rng(0).standard_normal(60)
     noisy = molecules(("O", "H", "H"), 60, 3)
-    noisy = replace(noisy, energies=noisy.energies + 0.1 * np.ptp(noisy.energies) * noise)
-    linear = replace(settings, hidden=(), members=(0,), validation_fraction=0.0, forces=forces)
-    linear = replace(linear, optimizer=replace(by_evidence, iterations=200))
+    noisy = changed(noisy, energies=noisy.energies + 0.1 * np.ptp(noisy.energies) * noise)
+    linear = changed(settings, hidden=(), n_members=1, validation_fraction=0.0, forces=forces)
+    linear = changed(linear, optimizer=changed(by_evidence, iterations=200))
     data = TrainingSet.collect([noisy], [], None)
     result = train(data, basis, linear, 1)
     architecture = result.model.architecture
     index = np.arange(60)
-    objective, *_ = training._objective(data, basis, architecture, linear, index, index[:0], 1, MemoryRows)
+    objective, *_ = training._objective(
+        training.Case(data, basis, linear, (0,), 1, index, index[:0]), Surroundings()
+    )
     weights = torch.as_tensor(result.state["weights"])
     blocks = list(weighted_rows(objective, weights, torch.as_tensor(index)))
     rows, residuals = (torch.cat(parts, dim=1)[0].numpy() for parts in zip(*blocks, strict=True))
@@ -59,12 +58,12 @@ def test_the_decays_of_a_linear_model_maximise_the_evidence(basis, settings, by_
     assert (np.array(drops[:2]) > 0.01).all()
 
 
-@pytest.mark.parametrize("forces", [None, ForceSettings(0.3, "components", 2**30)])
+@pytest.mark.parametrize("forces", [None, Forces(0.3, "components", 2**30)])
 def test_few_data_are_predicted_better_with_evidence(basis, settings, lm_settings, by_evidence, forces):
     few, test = molecules(("O", "H", "H"), 12, 5), molecules(("O", "H", "H"), 60, 6)
     data, errors = TrainingSet.collect([few], [], None), []
-    for optimizer in (replace(lm_settings, iterations=60), by_evidence):
-        chosen = replace(settings, optimizer=optimizer, forces=forces, validation_fraction=0.0)
+    for optimizer in (changed(lm_settings, iterations=60), by_evidence):
+        chosen = changed(settings, optimizer=optimizer, forces=forces, validation_fraction=0.0)
         result = train(data, basis, chosen, 1)
         errors.append(np.abs(predict(result.model, test, False, 60)[0] - test.energies).mean())
     assert errors[1] < 0.9 * errors[0]

@@ -1,22 +1,25 @@
-"""Blocks that do not fit are halved: the same numbers, whatever fits; other errors are passed on.
+"""Blocks that do not fit are halved, members have threads: the same numbers; other errors are passed on.
 
 A device without room is played by a committee whose evaluation fails on more than so many atoms.
 """
 
-from dataclasses import replace
+import threading
 
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from aenet_gpr_cli.ann import training
-from aenet_gpr_cli.ann.data.force_targets import ForceSettings
-from aenet_gpr_cli.ann.execution.halving import Pieces
-from aenet_gpr_cli.ann.network.backend import TensorPasses
-from aenet_gpr_cli.ann.potential import ann_model as potential
-from aenet_gpr_cli.ann.potential.ann_model import predict
+from aenet_gpr_cli.ann.execution import portions
+from aenet_gpr_cli.ann.execution.portions import Pieces
+from aenet_gpr_cli.ann.network.tensor_passes import TensorPasses
+from aenet_gpr_cli.ann.optimisers import levenberg_marquardt
+from aenet_gpr_cli.ann.potential import prediction
+from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.errors import is_out_of_memory
+from tests.ann.ann_helpers import Forces, changed
 
 ERRORS = [
     torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
@@ -76,19 +79,19 @@ def small_device(monkeypatch):
     def use(room):
         monkeypatch.setattr(SmallDevice, "room", room)
         monkeypatch.setattr(SmallDevice, "failures", [])
-        monkeypatch.setattr(training, "choose", lambda architecture, device: SmallDevice(architecture))
+        monkeypatch.setattr(
+            training, "fastest_passes", lambda architecture, device: SmallDevice(architecture)
+        )
         return SmallDevice.failures
 
     return use
 
 
-@pytest.mark.parametrize(
-    "forces", [None, ForceSettings(0.5, "components", 2**30), ForceSettings(0.4, "structures", 0)]
-)
+@pytest.mark.parametrize("forces", [None, Forces(0.5, "components", 2**30), Forces(0.4, "structures", 0)])
 def test_a_training_whose_blocks_do_not_fit_gives_the_same_potential(
     data, basis, settings, lm_settings, forces, small_device
 ):
-    settings = replace(settings, optimizer=replace(lm_settings, iterations=4), forces=forces)
+    settings = changed(settings, optimizer=changed(lm_settings, iterations=4), forces=forces)
     failures = small_device(1000)
     expected = train(data, basis, settings, 1)
     assert not failures
@@ -101,18 +104,84 @@ def test_a_training_whose_blocks_do_not_fit_gives_the_same_potential(
 
 
 def test_a_block_that_does_not_fit_is_halved_and_the_result_is_the_same(data, basis, settings, monkeypatch):
-    model = train(data, basis, replace(settings, validation_fraction=0.0), 1).model
-    structures, atomic, tried = data.subsets[0], potential.atomic_energies, []
+    model = train(data, basis, changed(settings, validation_fraction=0.0), 1).model
+    structures, atomic, tried = data.subsets[0], prediction.atomic_energies, []
     expected = predict(model, structures, True, 2)
 
-    def on_a_small_device(model, kinds, raw, gradient):
+    def on_a_small_device(committee, kinds, raw, gradient):
         tried.append(len(kinds))
         if len(kinds) > 2 * structures.n_atoms:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return atomic(model, kinds, raw, gradient)
+        return atomic(committee, kinds, raw, gradient)
 
-    monkeypatch.setattr(potential, "atomic_energies", on_a_small_device)
+    monkeypatch.setattr(prediction, "atomic_energies", on_a_small_device)
     found = predict(model, structures, True, len(structures))
     assert [n // structures.n_atoms for n in tried] == [8, 4, 2, 2, 2, 2]
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("forces", [None, Forces(1.0, "structures", 2**30)])
+def test_members_do_not_depend_on_the_number_of_threads(
+    threads, data, basis, settings, lm_settings, forces, monkeypatch
+):
+    monkeypatch.setattr(levenberg_marquardt, "SMALL_WORK", 0.0)
+    given = changed(settings, optimizer=lm_settings, forces=forces)
+    results = []
+    for n in (1, 3):
+        threads(n)
+        results.append(train(data, basis, given, 1))
+    for one, three in zip(*(r.state.values() for r in results), strict=True):
+        assert np.array_equal(one, three, equal_nan=True)
+
+
+def test_all_items_are_done_at_the_same_time_with_one_thread_in_libraries(threads):
+    threads(2)
+    meet, seen = threading.Barrier(2, timeout=20), []
+
+    def work(item: int) -> None:
+        meet.wait()  # two are here at once, or this fails
+        used = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+        seen.append((item, torch.get_num_threads(), max(used)))
+
+    with portions.workers(2) as each:
+        each(work, [4, 5])
+    assert sorted(seen) == [(4, 1, 1), (5, 1, 1)]
+    assert torch.get_num_threads() == 2
+
+
+def test_an_error_reaches_the_caller_and_threads_are_given_back(threads):
+    threads(2)
+    with pytest.raises(ZeroDivisionError), portions.workers(2) as each:
+        each(lambda item: 1 // item, [1, 0])
+    assert torch.get_num_threads() == 2
+
+
+def test_a_batch_and_threads_find_the_same_potential(
+    threads, data, basis, settings, lm_settings, monkeypatch
+):
+    threads(2)
+    given = changed(settings, optimizer=changed(lm_settings, iterations=4))
+    batch = train(data, basis, given, 1).training_loss
+    monkeypatch.setattr(levenberg_marquardt, "SMALL_WORK", 0.0)
+    assert train(data, basis, given, 1).training_loss == pytest.approx(batch, rel=1e-6, nan_ok=True)
+
+
+def test_adamw_leaves_one_thread_to_libraries(threads, data, basis, settings, adamw_settings):
+    threads(2)
+    seen = []
+
+    def stop() -> bool:
+        seen.append(max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"))
+        return True
+
+    train(data, basis, changed(settings, optimizer=adamw_settings), 1, stop=stop)
+    assert seen == [1]
+    assert torch.get_num_threads() == 2

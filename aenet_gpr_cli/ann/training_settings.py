@@ -1,0 +1,190 @@
+"""The keys of a training: descriptor and networks, committee, mode, optimisers, loss.
+
+They stand apart from what they steer so that a configuration is read without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from aenet_gpr_cli.settings import Fraction, PositiveFloat, PositiveInt, settings
+
+if TYPE_CHECKING:
+    from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+
+Mode = Literal["energy_only", "taylor", "gpr", "direct"]
+
+
+@settings
+class Network:
+    """Chebyshev descriptor of the atomic environment, and one multilayer perceptron per species."""
+
+    radial_cutoff: PositiveFloat = 6.5
+    """radial cutoff in Å"""
+    radial_order: Annotated[int, Ge(0)] = 12
+    """highest radial Chebyshev order"""
+    angular_cutoff: PositiveFloat = 4.0
+    """angular cutoff in Å"""
+    angular_order: Annotated[int, Ge(-1)] = 4
+    """highest angular Chebyshev order; -1: radial only"""
+    species: tuple[str, ...] | None = None
+    """order of the species, which sets their weights; default: alphabetical"""
+    hidden: tuple[PositiveInt, ...] = (10, 10)
+    """nodes of the hidden layers"""
+    activation: Literal["tanh", "sigmoid", "linear", "mtanh", "twist"] = "tanh"
+    """ænet's names"""
+
+    def __post_init__(self) -> None:
+        if self.angular_order >= 0 and self.angular_cutoff > self.radial_cutoff:
+            raise ValueError(
+                f"expected angular_cutoff <= radial_cutoff, got {self.angular_cutoff} > {self.radial_cutoff}"
+            )
+
+    def basis(self, species: Iterable[str]) -> ChebyshevBasis:
+        """Return the descriptor for the species of the data."""
+        from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis  # compiles
+
+        return ChebyshevBasis(
+            species=self.species or tuple(sorted(species)),
+            radial_cutoff=self.radial_cutoff,
+            radial_order=self.radial_order,
+            angular_cutoff=self.angular_cutoff,
+            angular_order=self.angular_order,
+        )
+
+
+@settings
+class AdamW:
+    """AdamW: the paper's optimiser."""
+
+    learning_rate: PositiveFloat = 0.001
+    """learning rate (the paper: 1e-4)"""
+    weight_decay: Annotated[float, Ge(0)] = 0.001
+    """decoupled weight decay"""
+    batch_size: PositiveInt = 32
+    """structures per batch (the paper: 32; 256 for augmented sets)"""
+    epochs: PositiveInt = 2000
+    """at most this many passes over the data"""
+    patience: PositiveInt = 300
+    """stop after this many epochs without a better validation error"""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """learning rate over the epochs"""
+
+
+@settings
+class LevenbergMarquardt:
+    """Levenberg-Marquardt: few iterations, each a linear least-squares problem in all weights."""
+
+    iterations: PositiveInt = 60
+    """at most this many linearisations"""
+    damping: PositiveFloat = 0.001
+    """first damping, relative to the largest diagonal of JᵀJ"""
+    scaling: Literal["identity", "diagonal"] = "identity"
+    """what the damping multiplies: 1, or the diagonal of JᵀJ (Marquardt)"""
+    regularisation: Literal["evidence", "none"] = "evidence"
+    """evidence: a weight decay for each layer and species, determined from the training data at every
+    iteration (MacKay); none: weight_decay"""
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    """quadratic penalty on all weights without evidence"""
+    smallest_noise: PositiveFloat = 0.001
+    """noise that evidence assumes at least, relative to the spread of the data; among the networks that
+    agree with them so closely it finds the smoothest"""
+    trials: PositiveInt = 10
+    """dampings tried per linearisation before a member stops"""
+    patience: PositiveInt = 10
+    """stop after this many iterations without a better validation error"""
+    tolerance: Annotated[float, Ge(0)] = 1e-05
+    """stop when the training error falls by less than this fraction"""
+
+    def __post_init__(self) -> None:
+        if self.regularisation == "evidence" and self.weight_decay > 0.0:
+            raise ValueError(
+                f"expected weight_decay 0 where evidence determines it, got {self.weight_decay}; "
+                "set regularisation: none to give it"
+            )
+
+
+@settings
+class Loss:
+    """What is minimised."""
+
+    form: Literal["mse", "rmse"] = "mse"
+    """mean squares, or their roots (as ænet-PyTorch)"""
+    per: Literal["atom", "structure"] = "structure"
+    """energy error per atom, or of the whole structure"""
+    alpha: Annotated[float, Ge(0), Le(1)] = 0.3
+    """α, weight of the forces in direct force training"""
+    force_fraction: Annotated[float, Gt(0), Le(1)] = 1.0
+    """share of the forces in direct force training"""
+    force_selection: Literal["structures", "components"] = "components"
+    """draw whole structures, or force components of every structure"""
+    sigma_scale: PositiveFloat | None = None
+    """a copy whose label has σ (eV) gets the weight 1/(1 + (σ/sigma_scale)²); default: all 1"""
+
+
+@settings
+class Training:
+    """Train a committee of neural-network potentials in one of four modes."""
+
+    mode: Mode = "gpr"
+    """energy_only: reference energies; gpr, taylor: augmented energies; direct: forces"""
+    network: Network = Network()
+    """descriptor and layers"""
+    n_members: PositiveInt = 1
+    """size of the committee"""
+    bootstrap: bool = False
+    """train each member on a resampling of the structures, copies with their parents"""
+    optimiser: Literal["levenberg_marquardt", "adamw"] = "levenberg_marquardt"
+    """which optimiser"""
+    adamw: AdamW = AdamW()
+    """settings of AdamW"""
+    levenberg_marquardt: LevenbergMarquardt = LevenbergMarquardt()
+    """settings of Levenberg-Marquardt"""
+    loss: Loss = Loss()
+    """what is minimised"""
+    validation_fraction: Fraction | None = None
+    """share of the training structures, with their copies, kept for early stopping; default: none where
+    evidence decays the weights, else 0.1"""
+    atomic_energies: dict[str, float] | None = None
+    """reference energy per species in eV; default: least squares"""
+    energy_scaling: Literal["range", "std"] = "range"
+    """unit of the network's energies: range (as ænet) or standard deviation"""
+    dtype: Literal["float64", "float32"] = "float64"
+    """precision of AdamW; the potential is float64"""
+    device: str = "cpu"
+    """cpu, or cuda where there is one"""
+    block_size: PositiveInt = 1024
+    """structures evaluated at a time: bounds the memory"""
+    max_memory_gib: PositiveFloat = 8.0
+    """memory that descriptors may take, in GiB; larger sets keep them on disk, as float32, beside the
+    output for the time of the training"""
+    jacobian_memory_gib: Annotated[float, Ge(0)] = 1.0
+    """store the descriptor derivatives of direct force training up to this size, in GiB"""
+
+    @property
+    def held_out(self) -> float:
+        """Share of the training structures kept for early stopping."""
+        if self.validation_fraction is not None:
+            return self.validation_fraction
+        lm = self.optimiser == "levenberg_marquardt"
+        return 0.0 if lm and self.levenberg_marquardt.regularisation == "evidence" else 0.1
+
+    @property
+    def with_copies(self) -> bool:
+        """Whether labelled copies are trained on; the mode is the label that they carry."""
+        return self.mode in ("gpr", "taylor")
+
+    @property
+    def with_forces(self) -> bool:
+        """Whether forces are trained on."""
+        return self.mode == "direct" and self.loss.alpha > 0.0
+
+    def __post_init__(self) -> None:
+        if self.optimiser == "levenberg_marquardt":
+            if self.dtype != "float64":
+                raise ValueError(f"dtype: expected float64 with Levenberg-Marquardt, got {self.dtype}")
+            if self.loss.form != "mse":
+                raise ValueError(f"loss.form: expected mse with Levenberg-Marquardt, got {self.loss.form}")
