@@ -1,6 +1,6 @@
 """What makes training larger than memory: structures read when needed, and descriptors kept elsewhere.
 
-Both are behind narrow interfaces (`AnySet`, `Rows`); where they are kept is left to the caller.
+Both are behind narrow interfaces (`AnySet`, `FeatureRows`); where they are kept is left to the caller.
 """
 
 from __future__ import annotations
