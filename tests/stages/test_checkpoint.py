@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.ann.execution.surroundings import Processes
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
@@ -149,13 +150,14 @@ def test_temporary_files_of_killed_processes_go(tmp_path):
 
 
 def test_no_space_for_a_checkpoint_does_not_end_the_training(checkpoint, monkeypatch, caplog):
-    from aenet_gpr_cli.stages.train_ann.members import _Keeper
+    from aenet_gpr_cli.stages.train_ann.members import Work, _Keeper
 
     def full(*_):
         raise ResourceError("no space left")
 
     monkeypatch.setattr(Checkpoint, "save_state", full)
-    keeper = _Keeper(checkpoint, (0, 1), 0.0, 0.0)
+    work = Work(None, (0, 1), checkpoint, 0.0, "gpr", Processes())
+    keeper = _Keeper(work, (0, 1), 0.0)
     monkeypatch.setattr(logging.getLogger("aenet_gpr_cli"), "propagate", True)
     keeper(lambda: STATE)
     assert "no checkpoint: no space left" in caplog.text

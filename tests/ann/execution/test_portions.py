@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info
 from aenet_gpr_cli.ann import training
 from aenet_gpr_cli.ann.execution import portions
 from aenet_gpr_cli.ann.execution.portions import Pieces
+from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.network.tensor_passes import TensorPasses
 from aenet_gpr_cli.ann.optimisers import levenberg_marquardt
 from aenet_gpr_cli.ann.potential import prediction
@@ -182,6 +183,6 @@ def test_adamw_leaves_one_thread_to_libraries(threads, data, basis, settings, ad
         seen.append(max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"))
         return True
 
-    train(data, basis, changed(settings, optimizer=adamw_settings), 1, stop=stop)
+    train(data, basis, changed(settings, optimizer=adamw_settings), 1, around=Surroundings(stop=stop))
     assert seen == [1]
     assert torch.get_num_threads() == 2

@@ -14,10 +14,11 @@ def test_a_member_drawn_alone_is_the_member_of_the_committee():
 def test_layers_are_views_of_the_flat_weights():
     architecture = Architecture(("H", "O"), 3, (4,), "tanh")
     flat = initial_weights(architecture, 7, range(2))
-    layers = [layer for symbol in ("H", "O") for layer in to_layers(architecture, flat)[symbol]]
-    assert np.array_equal(np.concatenate([layer.reshape(2, -1) for layer in layers], axis=1), flat)
-    for kind in (flat, torch.as_tensor(flat)):
-        for species in architecture.split(kind):
-            for layer in species:
-                layer[:] = 0.5
+    parts = [layer for symbol in ("H", "O") for layer in to_layers(architecture, flat)[symbol]]
+    assert np.array_equal(np.concatenate([layer.reshape(2, -1) for layer in parts], axis=1), flat)
+    everything = torch.zeros(2, architecture.n_weights)
+    for layers in (*architecture.split(flat), *architecture.split(everything)):
+        for layer in layers:
+            layer[:] = 0.5
     assert (flat == 0.5).all()
+    assert (everything == 0.5).all()
