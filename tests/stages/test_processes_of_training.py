@@ -70,21 +70,16 @@ def case(tmp_path_factory):
     return folder, ("train-ann", folder / "split.h5", "-c", folder / "ann.yaml", "-o")
 
 
-def test_two_processes_give_the_potential_of_one_and_one_of_them_reports(case):
-    folder, command = case
-    done = torchrun("-m", "aenet_gpr_cli", *command, folder / "two.h5")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("two.h5") == 1
-    assert left_behind(folder) == set()
-    for ours, one in zip(potential(folder / "two.h5"), potential(folder / "one.h5"), strict=True):
-        assert ours.size > 5
-        np.testing.assert_allclose(ours, one, rtol=1e-5, atol=1e-7)  # sums in another order
-
-
-def test_a_killed_process_ends_the_job_and_it_goes_on_from_the_checkpoint(case):
+@pytest.fixture(scope="module")
+def killed(case):
+    """A training in two processes, of which one was killed in the fourth iteration."""
     folder, command = case
     (folder / "driver.py").write_text(DRIVER)
-    killed = torchrun(folder / "driver.py", 4, *command, folder / "killed.h5")
+    return torchrun(folder / "driver.py", 4, *command, folder / "killed.h5")
+
+
+def test_a_killed_process_ends_the_job(case, killed):
+    folder, _ = case
     assert killed.returncode != 0
     assert "exitcode  : -9" in killed.stderr, killed.stderr  # not for another reason
     assert "no checkpoint" not in killed.stderr  # there was space
@@ -92,8 +87,14 @@ def test_a_killed_process_ends_the_job_and_it_goes_on_from_the_checkpoint(case):
     assert not (folder / "killed.h5").exists()
     with h5py.File(folder / ".killed.h5.checkpoint" / "state.h5") as file:
         assert file["state/iteration"][()].max() == 3
+
+
+def test_it_goes_on_from_the_checkpoint_to_the_potential_of_one_and_one_process_reports(case, killed):
+    folder, command = case
     done = torchrun("-m", "aenet_gpr_cli", *command, folder / "killed.h5")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("killed.h5") == 1
     assert left_behind(folder) == set()
     for ours, one in zip(potential(folder / "killed.h5"), potential(folder / "one.h5"), strict=True):
-        np.testing.assert_allclose(ours, one, rtol=1e-5, atol=1e-7)
+        assert ours.size > 5
+        np.testing.assert_allclose(ours, one, rtol=1e-5, atol=1e-7)  # sums in another order

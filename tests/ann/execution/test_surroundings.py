@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing as standard_multiprocessing
 import os
 import socket
 
@@ -68,7 +69,11 @@ def test_processes_give_the_potential_of_one(data, basis, settings, lm_settings,
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    multiprocessing.start_processes(work, args=(3, port, cases, tmp_path), nprocs=3, start_method="spawn")
+    # a server that has imported everything once, and no thread of which could hold a lock, is forked
+    standard_multiprocessing.get_context("forkserver").set_forkserver_preload([__name__])
+    multiprocessing.start_processes(
+        work, args=(3, port, cases, tmp_path), nprocs=3, start_method="forkserver"
+    )
     for number, arrays in enumerate(expected):
         found = [list(np.load(tmp_path / f"{number}-{rank}.npz").values()) for rank in range(3)]
         for ours, *theirs in zip(arrays, *found, strict=True):
