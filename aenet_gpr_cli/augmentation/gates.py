@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aenet_gpr_cli.descriptors.interface.farthest_points import farthest_points
+from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.settings import NonNegativeFloat, PositiveFloat, settings
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray

@@ -11,7 +11,7 @@ import numpy as np
 
 from aenet_gpr_cli.config.stages.active_config import SelectConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import InverseDistanceSettings
-from aenet_gpr_cli.descriptors.interface.farthest_points import farthest_points
+from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.surrogate import Geometry
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish

@@ -124,9 +124,9 @@ def _near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
     n = len(points)
     if n < 2:
         return np.array([], np.int64), np.array([], np.int64)
-    centered = points - points.mean(axis=0)
-    square = (centered**2).sum(axis=1)
-    distance = square[:, None] + square[None, :] - 2.0 * centered @ centered.T
+    from scipy.spatial.distance import cdist  # heavy, and needed here only
+
+    distance = cdist(points, points, "sqeuclidean")
     np.fill_diagonal(distance, np.inf)
     nearest = np.argsort(distance, axis=1)[:, : min(_N_NEIGHBORS, n - 1)]
     pairs = np.column_stack([np.repeat(np.arange(n), nearest.shape[1]), nearest.ravel()])

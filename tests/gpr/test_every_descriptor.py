@@ -10,6 +10,7 @@ import pytest
 
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
+from aenet_gpr_cli.descriptors.interface.feature_distances import squared_distances
 from aenet_gpr_cli.descriptors.soap.soap_descriptor import Soap
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.structure.composite import Composite
@@ -17,7 +18,6 @@ from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
 from aenet_gpr_cli.descriptors.structure.rotation import Rotated, find_rotation
 from aenet_gpr_cli.gpr.covariance.single import Covariance
-from aenet_gpr_cli.gpr.kernels.expansion import squared_distances
 from aenet_gpr_cli.gpr.kernels.stationary import KERNELS, make_kernel
 from aenet_gpr_cli.gpr.regression.conditioning import fit
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel, predict, predict_energies

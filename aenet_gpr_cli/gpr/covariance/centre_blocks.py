@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Index, Linearization
+from aenet_gpr_cli.descriptors.interface.feature_distances import squared_distances
 from aenet_gpr_cli.gpr.covariance.observation_order import matrix_views
-from aenet_gpr_cli.gpr.kernels.expansion import squared_distances
 from aenet_gpr_cli.gpr.kernels.stationary import Kernel, KernelValues
 from aenet_gpr_cli.structures import FloatArray
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Index, Linearization
+from aenet_gpr_cli.descriptors.interface.feature_distances import squared_distances
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.covariance.centre_blocks import CentreJacobians, fill
 from aenet_gpr_cli.gpr.covariance.single import Covariance
-from aenet_gpr_cli.gpr.kernels.expansion import squared_distances
 from aenet_gpr_cli.gpr.kernels.stationary import Kernel
 from aenet_gpr_cli.structures import FloatArray
 

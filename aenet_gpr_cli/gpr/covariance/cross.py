@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from aenet_gpr_cli.descriptors.interface.feature_distances import squared_distances
 from aenet_gpr_cli.gpr.covariance.observation_order import row_views
 from aenet_gpr_cli.gpr.covariance.seen_directions import DirectionalPoints
 from aenet_gpr_cli.gpr.covariance.single import Covariance
-from aenet_gpr_cli.gpr.kernels.expansion import squared_distances
 from aenet_gpr_cli.structures import FloatArray
 
 

@@ -20,6 +20,7 @@ from typing import Self
 import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Index, Linearization
+from aenet_gpr_cli.descriptors.interface.feature_distances import squared_distances
 from aenet_gpr_cli.gpr.covariance.observation_order import (
     matrix_views,
     n_rows,
@@ -28,7 +29,7 @@ from aenet_gpr_cli.gpr.covariance.observation_order import (
     split_rows,
     stack_rows,
 )
-from aenet_gpr_cli.gpr.kernels.expansion import expand, squared_distances
+from aenet_gpr_cli.gpr.kernels.expansion import expand
 from aenet_gpr_cli.gpr.kernels.stationary import Kernel, KernelValues, SquaredExponential
 from aenet_gpr_cli.structures import FloatArray
 

@@ -12,26 +12,6 @@ from aenet_gpr_cli.gpr.kernels.stationary import KernelValues
 from aenet_gpr_cli.structures import FloatArray
 
 
-def squared_distances(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return |x_i - y_j|² by one matrix product.
-
-    Parameters
-    ----------
-    x : ndarray of shape (m, n_features)
-    y : ndarray of shape (n, n_features)
-        Both centred on the same origin: large offsets cost digits.
-
-    Returns
-    -------
-    ndarray of shape (m, n), never negative
-    """
-    d2 = x @ y.T
-    d2 *= -2.0
-    d2 += np.einsum("ip,ip->i", x, x)[:, None]
-    d2 += np.einsum("jp,jp->j", y, y)[None, :]
-    return np.maximum(d2, 0.0, out=d2)
-
-
 def expand(
     table: KernelValues,
     x: FloatArray,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
-from aenet_gpr_cli.gpr.kernels.expansion import squared_distances
+from aenet_gpr_cli.descriptors.interface.feature_distances import squared_distances
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
 from aenet_gpr_cli.structures import FloatArray, IntArray
 

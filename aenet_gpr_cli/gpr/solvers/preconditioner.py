@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg.blas import dsyrk, dtrsm
 from scipy.linalg.lapack import dpotri, dpotrs
 
-from aenet_gpr_cli.descriptors.interface.farthest_points import farthest_points
+from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
 from aenet_gpr_cli.gpr.covariance.observation_order import by_structure, row_views
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.solvers.nystrom import JITTER, LowRank, SelectedStructures, factorise, own_block

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
-from aenet_gpr_cli.descriptors.interface.farthest_points import farthest_points
+from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.covariance.cross import Observations
 from aenet_gpr_cli.gpr.covariance.seen_directions import Directions

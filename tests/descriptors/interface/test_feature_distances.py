@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.interface.farthest_points import farthest_points
+from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
 
 
 def test_selection_covers_the_set() -> None:
