@@ -1,1 +1,14 @@
 """Gaussian-process regression on energies and forces."""
+
+__all__ = [
+    "covariance",
+    "greedy_batch",
+    "hyperparameters",
+    "kernels",
+    "process_settings",
+    "regression",
+    "solvers",
+    "subset_lookup",
+    "surrogate",
+    "uncertainty",
+]

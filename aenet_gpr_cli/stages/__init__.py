@@ -1,1 +1,21 @@
 """The stages: each reads artefacts, computes, and publishes one artefact."""
+
+__all__ = [
+    "active",
+    "augment",
+    "benchmark",
+    "collect_stage",
+    "evaluate",
+    "exchange_stage",
+    "fit_gpr",
+    "init_stage",
+    "inspection",
+    "label_stage",
+    "predict_stage",
+    "select_stage",
+    "shared",
+    "split_stage",
+    "submit_stage",
+    "train_ann",
+    "workflow_steps",
+]

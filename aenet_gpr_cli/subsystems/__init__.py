@@ -1,1 +1,3 @@
 """Grouping of mixed data into homogeneous subsets, and sampling of training and test structures."""
+
+__all__ = ["checks", "contacts", "geometry", "grouping", "molecular_symmetry", "ordering", "sampling"]

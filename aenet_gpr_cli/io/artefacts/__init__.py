@@ -1,1 +1,12 @@
 """HDF5 artefacts: written whole or not at all, checked when read, with what they hold."""
+
+__all__ = [
+    "artefact",
+    "checkpoint",
+    "fields",
+    "locks",
+    "stored_anns",
+    "stored_gps",
+    "streaming",
+    "structure_sets",
+]

@@ -1,1 +1,3 @@
 """`active`: rounds of the other stages."""
+
+__all__ = ["active_stage", "active_table"]

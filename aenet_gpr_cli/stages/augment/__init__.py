@@ -1,1 +1,3 @@
 """`augment`: displaced and labelled copies, in blocks."""
+
+__all__ = ["augment_stage"]

@@ -1,1 +1,3 @@
 """`train-ann`: a committee of networks."""
+
+__all__ = ["members", "train_ann_stage"]
