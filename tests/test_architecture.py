@@ -167,17 +167,8 @@ def test_imports_point_downwards(path):
                 assert target in PURE_IMPORTS[part], f"{part} must not know {target}"
 
 
-IMPURE = "ann/execution/distributed.py"  # reads the environment and speaks to other processes
-
-
 @pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(p, marks=pytest.mark.xfail(strict=True)) if str(p).endswith(IMPURE) else p
-        for p in MODULES
-        if part_of(p) in PURE
-    ],
-    ids=lambda p: str(p.relative_to(PACKAGE)),
+    "path", [p for p in MODULES if part_of(p) in PURE], ids=lambda p: str(p.relative_to(PACKAGE))
 )
 def test_numerics_are_pure(path):
     for name in imports(path):

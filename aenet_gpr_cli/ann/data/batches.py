@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann.data.normalisation import Normalization, energies_of
-from aenet_gpr_cli.ann.data.out_of_core import FeatureRows, MemoryRows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.execution.out_of_core import FeatureRows, MemoryRows
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 BLOCK = 65536  # rows scaled at a time

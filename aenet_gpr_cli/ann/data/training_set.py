@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from aenet_gpr_cli.ann.data.normalisation import energies_of
-from aenet_gpr_cli.ann.data.out_of_core import FeatureRows, MakeRows, read_blocks
+from aenet_gpr_cli.ann.execution.out_of_core import FeatureRows, MakeRows, read_blocks
 from aenet_gpr_cli.ann.execution.surroundings import Processes
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError

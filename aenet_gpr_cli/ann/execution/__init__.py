@@ -1,5 +1,3 @@
-"""How trainings are spread: over processes, over threads for the members, over halves of what is too
-large.
-"""
+"""What surrounds a training: processes, requests to stop, room for what is larger than memory, its portions."""
 
-__all__ = ["distributed", "halving", "member_threads"]
+__all__ = ["out_of_core", "portions", "surroundings"]

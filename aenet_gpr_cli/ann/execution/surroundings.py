@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from aenet_gpr_cli.ann.data.out_of_core import MakeRows, MemoryRows
+from aenet_gpr_cli.ann.execution.out_of_core import MakeRows, MemoryRows
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, IntArray
 

@@ -2,4 +2,4 @@
 evidence.
 """
 
-__all__ = ["adamw", "levenberg_marquardt", "restarts"]
+__all__ = ["adamw", "levenberg_marquardt"]

@@ -1,3 +1,3 @@
 """A trained committee: energies and forces of structures, its range, its start, its TorchScript form."""
 
-__all__ = ["ann_model", "atomic_energies", "extrapolation", "initial_weights", "torchscript"]
+__all__ = ["ann_model", "extrapolation", "prediction", "torchscript"]

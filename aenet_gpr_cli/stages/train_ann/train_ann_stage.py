@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aenet_gpr_cli.ann.data.out_of_core import MakeRows, MemoryRows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.execution.out_of_core import MakeRows, MemoryRows
 from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
 from aenet_gpr_cli.ann.training import TrainingResult, train
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
