@@ -45,6 +45,16 @@ def is_group(kind: Any) -> bool:
 
 
 def as_json(group: Any) -> dict[str, Any]:
-    """Return the keys and values of a group, nested, in the types of JSON."""
+    """Return the keys and values of a group, nested, in the types of JSON.
+
+    Examples
+    --------
+    >>> @settings
+    ... class Copies:
+    ...     displacement: PositiveFloat = 0.034
+    ...     hidden: tuple[int, ...] = (10, 10)
+    >>> as_json(Copies(displacement=0.021))
+    {'displacement': 0.021, 'hidden': [10, 10]}
+    """
     found: dict[str, Any] = json.loads(json.dumps(asdict(group)))
     return found

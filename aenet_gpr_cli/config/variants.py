@@ -44,6 +44,13 @@ def expand_variants(section: dict[str, Any], sources: Sequence[str] = ()) -> dic
     ------
     ValueError
         If a key in braces has no list of values, a pattern matches nothing, or two entries give one name.
+
+    Examples
+    --------
+    >>> expand_variants({"defaults": {"n_copies": 4}, "gpr_{displacement}": {"displacement": [0.021, 0.03]}})
+    {'gpr_0.021': {'n_copies': 4, 'displacement': 0.021}, 'gpr_0.03': {'n_copies': 4, 'displacement': 0.03}}
+    >>> expand_variants({"gpr_*": {"mode": "gpr"}}, sources=["gpr_0.021", "taylor"])
+    {'gpr_0.021': {'mode': 'gpr', 'augmented': 'gpr_0.021'}}
     """
     defaults = section.get(DEFAULTS) or {}
     variants: dict[str, Any] = {}

@@ -87,7 +87,13 @@ def hill_formula(species: Sequence[str]) -> str:
 
 
 def natural_key(name: str) -> tuple[tuple[int | str, ...], str]:
-    """Return a sort key that puts ``file_2`` before ``file_10``."""
+    """Return a sort key that counts numbers in names.
+
+    Examples
+    --------
+    >>> sorted(["file_10", "file_2"], key=natural_key)
+    ['file_2', 'file_10']
+    """
     # re.split with one group alternates text and digits, so equal positions always compare like with like.
     parts = re.split(r"([0-9]{1,18})", name)
     return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), name
