@@ -16,9 +16,11 @@ def test_layers_are_views_of_the_flat_weights():
     flat = initial_weights(architecture, 7, range(2))
     parts = [layer for symbol in ("H", "O") for layer in to_layers(architecture, flat)[symbol]]
     assert np.array_equal(np.concatenate([layer.reshape(2, -1) for layer in parts], axis=1), flat)
-    everything = torch.zeros(2, architecture.n_weights)
-    for layers in (*architecture.split(flat), *architecture.split(everything)):
-        for layer in layers:
+    tensor = torch.zeros(2, architecture.n_weights)
+    for species in range(2):
+        for layer in architecture.layers(flat, species):
             layer[:] = 0.5
+        for part in architecture.layers(tensor, species):
+            part[:] = 0.5
     assert (flat == 0.5).all()
-    assert (everything == 0.5).all()
+    assert (tensor == 0.5).all()
