@@ -277,3 +277,31 @@ def test_help_imports_nothing_heavy():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+STORED = Path(__file__).parent / "data" / "artefacts_0.1.0"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", STORED / "ann_gpr.h5", STORED / "test_set.zip"),
+        ("predict", STORED / "gpr.h5", STORED / "test_set.zip"),
+        ("evaluate", STORED / "split.h5", STORED / "gpr.h5", STORED / "ann_gpr.h5", "--set", "plots=false"),
+        ("augment", STORED / "split.h5", STORED / "gpr.h5"),
+        ("fit-gpr", STORED / "split.h5", "--set", "length_scale=1.0", "--set", "power=1.0"),
+    ],
+    ids=lambda command: f"{command[0]} {Path(command[1]).name}",
+)
+def test_only_training_loads_torch(command, tmp_path):
+    """Torch takes longer to load than these commands to run."""
+    code = (
+        "import sys\n"
+        "from aenet_gpr_cli.cli.main import cli\n"
+        "cli(sys.argv[1:], standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    line = [sys.executable, "-c", code, *map(str, command), "-q", "-o", str(tmp_path / "output.h5")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "output.h5").exists()
