@@ -132,7 +132,7 @@ def used_by(path: Path) -> set[Path]:
 def door_of(room: Path) -> list[str]:
     """``__all__`` of a folder."""
     for node in ast.parse((room / "__init__.py").read_text()).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return ast.literal_eval(node.value)
     return []
 
