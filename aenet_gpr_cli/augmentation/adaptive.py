@@ -90,7 +90,7 @@ def room_between(structures: StructureSet, n_nearest: int, turns: bool) -> Float
     structures : StructureSet
         Reference structures of one subset, periodic ones unwrapped.
     n_nearest : int
-        Neighbours that count, or all if there are fewer: the frame before in a trajectory alone says little.
+        Neighbours that count, or all if there are fewer: the frame before in a trajectory says little.
     turns : bool
         Superpose structures first (Kabsch, Acta Cryst. A 32, 922, 1976): right for isolated ones that may
         move and turn freely.

@@ -23,7 +23,7 @@ def in_order_of(structure: Structure, reference: Structure) -> Structure:
     Where the species already come in the same order, nothing changes. Otherwise atoms of one species are
     matched by their surroundings: first by 1/(1+r) over the sorted distances to the atoms of each species,
     then by the distances to the atoms matched so far, D_ref[i, k] against D[j, π(k)], until that is stable.
-    Distances do not depend on position and orientation; mirror images are not told apart (same energy).
+    Distances do not depend on position and orientation; mirror images count as the same (their energy is).
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The Chebyshev descriptor of ænet (Artrith, Urban, Ceder, Phys. Rev. B 96, 014112) and its derivatives.
 
-Owns the basis and products with the Jacobian; neither triples nor, except in `jacobian`, the Jacobian are
-ever formed. Neighbour lists come from `neighbour_list`, the loops from `chebyshev_loops`.
+Owns the basis and products with the Jacobian; neither triples nor the Jacobian are ever
+formed. Neighbour lists come from `neighbour_list`, the loops from `chebyshev_loops`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, ne
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
-ATOMS_PER_BLOCK = (
-    4000  # 17 MB of edges with 130 neighbours each; smaller blocks spend their time on the way in
-)
+# 17 MB of edges with 130 neighbours each; smaller blocks spend their time on the way in
+ATOMS_PER_BLOCK = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +132,8 @@ def values(
         ``[R_0 … R_Nr, A_0 … A_Na, Rw_0 … Rw_Nr, Aw_0 … Aw_Na]``; zeros for an atom without neighbours.
     """
     out = np.zeros((len(species_index), basis.n_features))
-    _share(
-        kernels.value_loop,
-        basis,
-        _edges(basis, species_index, neighbours),
-        neighbours.n_atoms,
-        threads,
-        (out,),
-    )
+    edges = _edges(basis, species_index, neighbours)
+    _share(kernels.value_loop, basis, edges, neighbours.n_atoms, threads, (out,))
     return out
 
 
@@ -171,14 +164,8 @@ def vjp(
     """
     out = np.zeros((len(cotangents), len(species_index), 3))
     arrays = (False, np.ascontiguousarray(cotangents, float), out)
-    _share(
-        kernels.derivative_loop,
-        basis,
-        _edges(basis, species_index, neighbours),
-        neighbours.n_atoms,
-        threads,
-        arrays,
-    )
+    edges = _edges(basis, species_index, neighbours)
+    _share(kernels.derivative_loop, basis, edges, neighbours.n_atoms, threads, arrays)
     return out
 
 
@@ -203,7 +190,7 @@ def edge_gradients(
 
     Notes
     -----
-    Every edge ends at an atom of its own here, on which nothing else pulls.
+    Every edge ends at an atom of its own here, so that no other edge adds to its row.
     """
     edges, n_atoms = _edges(basis, species_index, neighbours), len(species_index)
     own = edges._replace(
@@ -237,38 +224,9 @@ def jvp(
     """
     out = np.zeros((len(tangents), len(species_index), basis.n_features))
     arrays = (True, np.ascontiguousarray(tangents, float), out)
-    _share(
-        kernels.derivative_loop,
-        basis,
-        _edges(basis, species_index, neighbours),
-        neighbours.n_atoms,
-        threads,
-        arrays,
-    )
+    edges = _edges(basis, species_index, neighbours)
+    _share(kernels.derivative_loop, basis, edges, neighbours.n_atoms, threads, arrays)
     return out
-
-
-def jacobian(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> FloatArray:
-    """Return the dense Jacobian dG_if/dR_k of each structure.
-
-    Parameters
-    ----------
-    basis, species_index, neighbours
-        As for `values`.
-
-    Returns
-    -------
-    ndarray of shape (n_structures, n_atoms, n_features, n_atoms, 3), 1/Å
-
-    Notes
-    -----
-    For small structures and tests: 24 N² F bytes and one `jvp` per coordinate.
-    """
-    n, atoms = neighbours.n_structures, neighbours.n_atoms
-    tangents = np.tile(np.eye(3 * atoms).reshape(3 * atoms, 1, atoms, 3), (1, n, 1, 1))
-    change = jvp(basis, species_index, neighbours, tangents.reshape(3 * atoms, n * atoms, 3))
-    # (k, c, s, i, f) -> (s, i, f, k, c)
-    return np.ascontiguousarray(change.reshape(atoms, 3, n, atoms, -1).transpose(2, 3, 4, 0, 1))
 
 
 def features(

@@ -88,7 +88,7 @@ def expansion(n_angular: int) -> FloatArray:
     Returns
     -------
     ndarray of shape (n_angular, n_angular + 1), dimensionless
-        B_nl; a last column of ones stands for Σ_j w_j², which every A_n contains.
+        B_nl; a last column of ones is for Σ_j w_j², which every A_n contains.
     """
     nodes, weights = legendre.leggauss(max(n_angular, 1))
     polynomials = legendre.legvander(nodes, n_angular)[:, :n_angular]

@@ -91,10 +91,6 @@ class DescriptorProducts:
     def jacobian(self, positions: FloatArray) -> FloatArray:
         """Return the dense Jacobian ∂x/∂R.
 
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
         Returns
         -------
         ndarray of shape (n_structures, n_features, 3 * n_atoms), unit of x per Å

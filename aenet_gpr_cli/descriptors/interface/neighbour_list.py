@@ -1,7 +1,7 @@
 """Neighbour lists of blocks of structures, isolated or periodic.
 
-Owns the edges (centre → neighbour, with the vector between them, own images included). Knows nothing
-about descriptors: cutoff functions and weights are theirs.
+Owns the edges (centre → neighbour, with the vector between them, own images included). Cutoff
+functions and weights are left to the descriptors.
 """
 
 from __future__ import annotations

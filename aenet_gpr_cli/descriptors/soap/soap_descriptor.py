@@ -37,10 +37,6 @@ class Soap(SoapExpansion, DescriptorProducts):
     def values(self, positions: FloatArray) -> FloatArray:
         """Return the power spectra.
 
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
         Returns
         -------
         ndarray of shape (n_structures, n_features), dimensionless
@@ -49,10 +45,6 @@ class Soap(SoapExpansion, DescriptorProducts):
 
     def linearize(self, positions: FloatArray) -> SoapLinearization:
         """Return values and analytic Jacobian products.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
 
         Returns
         -------

@@ -90,10 +90,6 @@ class SoapExpansion:
     def coefficients(self, positions: FloatArray) -> FloatArray:
         """Return the expansion coefficients c of the density of one structure.
 
-        Parameters
-        ----------
-        positions : ndarray of shape (n_atoms, 3), Å
-
         Returns
         -------
         ndarray of shape (n_local, n_species * n_max, (l_max + 1)²)
@@ -102,10 +98,6 @@ class SoapExpansion:
 
     def slopes(self, positions: FloatArray) -> FloatArray:
         """Return ∂c/∂R of each atom with the centre held in place, zero for the atom of the centre.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_atoms, 3), Å
 
         Returns
         -------

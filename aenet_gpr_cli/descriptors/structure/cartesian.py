@@ -1,6 +1,6 @@
 """Cartesian coordinates as a global descriptor: x = R, J = 1 (the paper's choice for molecules).
 
-Knows nothing of periodicity; unwrap periodic structures before.
+Without periodicity: unwrap periodic structures before.
 """
 
 from __future__ import annotations
@@ -51,10 +51,6 @@ class Cartesian(DescriptorProducts):
     def values(self, positions: FloatArray) -> FloatArray:
         """Return the coordinates as one vector per structure.
 
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
         Returns
         -------
         ndarray of shape (n_structures, 3 * n_atoms), Å
@@ -64,10 +60,5 @@ class Cartesian(DescriptorProducts):
         return positions.reshape(len(positions), -1).astype(np.float64)
 
     def linearize(self, positions: FloatArray) -> Linearization:
-        """Return values and products with the unit Jacobian.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-        """
+        """Return values and products with the unit Jacobian."""
         return _Identity(self.values(positions))

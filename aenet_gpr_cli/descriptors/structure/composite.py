@@ -54,10 +54,6 @@ class Composite(DescriptorProducts):
     def values(self, positions: FloatArray) -> FloatArray:
         """Return the weighted parts, one after another.
 
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
         Returns
         -------
         ndarray of shape (n_structures, n_features)
@@ -66,12 +62,7 @@ class Composite(DescriptorProducts):
         return np.concatenate([weight * part.values(positions) for part, weight in pairs], axis=1)
 
     def linearize(self, positions: FloatArray) -> Linearization:
-        """Return values and Jacobian products.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-        """
+        """Return values and Jacobian products."""
         return _Joined(tuple(part.linearize(positions) for part in self.parts), self.weights)
 
 

@@ -124,10 +124,6 @@ class InverseDistance(DescriptorProducts):
     def values(self, positions: FloatArray) -> FloatArray:
         """Return the inverse distances.
 
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
         Returns
         -------
         ndarray of shape (n_structures, n_features), 1/Åᵖ
@@ -142,12 +138,7 @@ class InverseDistance(DescriptorProducts):
         return x if self.cutoff is None else x * _switch(np.sqrt(squared), self.cutoff)[0]
 
     def linearize(self, positions: FloatArray) -> Linearization:
-        """Return values and sparse Jacobian products.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-        """
+        """Return values and sparse Jacobian products."""
         vectors = self._vectors(positions)
         squared = self._squared_lengths(vectors)
         x = squared ** (-0.5 * self.power)

@@ -1,4 +1,4 @@
-"""Images of a descriptor under a group of atom permutations, for a kernel that cannot tell them apart.
+"""Images of a descriptor under a group of atom permutations, for a kernel to which they are equal.
 
 x_G(R) = (x(gR) for g in G), to be compared pair by pair like centres (`gpr.centre_pairs`, n_centres = |G|):
 |G|⁻² Σ_gh k(x(gR), x(hR')) = |G|⁻¹ Σ_g k(x(R), x(gR')), the symmetrised kernel. Owns the check of the group.
@@ -97,10 +97,6 @@ class PermutationImages(DescriptorProducts):
     def values(self, positions: FloatArray) -> FloatArray:
         """Return the descriptors of all images, one after another.
 
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
         Returns
         -------
         ndarray of shape (n_structures, n_features)
@@ -108,12 +104,7 @@ class PermutationImages(DescriptorProducts):
         return np.concatenate([self._descriptor.values(positions[:, g]) for g in self._forward], axis=1)
 
     def linearize(self, positions: FloatArray) -> Linearization:
-        """Return values and Jacobian products.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-        """
+        """Return values and Jacobian products."""
         parts = tuple(self._descriptor.linearize(positions[:, g]) for g in self._forward)
         return _Images(parts, self._inverse)
 

@@ -53,7 +53,7 @@ def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: 
     """Return the rotation onto the span of the centred descriptors and of the columns of their Jacobians.
 
     Where there are many more columns than features, random combinations J t of the columns of each structure
-    stand for all of them: E[J t tᵀ Jᵀ] = J Jᵀ.
+    take their place: E[J t tᵀ Jᵀ] = J Jᵀ.
 
     Parameters
     ----------
@@ -130,10 +130,6 @@ class Rotated(DescriptorProducts):
     def values(self, positions: FloatArray) -> FloatArray:
         """Return the rotated descriptor.
 
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
         Returns
         -------
         ndarray of shape (n_structures, n_features)
@@ -141,12 +137,7 @@ class Rotated(DescriptorProducts):
         return self._rotate(self.descriptor.values(positions))[0]
 
     def linearize(self, positions: FloatArray) -> RotatedLinearization:
-        """Return rotated values and Jacobian products.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-        """
+        """Return rotated values and Jacobian products."""
         points = self.descriptor.linearize(positions)
         values, outside = self._rotate(points.values)
         return RotatedLinearization(self.rotation, points, values, outside)

@@ -14,7 +14,7 @@ from aenet_gpr_cli.io.formats.xsf import write_xsf
 from aenet_gpr_cli.structures import AugmentedSet
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 
-FILES_PER_FOLDER = 10_000  # of XSF: many file systems suffer from more
+FILES_PER_FOLDER = 10_000  # of XSF: many file systems are slow with more
 
 
 def write_copies_as_xsf(folder: Path, blocks: Iterable[AugmentedSet]) -> None:

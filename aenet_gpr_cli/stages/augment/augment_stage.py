@@ -170,7 +170,7 @@ def _make_missing(
 
 
 def _join(blocks: list[Block], checkpoint: Checkpoint, file: h5py.File) -> dict[str, Statistics]:
-    """Copy the blocks into the artefact, and add up what they tell."""
+    """Copy the blocks into the artefact, and add up their statistics."""
     totals: dict[str, Statistics] = {}
     for block in blocks:
         with open_artefact(checkpoint.path_of((block.name,)), KIND) as part:
@@ -181,11 +181,11 @@ def _join(blocks: list[Block], checkpoint: Checkpoint, file: h5py.File) -> dict[
         totals[block.subset] = totals.get(block.subset, Statistics()) + statistics
     for name, total in totals.items():
         file[f"subsets/{name}"].attrs["rms_displacement"] = total.rms_displacement
-        _tell(name, total)
+        _report(name, total)
     return totals
 
 
-def _tell(name: str, total: Statistics) -> None:
+def _report(name: str, total: Statistics) -> None:
     rejected = total.rejected or {}
     if rejected.get("total"):
         reasons = ", ".join(f"{n} by {reason}" for reason, n in rejected.items() if n and reason != "total")

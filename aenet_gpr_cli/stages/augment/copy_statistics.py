@@ -1,4 +1,4 @@
-"""What `augment` tells of copies: how many, σ, energies, displacements; summed over blocks."""
+"""What `augment` reports of copies: how many, σ, energies, displacements; summed over blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What is told of copies: counts, σ, energies, displacements; of two blocks together by ``+``.
+    """Counts, σ, energies and displacements of copies; of two blocks together by ``+``.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ def statistics_of(
         Parent of each accepted copy.
     """
     accepted, energies = result.accepted, result.accepted.structures.energies
-    step = accepted.structures.positions - parents.positions[index]
+    displacements = accepted.structures.positions - parents.positions[index]
     distance = accepted.domain_distance
     given = accepted.sigma is not None and len(accepted) > 0
     return Statistics(
@@ -88,7 +88,7 @@ def statistics_of(
         sigma_max=float(np.max(accepted.sigma)) if given else None,  # type: ignore[arg-type]
         energy_low=np.inf if energies is None else float(energies.min(initial=np.inf)),
         energy_high=-np.inf if energies is None else float(energies.max(initial=-np.inf)),
-        square_sum=float(np.mean(np.square(step), axis=(1, 2)).sum()) if len(accepted) else 0.0,
+        square_sum=float(np.mean(np.square(displacements), axis=(1, 2)).sum()) if len(accepted) else 0.0,
         n_outside=None if distance is None else int(np.count_nonzero(distance > OUTSIDE)),
     )
 

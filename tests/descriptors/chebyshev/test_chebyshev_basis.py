@@ -14,7 +14,6 @@ from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import (
     ChebyshevBasis,
     edge_gradients,
     features,
-    jacobian,
     jvp,
     values,
     vjp,
@@ -27,6 +26,15 @@ SPECIES = ("Li", "C", "H", "O")
 CELL = np.array([[4.1, 0.2, 0.0], [-1.2, 3.7, 0.3], [0.4, -0.9, 4.4]])
 PERIODIC, ISOLATED = (True, True, True), (False, False, False)
 AENET = Path(__file__).parents[2] / "data" / "chebyshev" / "aenet.npz"
+
+
+def jacobian(basis, species_index, neighbours):
+    """Dense dG_if/dR_k of each structure, (n_structures, n_atoms, n_features, n_atoms, 3)"""
+    n, atoms = neighbours.n_structures, neighbours.n_atoms
+    tangents = np.tile(np.eye(3 * atoms).reshape(3 * atoms, 1, atoms, 3), (1, n, 1, 1))
+    change = jvp(basis, species_index, neighbours, tangents.reshape(3 * atoms, n * atoms, 3))
+    # (k, c, s, i, f) -> (s, i, f, k, c)
+    return change.reshape(atoms, 3, n, atoms, -1).transpose(2, 3, 4, 0, 1)
 
 
 def basis(n_species: int = 4, angular_order: int | None = 4, radial_order: int = 6) -> ChebyshevBasis:
