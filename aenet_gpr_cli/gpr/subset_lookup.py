@@ -23,8 +23,6 @@ def find_surrogate(surrogates: Mapping[str, Surrogate], structure: Structure, su
 
     Parameters
     ----------
-    surrogates : mapping of str to Surrogate
-    structure : Structure
     subset : str or None
         The only one to consider, or None for all.
 

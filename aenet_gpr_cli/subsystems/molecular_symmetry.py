@@ -2,7 +2,7 @@
 
 Every exchange of equal atoms leaves the energy unchanged, but only few bring structures of a data set near
 each other: those that map molecules onto themselves or onto equal ones, bond by bond. The likelihood chooses
-among them. The kernel is symmetrised by `descriptors.permutation`.
+among them. The kernel is symmetrised by `permutation`.
 """
 
 from __future__ import annotations
@@ -115,8 +115,6 @@ def choose_group(
 
     Parameters
     ----------
-    symmetries : sequence of Symmetry
-    n_atoms : int
     max_order : int
         Largest group to try.
     score : callable
@@ -149,12 +147,6 @@ def generate_group(
     generators: Sequence[tuple[int, ...]], n_atoms: int, max_order: int
 ) -> tuple[tuple[int, ...], ...] | None:
     """Return all products of permutations, identity first.
-
-    Parameters
-    ----------
-    generators : sequence of tuple of int
-    n_atoms : int
-    max_order : int
 
     Returns
     -------

@@ -105,7 +105,6 @@ def noise_variances(n_structures: int, total: int, noise_energy: float, noise_fo
 
     Parameters
     ----------
-    n_structures, total : int
     noise_energy : float, dimensionless
         Noise standard deviation of an energy, relative to the signal standard deviation.
     noise_force : float, 1/Å

@@ -26,7 +26,6 @@ def expressible(points: Linearization, gradients: FloatArray) -> tuple[FloatArra
 
     Parameters
     ----------
-    points : Linearization
     gradients : ndarray of shape (n_structures, n_atoms, 3), eV/Å
         ∂E/∂R = -F.
 

@@ -160,7 +160,6 @@ class Problem:
 
         Parameters
         ----------
-        parameters : Hyperparameters
         n_held_out : int
             At least 1, and fewer than the structures.
 

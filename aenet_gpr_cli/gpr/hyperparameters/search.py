@@ -24,7 +24,7 @@ from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 ROUGH_SHARE = 4  # descriptors are first compared on this many times fewer rows
-MIN_SEARCHED = 10  # structures, below which no objective says much
+MIN_SEARCHED = 10  # structures, below which no objective is reliable
 SWEEP = 10  # length scales of a coarse sweep over the bounds: neighbours differ by less than a factor of two
 SIMPLEX_STEP = 0.4  # of log length scale and log noise
 START_LENGTH = 8.0  # in median distances: smooth surfaces want long scales (EC dimer: 11, Li-EC slab: 6)
@@ -106,7 +106,6 @@ def optimise(
     descriptors : sequence of Descriptor
         Candidates that see the same motions (for example powers of the distance): only then can their
         likelihoods be compared.
-    choice : KernelChoice
     max_jitter : float
         See `CholeskySolver`.
     seed : int

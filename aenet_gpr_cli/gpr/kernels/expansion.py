@@ -1,6 +1,6 @@
 """The expansion f(x) = Σ_j k a_j + k1 (x - x_j)·U_j and its gradient: every prediction and every row of K V.
 
-Two matrix products around one compiled loop over pairs of structures; knows nothing of rows or Jacobians.
+Two matrix products around one compiled loop over pairs of structures; rows and Jacobians are the callers'.
 """
 
 from __future__ import annotations

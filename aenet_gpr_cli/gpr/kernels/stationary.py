@@ -18,7 +18,10 @@ KernelValues = tuple[FloatArray, FloatArray, FloatArray]
 
 
 class Kernel(Protocol):
-    """A stationary kernel k(d) with unit signal variance."""
+    """A stationary kernel k(d) with unit signal variance, elementwise on squared distances.
+
+    Distances are in the unit of the descriptor; k is dimensionless, k1 = -2 dk/d(d²) and k2 = -2 dk1/d(d²).
+    """
 
     @property
     def name(self) -> str:
@@ -61,43 +64,16 @@ class SquaredExponential:
         return "squared_exponential"
 
     def value(self, squared_distance: FloatArray) -> FloatArray:
-        """Return k.
-
-        Parameters
-        ----------
-        squared_distance : ndarray, squared unit of the descriptor
-
-        Returns
-        -------
-        ndarray of the same shape, dimensionless
-        """
+        """Return k."""
         return np.exp(squared_distance * (-0.5 / self.length_scale**2))
 
     def __call__(self, squared_distance: FloatArray) -> KernelValues:
-        """Return k, k1 = -2 dk/d(d²) and k2 = -2 dk1/d(d²).
-
-        Parameters
-        ----------
-        squared_distance : ndarray, squared unit of the descriptor
-
-        Returns
-        -------
-        tuple of three ndarrays of the same shape
-        """
+        """Return k, k1 = -2 dk/d(d²) and k2 = -2 dk1/d(d²)."""
         k = self.value(squared_distance)
         return k, k / self.length_scale**2, k / self.length_scale**4
 
     def length_scale_derivative(self, squared_distance: FloatArray) -> KernelValues:
-        """Return d²k1, d²k2 - 2k1 and d²k2/ℓ² - 4k2.
-
-        Parameters
-        ----------
-        squared_distance : ndarray, squared unit of the descriptor
-
-        Returns
-        -------
-        tuple of three ndarrays of the same shape
-        """
+        """Return d²k1, d²k2 - 2k1 and d²k2/ℓ² - 4k2."""
         _, k1, k2 = self(squared_distance)
         scaled = squared_distance / self.length_scale**2
         return squared_distance * k1, (scaled - 2.0) * k1, (scaled - 4.0) * k2
@@ -122,29 +98,11 @@ class Matern52:
         return "matern52"
 
     def value(self, squared_distance: FloatArray) -> FloatArray:
-        """Return k.
-
-        Parameters
-        ----------
-        squared_distance : ndarray, squared unit of the descriptor
-
-        Returns
-        -------
-        ndarray of the same shape, dimensionless
-        """
+        """Return k."""
         return self(squared_distance)[0]
 
     def __call__(self, squared_distance: FloatArray) -> KernelValues:
-        """Return k, k1 = -2 dk/d(d²) and k2 = -2 dk1/d(d²).
-
-        Parameters
-        ----------
-        squared_distance : ndarray, squared unit of the descriptor
-
-        Returns
-        -------
-        tuple of three ndarrays of the same shape
-        """
+        """Return k, k1 = -2 dk/d(d²) and k2 = -2 dk1/d(d²)."""
         a2 = squared_distance * (5.0 / self.length_scale**2)
         a = np.sqrt(a2)
         decay = np.exp(-a)
@@ -152,16 +110,7 @@ class Matern52:
         return (1.0 + a + a2 / 3.0) * decay, k1, (25.0 / (3.0 * self.length_scale**4)) * decay
 
     def length_scale_derivative(self, squared_distance: FloatArray) -> KernelValues:
-        """Return d²k1, d²k2 - 2k1 and (a - 4) k2.
-
-        Parameters
-        ----------
-        squared_distance : ndarray, squared unit of the descriptor
-
-        Returns
-        -------
-        tuple of three ndarrays of the same shape
-        """
+        """Return d²k1, d²k2 - 2k1 and (a - 4) k2."""
         _, k1, k2 = self(squared_distance)
         a = np.sqrt(squared_distance) * (5.0**0.5 / self.length_scale)
         return squared_distance * k1, squared_distance * k2 - 2.0 * k1, (a - 4.0) * k2
@@ -216,10 +165,6 @@ def make_kernel(name: str, length_scale: float) -> Kernel:
         One of ``KERNELS``.
     length_scale : float, unit of the descriptor
         Positive.
-
-    Returns
-    -------
-    Kernel
 
     Raises
     ------

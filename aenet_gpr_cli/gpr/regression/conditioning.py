@@ -28,10 +28,6 @@ SolverFactory = Callable[[Covariance, float, float], Solver]
 def centred_targets(structures: StructureSet) -> tuple[FloatArray, FloatArray, float]:
     """Return the observations with a constant taken off the energies.
 
-    Parameters
-    ----------
-    structures : StructureSet
-
     Returns
     -------
     energies : ndarray of shape (n_structures,), eV
@@ -70,8 +66,6 @@ def fit(
     ----------
     structures : StructureSet
         Training data of one subset, with energies and forces.
-    descriptor : Descriptor
-    kernel : Kernel
     noise_energy : float, dimensionless
         Noise standard deviation of energies, relative to the signal standard deviation.
     noise_force : float, 1/Å
@@ -120,7 +114,6 @@ def expansion_weights(covariance: Covariance, weights: FloatArray) -> dict[str, 
 
     Parameters
     ----------
-    covariance : Covariance
     weights : ndarray of shape (n_rows,)
         (K + noise)⁻¹(y - mu).
     """

@@ -122,7 +122,6 @@ def predict_energies(model: GPModel, descriptor: Descriptor, positions: FloatArr
 
     Parameters
     ----------
-    model : GPModel
     descriptor : Descriptor
         The one the model was fitted with, or of one image where that has images under permutations: the
         others give the same for a new structure.
@@ -149,7 +148,6 @@ def predict(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> tu
 
     Parameters
     ----------
-    model : GPModel
     descriptor : Descriptor
         See `predict_energies`.
     positions : ndarray of shape (n_structures, n_atoms, 3), Å

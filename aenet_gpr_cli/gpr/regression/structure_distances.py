@@ -61,7 +61,6 @@ def near_duplicates(values: FloatArray, n_images: int, limit: float) -> Duplicat
     ----------
     values : ndarray of shape (n_structures, n_images * n_features)
         Descriptors; with several images (under permutations), the nearest ones of a pair count.
-    n_images : int
     limit : float, dimensionless
 
     Notes
@@ -97,7 +96,6 @@ class TrainingDomain:
 
     Parameters
     ----------
-    model : GPModel
     descriptor : Descriptor
         The one the model was fitted with.
     n_images : int

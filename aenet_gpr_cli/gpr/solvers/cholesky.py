@@ -61,7 +61,6 @@ class CholeskySolver:
 
     Parameters
     ----------
-    covariance : Covariance
     noise_energy : float, dimensionless
         Relative to the signal standard deviation.
     noise_force : float, 1/Å
@@ -165,7 +164,6 @@ def iterative_bytes(n_structures: int, n_atoms: int, n_features: int, rank: int)
 
     Parameters
     ----------
-    n_structures, n_atoms, n_features : int
     rank : int
         Of the preconditioner.
 

@@ -32,7 +32,6 @@ class ConjugateGradientSolver:
 
     Parameters
     ----------
-    covariance : Covariance
     noise_energy : float, dimensionless
         Relative to the signal standard deviation.
     noise_force : float, 1/Å

@@ -39,7 +39,6 @@ class DeviceProducts:
 
     Parameters
     ----------
-    covariance : Covariance
     device : str
         See `open_device`.
 
@@ -96,7 +95,6 @@ def factorise_on(device: str, matrix: FloatArray) -> int:
 
     Parameters
     ----------
-    device : str
     matrix : ndarray of shape (n, n), C order
         Only its lower triangle counts; overwritten by L.
 

@@ -17,7 +17,7 @@ from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.structures import FloatArray
 
 FIRST_JITTER = 1e-4  # of the mean diagonal: what 10⁴ rows need in single precision
-MAX_JITTER = 1e-2  # beyond it the factor says little about the matrix
+MAX_JITTER = 1e-2  # beyond it the factor is far from the matrix
 
 
 class SinglePrecisionFactor:
@@ -25,7 +25,6 @@ class SinglePrecisionFactor:
 
     Parameters
     ----------
-    covariance : CentrePairCovariance
     noise : ndarray of shape (n_rows,)
         Noise variances.
 

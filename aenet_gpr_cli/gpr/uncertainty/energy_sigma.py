@@ -31,7 +31,6 @@ def energy_sigma(
 
     Parameters
     ----------
-    model : GPModel
     descriptor : Descriptor
         The one the model was fitted with.
     positions : ndarray of shape (n_structures, n_atoms, 3), Å
@@ -68,7 +67,6 @@ def refactorise(model: GPModel, descriptor: Descriptor, max_jitter: float) -> Ch
 
     Parameters
     ----------
-    model : GPModel
     descriptor : Descriptor
         The one the model was fitted with.
     max_jitter : float
@@ -84,7 +82,6 @@ class EnergySigmaBound:
 
     Parameters
     ----------
-    model : GPModel
     descriptor : Descriptor
         The one the model was fitted with.
     max_rows : int
@@ -134,16 +131,10 @@ def covering_observations(
 
     Parameters
     ----------
-    model : GPModel
     descriptor : Descriptor
         The one the model was fitted with.
     max_rows : int
         Observations to keep; all that the descriptor sees where the data have no more.
-
-    Returns
-    -------
-    observations : Observations
-    solver : CholeskySolver
 
     Raises
     ------
@@ -169,16 +160,7 @@ def _directions_to_keep(n_structures: int, n_seen: int, max_rows: int) -> int:
 
 
 def scaled_sigma(model: GPModel, variance: FloatArray) -> FloatArray:
-    """Return σ from variances for unit signal variance.
-
-    Parameters
-    ----------
-    model : GPModel
-    variance : ndarray, dimensionless or 1/Å²
-
-    Returns
-    -------
-    ndarray of the same shape, eV or eV/Å
+    """Return σ (eV, eV/Å) from variances for unit signal variance (dimensionless, 1/Å²).
 
     Raises
     ------

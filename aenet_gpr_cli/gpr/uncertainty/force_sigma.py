@@ -21,10 +21,8 @@ def random_probes(n_atoms: int, n_probes: int, rng: np.random.Generator) -> Floa
 
     Parameters
     ----------
-    n_atoms : int
     n_probes : int
         At most 3N are returned.
-    rng : Generator
 
     Returns
     -------
@@ -46,7 +44,6 @@ class ForceSigmaBound:
 
     Parameters
     ----------
-    model : GPModel
     descriptor : Descriptor
         The one the model was fitted with.
     max_rows : int
@@ -69,49 +66,19 @@ class ForceSigmaBound:
         return self.observations.covariance.n_rows
 
     def linearized(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return descriptor and probe tangents of new structures, of all images.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (m, n_atoms, 3), Å
-
-        Returns
-        -------
-        values : ndarray of shape (m, n_features)
-        tangents : ndarray of shape (m, n_probes, n_features)
-        """
+        """Return descriptors (m, n_features) and probe tangents (m, n_probes, n_features), of all images."""
         points = self.descriptor.linearize(positions)
         return points.values, probe_tangents(points, self.probes)
 
     def explained(self, values: FloatArray, tangents: FloatArray) -> FloatArray:
-        """Return L⁻¹ K_*, whose squared column norms are the variances that the data explain.
-
-        Parameters
-        ----------
-        values : ndarray of shape (m, n_features)
-        tangents : ndarray of shape (m, n_probes, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_rows, m, 1 + n_probes)
-        """
+        """Return L⁻¹ K_*, of shape (n_rows, m, 1 + n_probes); squared column norms: what the data explain."""
         p = values.shape[1] // self.n_images
         columns = self.observations.columns(values[:, :p], tangents[..., :p])
         half = self.solver.half_solve(columns.reshape(len(columns), -1))
         return half.reshape(columns.shape)
 
     def __call__(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the standard deviations of energies and forces.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n_structures, n_atoms, 3), Å
-
-        Returns
-        -------
-        energies : ndarray of shape (n_structures,), eV
-        forces : ndarray of shape (n_structures,), eV/Å
-        """
+        """Return the standard deviations of energies (eV) and forces (eV/Å), (n_structures,) each."""
         energies, forces = np.empty(len(positions)), np.empty(len(positions))
         step = max(1, BLOCK_COLUMNS // (1 + len(self.probes)))
         for start in range(0, len(positions), step):

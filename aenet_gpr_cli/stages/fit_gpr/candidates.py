@@ -47,7 +47,6 @@ def candidates(config: FitGprConfig, name: str, subset: StructureSet) -> list[Ge
 
     Parameters
     ----------
-    config : FitGprConfig
     name : str
         Of the subset, for messages.
     subset : StructureSet
@@ -75,10 +74,8 @@ def likely_group(
 
     Parameters
     ----------
-    config : FitGprConfig
     name : str
         Of the subset, for messages.
-    subset : StructureSet
     score : callable
         For a group of shape (n_permutations, n_atoms).
 

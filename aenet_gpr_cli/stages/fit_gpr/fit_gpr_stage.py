@@ -34,17 +34,10 @@ def run(
 
     Parameters
     ----------
-    config : FitGprConfig
     split : Path
         Output of `split`.
-    output : Path
-    context : Context
     only : sequence of str
         Fit these of the subsets, to be collected with the others later; empty for all.
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -52,7 +45,7 @@ def run(
         If a subset is asked for that the split does not have, or an unfinished run of another configuration
         is there.
     ResourceError
-        If a solver would not fit into the memory allowed; said before anything is computed.
+        If a solver would not fit into the memory allowed; before anything is computed.
     InterruptedRun
         If the context asked to stop; finished subsets are kept.
     """

@@ -63,14 +63,8 @@ def plan_fit(config: FitGprConfig, name: str, subset: StructureSet) -> Plan:
 
     Parameters
     ----------
-    config : FitGprConfig
     name : str
         Of the subset, for messages.
-    subset : StructureSet
-
-    Returns
-    -------
-    Plan
 
     Raises
     ------

@@ -72,11 +72,8 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
 
     Parameters
     ----------
-    config : FitGprConfig
     name : str
         Of the subset, for messages.
-    subset : StructureSet
-    progress : callable
 
     Raises
     ------

@@ -68,11 +68,8 @@ def choose_process(config: FitGprConfig, name: str, subset: StructureSet, progre
 
     Parameters
     ----------
-    config : FitGprConfig
     name : str
         Of the subset, for messages.
-    subset : StructureSet
-    progress : callable
     """
     geometries, lengths = candidates(config, name, subset), config.length_scales
     if len(geometries) == len(lengths) == 1 and not config.search.fit_noise:

@@ -29,7 +29,7 @@ def test_net_force_and_torque_are_removed_and_nothing_else() -> None:
 
 
 # twice the molecule: with more pairs than motions, nothing but rigid ones is unseen
-TWO = np.concatenate([STRUCTURES.positions, STRUCTURES.positions[::-1] + [1.2, 0.9, 0.7]], axis=1)
+TWO = np.concatenate([STRUCTURES.positions, STRUCTURES.positions[::-1] + np.array([1.2, 0.9, 0.7])], axis=1)
 
 
 @pytest.mark.parametrize(

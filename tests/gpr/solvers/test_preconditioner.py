@@ -11,8 +11,14 @@ from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.solvers import preconditioner as module
-from aenet_gpr_cli.gpr.solvers.nystrom import LowRank, SelectedStructures, factorise
-from aenet_gpr_cli.gpr.solvers.preconditioner import Preconditioner, expected_iterations, make_low_rank
+from aenet_gpr_cli.gpr.solvers.preconditioner import (
+    LowRank,
+    Preconditioner,
+    SelectedStructures,
+    expected_iterations,
+    factorise,
+    make_low_rank,
+)
 from aenet_gpr_cli.gpr.solvers.taylor_features import Monomials
 from aenet_gpr_cli.structures import FloatArray
 from tests.gpr.small_molecule import make_set, symmetric
