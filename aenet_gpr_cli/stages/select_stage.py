@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from aenet_gpr_cli.config.stages.active_config import SelectConfig
@@ -80,13 +81,7 @@ def run(
     sigma = "force_sigma" if config.rank_by == "forces" else "sigma"
     with publish(output, job) as file:
         for name, item in ranked.items():
-            part = file.create_group(f"pool/{name}")
-            write_field(part, "names", item.structures.names)
-            write_field(part, sigma, item.sigma)
-            if len(chosen[name]):
-                part = file.create_group(f"subsets/{name}")
-                write_structures(part, item.structures.select(chosen[name]))
-                write_field(part, sigma, item.sigma[chosen[name]])
+            _write(file, name, item, chosen[name], sigma)
         listed = [s for name, item in ranked.items() for s in _work(config, item, chosen[name])]
         written = write_structure_files(output, listed, config.write)
         rows = [_row(config, name, item, chosen[name]) for name, item in ranked.items()]
@@ -96,6 +91,16 @@ def run(
         file.attrs["summary"] = summary.to_json()
         file.attrs["largest_sigma"] = max(float(item.sigma.max()) for item in ranked.values())
     return summary
+
+
+def _write(file: h5py.File, name: str, item: Ranked, chosen: IntArray, sigma: str) -> None:
+    part = file.create_group(f"pool/{name}")
+    write_field(part, "names", item.structures.names)
+    write_field(part, sigma, item.sigma)
+    if len(chosen):
+        part = file.create_group(f"subsets/{name}")
+        write_structures(part, item.structures.select(chosen))
+        write_field(part, sigma, item.sigma[chosen])
 
 
 def load_selected(path: Path) -> list[Structure]:

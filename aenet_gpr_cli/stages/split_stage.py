@@ -17,7 +17,6 @@ from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes, source
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.checks import check_forces, require_labels
-from aenet_gpr_cli.subsystems.contacts import close_contacts
 from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
 from aenet_gpr_cli.subsystems.grouping import group
 from aenet_gpr_cli.subsystems.sampling import Division, by_names, leaking, match_names, sample
@@ -234,16 +233,22 @@ def _prepare(
         warnings.append(f"{name}: {len(pairs)} pairs of duplicate structures: {_some(named)}")
     if leaks := leaking(division, pairs):
         warnings.append(f"{name}: {len(leaks)} duplicates are in both training and test; remove them")
-    if config.minimum_distance > 0 and (close := close_contacts(structures, config.minimum_distance)):
-        named = [f"{structures.names[s]} (atoms {i} and {j}, {r:.3f} Å)" for s, i, j, r in close]
-        warnings.append(
-            f"{name}: {len(close)} pairs of atoms closer than {config.minimum_distance} Å: {_some(named)}"
-        )
+    if config.minimum_distance > 0:
+        warnings += _too_close(name, structures, config.minimum_distance)
     if config.check_forces and structures.forces is not None:
         check = check_forces(structures)
         if check.is_warning:
             warnings.append(f"{name}: {check.message}")
     return _Subset(name, structures, division, warnings)
+
+
+def _too_close(name: str, structures: StructureSet, limit: float) -> list[str]:
+    from aenet_gpr_cli.subsystems.contacts import close_contacts  # loads compiled code
+
+    if not (close := close_contacts(structures, limit)):
+        return []
+    named = [f"{structures.names[s]} (atoms {i} and {j}, {r:.3f} Å)" for s, i, j, r in close]
+    return [f"{name}: {len(close)} pairs of atoms closer than {limit} Å: {_some(named)}"]
 
 
 def _first_in_order(members: list[Structure]) -> str:

@@ -1,7 +1,6 @@
 """Potentials of ænet: `.nn` and `.nn.ascii` files of all species as one `ANNModel`, and back.
 
-Owns what the numbers mean, and the `.stp` and `predict.in` files that go with them. The layout of a file is
-`aenet_nn_format`'s.
+Owns what the numbers mean; the layout of a file is left to `aenet_nn_format`, reading to `aenet_nn_parser`.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.files import written_whole
 from aenet_gpr_cli.io.formats.aenet_nn_format import (
-    MAX_BYTES,
+    MIN_DISTANCE,
     NetworkFile,
     format_ascii,
     format_binary,
-    parse,
+    format_predict_input,
+    format_setup,
 )
+from aenet_gpr_cli.io.formats.aenet_nn_parser import MAX_BYTES, parse
 from aenet_gpr_cli.structures import FloatArray
 
 FORMATS = ("nn", "nn.ascii")
-# ænet sizes its neighbour lists by it: shorter than any distance between atoms.
-MIN_DISTANCE = 0.55
 # The file holds <G²>, from which ænet takes s = sqrt(<G²> - <G>²). Below this ratio s/|<G>| that difference
 # has too few digits; a larger s and larger weights of the first layer describe the same potential.
 MIN_RELATIVE_STD = 1e-4
@@ -134,37 +133,11 @@ def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> li
         binary = file_format == "nn"
         texts[f"{symbol}.{file_format}"] = format_binary(content) if binary else format_ascii(content)
         texts[f"{symbol}.stp"] = format_setup(model.basis, symbol)
-    texts["predict.in"] = _predict_input(model.basis.species, file_format)
+    texts["predict.in"] = format_predict_input(model.basis.species, file_format)
     for name, text in texts.items():
         with written_whole(folder / name) as temporary:
             temporary.write_bytes(text if isinstance(text, bytes) else text.encode("ascii"))
     return [folder / name for name in texts]
-
-
-def format_setup(basis: ChebyshevBasis, symbol: str) -> str:
-    """Return the `.stp` setup file of one species for ænet's generate.x.
-
-    Parameters
-    ----------
-    symbol : str
-        The central atom.
-    """
-    environment = "\n".join(basis.species)
-    return (
-        f"DESCR\n  Chebyshev descriptor of {symbol}\nEND DESCR\n\n"
-        f"ATOM {symbol}\n\nENV {len(basis.species)}\n{environment}\n\nRMIN {MIN_DISTANCE}d0\n\n"
-        "BASIS type=Chebyshev\n"
-        f"radial_Rc = {basis.radial_cutoff!r} radial_N = {basis.radial_order} "
-        f"angular_Rc = {basis.angular_cutoff!r} angular_N = {basis.angular_order}\n"
-    )
-
-
-def _predict_input(species: Sequence[str], file_format: str) -> str:
-    networks = [f"{symbol} {symbol}.{file_format}" for symbol in species]
-    types = "\n".join([str(len(species)), *species])
-    return "\n".join(
-        ["TYPES", types, "", "NETWORKS", *networks, "", "FORCES", "", "FILES", "1", "structure.xsf", ""]
-    )
 
 
 def _read(path: Path) -> NetworkFile:

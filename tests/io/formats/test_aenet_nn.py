@@ -14,8 +14,9 @@ from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.formats.aenet_nn import FORMATS, format_setup, read_nn, write_nn
-from aenet_gpr_cli.io.formats.aenet_nn_format import format_ascii, format_binary, parse
+from aenet_gpr_cli.io.formats.aenet_nn import FORMATS, read_nn, write_nn
+from aenet_gpr_cli.io.formats.aenet_nn_format import format_ascii, format_binary, format_setup
+from aenet_gpr_cli.io.formats.aenet_nn_parser import parse
 from aenet_gpr_cli.io.formats.xsf import read_xsf
 from aenet_gpr_cli.structures import StructureSet
 

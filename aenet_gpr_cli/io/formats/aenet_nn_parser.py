@@ -1,0 +1,164 @@
+"""Parser of ænet's `.nn` and `.nn.ascii` files: bytes in, `NetworkFile` out, errors with their place."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, NoReturn
+
+import numpy as np
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.formats.aenet_nn_format import DERIVED, LAYOUT, TEXT_WIDTH, Field, NetworkFile, derived
+
+MAX_BYTES = 64 * 2**20  # eight million weights; a larger file is not a potential of ænet
+MAX_LAYERS = 1000
+
+
+def parse(data: bytes, where: str) -> NetworkFile:
+    """Read the content of a binary or ASCII file.
+
+    Parameters
+    ----------
+    data : bytes
+    where : str
+        File name for messages.
+
+    Raises
+    ------
+    InputError
+        If the file is too large, truncated, not of this kind or contradicts itself.
+    """
+    if len(data) > MAX_BYTES:
+        raise InputError(
+            f"{where}: expected a potential of at most {MAX_BYTES // 2**20} MiB, got a larger file"
+        )
+    reader = _Records(data, where) if data[:4] == struct.pack("<i", 4) else _Lines(data, where)
+    found: dict[str, Any] = {}
+    for field in LAYOUT:
+        count = field.count(found)
+        if not 0 <= count <= MAX_BYTES:
+            reader.fail(field.name, "a positive number of values", str(count))
+        found[field.name] = reader.read(field, count)
+        if field.name == "n_layers" and not 2 <= found["n_layers"] <= MAX_LAYERS:
+            reader.fail("number of layers", f"2 to {MAX_LAYERS}", str(found["n_layers"]))
+    reader.finish()
+    content = NetworkFile(**{name: value for name, value in found.items() if name not in DERIVED})
+    _check(found, content, where)
+    return content
+
+
+def _check(found: dict[str, Any], content: NetworkFile, where: str) -> None:
+    if (content.n_nodes < 1).any():
+        raise InputError(f"{where}: number of nodes: expected positive numbers, got {content.n_nodes}")
+    for name, expected in derived(content).items():
+        if not np.array_equal(found[name], expected):
+            got = (
+                f"{found[name]}, which does not follow from layers of {list(map(int, content.n_nodes))} nodes"
+            )
+            raise InputError(f"{where}: {name}: expected {expected}, got {got}")
+    for field in LAYOUT:
+        if field.kind in ("real", "reals") and not np.isfinite(found[field.name]).all():
+            raise InputError(f"{where}: {field.name}: expected finite numbers, got NaN or infinity")
+
+
+class _Records:
+    """Fields from gfortran's sequential unformatted records."""
+
+    def __init__(self, data: bytes, where: str) -> None:
+        self.data, self.where, self.position = data, where, 0
+
+    def read(self, field: Field, count: int) -> Any:
+        record = self._record(field.name)
+        width = {"i": 4, "f": 4, "r": 8, "s": 2}.get(field.kind[0], 1)
+        size = TEXT_WIDTH[field.name] if field.kind == "text" else width * count
+        if len(record) != size:
+            self.fail(field.name, f"a record of {size} bytes", f"{len(record)}")
+        if field.kind in ("text", "symbol"):
+            return _text(record)
+        if field.kind == "symbols":
+            return tuple(_text(record[i : i + 2]) for i in range(0, size, 2))
+        numbers = np.frombuffer(record, "<f8" if field.kind[0] == "r" else "<i4")
+        return _typed(field, numbers)
+
+    def _record(self, name: str) -> bytes:
+        start = self.position
+        if len(self.data) < start + 4:
+            self.fail(name, "another record", "the end of the file")
+        (size,) = struct.unpack_from("<i", self.data, start)
+        end = start + 4 + size
+        if size < 0 or len(self.data) < end + 4 or struct.unpack_from("<i", self.data, end)[0] != size:
+            self.fail(name, "a complete Fortran record", "a truncated or damaged one")
+        self.position = end + 4
+        return self.data[start + 4 : end]
+
+    def finish(self) -> None:
+        if self.position != len(self.data):
+            self.fail("after the last record", "the end of the file", "more")
+
+    def fail(self, what: str, expected: str, got: str) -> NoReturn:
+        place = f"{self.where}, byte {self.position}"
+        raise InputError(f"{place}: {what}: expected {expected} (ænet's .nn, binary), got {got}")
+
+
+class _Lines:
+    """Fields from lines; arrays may continue on further lines, as Fortran's formats make them."""
+
+    def __init__(self, data: bytes, where: str) -> None:
+        self.where, self.position = where, 0
+        if b"\0" in data:
+            self.fail("start", "text, or binary data that begin with a record of 4 bytes", "other data")
+        self.lines = data.decode("latin-1").splitlines()
+
+    def read(self, field: Field, count: int) -> Any:
+        if field.kind == "text":
+            return self._next(field.name).strip()
+        tokens = self._tokens(field.name, count)
+        if field.kind == "symbol":
+            return tokens[0]
+        if field.kind == "symbols":
+            return tuple(tokens)
+        if field.kind == "flag":
+            if tokens[0].strip(".").upper() not in ("T", "F", "TRUE", "FALSE"):
+                self.fail(field.name, "True or False", repr(tokens[0]))
+            return tokens[0].strip(".")[0] in "Tt"
+        try:
+            if field.kind[0] == "i":
+                return _typed(field, np.array([int(token) for token in tokens]))
+            return _typed(field, np.array([float(t.upper().replace("D", "E")) for t in tokens]))
+        except ValueError:
+            self.fail(field.name, f"{count} numbers", repr(" ".join(tokens)[:60]))
+
+    def _tokens(self, name: str, count: int) -> list[str]:
+        tokens: list[str] = []
+        while len(tokens) < count:
+            tokens += self._next(name).split()
+        if len(tokens) != count:
+            self.fail(name, f"{count} values", f"{len(tokens)}")
+        return tokens
+
+    def _next(self, name: str) -> str:
+        if self.position >= len(self.lines):
+            self.fail(name, "another line", "the end of the file")
+        self.position += 1
+        return self.lines[self.position - 1]
+
+    def finish(self) -> None:
+        if any(line.strip() for line in self.lines[self.position :]):
+            self.fail("after the last line", "the end of the file", "more")
+
+    def fail(self, what: str, expected: str, got: str) -> NoReturn:
+        raise InputError(
+            f"{self.where}:{self.position}: {what}: expected {expected} (ænet's .nn.ascii), got {got}"
+        )
+
+
+def _text(record: bytes) -> str:
+    return record.decode("latin-1").rstrip(" \0")
+
+
+def _typed(field: Field, numbers: np.ndarray) -> Any:
+    if field.kind == "flag":
+        return bool(numbers[0])
+    if field.kind in ("integer", "real"):
+        return numbers[0].item()
+    return numbers.astype(np.float64 if field.kind == "reals" else np.int64)
