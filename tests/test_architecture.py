@@ -247,7 +247,6 @@ def test_rooms_use_each_other_in_one_direction():
     assert circle_in(graph) is None
 
 
-@pytest.mark.xfail(strict=True, reason="Linearization, Normalization")
 def test_spelling_is_british():
     foreign = set().union(*FOREIGN.values())
     found = {

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann.data.batches import TensorData, tensor_data
 from aenet_gpr_cli.ann.data.force_targets import ForceData, held_here, select_components
-from aenet_gpr_cli.ann.data.normalisation import Normalization, energy_scaling, least_squares_energies
+from aenet_gpr_cli.ann.data.normalisation import Normalisation, energy_scaling, least_squares_energies
 from aenet_gpr_cli.ann.data.training_set import (
     FeatureStatistics,
     TrainingSet,
@@ -163,7 +163,7 @@ def train(
     return result
 
 
-def _model(case: Case, outcome: Outcome, norm: Normalization, found: FeatureStatistics) -> ANNModel:
+def _model(case: Case, outcome: Outcome, norm: Normalisation, found: FeatureStatistics) -> ANNModel:
     return ANNModel(
         basis=case.basis,
         hidden=case.settings.network.hidden,
@@ -179,7 +179,7 @@ def _model(case: Case, outcome: Outcome, norm: Normalization, found: FeatureStat
     )
 
 
-def _objective(case: Case, around: Surroundings) -> tuple[Objective, Normalization, FeatureStatistics]:
+def _objective(case: Case, around: Surroundings) -> tuple[Objective, Normalisation, FeatureStatistics]:
     data, basis, settings = case.data, case.basis, case.settings
     own = _layout(case, around.processes)
     here = data.select(own)
@@ -188,7 +188,7 @@ def _objective(case: Case, around: Surroundings) -> tuple[Objective, Normalizati
     found = feature_statistics(rows, counts, basis.n_features, around.processes)
     reference = settings.atomic_energies or least_squares_energies(data.subsets, basis.species)
     scale, shift = energy_scaling(data.subsets, reference, settings.energy_scaling)
-    norm = Normalization(found.mean, found.std, scale, shift, {s: float(reference[s]) for s in basis.species})
+    norm = Normalisation(found.mean, found.std, scale, shift, {s: float(reference[s]) for s in basis.species})
     like = torch.empty(0, dtype=getattr(torch, settings.dtype), device=settings.device)
     weights, position = data.weights[None], np.full(len(data), -1)
     position[own] = np.arange(len(own))

@@ -176,7 +176,7 @@ class CommitteeEvaluator:
 
     def _set_species(self, species: tuple[str, ...]) -> None:
         if species != self._species:
-            norm = self.model.normalization
+            norm = self.model.normalisation
             self._kinds = self.model.basis.species_index(species)
             self._reference = np.array([norm.atomic_energies[s] + norm.energy_shift for s in species])
             self._species = species

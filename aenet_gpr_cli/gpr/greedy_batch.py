@@ -58,7 +58,7 @@ class GreedyBatch:
         self, sigma: ForceSigmaBound, positions: FloatArray, joint: bool = False, share: float = 1.0
     ) -> None:
         self._sigma, self._positions, self._share = sigma, positions, share
-        self._values, self._tangents = sigma.linearized(positions)
+        self._values, self._tangents = sigma.linearised(positions)
         first = sigma.explained(self._values, self._tangents)
         self._projections = [first]
         self._taken: list[_Taken] = []
@@ -143,7 +143,7 @@ class GreedyBatch:
     def _observe(self, index: int) -> tuple[Observations, FloatArray, FloatArray]:
         """All that a calculation of the candidate gives, and the same as new rows of one image."""
         base = self._sigma.observations.covariance
-        points = self._sigma.descriptor.linearize(self._positions[index : index + 1])
+        points = self._sigma.descriptor.linearise(self._positions[index : index + 1])
         directions = Directions.of(points)
         seen: DirectionalPoints = directions.restrict(points, slice(None), directions.n_seen)
         p = seen.values.shape[1] // self._sigma.n_images

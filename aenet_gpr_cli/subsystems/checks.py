@@ -14,7 +14,7 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet
 
 _MAX_STRUCTURES = 2000  # enough to decide; keeps the table of distances below 32 MB
-_N_NEIGHBORS = 3
+_N_NEIGHBOURS = 3
 _MIN_PAIRS = 3
 _MIN_CORRELATION = 0.9
 _SLOPE_TOLERANCE = 0.2  # relative; the candidates below lie further apart than that
@@ -128,7 +128,7 @@ def _near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
 
     distance = cdist(points, points, "sqeuclidean")
     np.fill_diagonal(distance, np.inf)
-    nearest = np.argsort(distance, axis=1)[:, : min(_N_NEIGHBORS, n - 1)]
+    nearest = np.argsort(distance, axis=1)[:, : min(_N_NEIGHBOURS, n - 1)]
     pairs = np.column_stack([np.repeat(np.arange(n), nearest.shape[1]), nearest.ravel()])
     pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     lengths = distance[pairs[:, 0], pairs[:, 1]]

@@ -45,7 +45,7 @@ def soap(average: str, centres: tuple[tuple[float, float, float], ...] | None = 
 
 
 def rotated(descriptor: Soap, n_blocks: int) -> Rotated:
-    return Rotated(descriptor, find_rotation(descriptor.linearize(TRAINING.positions), n_blocks, 1e-12, 0))
+    return Rotated(descriptor, find_rotation(descriptor.linearise(TRAINING.positions), n_blocks, 1e-12, 0))
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def dense_sigma(
 ) -> tuple[FloatArray, FloatArray]:
     """σ of energies and forces at ``new`` from the whole covariance matrix of all rows."""
     n, m = len(data), len(new)
-    points = descriptor.linearize(np.concatenate([data, new]))
+    points = descriptor.linearise(np.concatenate([data, new]))
     k = symmetric(make_covariance(model.make_kernel(), points, model.origin, model.n_atoms).dense())
     width = 3 * model.n_atoms
     energies, gradients = np.arange(n + m), np.arange((n + m) * width) + n + m

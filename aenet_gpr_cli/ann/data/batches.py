@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann.data.normalisation import Normalization, energies_of
+from aenet_gpr_cli.ann.data.normalisation import Normalisation, energies_of
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.out_of_core import FeatureRows, MemoryRows
 from aenet_gpr_cli.structures import FloatArray, IntArray
@@ -216,7 +216,7 @@ def _run(index: Tensor) -> slice | None:
 def tensor_data(
     data: TrainingSet,
     rows: Mapping[str, FeatureRows],
-    norm: Normalization,
+    norm: Normalisation,
     like: Tensor,
     weights: FloatArray,
     position: IntArray,
@@ -229,7 +229,7 @@ def tensor_data(
         The structures that this process holds.
     rows : mapping of str to FeatureRows
         The descriptors by species, in the order of the basis; those in memory are used up.
-    norm : Normalization
+    norm : Normalisation
     like : tensor
         Of the dtype and on the device of the training.
     weights : ndarray of shape (n_members or 1, n_structures)
@@ -263,7 +263,7 @@ def tensor_data(
 
 
 def _atom_table(
-    rows: FeatureRows, symbol: str, norm: Normalization, counts: IntArray, like: Tensor
+    rows: FeatureRows, symbol: str, norm: Normalisation, counts: IntArray, like: Tensor
 ) -> AtomTable | StreamedTable:
     mean, scale = norm.feature_mean[symbol], norm.feature_scale(symbol)
     count = torch.as_tensor(counts, device=like.device)

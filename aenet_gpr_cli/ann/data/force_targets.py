@@ -14,7 +14,7 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann.data.batches import Batch, TensorData
 from aenet_gpr_cli.ann.data.jacobian_products import ForceOperator, RecomputedJacobian, StoredJacobian
-from aenet_gpr_cli.ann.data.normalisation import Normalization
+from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.training_settings import Loss
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
@@ -125,7 +125,7 @@ class ForceData:
     chosen : list of (structures, components)
         Of `select_components`.
     basis : ChebyshevBasis
-    norm : Normalization
+    norm : Normalisation
     memory : float, bytes
         Store the Jacobians if they fit.
     like : tensor
@@ -137,7 +137,7 @@ class ForceData:
         data: TrainingSet,
         chosen: Sequence[Choice],
         basis: ChebyshevBasis,
-        norm: Normalization,
+        norm: Normalisation,
         memory: float,
         like: Tensor,
     ) -> None:
@@ -158,7 +158,7 @@ class ForceData:
         choice: Choice,
         first: int,
         basis: ChebyshevBasis,
-        norm: Normalization,
+        norm: Normalisation,
         like: Tensor,
     ) -> ForceSubset:
         structures, components = choice

@@ -16,7 +16,7 @@ EnergyScaling = Literal["range", "std"]
 
 
 @dataclass(frozen=True, slots=True)
-class Normalization:
+class Normalisation:
     """Scales of the network: E = sum_i [ y_i · energy_scale + energy_shift + E_atom(species_i) ].
 
     Attributes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from aenet_gpr_cli.ann.data.normalisation import Normalization
+from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.network.architecture import Architecture, Weights
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import InputError
@@ -64,9 +64,9 @@ class ANNModel:
         return Architecture(self.basis.species, self.basis.n_features, self.hidden, self.activation)
 
     @property
-    def normalization(self) -> Normalization:
+    def normalisation(self) -> Normalisation:
         """Scales of features and energies."""
-        return Normalization(
+        return Normalisation(
             self.feature_mean, self.feature_std, self.energy_scale, self.energy_shift, self.atomic_energies
         )
 

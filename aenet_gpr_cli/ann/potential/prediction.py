@@ -51,7 +51,7 @@ def predict(
     energies = np.empty((model.n_members, n))
     result = np.empty((model.n_members, n, atoms, 3)) if forces else None
     kinds = model.basis.species_index(structures.species)
-    offset = model.normalization.reference_energy(structures.species)
+    offset = model.normalisation.reference_energy(structures.species)
     packed = pack(model)
 
     def evaluate(piece: range) -> None:
@@ -97,7 +97,7 @@ def pack(model: ANNModel) -> PackedCommittee:
     first = []
     for symbol in symbols:
         layer = model.weights[symbol][0]
-        scale = np.append(model.normalization.feature_scale(symbol), 1.0)
+        scale = np.append(model.normalisation.feature_scale(symbol), 1.0)
         first.append(layer * scale)
     rest = [
         np.array([model.weights[s][number] for s in symbols]) for number in range(1, len(model.hidden) + 1)

@@ -170,7 +170,7 @@ class ScriptedNetwork(torch.nn.Module):
 
     def __init__(self, model: ANNModel, symbol: str) -> None:
         super().__init__()
-        norm, layers = model.normalization, model.weights[symbol]
+        norm, layers = model.normalisation, model.weights[symbol]
         names = [*[model.activation] * len(model.hidden), "linear"]
         self.layers = torch.nn.ModuleList(
             [ScriptedLayer(layer, name) for layer, name in zip(layers, names, strict=True)]

@@ -16,7 +16,7 @@ from aenet_gpr_cli.structures import FloatArray, IntArray
 Index = slice | IntArray | NDArray[np.intp]
 
 
-class Linearization(Protocol):
+class Linearisation(Protocol):
     """Descriptor values at some structures, with everything needed for products with the Jacobian.
 
     Keeps the geometry, so that repeated products cost no distances.
@@ -39,7 +39,7 @@ class Linearization(Protocol):
         """Return Jᵀ c for ``cotangents`` (n, n_features), shape (n, n_atoms, 3)."""
         ...
 
-    def select(self, index: Index) -> Linearization:
+    def select(self, index: Index) -> Linearisation:
         """Return the same for the structures ``index``."""
         ...
 
@@ -64,7 +64,7 @@ class Descriptor(Protocol):
         """Return x, shape (n_structures, n_features)."""
         ...
 
-    def linearize(self, positions: FloatArray) -> Linearization:
+    def linearise(self, positions: FloatArray) -> Linearisation:
         """Return values and Jacobian products at ``positions``."""
         ...
 
@@ -82,9 +82,9 @@ class Descriptor(Protocol):
 
 
 class DescriptorProducts:
-    """Jacobian products of a descriptor that implements ``linearize``."""
+    """Jacobian products of a descriptor that implements ``linearise``."""
 
-    def linearize(self, positions: FloatArray) -> Linearization:
+    def linearise(self, positions: FloatArray) -> Linearisation:
         """Return values and Jacobian products at ``positions``."""
         raise NotImplementedError
 
@@ -99,7 +99,7 @@ class DescriptorProducts:
         -----
         Large: use the products where they suffice.
         """
-        return self.linearize(positions).jacobian(slice(None))
+        return self.linearise(positions).jacobian(slice(None))
 
     def jvp(self, positions: FloatArray, tangents: FloatArray) -> FloatArray:
         """Return the directional derivative J t.
@@ -113,7 +113,7 @@ class DescriptorProducts:
         -------
         ndarray of shape (n_structures, n_features)
         """
-        return self.linearize(positions).jvp(tangents)
+        return self.linearise(positions).jvp(tangents)
 
     def vjp(self, positions: FloatArray, cotangents: FloatArray) -> FloatArray:
         """Return the gradient Jᵀ c of c·x(R) with respect to the positions.
@@ -127,4 +127,4 @@ class DescriptorProducts:
         -------
         ndarray of shape (n_structures, n_atoms, 3)
         """
-        return self.linearize(positions).vjp(cotangents)
+        return self.linearise(positions).vjp(cotangents)

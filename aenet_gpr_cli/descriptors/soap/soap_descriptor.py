@@ -43,19 +43,19 @@ class Soap(SoapExpansion, DescriptorProducts):
         """
         return np.stack([self.spectrum(self.coefficients(r)) for r in self.checked(positions)])
 
-    def linearize(self, positions: FloatArray) -> SoapLinearization:
+    def linearise(self, positions: FloatArray) -> SoapLinearisation:
         """Return values and analytic Jacobian products.
 
         Returns
         -------
-        SoapLinearization
+        SoapLinearisation
         """
         coefficients = np.stack([self.coefficients(r) for r in self.checked(positions)])
         values = np.stack([self.spectrum(c) for c in coefficients])
         kept = None
         if len(positions) * self.slope_bytes <= KEEP_BYTES:
             kept = np.stack([self.slopes(r) for r in positions])
-        return SoapLinearization(self, positions, values, coefficients, kept)
+        return SoapLinearisation(self, positions, values, coefficients, kept)
 
     def tables_of(self, directions: FloatArray) -> list[list[FloatArray]] | None:
         """Return `direction_tables`, kept for the directions last asked for."""
@@ -65,7 +65,7 @@ class Soap(SoapExpansion, DescriptorProducts):
 
 
 @dataclass(frozen=True, slots=True)
-class SoapLinearization:
+class SoapLinearisation:
     """Power spectra, expansion coefficients, and their slopes where they fit into memory.
 
     Attributes
@@ -112,10 +112,10 @@ class SoapLinearization:
             out[i] = soap_vjp(self.descriptor, self.coefficients[i], self._slopes(i), cotangent)
         return out
 
-    def select(self, index: Index) -> SoapLinearization:
+    def select(self, index: Index) -> SoapLinearisation:
         """Return the same for the structures ``index``."""
         kept = None if self.kept is None else self.kept[index]
-        return SoapLinearization(
+        return SoapLinearisation(
             self.descriptor, self.positions[index], self.values[index], self.coefficients[index], kept
         )
 

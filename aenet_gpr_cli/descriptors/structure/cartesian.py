@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.interface.descriptor import DescriptorProducts, Index, Linearization
+from aenet_gpr_cli.descriptors.interface.descriptor import DescriptorProducts, Index, Linearisation
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray
 
@@ -59,6 +59,6 @@ class Cartesian(DescriptorProducts):
             raise InputError(f"positions: expected shape (n, {self.n_atoms}, 3), got {positions.shape}")
         return positions.reshape(len(positions), -1).astype(np.float64)
 
-    def linearize(self, positions: FloatArray) -> Linearization:
+    def linearise(self, positions: FloatArray) -> Linearisation:
         """Return values and products with the unit Jacobian."""
         return _Identity(self.values(positions))

@@ -14,7 +14,7 @@ from aenet_gpr_cli.descriptors.interface.descriptor import (
     Descriptor,
     DescriptorProducts,
     Index,
-    Linearization,
+    Linearisation,
 )
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.structures import FloatArray
@@ -61,14 +61,14 @@ class Composite(DescriptorProducts):
         pairs = zip(self.parts, self.weights, strict=True)
         return np.concatenate([weight * part.values(positions) for part, weight in pairs], axis=1)
 
-    def linearize(self, positions: FloatArray) -> Linearization:
+    def linearise(self, positions: FloatArray) -> Linearisation:
         """Return values and Jacobian products."""
-        return _Joined(tuple(part.linearize(positions) for part in self.parts), self.weights)
+        return _Joined(tuple(part.linearise(positions) for part in self.parts), self.weights)
 
 
 @dataclass(frozen=True, slots=True)
 class _Joined:
-    parts: tuple[Linearization, ...]
+    parts: tuple[Linearisation, ...]
     weights: tuple[float, ...]
 
     @property
@@ -90,5 +90,5 @@ class _Joined:
     def select(self, index: Index) -> _Joined:
         return _Joined(tuple(part.select(index) for part in self.parts), self.weights)
 
-    def _pairs(self) -> list[tuple[Linearization, float]]:
+    def _pairs(self) -> list[tuple[Linearisation, float]]:
         return list(zip(self.parts, self.weights, strict=True))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from aenet_gpr_cli.descriptors.interface.descriptor import DescriptorProducts, Index, Linearization
+from aenet_gpr_cli.descriptors.interface.descriptor import DescriptorProducts, Index, Linearisation
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.lattice import Lattice
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, IntArray, Pbc
@@ -22,7 +22,7 @@ COINCIDENT = 1e-3  # Å: two atoms closer than this are one atom written twice, 
 
 
 @dataclass(frozen=True, slots=True)
-class _PairLinearization:
+class _PairLinearisation:
     """Values r⁻ᵖ s(r) and, per pair, the gradient ∂x/∂R_i = (dx/dr) (R_i - R_j)/r = -∂x/∂R_j."""
 
     values: FloatArray
@@ -49,8 +49,8 @@ class _PairLinearization:
         per_pair = (self.gradients * cotangents[..., None]).transpose(1, 0, 2).reshape(p, -1)
         return (self.incidence @ per_pair).reshape(-1, n, 3).transpose(1, 0, 2)
 
-    def select(self, index: Index) -> _PairLinearization:
-        return _PairLinearization(
+    def select(self, index: Index) -> _PairLinearisation:
+        return _PairLinearisation(
             self.values[index], self.gradients[index], self.first, self.second, self.incidence
         )
 
@@ -137,7 +137,7 @@ class InverseDistance(DescriptorProducts):
         x = squared ** (-0.5 * self.power)
         return x if self.cutoff is None else x * _switch(np.sqrt(squared), self.cutoff)[0]
 
-    def linearize(self, positions: FloatArray) -> Linearization:
+    def linearise(self, positions: FloatArray) -> Linearisation:
         """Return values and sparse Jacobian products."""
         vectors = self._vectors(positions)
         squared = self._squared_lengths(vectors)
@@ -149,7 +149,7 @@ class InverseDistance(DescriptorProducts):
             slopes = slopes * switch + x * change / r
             x = x * switch
         gradients = vectors * slopes[..., None]
-        return _PairLinearization(x, gradients, self.first, self.second, self._incidence)
+        return _PairLinearisation(x, gradients, self.first, self.second, self._incidence)
 
     def _vectors(self, positions: FloatArray) -> FloatArray:
         """Vectors R_i - R_j of the counted images, shape (n, p, 3)."""

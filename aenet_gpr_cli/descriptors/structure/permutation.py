@@ -15,7 +15,7 @@ from aenet_gpr_cli.descriptors.interface.descriptor import (
     Descriptor,
     DescriptorProducts,
     Index,
-    Linearization,
+    Linearisation,
 )
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.structures import FloatArray, IntArray
@@ -25,7 +25,7 @@ MAX_GROUP = 120  # elements; the cost of a fit grows with the square of their nu
 
 @dataclass(frozen=True, slots=True)
 class _Images:
-    parts: tuple[Linearization, ...]
+    parts: tuple[Linearisation, ...]
     inverse: IntArray  # (|G|, n_atoms): where each atom of R went in gR
 
     @property
@@ -103,9 +103,9 @@ class PermutationImages(DescriptorProducts):
         """
         return np.concatenate([self._descriptor.values(positions[:, g]) for g in self._forward], axis=1)
 
-    def linearize(self, positions: FloatArray) -> Linearization:
+    def linearise(self, positions: FloatArray) -> Linearisation:
         """Return values and Jacobian products."""
-        parts = tuple(self._descriptor.linearize(positions[:, g]) for g in self._forward)
+        parts = tuple(self._descriptor.linearise(positions[:, g]) for g in self._forward)
         return _Images(parts, self._inverse)
 
 

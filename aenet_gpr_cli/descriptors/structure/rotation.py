@@ -18,9 +18,9 @@ from aenet_gpr_cli.descriptors.interface.descriptor import (
     Descriptor,
     DescriptorProducts,
     Index,
-    Linearization,
+    Linearisation,
 )
-from aenet_gpr_cli.descriptors.soap.soap_descriptor import SoapLinearization
+from aenet_gpr_cli.descriptors.soap.soap_descriptor import SoapLinearisation
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray
 
@@ -49,7 +49,7 @@ class Rotation:
     dropped: float
 
 
-def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: int) -> Rotation:
+def find_rotation(points: Linearisation, n_blocks: int, tolerance: float, seed: int) -> Rotation:
     """Return the rotation onto the span of the centred descriptors and of the columns of their Jacobians.
 
     Where there are many more columns than features, random combinations J t of the columns of each structure
@@ -57,7 +57,7 @@ def find_rotation(points: Linearization, n_blocks: int, tolerance: float, seed: 
 
     Parameters
     ----------
-    points : Linearization
+    points : Linearisation
         Training data.
     n_blocks : int
         Parts of equal length (the centres of SOAP) that share one basis.
@@ -136,11 +136,11 @@ class Rotated(DescriptorProducts):
         """
         return self._rotate(self.descriptor.values(positions))[0]
 
-    def linearize(self, positions: FloatArray) -> RotatedLinearization:
+    def linearise(self, positions: FloatArray) -> RotatedLinearisation:
         """Return rotated values and Jacobian products."""
-        points = self.descriptor.linearize(positions)
+        points = self.descriptor.linearise(positions)
         values, outside = self._rotate(points.values)
-        return RotatedLinearization(self.rotation, points, values, outside)
+        return RotatedLinearisation(self.rotation, points, values, outside)
 
     def _rotate(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Rotated values, and the unit vectors along what lies outside, zero where it is rounding."""
@@ -154,7 +154,7 @@ class Rotated(DescriptorProducts):
         return np.concatenate([inside, length[..., None]], axis=2).reshape(len(x), -1), outside
 
 
-class RotatedLinearization:
+class RotatedLinearisation:
     """Rotated values; products go through the long descriptor or, where they are many, the short Jacobian.
 
     A prediction needs one product per structure, cheapest through the long descriptor. A fit or a σ needs
@@ -162,7 +162,7 @@ class RotatedLinearization:
 
     Parameters
     ----------
-    points : Linearization
+    points : Linearisation
         Of the long descriptor.
     values : ndarray of shape (n_structures, n_features)
         Rotated.
@@ -171,7 +171,7 @@ class RotatedLinearization:
     """
 
     def __init__(
-        self, rotation: Rotation, points: Linearization, values: FloatArray, outside: FloatArray
+        self, rotation: Rotation, points: Linearisation, values: FloatArray, outside: FloatArray
     ) -> None:
         self.values = values
         self._rotation, self._points, self._outside = rotation, points, outside
@@ -202,9 +202,9 @@ class RotatedLinearization:
         long = _along(weights[..., :-1], self._rotation.basis.T) + weights[..., -1:] * self._outside
         return self._points.vjp(long.reshape(n, -1))
 
-    def select(self, index: Index) -> RotatedLinearization:
+    def select(self, index: Index) -> RotatedLinearisation:
         """Return the same for the structures ``index``."""
-        out = RotatedLinearization(
+        out = RotatedLinearisation(
             self._rotation, self._points.select(index), self.values[index], self._outside[index]
         )
         out._kept, out._labels, out._products = self._kept, self._labels[index], self._products
@@ -221,7 +221,7 @@ class RotatedLinearization:
     @property
     def _long_is_small(self) -> bool:
         """Whether a product reads less by kept slopes of the coefficients (SOAP about few points)."""
-        kept = self._points.kept if isinstance(self._points, SoapLinearization) else None
+        kept = self._points.kept if isinstance(self._points, SoapLinearisation) else None
         if kept is None:
             return False
         return int(kept[0].size) < 3 * kept.shape[2] * self.values.shape[1]
@@ -232,7 +232,7 @@ class RotatedLinearization:
         if label in self._kept:
             return self._kept[label]
         points, basis, outside = self._points, self._rotation.basis, self._outside[i]
-        if isinstance(points, SoapLinearization) and points.descriptor.n_centres == len(outside):
+        if isinstance(points, SoapLinearisation) and points.descriptor.n_centres == len(outside):
             blocks = points.jacobian_along(i, basis, outside)
         else:
             long = points.jacobian(slice(i, i + 1))[0].T
@@ -249,7 +249,7 @@ def _along(blocks: FloatArray, basis: FloatArray) -> FloatArray:
     return (blocks.reshape(-1, blocks.shape[-1]) @ basis).reshape(*blocks.shape[:-1], -1)
 
 
-def _columns(points: Linearization, n_directions: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+def _columns(points: Linearisation, n_directions: int, rng: np.random.Generator) -> Iterator[FloatArray]:
     """Columns of the Jacobians, or as many random combinations of those of each structure."""
     n = len(points.values)
     width = points.jacobian(slice(0, 1)).shape[2]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Index, Linearization
+from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Index, Linearisation
 from aenet_gpr_cli.descriptors.interface.feature_distances import squared_distances
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.covariance.observation_order import matrix_views
@@ -27,7 +27,7 @@ SCRATCH_BYTES = 2**27  # projections of all Jacobians onto the points of some st
 SINGLE_DROPPED = 3e-5  # of the mean square of Jacobians: what single precision may do without
 
 
-def make_covariance(kernel: Kernel, points: Linearization, origin: FloatArray, n_atoms: int) -> Covariance:
+def make_covariance(kernel: Kernel, points: Linearisation, origin: FloatArray, n_atoms: int) -> Covariance:
     """Return the covariance of structures of one or several centres, as many as ``origin`` fits in."""
     several = points.values.shape[1] > len(origin)
     return (CentrePairCovariance if several else Covariance)(kernel, points, origin, n_atoms)
@@ -70,7 +70,7 @@ class CentrePairCovariance(Covariance):
             raise InputError(
                 f"centre pairs: expected features for {n_centres} centres, got {descriptor.n_features}"
             )
-        points = descriptor.linearize(positions)
+        points = descriptor.linearise(positions)
         origin = points.values.reshape(-1, descriptor.n_features // n_centres).mean(axis=0)
         return cls(kernel, points, origin, positions.shape[1])
 
@@ -138,7 +138,7 @@ class CentreJacobians:
 
     @classmethod
     def of(
-        cls, points: Linearization, x: FloatArray, dtype: type = np.float64, dropped: float = 0.0
+        cls, points: Linearisation, x: FloatArray, dtype: type = np.float64, dropped: float = 0.0
     ) -> CentreJacobians:
         """Return the Jacobians of all structures behind ``points``.
 

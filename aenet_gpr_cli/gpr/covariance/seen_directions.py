@@ -5,7 +5,7 @@ or torque in the data (noise of the reference method) can only be taken for nois
 construction would count as evidence for a small signal variance. `expressible` removes both; predictions do
 not change. The descriptor moves most along the stiffest directions (largest singular values of J): gradients
 along these alone are fewer rows that hold nearly as much. `DirectionalPoints` looks like any other
-linearization, with a third as many "atoms" as directions, so `Covariance` and the solvers need no change.
+linearisation, with a third as many "atoms" as directions, so `Covariance` and the solvers need no change.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.interface.descriptor import Index, Linearization
+from aenet_gpr_cli.descriptors.interface.descriptor import Index, Linearisation
 from aenet_gpr_cli.structures import FloatArray
 
 # eigenvalue of JᵀJ relative to the largest: rounding leaves 1e-15, soft modes are above 1e-8
 NULL_MODE = 1e-11
 
 
-def expressible(points: Linearization, gradients: FloatArray) -> tuple[FloatArray, int]:
+def expressible(points: Linearisation, gradients: FloatArray) -> tuple[FloatArray, int]:
     """Return the projection of the energy gradients onto the row space of the Jacobian.
 
     Parameters
@@ -98,7 +98,7 @@ class Directions:
     n_seen: int
 
     @classmethod
-    def of(cls, points: Linearization) -> Directions:
+    def of(cls, points: Linearisation) -> Directions:
         """Return the directions of the structures behind ``points``.
 
         Notes
@@ -114,12 +114,12 @@ class Directions:
             modes.append(q[:, ::-1])
         return cls(np.array(modes), 3 * -(-seen // 3))
 
-    def restrict(self, points: Linearization, index: Index, count: int) -> DirectionalPoints:
+    def restrict(self, points: Linearisation, index: Index, count: int) -> DirectionalPoints:
         """Return some structures with the gradient along their stiffest directions.
 
         Parameters
         ----------
-        points : Linearization
+        points : Linearisation
             Of all structures.
         index : slice or ndarray of int
             Structures to keep.

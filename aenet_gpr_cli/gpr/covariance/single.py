@@ -19,7 +19,7 @@ from typing import Self
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Index, Linearization
+from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Index, Linearisation
 from aenet_gpr_cli.descriptors.interface.feature_distances import squared_distances
 from aenet_gpr_cli.gpr.covariance.observation_order import (
     matrix_views,
@@ -44,7 +44,7 @@ class Covariance:
     Attributes
     ----------
     kernel : Kernel
-    points : Linearization
+    points : Linearisation
         Descriptor and Jacobian products at the structures, features of one centre after another.
     origin : ndarray of shape (n_features,)
         Subtracted from the descriptors of every centre.
@@ -52,14 +52,14 @@ class Covariance:
     """
 
     kernel: Kernel
-    points: Linearization
+    points: Linearisation
     origin: FloatArray
     n_atoms: int
 
     @classmethod
     def of(cls, kernel: Kernel, descriptor: Descriptor, positions: FloatArray) -> Covariance:
         """Return the covariance of the structures at ``positions`` (n_structures, n_atoms, 3), Å."""
-        points = descriptor.linearize(positions)
+        points = descriptor.linearise(positions)
         return cls(kernel, points, points.values.mean(axis=0), positions.shape[1])
 
     @property

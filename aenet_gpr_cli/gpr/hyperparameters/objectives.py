@@ -79,7 +79,7 @@ class Problem:
     ) -> Problem:
         """Return the problem of ``structures``, with energies and forces."""
         energies, gradients, _ = centred_targets(structures)
-        points = descriptor.linearize(structures.positions)
+        points = descriptor.linearise(structures.positions)
         directions = Directions.of(points)
         seen = directions.n_seen
         along = np.einsum("nar,na->nr", directions.q[:, :, :seen], gradients.reshape(len(energies), -1))

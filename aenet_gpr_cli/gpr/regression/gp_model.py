@@ -111,7 +111,7 @@ class GPModel:
 
     def covariance(self, descriptor: Descriptor) -> Covariance:
         """Return the covariance of the training data, noise excluded."""
-        points = descriptor.linearize(self.training_positions)
+        points = descriptor.linearise(self.training_positions)
         return make_covariance(self.make_kernel(), points, self.origin, self.n_atoms)
 
 
@@ -162,7 +162,7 @@ def predict(model: GPModel, descriptor: Descriptor, positions: FloatArray) -> tu
     energies, forces = np.empty(len(positions)), np.empty(positions.shape)
     for start in range(0, len(positions), PREDICTION_BLOCK):
         rows = slice(start, start + PREDICTION_BLOCK)
-        points = descriptor.linearize(positions[rows])
+        points = descriptor.linearise(positions[rows])
         x = _by_centre(model, points.values)
         table = kernel(squared_distances(x, model.training_x))
         values, slopes = expand(table, x, model.training_x, model.energy_weights, model.descriptor_weights)

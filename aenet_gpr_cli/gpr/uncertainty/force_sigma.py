@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Linearization
+from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Linearisation
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
 from aenet_gpr_cli.gpr.uncertainty.energy_sigma import covering_observations, scaled_sigma
 from aenet_gpr_cli.structures import FloatArray
@@ -33,7 +33,7 @@ def random_probes(n_atoms: int, n_probes: int, rng: np.random.Generator) -> Floa
     return np.asarray((q * np.sign(np.diagonal(r))).T.reshape(-1, n_atoms, 3))
 
 
-def probe_tangents(points: Linearization, probes: FloatArray) -> FloatArray:
+def probe_tangents(points: Linearisation, probes: FloatArray) -> FloatArray:
     """Return J q of each structure and probe, (n_structures, n_probes, n_features)."""
     n = len(points.values)
     return np.stack([points.jvp(np.broadcast_to(q, (n, *q.shape))) for q in probes], axis=1)
@@ -65,9 +65,9 @@ class ForceSigmaBound:
         """Observations behind every bound."""
         return self.observations.covariance.n_rows
 
-    def linearized(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def linearised(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return descriptors (m, n_features) and probe tangents (m, n_probes, n_features), of all images."""
-        points = self.descriptor.linearize(positions)
+        points = self.descriptor.linearise(positions)
         return points.values, probe_tangents(points, self.probes)
 
     def explained(self, values: FloatArray, tangents: FloatArray) -> FloatArray:
@@ -83,7 +83,7 @@ class ForceSigmaBound:
         step = max(1, BLOCK_COLUMNS // (1 + len(self.probes)))
         for start in range(0, len(positions), step):
             rows = slice(start, start + step)
-            values, tangents = self.linearized(positions[rows])
+            values, tangents = self.linearised(positions[rows])
             prior = self.observations.prior_variances(values, tangents, self.n_images)
             half = self.explained(values, tangents)
             left = prior - np.einsum("imq,imq->mq", half, half)

@@ -116,7 +116,7 @@ def _checked_soap(config: FitGprConfig, name: str, subset: StructureSet) -> Rota
     soap = Soap(geometry.species, config.soap, geometry.cell, geometry.pbc)
     check_soap(soap, subset.positions[0], config.seed)
     tolerance = (ROTATION_NOISE * config.noise_std_force) ** 2
-    rotation = find_rotation(soap.linearize(subset.positions), soap.n_centres, tolerance, config.seed)
+    rotation = find_rotation(soap.linearise(subset.positions), soap.n_centres, tolerance, config.seed)
     rotated = RotatedSettings(config.soap, rotation)
     short = Geometry.of(subset, rotated).make_descriptor().n_features
     log.info("%s: %d features of soap as %d", name, soap.n_features, short)

@@ -28,7 +28,7 @@ def reference(model, kinds, raw):
     """The same by the tensors of training: energies and their derivatives by the descriptors."""
     energies, slopes = np.zeros((model.n_members, len(kinds))), np.zeros((model.n_members, *raw.shape))
     for number, symbol in enumerate(model.basis.species):
-        rows, scale = np.flatnonzero(kinds == number), model.normalization.feature_scale(symbol)
+        rows, scale = np.flatnonzero(kinds == number), model.normalisation.feature_scale(symbol)
         x = np.column_stack([(raw[rows] - model.feature_mean[symbol]) * scale, np.ones(len(rows))])
         layers = [torch.as_tensor(layer) for layer in model.weights[symbol]]
         state = tensor_passes.forward(layers, torch.as_tensor(x), model.activation, 1)

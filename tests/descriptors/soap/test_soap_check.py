@@ -61,8 +61,8 @@ def test_wrong_derivatives_of_one_species_are_found(monkeypatch: pytest.MonkeyPa
 
 def too_steep_for_carbon(soap: Soap, positions: FloatArray, tangents: FloatArray) -> FloatArray:
     factor = np.where(np.array(soap.species) == "C", 1.001, 1.0)
-    return soap.linearize(positions).jvp(factor[:, None] * tangents)
+    return soap.linearise(positions).jvp(factor[:, None] * tangents)
 
 
 def too_steep(soap: Soap, positions: FloatArray, tangents: FloatArray) -> FloatArray:
-    return 1.001 * soap.linearize(positions).jvp(tangents)
+    return 1.001 * soap.linearise(positions).jvp(tangents)

@@ -96,13 +96,13 @@ def test_derivatives_are_those_of_dscribe_where_it_has_analytic_ones(positions: 
             np.testing.assert_allclose(own, expected.transpose(0, 3, 1, 2), atol=1e-9)
 
 
-def test_selected_linearization_is_that_of_the_selected_structures(positions: FloatArray) -> None:
+def test_selected_linearisation_is_that_of_the_selected_structures(positions: FloatArray) -> None:
     soap = make("off", "atoms")
-    selected = soap.linearize(positions).select(np.array([1]))
+    selected = soap.linearise(positions).select(np.array([1]))
     np.testing.assert_array_equal(selected.values, soap.values(positions[1:]))
     np.testing.assert_array_equal(selected.jacobian(slice(None)), soap.jacobian(positions[1:]))
     np.testing.assert_array_equal(
-        soap.linearize(positions).jacobian(slice(1, 2)), soap.jacobian(positions[1:])
+        soap.linearise(positions).jacobian(slice(1, 2)), soap.jacobian(positions[1:])
     )
 
 

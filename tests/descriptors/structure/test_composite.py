@@ -47,8 +47,8 @@ def test_jacobian_and_products_agree_with_central_differences() -> None:
     )
 
 
-def test_selected_linearization_is_that_of_the_selected_structures() -> None:
-    selected = BOTH.linearize(POSITIONS).select(np.array([2, 0]))
+def test_selected_linearisation_is_that_of_the_selected_structures() -> None:
+    selected = BOTH.linearise(POSITIONS).select(np.array([2, 0]))
     np.testing.assert_array_equal(selected.values, BOTH.values(POSITIONS[[2, 0]]))
     np.testing.assert_array_equal(selected.jacobian(slice(None)), BOTH.jacobian(POSITIONS[[2, 0]]))
 

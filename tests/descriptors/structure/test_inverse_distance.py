@@ -56,9 +56,9 @@ def test_jacobian_and_products_agree_with_central_differences(positions: FloatAr
     )
 
 
-def test_selected_linearization_is_that_of_the_selected_structures(positions: FloatArray) -> None:
+def test_selected_linearisation_is_that_of_the_selected_structures(positions: FloatArray) -> None:
     descriptor = InverseDistance(6)
-    selected = descriptor.linearize(positions).select(np.array([2, 0]))
+    selected = descriptor.linearise(positions).select(np.array([2, 0]))
     np.testing.assert_array_equal(selected.values, descriptor.values(positions[[2, 0]]))
     np.testing.assert_array_equal(selected.jacobian(slice(None)), descriptor.jacobian(positions[[2, 0]]))
 

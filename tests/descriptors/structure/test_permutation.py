@@ -17,7 +17,7 @@ INNER = [Cartesian(4), InverseDistance(4)]
 @pytest.mark.parametrize("inner", INNER)
 def test_jacobian_and_products_are_derivatives_of_the_values(inner: Descriptor) -> None:
     descriptor, h = PermutationImages(inner, CYCLE), 1e-5
-    points = descriptor.linearize(POSITIONS)
+    points = descriptor.linearise(POSITIONS)
     np.testing.assert_array_equal(points.values, descriptor.values(POSITIONS))
     jacobian = points.jacobian(slice(None))
     steps = h * np.eye(12).reshape(12, 4, 3)

@@ -41,7 +41,7 @@ CASES: list[tuple[Descriptor, int]] = [
 
 
 def rotated(descriptor: Descriptor, n_blocks: int, tolerance: float = LOSSLESS) -> Rotated:
-    return Rotated(descriptor, find_rotation(descriptor.linearize(TRAINING), n_blocks, tolerance, seed=1))
+    return Rotated(descriptor, find_rotation(descriptor.linearise(TRAINING), n_blocks, tolerance, seed=1))
 
 
 @pytest.mark.parametrize(("descriptor", "n_blocks"), CASES)
@@ -110,7 +110,7 @@ def test_jacobian_and_products_agree_with_central_differences(descriptor: Descri
     # truncation of order h² with the curvature of a short length, 1 / 1e-3
     np.testing.assert_allclose(jacobian, numeric, atol=1e-5 * np.abs(numeric).max())
     tangents, cotangents = RNG.normal(size=OTHERS.shape), RNG.normal(size=jacobian.shape[:2])
-    lazy, kept = short.linearize(OTHERS), short.linearize(OTHERS)
+    lazy, kept = short.linearise(OTHERS), short.linearise(OTHERS)
     kept.jacobian(slice(None))  # from here on products use the dense form
     for points in (lazy, kept, kept.select(slice(None)), lazy.select(np.arange(5)), lazy):
         np.testing.assert_allclose(
@@ -125,7 +125,7 @@ def test_jacobian_and_products_agree_with_central_differences(descriptor: Descri
 
 def test_jacobian_is_the_same_where_it_is_too_large_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
     short, chosen = rotated(*CASES[0]), np.array([3, 1])
-    kept, lazy = short.linearize(OTHERS), short.linearize(OTHERS)
+    kept, lazy = short.linearise(OTHERS), short.linearise(OTHERS)
     expected, weights = kept.jacobian(chosen), np.ones((2, short.n_features))
     np.testing.assert_array_equal(kept.select(chosen).jacobian(slice(None)), expected)
     monkeypatch.setattr(module, "KEEP_BYTES", 10)
@@ -140,7 +140,7 @@ def test_tolerance_is_what_is_dropped() -> None:
     descriptor = soap("inner", None)
     sizes = []
     for tolerance in (1e-14, 1e-4, 1e-2):
-        rotation = find_rotation(descriptor.linearize(TRAINING), 1, tolerance, seed=1)
+        rotation = find_rotation(descriptor.linearise(TRAINING), 1, tolerance, seed=1)
         assert rotation.dropped <= tolerance
         np.testing.assert_allclose(
             rotation.basis.T @ rotation.basis, np.eye(rotation.basis.shape[1]), atol=1e-12
@@ -151,7 +151,7 @@ def test_tolerance_is_what_is_dropped() -> None:
 
 
 def test_random_combinations_of_columns_find_the_same_span(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = soap("inner", None).linearize(TRAINING)
+    points = soap("inner", None).linearise(TRAINING)
     exact = find_rotation(points, 1, LOSSLESS, seed=3).basis
     monkeypatch.setattr(module, "OVERSAMPLING", 10 * 3 / points.values.shape[1])  # 10 of 12 per structure
     bases = [exact] + [find_rotation(points, 1, LOSSLESS, seed).basis for seed in (3, 3, 4)]
@@ -165,7 +165,7 @@ def test_random_combinations_of_columns_find_the_same_span(monkeypatch: pytest.M
 
 def test_wrong_settings_are_refused() -> None:
     descriptor = InverseDistance(4)
-    points = descriptor.linearize(TRAINING)
+    points = descriptor.linearise(TRAINING)
     with pytest.raises(ConfigError, match="tolerance"):
         find_rotation(points, 1, 1.0, seed=0)
     with pytest.raises(ConfigError, match="parts of equal length, got 6 features in 4"):

@@ -18,7 +18,7 @@ ALL = (True, True, True)
 
 
 def test_net_force_and_torque_are_removed_and_nothing_else() -> None:
-    points = InverseDistance(4).linearize(STRUCTURES.positions)
+    points = InverseDistance(4).linearise(STRUCTURES.positions)
     assert STRUCTURES.forces is not None
     translation = np.broadcast_to([0.3, -0.2, 0.1], (5, 4, 3))
     rotation = np.cross([0.2, 0.1, -0.5], STRUCTURES.positions)
@@ -42,7 +42,7 @@ TWO = np.concatenate([STRUCTURES.positions, STRUCTURES.positions[::-1] + np.arra
 )
 def test_number_of_unseen_motions(descriptor: Cartesian | InverseDistance, null: int) -> None:
     gradients = np.random.default_rng(0).normal(size=(5, 8, 3))
-    assert expressible(descriptor.linearize(TWO), gradients)[1] == 5 * null
+    assert expressible(descriptor.linearise(TWO), gradients)[1] == 5 * null
 
 
 def test_net_force_in_the_data_changes_neither_predictions_nor_signal() -> None:

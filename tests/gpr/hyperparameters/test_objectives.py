@@ -72,7 +72,7 @@ def test_leave_one_out_errors_are_those_of_fits_without_each_structure(descripto
     kernel = make_kernel("squared_exponential", 0.7)
     evidence = Problem.of(STRUCTURES, descriptor, "squared_exponential", 0.0).leave_one_out(PARAMETERS)
     energy_errors, force_errors = refitted(descriptor, kernel, 3e-3, 2e-3)
-    seen = expressible(descriptor.linearize(STRUCTURES.positions), force_errors)[0]
+    seen = expressible(descriptor.linearise(STRUCTURES.positions), force_errors)[0]
     n_seen = 12 if descriptor.name == "cartesian" else 6
     product = np.square(energy_errors).mean() * np.square(seen).sum() / (9 * n_seen)
     assert evidence.value == pytest.approx(-0.25 * np.log(product) * 9 * (1 + n_seen), rel=1e-5)

@@ -55,7 +55,7 @@ def rotated(settings, structures):
         return settings
     soap = Soap(structures.species, settings, structures.cells[0], structures.pbc)
     return RotatedSettings(
-        settings, find_rotation(soap.linearize(structures.positions), soap.n_centres, 1e-10, 0)
+        settings, find_rotation(soap.linearise(structures.positions), soap.n_centres, 1e-10, 0)
     )
 
 
