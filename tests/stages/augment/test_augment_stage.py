@@ -127,7 +127,7 @@ def test_read_piece_by_piece_it_is_the_same(whole, size):
 
 
 def test_adaptive_copies_are_the_same_in_several_processes(inputs, tmp_path):
-    config = settings(mode="adaptive", block_size=4)
+    config = settings(mode="adaptive", n_copies=2, block_size=4)
     augment.run(config, *inputs, tmp_path / "one.h5", Context())
     augment.run(replace(config, workers=2), *inputs, tmp_path / "two.h5", Context())
     assert_same(tmp_path / "two.h5", tmp_path / "one.h5", "subsets")
