@@ -111,7 +111,7 @@ def optimise(
     seed : int
         Of the choice of structures.
     progress : callable or None
-        Called with (done, total, message); the total is an upper bound.
+        Called with (done, total, message), the total an upper bound.
     n_centres : int
         Of every descriptor, see `centre_pairs`.
 
@@ -216,8 +216,7 @@ class _Search:
     def _climb(self, descriptor: int, max_rows: int, start: Trial | None) -> Trial:
         """Return the best trial for one descriptor on about ``max_rows`` observations."""
         problem = self._problem(descriptor, max_rows)
-        typical = problem.typical_distance()
-        keys, first = self._keys, len(self.table)
+        typical, keys, first = problem.typical_distance(), self._keys, len(self.table)
         self._length_bounds = (keys.length_bounds[0] * typical, keys.length_bounds[1] * typical)
         length = self._lengths[0] if self._lengths else START_LENGTH * typical
         at = start.parameters if start is not None else self._choice.at(length)
@@ -262,8 +261,8 @@ class _Search:
         """The structures are the same for all descriptors, and the first ones of the larger choice."""
         count = min(max_rows // n_rows(1, self._structures.n_atoms), len(self._order))
         chosen, kernel = self._structures.select(self._order[:count]), self._choice.kernel
-        made = self._descriptors[descriptor], kernel, self._max_jitter, self._n_centres
-        problem = Problem.of(chosen, *made)
+        made = kernel, self._max_jitter, self._n_centres
+        problem = Problem.of(chosen, self._descriptors[descriptor], *made)
         if self._rows.setdefault(count, len(problem.targets)) != len(problem.targets):
             raise ConfigError("descriptors: expected candidates that see the same motions of the atoms")
         return problem
