@@ -1,7 +1,8 @@
-"""Compiled loops with one set of options, so that results depend on the numbers alone.
+"""Options of compiled loops whose sums may be reordered: the same in all, so that they round the same way.
 
-numba keeps compiled code until the file of a function changes, not this one: after a change here remove
-``__pycache__``. For the same reason a compiled function calls none of another file.
+Loops without long sums, such as those of neighbour lists, take numba's own decorator. numba keeps compiled
+code until the file of a function changes: after a change of this one remove ``__pycache__``. As it does not
+follow calls either, a compiled function calls none of another file.
 """
 
 from __future__ import annotations

@@ -51,8 +51,6 @@ class TrainingResult:
         Best weights of each member.
     training_loss, validation_loss : ndarray of shape (n_steps, n_members), dimensionless
         Per epoch or iteration; NaN after a member has stopped.
-    training_index, validation_index : ndarray of int
-        Structures of the training set that were trained on, and held out.
     state : dict of str to ndarray
         Give it to `train` again to continue.
     finished : bool
@@ -62,8 +60,6 @@ class TrainingResult:
     model: ANNModel
     training_loss: FloatArray
     validation_loss: FloatArray
-    training_index: IntArray
-    validation_index: IntArray
     state: State
     finished: bool
 
@@ -117,17 +113,14 @@ def train(
 
     Parameters
     ----------
-    data : TrainingSet
     basis : ChebyshevBasis
         Its species must include those of the data.
-    settings : Training
     seed : int
         Of initial weights (with the number of the member), validation split, batches and force choice.
     members : sequence of int, optional
         Numbers of the members to train; default: all.
     state : dict of str to ndarray or None
         Of an earlier, stopped run with the same data, settings and seed.
-    around : Surroundings
 
     Raises
     ------
@@ -152,8 +145,6 @@ def train(
         _model(case, outcome, norm, found),
         outcome.training_loss,
         outcome.validation_loss,
-        inside,
-        outside,
         outcome.state,
         outcome.finished,
     )

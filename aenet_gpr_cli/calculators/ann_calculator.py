@@ -48,7 +48,6 @@ class ANNCalculator(QuickCalculator):
 
     Parameters
     ----------
-    model : ANNModel
     members : sequence of int, optional
         Use these only, counted from 0; ``[k]`` for a single one.
     skin : float, Å
@@ -89,12 +88,7 @@ class ANNCalculator(QuickCalculator):
         ----------
         path : Path or str
             Output of `train-ann` or `import`.
-        members : sequence of int, optional
         skin : float, Å
-
-        Returns
-        -------
-        ANNCalculator
 
         Raises
         ------
@@ -110,12 +104,6 @@ class ANNCalculator(QuickCalculator):
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         """Fill ``results``; called by ASE.
-
-        Parameters
-        ----------
-        atoms : ase.Atoms
-        properties : sequence of str
-        system_changes : sequence of str
 
         Raises
         ------

@@ -20,13 +20,8 @@ class QuickCalculator(Calculator):
 
         Parameters
         ----------
-        atoms : ase.Atoms
         tol : float
             Ignored: any change counts.
-
-        Returns
-        -------
-        list of str
         """
         old = self.atoms
         if old is None or len(old) != len(atoms):
@@ -43,15 +38,10 @@ class QuickCalculator(Calculator):
 def box_of(atoms: Atoms) -> tuple[FloatArray | None, Pbc]:
     """Return cell and periodicity in this project's form.
 
-    Parameters
-    ----------
-    atoms : ase.Atoms
-
     Returns
     -------
     cell : ndarray of shape (3, 3), Å, or None
         None for an isolated structure.
-    pbc : tuple of three bool
     """
     a, b, c = (bool(flag) for flag in atoms.pbc)
     return (np.array(atoms.cell.array, float) if a or b or c else None), (a, b, c)

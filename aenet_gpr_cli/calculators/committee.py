@@ -64,13 +64,7 @@ class Lookout:
     limit: float
 
     def look(self, result: CommitteeResult, species: Sequence[str]) -> None:
-        """Warn where a result is beyond the limit.
-
-        Parameters
-        ----------
-        result : CommitteeResult
-        species : sequence of str
-        """
+        """Warn where a result is beyond the limit."""
         if result.beyond_training.max(initial=0.0) > self.limit:
             self.limit = np.inf
             warnings.warn(f"{describe_beyond(result.beyond_training, species)}", stacklevel=3)
@@ -81,7 +75,6 @@ class CommitteeEvaluator:
 
     Parameters
     ----------
-    model : ANNModel
     skin : float, Å
         See `SkinList`.
     """
@@ -108,10 +101,6 @@ class CommitteeEvaluator:
             Counted from 0; all if not given.
         skin : float, Å
 
-        Returns
-        -------
-        CommitteeEvaluator
-
         Raises
         ------
         InputError
@@ -132,18 +121,12 @@ class CommitteeEvaluator:
 
         Parameters
         ----------
-        species : sequence of str
         positions : ndarray of shape (n_atoms, 3), Å
         cell : ndarray of shape (3, 3), Å, or None
-        pbc : tuple of three bool
         member_forces : bool
             Forces of each member, too, which cost more than those of their mean.
         strain : bool
             Derivative by the strain, too.
-
-        Returns
-        -------
-        CommitteeResult
 
         Raises
         ------

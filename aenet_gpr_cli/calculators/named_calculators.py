@@ -23,10 +23,6 @@ def calculator_class(name: str) -> type:
     name : str
         ASE's name of a calculator, or the dotted path of a class.
 
-    Returns
-    -------
-    type
-
     Raises
     ------
     ConfigError
@@ -68,10 +64,6 @@ def make_calculator(name: str, parameters: Mapping[str, Any], folder: Path) -> A
         Its keywords.
     folder : Path
         Where a calculator that runs another program keeps its files.
-
-    Returns
-    -------
-    ase.calculators.calculator.BaseCalculator
 
     Raises
     ------

@@ -47,7 +47,6 @@ class SkinList:
         positions : ndarray of shape (n_atoms, 3), Å
             Wrapped into the cell or not.
         cell : ndarray of shape (3, 3), Å, or None
-        pbc : tuple of three bool
 
         Returns
         -------

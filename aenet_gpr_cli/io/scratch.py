@@ -13,7 +13,7 @@ from aenet_gpr_cli.structures import FloatArray
 
 
 class ScratchRows:
-    """Rows of float32 in an unnamed file, as `out_of_core.Rows` asks for. Nothing of it stays in memory.
+    """Rows of float32 in an unnamed file, as `FeatureRows` asks for. Nothing of it stays in memory.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann.data.normalisation import Normalisation, energies_of
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
-from aenet_gpr_cli.ann.execution.out_of_core import FeatureRows, MemoryRows
+from aenet_gpr_cli.ann.execution.surroundings import FeatureRows, MemoryRows
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 BLOCK = 65536  # rows scaled at a time
@@ -100,7 +100,6 @@ class Batch:
 
         Parameters
         ----------
-        species : int
         values : tensor of shape (n_members, n_atoms)
 
         Returns
@@ -120,7 +119,6 @@ class Batch:
 
         Parameters
         ----------
-        species : int
         values : tensor of shape (n_members, n_batch)
 
         Returns
@@ -184,10 +182,6 @@ class TensorData:
         Parameters
         ----------
         index : tensor of int, shape (n_batch,), ascending
-
-        Returns
-        -------
-        Batch
         """
         run = _run(index)
         tables = [
@@ -229,17 +223,12 @@ def tensor_data(
         The structures that this process holds.
     rows : mapping of str to FeatureRows
         The descriptors by species, in the order of the basis; those in memory are used up.
-    norm : Normalisation
     like : tensor
         Of the dtype and on the device of the training.
     weights : ndarray of shape (n_members or 1, n_structures)
         In the loss.
     position : ndarray of int
         See `TensorData`.
-
-    Returns
-    -------
-    TensorData
     """
     sizes = [len(s) for s in data.subsets]
     ends = np.cumsum(sizes)

@@ -31,12 +31,10 @@ def select_components(data: TrainingSet, indices: IntArray, loss: Loss, seed: in
 
     Parameters
     ----------
-    data : TrainingSet
     indices : ndarray of int
         Structures to draw from; those without forces are passed over.
     loss : Loss
         Its keys force_fraction and force_selection.
-    seed : int
 
     Returns
     -------
@@ -121,11 +119,8 @@ class ForceData:
 
     Parameters
     ----------
-    data : TrainingSet
     chosen : list of (structures, components)
         Of `select_components`.
-    basis : ChebyshevBasis
-    norm : Normalisation
     memory : float, bytes
         Store the Jacobians if they fit.
     like : tensor
@@ -216,7 +211,6 @@ class ForceData:
 
         Parameters
         ----------
-        batch, forces
         gradients : list of tensors of shape (n_members, n_atoms, n_features)
             Per species, derivative of the atomic energy by the scaled features.
 
@@ -248,7 +242,6 @@ class ForceData:
 
         Parameters
         ----------
-        batch, forces
         cotangents : tensor of shape (n_members, n_components)
         like : list of tensors of shape (n_members, n_atoms, n_features)
             Shapes of the result, per species.

@@ -37,10 +37,6 @@ class Normalisation:
     def feature_scale(self, symbol: str) -> FloatArray:
         """Return 1/std of the features of a species, 0 where they never change.
 
-        Parameters
-        ----------
-        symbol : str
-
         Returns
         -------
         ndarray of shape (n_features,)
@@ -83,11 +79,6 @@ def least_squares_energies(subsets: Sequence[AnySet], species: Sequence[str]) ->
     One row per subset, the mean energy of its structures, weighted by their number. Where the
     compositions do not determine the energies the solution has minimum norm.
 
-    Parameters
-    ----------
-    subsets : sequence of AnySet
-    species : sequence of str
-
     Returns
     -------
     dict of str to float, eV
@@ -114,7 +105,6 @@ def energy_scaling(
 
     Parameters
     ----------
-    subsets : sequence of AnySet
     reference : mapping of str to float, eV
         Atomic reference energies.
     how : {"range", "std"}
@@ -137,10 +127,6 @@ def energy_scaling(
 
 def energies_of(subset: AnySet) -> FloatArray:
     """Return the energies of a subset that must have them.
-
-    Parameters
-    ----------
-    subset : AnySet
 
     Returns
     -------

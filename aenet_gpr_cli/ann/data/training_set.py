@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from aenet_gpr_cli.ann.data.normalisation import energies_of
-from aenet_gpr_cli.ann.execution.out_of_core import FeatureRows, MakeRows, read_blocks
-from aenet_gpr_cli.ann.execution.surroundings import Processes
+from aenet_gpr_cli.ann.execution.surroundings import FeatureRows, MakeRows, Processes, read_blocks
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import AnySet, Copies, FloatArray, IntArray, StructureSet
@@ -49,10 +48,6 @@ class TrainingSet:
         ----------
         index : ndarray of int
             Subset by subset.
-
-        Returns
-        -------
-        TrainingSet
         """
         ends = np.cumsum([len(s) for s in self.subsets])
         subsets = tuple(
@@ -79,14 +74,8 @@ class TrainingSet:
 
         Parameters
         ----------
-        references : sequence of StructureSet
-        augmented : sequence of Copies
         sigma_scale : float, eV, or None
             None gives every structure the weight 1.
-
-        Returns
-        -------
-        TrainingSet
 
         Raises
         ------
@@ -113,16 +102,7 @@ class TrainingSet:
         return cls(tuple(subsets), tuple(parents), np.concatenate(weights))
 
     def feature_bytes(self, n_features: int) -> int:
-        """Return the memory of the descriptors of all atoms in training, bytes.
-
-        Parameters
-        ----------
-        n_features : int
-
-        Returns
-        -------
-        int
-        """
+        """Return the memory of the descriptors of all atoms in training, bytes."""
         return 8 * (n_features + 1) * sum(len(s) * s.n_atoms for s in self.subsets)
 
 
@@ -135,7 +115,6 @@ def validation_split(parents: Sequence[str], fraction: float, seed: int) -> tupl
         Of each structure.
     fraction : float
         Of the parents to hold out; rounded, but at least one training parent is kept.
-    seed : int
 
     Returns
     -------
@@ -157,10 +136,8 @@ def bootstrap_weights(data: TrainingSet, inside: IntArray, seed: int, members: S
 
     Parameters
     ----------
-    data : TrainingSet
     inside : ndarray of int
         Structures trained on; the weights of the others stay as they are.
-    seed : int
     members : sequence of int
         Numbers of the members.
 
@@ -184,8 +161,6 @@ def feature_rows(
 
     Parameters
     ----------
-    basis : ChebyshevBasis
-    data : TrainingSet
     block_size : int
         Structures evaluated at a time.
     make_rows : callable
@@ -237,11 +212,6 @@ def feature_statistics(
         Number of rows.
     width : int
         Number of features.
-    processes : Processes
-
-    Returns
-    -------
-    FeatureStatistics
     """
     result = FeatureStatistics({}, {}, {}, {})
     for symbol, own in rows.items():
@@ -276,10 +246,5 @@ def sites(species: Sequence[str], symbol: str) -> IntArray:
     ----------
     species : sequence of str
         Of the atoms.
-    symbol : str
-
-    Returns
-    -------
-    ndarray of int
     """
     return np.array([i for i, s in enumerate(species) if s == symbol], int)

@@ -1,3 +1,3 @@
 """What surrounds a training: processes, requests to stop, room for what is larger than memory, portions."""
 
-__all__ = ["out_of_core", "portions", "surroundings"]
+__all__ = ["portions", "surroundings"]

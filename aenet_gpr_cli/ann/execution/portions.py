@@ -55,10 +55,6 @@ class Pieces:
             Takes a piece of the index; called again with less after it has failed, so it must not leave
             anything half done.
 
-        Yields
-        ------
-        tuple of the piece and the result
-
         Raises
         ------
         MemoryError, RuntimeError

@@ -5,16 +5,15 @@ The stage that starts a training makes these; the default is one process that no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aenet_gpr_cli.ann.execution.out_of_core import MakeRows, MemoryRows
 from aenet_gpr_cli.progress import Progress
-from aenet_gpr_cli.structures import FloatArray, IntArray
+from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,6 +57,50 @@ class Processes:
         self.anywhere(False)
 
 
+def read_blocks(subset: AnySet, size: int) -> Iterator[StructureSet]:
+    """Yield the structures of a subset in blocks."""
+    for start in range(0, len(subset), size):
+        yield subset.select(np.arange(start, min(start + size, len(subset)))).in_memory()
+
+
+class FeatureRows(Protocol):
+    """Descriptors of the atoms of a species, appended in blocks and read in any order."""
+
+    def append(self, rows: FloatArray) -> None:
+        """Add rows, shape (n, width), at the end."""
+        ...
+
+    def read(self, start: int, stop: int) -> FloatArray:
+        """Return the rows start … stop-1 as float64, an array of its own or a view."""
+        ...
+
+
+class MemoryRows:
+    """Rows in one float64 array.
+
+    Parameters
+    ----------
+    n : int
+        Rows that will come.
+    """
+
+    def __init__(self, n: int, width: int) -> None:
+        self.array = np.empty((n, width))
+        self._filled = 0
+
+    def append(self, rows: FloatArray) -> None:
+        """See `FeatureRows`."""
+        self.array[self._filled : self._filled + len(rows)] = rows
+        self._filled += len(rows)
+
+    def read(self, start: int, stop: int) -> FloatArray:
+        """See `FeatureRows`; a view."""
+        return self.array[start:stop]
+
+
+MakeRows = Callable[[int, int], FeatureRows]
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What surrounds a training.
@@ -72,7 +115,7 @@ class Surroundings:
         Called after each epoch or iteration with a function that returns the state to continue from.
     processes : Processes
     make_rows : callable
-        Makes the place where the descriptors of a species are kept, see `out_of_core.FeatureRows`.
+        Makes the place where the descriptors of a species are kept, see `FeatureRows`.
     """
 
     progress: Progress | None = None

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aenet_gpr_cli.ann.data.batches import Batch
+from aenet_gpr_cli.ann.data.force_targets import ForceSubset
 from aenet_gpr_cli.ann.execution.surroundings import Processes
 from aenet_gpr_cli.ann.training_settings import Loss
 
@@ -78,3 +80,25 @@ class Sums:
                 slope = slope / (2.0 * mean.sqrt().clamp_min(tiny**0.5))
             result.append(slope[:, None])
         return result[0], result[1]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedForces:
+    """Of a batch of one subset: places in the batch of the structures with forces, and rows in the subset.
+
+    ``root`` of shape (n_members or 1, n), the root of what each squared component counts in the loss.
+    """
+
+    subset: ForceSubset
+    inside: Tensor
+    slots: Tensor
+    root: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedBatch:
+    """Structures with the same atoms; ``energy_root`` (n_members or 1, n_batch) as `SelectedForces.root`."""
+
+    batch: Batch
+    energy_root: Tensor
+    forces: SelectedForces | None

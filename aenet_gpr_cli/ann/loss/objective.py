@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann.data.batches import Batch, TensorData
-from aenet_gpr_cli.ann.data.force_targets import BatchForces, ForceData, ForceSubset
+from aenet_gpr_cli.ann.data.force_targets import BatchForces, ForceData
 from aenet_gpr_cli.ann.execution.portions import Pieces
 from aenet_gpr_cli.ann.execution.surroundings import Processes
-from aenet_gpr_cli.ann.loss.loss_terms import Sums
+from aenet_gpr_cli.ann.loss.loss_terms import SelectedForces, Sums, WeightedBatch
 from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.network.backend import Passes
 from aenet_gpr_cli.ann.network.tensor_passes import Pass
@@ -40,28 +40,6 @@ class Errors:
     sensitivities: list[list[Tensor]]
     gradients: list[Tensor]
     forces: BatchForces | None
-
-
-@dataclass(frozen=True, slots=True)
-class SelectedForces:
-    """Of a batch of one subset: places in the batch of the structures with forces, and rows in the subset.
-
-    ``root`` of shape (n_members or 1, n), the root of what each squared component counts in the loss.
-    """
-
-    subset: ForceSubset
-    inside: Tensor
-    slots: Tensor
-    root: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class WeightedBatch:
-    """Structures with the same atoms; ``energy_root`` (n_members or 1, n_batch) as `SelectedForces.root`."""
-
-    batch: Batch
-    energy_root: Tensor
-    forces: SelectedForces | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +92,6 @@ class Objective:
         Parameters
         ----------
         flat : tensor of shape (n_members, n_weights)
-        batch : Batch
         order : int
             Derivatives of the activation to keep; see `tensor_passes.forward`.
         """

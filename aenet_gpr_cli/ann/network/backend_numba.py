@@ -24,10 +24,6 @@ from aenet_gpr_cli.structures import FloatArray, IntArray
 def constants(dtype: np.dtype) -> FloatArray:
     """Return the numbers of the loops in the dtype of the data, so that nothing is promoted to float64.
 
-    Parameters
-    ----------
-    dtype : numpy dtype
-
     Returns
     -------
     ndarray of shape (13,)

@@ -37,13 +37,8 @@ def activate(name: str, z: Tensor, order: int) -> tuple[Tensor, ...]:
     ----------
     name : str
         One of `ACTIVATIONS`.
-    z : tensor
     order : int
         0, 1 or 2.
-
-    Returns
-    -------
-    tuple of ``order + 1`` tensors like ``z``
     """
     if name == "tanh":
         value = _tanh(z)
@@ -69,13 +64,8 @@ def forward(layers: list[Tensor], features: Tensor, activation: str, order: int)
     layers : list of tensors of shape (n_members, n_out, n_in + 1)
     features : tensor of shape (n_atoms, n_features + 1), dimensionless
         Scaled features; the last column is 1.
-    activation : str
     order : int
         Derivatives of the activation to keep: 0 values only, 1 gradients, 2 force training.
-
-    Returns
-    -------
-    Pass
     """
     members, units, columns = layers[0].shape
     # one product for all members: they share the features
@@ -136,7 +126,6 @@ def weight_gradient(state: Pass, deltas: list[Tensor], out: list[Tensor]) -> Non
 
     Parameters
     ----------
-    state : Pass
     deltas : list of tensors of shape (n_members, n_out, n_atoms)
     out : list of tensors of shape (n_members, n_out, n_in + 1)
         Changed in place.
@@ -155,7 +144,6 @@ def tangent(layers: list[Tensor], state: Pass, direction: Tensor) -> list[Tensor
     Parameters
     ----------
     layers : list of tensors of shape (n_members, n_out, n_in + 1)
-    state : Pass
     direction : tensor of shape (n_members, n_atoms, n_features)
 
     Returns

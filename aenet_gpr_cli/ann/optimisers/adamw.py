@@ -74,15 +74,12 @@ def run_adamw(
 
     Parameters
     ----------
-    objective : Objective
     train, held_out : tensors of int, ascending
         Structures to train on, and to validate on. Without any held out the training loss is used.
-    settings : AdamW
     seed : int
         Of the order of the batches, the same for all members.
     state : dict of str to ndarray
         Of `start`, or of an earlier run.
-    around : Surroundings
     """
     dtype, device = objective.data.energies.dtype, objective.data.energies.device
     arrays = {k: torch.tensor(v, dtype=dtype, device=device) for k, v in state.items() if k in _MOVING}

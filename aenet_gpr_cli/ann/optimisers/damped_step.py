@@ -100,7 +100,6 @@ def descend(
 
     Parameters
     ----------
-    objective : Objective
     train : tensor of int, ascending
     here : Linearisation
         Used up: its matrix gets the decay.

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann.loss.objective import Objective, WeightedBatch, sum_species
+from aenet_gpr_cli.ann.loss.loss_terms import WeightedBatch
+from aenet_gpr_cli.ann.loss.objective import Objective, sum_species
 from aenet_gpr_cli.ann.network.backend import first_weight
 from aenet_gpr_cli.jit import loop, part
 from aenet_gpr_cli.structures import FloatArray, IntArray
@@ -28,9 +29,10 @@ def compiled_rows(objective: Objective, flat: Tensor, given: WeightedBatch) -> t
     shape = (0, 0) if forces is None else (len(forces.inside), forces.subset.targets.shape[1])
     rows = flat.new_empty(members, n + shape[0] * shape[1], width)
     force = flat.new_zeros(members, *shape)
-    outputs, first = [], 0
+    outputs, first, energy_root = [], 0, given.energy_root.expand(members, -1).contiguous().numpy()
     if forces is not None:
         matrices, places = forces.subset.operator.dense(forces.slots)
+        root = forces.root.expand(members, -1).contiguous().numpy()
         selected = (forces.inside.numpy(), matrices.numpy(), places.numpy())
     for s, features in enumerate(batch.features):
         state = objective.passes.forward(flat, s, features, 1)
@@ -42,21 +44,17 @@ def compiled_rows(objective: Objective, flat: Tensor, given: WeightedBatch) -> t
             values = tuple(value[m].numpy() for value in state.inputs[1:])
             slope = tuple(delta[m].numpy() for delta in slopes)
             passed = (sizes, features.numpy(), values, slope, atoms)
-            _energy_rows(place, *passed, _of_member(given.energy_root, m), rows[m, :n].numpy())
+            _energy_rows(place, *passed, energy_root[m], rows[m, :n].numpy())
             if forces is not None:
                 out = rows[m, n:].view(*shape, width).numpy()
-                root = _of_member(forces.root, m)
-                _force_rows(flat[m].numpy(), place, *passed, *selected, first, root, out, force[m].numpy())
+                directions = (*selected, first, root[m])
+                _force_rows(flat[m].numpy(), place, *passed, *directions, out, force[m].numpy())
         first += atoms * objective.architecture.n_features
     residuals = [(sum_species(batch, outputs) - batch.energies) * given.energy_root]
     if forces is not None:
         errors = force - forces.subset.targets[forces.slots]
         residuals.append((errors * forces.root[..., None]).flatten(1, 2))
     return rows, torch.cat(residuals, dim=1)
-
-
-def _of_member(root: Tensor, member: int) -> FloatArray:
-    return root[member if len(root) > 1 else 0].contiguous().numpy()
 
 
 @part
@@ -266,8 +264,7 @@ def _force_rows(
     """Write the derivatives of factor · force by the weights of this species to out[structure, component].
 
     The force is added to ``force``. Structure ``inside[j]`` of the batch has the directions
-    ``matrices[slots[j], component, first:]``, those of its atoms one after another. Vectors run over pairs
-    of atom and component.
+    ``matrices[slots[j], component, first:]``, atom by atom. Vectors run over pairs of atom and component.
     """
     widest, width, depth, n = sizes[1:].max(), sizes[0], len(values), out.shape[1]
     value, moved = np.empty((depth, widest, n_atoms * n)), np.empty((depth, widest, n_atoms * n))

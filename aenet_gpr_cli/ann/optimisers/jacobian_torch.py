@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann.data.batches import Batch
-from aenet_gpr_cli.ann.loss.objective import Objective, SelectedForces, WeightedBatch, sum_species
+from aenet_gpr_cli.ann.loss.loss_terms import SelectedForces, WeightedBatch
+from aenet_gpr_cli.ann.loss.objective import Objective, sum_species
 from aenet_gpr_cli.ann.network.tensor_passes import Pass, backward, forward
 
 Linearised = list[tuple[Pass, list[Tensor]]]  # of each species: a pass, and its `backward` with unit weight
@@ -22,9 +23,7 @@ def tensor_rows(objective: Objective, flat: Tensor, given: WeightedBatch) -> tup
 
     Parameters
     ----------
-    objective : Objective
     flat : tensor of shape (n_members, n_weights)
-    given : WeightedBatch
 
     Returns
     -------

@@ -60,13 +60,11 @@ def run_levenberg_marquardt(
         With mean-square loss, float64.
     train, held_out : tensors of int, ascending
         Structures to train on, and to validate on. Without any held out the training loss is used.
-    settings : LevenbergMarquardt
     members_at_once : int
         Members whose matrices memory holds at a time. As many threads share the members where that pays;
         else they form batches, one after another.
     state : dict of str to ndarray
         Of `start`, or of an earlier run.
-    around : Surroundings
 
     Notes
     -----

@@ -76,10 +76,6 @@ def describe_beyond(beyond: FloatArray, symbols: Sequence[str]) -> str | None:
         Of `beyond_range`.
     symbols : sequence of str
         Of the atoms.
-
-    Returns
-    -------
-    str or None
     """
     outside = np.flatnonzero(beyond > 0.0)
     if not len(outside):

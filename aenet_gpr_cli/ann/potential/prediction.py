@@ -31,9 +31,6 @@ def predict(
 
     Parameters
     ----------
-    model : ANNModel
-    structures : StructureSet
-    forces : bool
     block_size : int
         Structures evaluated at a time; bounds the memory. Less where they do not fit.
 
@@ -117,7 +114,6 @@ def atomic_energies(
 
     Parameters
     ----------
-    committee : PackedCommittee
     kinds : ndarray of int, shape (n_atoms,)
         Species of each atom, as in the basis.
     raw : ndarray of shape (n_atoms, n_features), dimensionless

@@ -25,12 +25,7 @@ def _cutoff_function(r: Tensor, cutoff: float, pi: float = PI) -> Tensor:
 
 
 class ScriptedChebyshev(torch.nn.Module):
-    """Descriptors of all atoms from their edges, see `chebyshev.values`.
-
-    Parameters
-    ----------
-    basis : ChebyshevBasis
-    """
+    """Descriptors of all atoms from their edges, see `chebyshev.values`."""
 
     spins: Tensor
     mixing: Tensor
@@ -190,12 +185,7 @@ class ScriptedNetwork(torch.nn.Module):
 
 
 class ScriptedCommittee(torch.nn.Module):
-    """A committee from edges to atomic energies.
-
-    Parameters
-    ----------
-    model : ANNModel
-    """
+    """A committee from edges to atomic energies."""
 
     def __init__(self, model: ANNModel) -> None:
         super().__init__()

@@ -66,7 +66,6 @@ def points(config: BenchmarkConfig, split: Path | None) -> list[Point]:
 
     Parameters
     ----------
-    config : BenchmarkConfig
     split : Path or None
         Structures besides the clusters.
 

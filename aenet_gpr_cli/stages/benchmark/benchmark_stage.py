@@ -43,16 +43,10 @@ def run(config: BenchmarkConfig, split: Path | None, output: Path, context: Cont
 
     Parameters
     ----------
-    config : BenchmarkConfig
     split : Path or None
         Output of `split`; without it only the clusters are measured.
     output : Path
         The CSV and the picture are written beside it under the same name.
-    context : Context
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------

@@ -44,16 +44,7 @@ class Committee:
     validation_loss: FloatArray
 
     def select(self, positions: Sequence[int]) -> Committee:
-        """Return some members, by their positions.
-
-        Parameters
-        ----------
-        positions : sequence of int
-
-        Returns
-        -------
-        Committee
-        """
+        """Return some members, by their positions."""
         index = np.asarray(positions, int)
         return Committee(
             tuple(self.members[i] for i in positions),
@@ -70,10 +61,6 @@ def join_committees(parts: Sequence[Committee]) -> Committee:
     ----------
     parts : sequence of Committee
         Each member in one of them only.
-
-    Returns
-    -------
-    Committee
 
     Raises
     ------
@@ -95,8 +82,6 @@ def write_committee(file: h5py.File, committee: Committee, mode: str) -> None:
 
     Parameters
     ----------
-    file : h5py.File
-    committee : Committee
     mode : str
         How it was trained.
     """
@@ -109,16 +94,7 @@ def write_committee(file: h5py.File, committee: Committee, mode: str) -> None:
 
 
 def read_committee(path: Path) -> Committee:
-    """Read a committee and its learning curves.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    Committee
-    """
+    """Read a committee and its learning curves."""
     with open_artefact(path, "train-ann") as file:
         return Committee(
             tuple(int(member) for member in file.attrs["members"]),
@@ -158,14 +134,8 @@ class Work:
 def train_members(work: Work, context: Context) -> tuple[Committee, float]:
     """Train members, continuing from what the checkpoint holds.
 
-    Parameters
-    ----------
-    work : Work
-    context : Context
-
     Returns
     -------
-    committee : Committee
     wall_time : float, s
         Of earlier, interrupted runs of the same job.
 

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
-from aenet_gpr_cli.ann.execution.out_of_core import MakeRows, MemoryRows
-from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
+from aenet_gpr_cli.ann.execution.surroundings import MakeRows, MemoryRows, State, Surroundings
 from aenet_gpr_cli.ann.training import TrainingResult, train
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
@@ -58,19 +57,12 @@ def run(
 
     Parameters
     ----------
-    config : TrainAnnConfig
     split : Path
         Output of `split`.
     augmented : Path or None
         Output of `augment`; needed for the modes gpr and taylor.
-    output : Path
-    context : Context
     member : int, optional
         Train this one only, counted from 0, to be collected with the others later.
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -176,19 +168,7 @@ def _open_copies(
 
 
 def table_row(mode: str, name: str, n_structures: int, committee: Committee, seconds: float) -> list[str]:
-    """Return the row of a committee, as in `COLUMNS`.
-
-    Parameters
-    ----------
-    mode, name : str
-    n_structures : int
-    committee : Committee
-    seconds : float
-
-    Returns
-    -------
-    list of str
-    """
+    """Return the row of a committee, as in `COLUMNS`."""
     validated = np.isfinite(committee.validation_loss).any()
     return [
         name,

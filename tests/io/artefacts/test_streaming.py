@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
-from aenet_gpr_cli.ann.execution.out_of_core import MemoryRows
-from aenet_gpr_cli.ann.execution.surroundings import Surroundings
+from aenet_gpr_cli.ann.execution.surroundings import MemoryRows, Surroundings
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.ann.training_settings import AdamW, LevenbergMarquardt, Network, Training
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
