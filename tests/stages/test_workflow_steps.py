@@ -13,11 +13,12 @@ import pytest
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.io.artefacts.structure_sets import load_augmented, load_split
+from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.stages.augment import augment_stage as augment
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
 from tests.finished_runs import run_all, small_workflow
+from tests.stages.copies import load_augmented
 
 METRICS = {
     "energy_mae", "energy_rmse", "energy_msd", "force_component_mae", "force_norm_mae", "force_norm_msd",

@@ -141,12 +141,6 @@ def subset_names(path: Path, part: str) -> tuple[str, ...]:
         return tuple(file[part])
 
 
-def load_augmented(path: Path) -> dict[str, AugmentedSet]:
-    """Read the augmented sets of an artefact, by subset."""
-    with open_artefact(path, "augment") as file:
-        return {name: read_augmented(group) for name, group in file["subsets"].items()}
-
-
 def choose_subsets(sets: dict[str, Subset], names: Sequence[str] | None, source: Path) -> dict[str, Subset]:
     """Return the subsets that are asked for.
 

@@ -18,13 +18,14 @@ from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, ResourceError
 from aenet_gpr_cli.io.artefacts import fields as arrays
-from aenet_gpr_cli.io.artefacts.structure_sets import augmented_blocks, load_augmented, load_split
+from aenet_gpr_cli.io.artefacts.structure_sets import augmented_blocks, load_split
 from aenet_gpr_cli.io.formats.xsf import read_xsf
 from aenet_gpr_cli.stages import collect_stage as collect
 from aenet_gpr_cli.stages.augment import augment_stage as augment
 from aenet_gpr_cli.stages.augment.augment_block import plan_blocks
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.shared.context import Context
+from tests.stages.copies import load_augmented
 from tests.stages.unfinished import after, assert_same, left_behind, signalled, write_split
 
 KEYS = {"n_copies": 3, "displacement": 0.02, "block_size": 6, "minimum_distance": 0.0}
