@@ -1,11 +1,15 @@
 """ASE calculators by name, as a configuration gives them.
 
-Only classes that follow ASE's interface are made; nothing else is ever called.
+Importing a module runs its code, and a workflow file may come from anybody: only ASE's own calculators are
+imported, and those that the user lists in the environment variable AENET_GPR_CALCULATORS. Only classes that
+follow ASE's interface are made.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,9 @@ from typing import Any
 from aenet_gpr_cli.errors import ConfigError
 
 KNOWN = {"tblite": "tblite.ase.TBLite"}  # calculators that live outside ASE
+OWN = "ase.calculators."
+ALLOWED = "AENET_GPR_CALCULATORS"  # environment: dotted paths of classes, between commas or colons
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def calculator_class(name: str) -> type:
@@ -21,12 +28,12 @@ def calculator_class(name: str) -> type:
     Parameters
     ----------
     name : str
-        ASE's name of a calculator, or the dotted path of a class.
+        ASE's name of a calculator, or the dotted path of a class of ASE or of AENET_GPR_CALCULATORS.
 
     Raises
     ------
     ConfigError
-        If there is no such class, or it is no ASE calculator.
+        If there is no such class, it may not be imported, or it is no ASE calculator.
     """
     from ase.calculators.abc import GetPropertiesMixin
     from ase.calculators.calculator import get_calculator_class
@@ -35,6 +42,8 @@ def calculator_class(name: str) -> type:
     path = KNOWN.get(name, name)
     try:
         if "." in path:
+            if name not in KNOWN:
+                _refuse_stranger(path)
             module, _, attribute = path.rpartition(".")
             found = getattr(importlib.import_module(module), attribute)
         elif name in known_to_ase:
@@ -51,6 +60,17 @@ def calculator_class(name: str) -> type:
     if not (isinstance(found, type) and issubclass(found, GetPropertiesMixin)):
         raise ConfigError(f"calculator.name: expected the class of an ASE calculator, got {found!r}")
     return found
+
+
+def _refuse_stranger(path: str) -> None:
+    """Refuse to import what is neither ASE's own nor listed by the user, before anything of it runs."""
+    listed = re.split(r"[,:\s]+", os.environ.get(ALLOWED, ""))
+    if not _DOTTED.fullmatch(path) or not (path.startswith(OWN) or path in listed):
+        raise ConfigError(
+            f"calculator.name: {path!r} is not one of ASE's own calculators, and importing it runs its "
+            f"code; if you trust it, list it in the environment variable {ALLOWED}, for example "
+            f"export {ALLOWED}=mace.calculators.MACECalculator"
+        )
 
 
 def make_calculator(name: str, parameters: Mapping[str, Any], folder: Path) -> Any:

@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from aenet_gpr_cli.text import visible
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -15,12 +17,19 @@ def set_up_logging(verbose: bool, quiet: bool) -> None:
     """Send log lines to standard error: information; everything if verbose; only warnings if quiet."""
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.setFormatter(_Visible("%(levelname)s: %(message)s"))
     handler.addFilter(_plain_information)
     logger = logging.getLogger("aenet_gpr_cli")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
+
+
+class _Visible(logging.Formatter):
+    """Write control characters of names and of other programs' messages out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), keep="\n\t")
 
 
 def _plain_information(record: logging.LogRecord) -> bool:
@@ -47,7 +56,7 @@ class ProgressReport:
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.completed}/{task.total}"),
                 TimeElapsedColumn(),
@@ -68,6 +77,7 @@ class ProgressReport:
         """Report that ``done`` of ``total`` steps are finished."""
         if self.quiet:
             return
+        message = visible(message)
         if self._bar is not None:
             # a message may carry changing numbers after a colon; the part before it names the work
             name = message.partition(":")[0]
@@ -90,15 +100,18 @@ def show(summary: Any, quiet: bool = False) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # no markup: names in brackets are names
 
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    console.print(summary.title, style="bold", markup=False)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, emoji=False)
+    console.print(visible(summary.title), style="bold", markup=False)
     if summary.rows:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for number, column in enumerate(summary.columns):
-            table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
+            table.add_column(
+                Text(visible(column)), justify="left" if number == 0 else "right", no_wrap=number == 0
+            )
         for row in summary.rows:
-            table.add_row(*(str(cell) for cell in row))
+            table.add_row(*(Text(visible(str(cell))) for cell in row))
         console.print(table)
     for note in summary.notes:
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(visible(note, keep="\n"), markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import keyword
 import os
 import sys
@@ -13,6 +14,7 @@ import click
 
 from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import AenetGprError, InterruptedRun, is_out_of_memory
+from aenet_gpr_cli.text import visible
 
 # module: command: one line of help; a module is imported when one of its commands runs or explains itself
 GROUPS = {
@@ -102,7 +104,9 @@ def main() -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        print(visible(text.getvalue(), keep="\n"), end="", file=sys.stderr)
         sys.exit(error.exit_code)
     except AenetGprError as error:
         _say(error)
@@ -113,7 +117,7 @@ def main() -> None:
     except Exception as error:
         if is_out_of_memory(error):
             hint = "lower block_size, adamw.batch_size or max_memory_gib, or use fewer structures"
-            print(f"error: not enough memory ({error}); {hint}", file=sys.stderr)
+            print(f"error: not enough memory ({visible(str(error))}); {hint}", file=sys.stderr)
             sys.exit(4)
         _say_bug()
         sys.exit(1)
@@ -123,7 +127,7 @@ def _say(error: AenetGprError) -> None:
     if os.environ.get("AENET_GPR_DEBUG"):
         traceback.print_exc()
     word = "stopped" if isinstance(error, InterruptedRun) else "error"
-    print(f"{word}: {error}", file=sys.stderr)
+    print(visible(f"{word}: {error}", keep="\n\t"), file=sys.stderr)
 
 
 def _say_bug() -> None:
@@ -135,7 +139,7 @@ def _say_bug() -> None:
         where = f"the traceback is in {TRACEBACK_FILE}"
     except OSError:
         where = "run again with --debug for the traceback"
-    last = text.strip().splitlines()[-1]
+    last = visible(text.strip().splitlines()[-1])
     print(f"error: this is a bug in aenet-gpr, please report it: {last} ({where})", file=sys.stderr)
 
 

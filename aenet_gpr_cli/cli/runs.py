@@ -58,6 +58,7 @@ def validate(config: Path, what: str | None, options: dict[str, Any]) -> None:
     from aenet_gpr_cli.config.reading import MODELS, read_config
     from aenet_gpr_cli.errors import ConfigError
     from aenet_gpr_cli.stages.split_stage import check_inputs, check_present
+    from aenet_gpr_cli.text import visible
 
     if what is not None and what not in MODELS:
         raise ConfigError(f"--for: expected one of {', '.join(MODELS)}, got {what!r}")
@@ -67,7 +68,7 @@ def validate(config: Path, what: str | None, options: dict[str, Any]) -> None:
     if found == "active":
         check_present("pool", model.pool, config.parent)
     if not options["quiet"]:
-        click.echo(f"{config}: a valid configuration of {found}")
+        click.echo(visible(f"{config}: a valid configuration of {found}"))
 
 
 @click.command("run")

@@ -10,6 +10,7 @@ from annotated_types import Ge
 from pydantic import Field
 
 from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.text import refuse_unseen
 
 StageKey = Literal["fit_gpr", "augment", "train_ann", "evaluate", "benchmark", "collect"]
 
@@ -42,8 +43,10 @@ class SlurmResources:
     """shell lines before the work, such as module load python"""
 
     def __post_init__(self) -> None:
+        for key in ("partition", "account"):
+            refuse_unseen(getattr(self, key) or "", key)
         for value in self.extra:
-            if not value.startswith("-") or "\n" in value:
+            if not refuse_unseen(value, "extra").startswith("-"):
                 raise ValueError(f"extra: expected options of sbatch such as --qos=long, got {value!r}")
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.text import refuse_bad_name
 
 DEFAULTS = "defaults"
 SOURCE = "augmented"
@@ -43,7 +44,8 @@ def expand_variants(section: dict[str, Any], sources: Sequence[str] = ()) -> dic
     Raises
     ------
     ValueError
-        If a key in braces has no list of values, a pattern matches nothing, or two entries give one name.
+        If a key in braces has no list of values, a pattern matches nothing, two entries give one name, or a
+        name cannot be part of a file name.
 
     Examples
     --------
@@ -60,7 +62,7 @@ def expand_variants(section: dict[str, Any], sources: Sequence[str] = ()) -> dic
         for variant, values in _sweep(str(name), _merge(defaults, settings or {}), sources):
             if variant in variants:
                 raise ValueError(f"{variant}: two entries give a variant of this name; rename one")
-            variants[variant] = values
+            variants[refuse_bad_name(variant)] = values
     return variants
 
 

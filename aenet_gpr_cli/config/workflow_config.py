@@ -41,7 +41,7 @@ class WorkflowConfig:
     key, see `config.variants`.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
     """name of the case, used for its folder"""
     seed: Annotated[int, Ge(0)] = 0
     """seed of every stage that has none of its own"""

@@ -90,6 +90,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     ConfigError
         If the file cannot be read or holds something else.
     """
+    if path.exists() and not path.is_file():  # a pipe or a device may never end
+        raise ConfigError(f"{path}: expected a file of keys and values, got a folder, pipe or device")
     try:
         data = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:

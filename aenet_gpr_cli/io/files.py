@@ -17,13 +17,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aenet_gpr_cli.errors import ResourceError
+from aenet_gpr_cli.errors import InputError, ResourceError
 
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
+def require_file(path: Path) -> None:
+    """Make sure that a path is a file: a pipe or a device may wait or go on for ever.
+
+    Raises
+    ------
+    InputError
+        If it is something else, is not there, or is a link that leads nowhere.
+    """
+    if path.is_file():
+        return
+    if not path.exists() and not path.is_symlink():
+        raise InputError(f"{path}: No such file or directory")
+    if path.is_symlink() and not path.exists():
+        got = "a link that leads nowhere"
+    elif path.is_dir():
+        got = "a folder"
+    else:
+        got = "a pipe, socket or device"
+    raise InputError(f"{path}: expected a file, got {got}")
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, hexadecimal."""
+    require_file(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

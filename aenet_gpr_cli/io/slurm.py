@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aenet_gpr_cli.errors import ConfigError, InputError, ResourceError
-from aenet_gpr_cli.io.files import write_text
+from aenet_gpr_cli.io.files import require_file, write_text
+from aenet_gpr_cli.text import refuse_unseen
 
 if TYPE_CHECKING:
     from aenet_gpr_cli.config.slurm_config import SlurmResources
@@ -100,6 +101,12 @@ def script_text(job: SlurmJob, resources: SlurmResources, workdir: Path) -> str:
     ----------
     workdir : Path
         Working folder; commands and logs are relative to it.
+
+    Raises
+    ------
+    ConfigError
+        If a name, an option or the working folder holds a control character. All of them are quoted; only
+        the prologue is taken as the shell commands that it is.
     """
     memory = job.memory_gib if resources.memory_gib is None else resources.memory_gib
     log = f"{FOLDER}/{job.name}.{'%A_%a' if job.items else '%j'}.log"
@@ -122,8 +129,12 @@ def script_text(job: SlurmJob, resources: SlurmResources, workdir: Path) -> str:
     if job.items:
         limit = f"%{resources.at_a_time}" if resources.at_a_time else ""
         options["array"] = f"0-{len(job.items) - 1}{limit}"
-    lines = ["#!/bin/bash", *(f"#SBATCH --{key}={value}" for key, value in options.items())]
-    lines += ["#SBATCH --requeue", *(f"#SBATCH {option}" for option in resources.extra), ""]
+    try:
+        quoted = [f"--{key}={shlex.quote(refuse_unseen(value, key))}" for key, value in options.items()]
+        quoted += ["--requeue", *(refuse_unseen(option, "extra") for option in resources.extra)]
+    except ValueError as error:
+        raise ConfigError(f"job {job.name!r}: {error}") from error
+    lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in quoted), ""]
     lines += [*resources.prologue, 'export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"']
     if job.items:
         lines += [f"items=({shlex.join(job.items)})", "item=${items[$SLURM_ARRAY_TASK_ID]}"]
@@ -186,6 +197,7 @@ def read_record(workdir: Path) -> list[Submitted]:
     path = workdir / FOLDER / RECORD
     if not path.exists():
         return []
+    require_file(path)
     try:
         return [
             Submitted(str(job["name"]), str(job["job_id"]), tuple(job["items"]))

@@ -18,7 +18,7 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.gpr.solvers.cholesky import dense_bytes
-from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
 from aenet_gpr_cli.settings import as_json
@@ -125,7 +125,7 @@ def _in_parts(job: SlurmJob, option: str, noun: str, output: str, memory: float)
 
 def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
     for output, section in gaussian_processes(config).items():
-        names = tuple(section.subsets or subsets)
+        names = tuple(choose_subsets(subsets, section.subsets, Path("split.h5")))
         memory = max(fit_gib(section, subsets[name]) for name in names)
         variant = output.removeprefix("gpr").removeprefix("_")
         command = _stage("fit-gpr", "split.h5", variant=variant)

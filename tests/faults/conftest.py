@@ -67,13 +67,13 @@ def aenet_gpr(*arguments, folder: Path, prefix: tuple[str, ...] = (), **environm
 SECONDS_TO_HANG = 120
 
 
-def in_child(work: Callable[[], object]) -> int:
+def in_child(work: Callable[[], object], seconds: int = SECONDS_TO_HANG) -> int:
     """Run something in a forked process that may be killed; return its exit code, negative for a signal."""
     pid = os.fork()
     if pid == 0:
         code = 99
         try:
-            signal.alarm(SECONDS_TO_HANG)
+            signal.alarm(seconds)
             with threadpool_limits(1):  # the threads of the parent are not in this process
                 work()
             code = 0

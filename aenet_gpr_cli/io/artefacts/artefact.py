@@ -24,7 +24,8 @@ from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.full_disk import NotingFile
 from aenet_gpr_cli.io.artefacts.locks import lock
-from aenet_gpr_cli.io.files import written_whole
+from aenet_gpr_cli.io.artefacts.probing import probe, trust
+from aenet_gpr_cli.io.files import require_file, written_whole
 from aenet_gpr_cli.io.process_memory import peak_memory
 
 FORMAT_VERSION = 1
@@ -72,12 +73,15 @@ class Job:
 
 def is_current(path: Path, job: Job) -> bool:
     """Whether ``path`` already holds the complete result of ``job``."""
+    if not path.is_file():
+        return False
     try:
+        probe(path)
         with h5py.File(path, "r") as file:
             return (
                 bool(file.attrs.get("complete", False)) and file.attrs.get("fingerprint") == job.fingerprint
             )
-    except DAMAGE:
+    except (InputError, *DAMAGE):
         return False
 
 
@@ -114,6 +118,7 @@ def publish(path: Path, job: Job) -> Iterator[h5py.File]:
             file.attrs["complete"] = True
             file.flush()
             disk.raise_failure()
+        trust(path)
 
 
 @contextlib.contextmanager
@@ -132,6 +137,8 @@ def open_artefact(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file; expected the output of {kind or 'an earlier stage'}")
+    require_file(path)
+    probe(path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:

@@ -16,7 +16,7 @@ from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.files import written_whole
+from aenet_gpr_cli.io.files import require_file, written_whole
 from aenet_gpr_cli.io.formats.aenet_nn_format import (
     MIN_DISTANCE,
     NetworkFile,
@@ -25,7 +25,7 @@ from aenet_gpr_cli.io.formats.aenet_nn_format import (
     format_predict_input,
     format_setup,
 )
-from aenet_gpr_cli.io.formats.aenet_nn_parser import MAX_BYTES, parse
+from aenet_gpr_cli.io.formats.aenet_nn_parser import MAX_BYTES, check_statistics, parse
 from aenet_gpr_cli.structures import FloatArray
 
 FORMATS = ("nn", "nn.ascii")
@@ -60,6 +60,7 @@ def read_nn(paths: Sequence[Path]) -> ANNModel:
     (first_path, first), *others = files.items()
     for path, file in files.items():
         _check_supported(path, file)
+        check_statistics(file, path)
     for path, file in others:
         _check_same(first_path, first, path, file)
     by_species = {file.species: file for file in files.values()}
@@ -141,6 +142,7 @@ def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> li
 
 
 def _read(path: Path) -> NetworkFile:
+    require_file(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

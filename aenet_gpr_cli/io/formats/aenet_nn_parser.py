@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,6 +14,12 @@ from aenet_gpr_cli.io.formats.aenet_nn_format import DERIVED, LAYOUT, TEXT_WIDTH
 
 MAX_BYTES = 64 * 2**20  # eight million weights; a larger file is not a potential of ænet
 MAX_LAYERS = 1000
+# The format has no checksum. Values beyond these, or statistics that contradict each other, are damage.
+LARGEST_NUMBER = 1e6
+LARGEST_FEATURE = 1e12
+LARGEST_ENERGY = 1e7  # eV per atom
+LARGEST_CUTOFF = 100.0  # Å
+ROUNDING = 1e-6  # relative
 
 
 def parse(data: bytes, where: str) -> NetworkFile:
@@ -59,6 +67,69 @@ def _check(found: dict[str, Any], content: NetworkFile, where: str) -> None:
     for field in LAYOUT:
         if field.kind in ("real", "reals") and not np.isfinite(found[field.name]).all():
             raise InputError(f"{where}: {field.name}: expected finite numbers, got NaN or infinity")
+
+
+def check_statistics(content: NetworkFile, where: str) -> None:
+    """Refuse numbers that no training can have given: the only sign of overwritten bytes in this format.
+
+    Raises
+    ------
+    InputError
+        Naming what cannot be.
+    """
+    for what, expected, fulfilled in chain(_magnitudes(content), _relations(content)):
+        if not fulfilled:
+            raise InputError(f"{where}: {what}: expected {expected}, got others; the file is damaged")
+
+
+def _magnitudes(c: NetworkFile) -> Iterator[tuple[str, str, bool]]:
+    for what, values, largest, unit in (
+        ("weights", c.weights, LARGEST_NUMBER, ""),
+        ("energies of atoms", c.atomic_energies, LARGEST_ENERGY, " eV"),
+        ("energy range", c.energy_range, LARGEST_ENERGY, " eV"),
+        ("parameters of the features", c.parameters[:4], LARGEST_NUMBER, ""),
+        ("statistics of the features", (c.lowest, c.highest, c.mean, c.second_moment), LARGEST_FEATURE, ""),
+    ):
+        yield what, f"at most {largest:g}{unit}", bool((np.abs(values) <= largest).all())
+    cutoffs, orders = c.parameters[[0, 2]], c.parameters[[1, 3]]
+    yield "orders", "whole numbers", bool((orders == np.rint(orders)).all() and (orders >= 0.0).all())
+    yield (
+        "cutoffs",
+        f"0 to {LARGEST_CUTOFF:g} Å and none above the largest",
+        0.0 <= c.min_distance < c.cutoff <= LARGEST_CUTOFF
+        and bool(((cutoffs > 0.0) & (cutoffs <= c.cutoff * (1.0 + ROUNDING))).all()),
+    )
+    yield "species", "symbols of elements", _are_elements((c.species, *c.environment, *c.training_species))
+    yield "counts", "none below zero", min(c.n_evaluations, c.n_atoms, c.n_structures) >= 0
+
+
+def _relations(c: NetworkFile) -> Iterator[tuple[str, str, bool]]:
+    size, square = np.maximum(np.abs(c.lowest), np.abs(c.highest)), c.mean**2
+    spread = c.second_moment - square
+    on = spread > ROUNDING**2 * square  # of a feature that is switched off only the moments count
+    inside = (c.lowest - ROUNDING * size <= c.mean) & (c.mean <= c.highest + ROUNDING * size)
+    yield "moments of a feature", "<G²> of at least <G>²", bool((spread >= -ROUNDING * square).all())
+    yield "range of a feature", "its mean inside", bool((inside | ~on).all())
+    yield (
+        "moments of a feature",
+        "<G²> within its range",
+        bool(((c.second_moment <= 16 * size**2) | ~on).all()),
+    )
+    low, high, average = c.energy_range.tolist()
+    width = ROUNDING * max(1.0, abs(low), abs(high))
+    yield "energy range", "minimum, maximum, average", low - width <= average <= high + width
+    if c.normalized and c.scale:
+        said = np.array([2.0 / c.scale, 2.0 * c.shift])
+        agree = np.allclose(said, [high - low, high + low], rtol=ROUNDING, atol=width)
+        yield "energy scale and shift", "those of the energy range", agree
+    elif not c.normalized:
+        yield "energy scale and shift", "1 and 0 where not normalised", (c.scale, c.shift) == (1.0, 0.0)
+
+
+def _are_elements(symbols: Sequence[str]) -> bool:
+    from ase.data import atomic_numbers
+
+    return all(atomic_numbers.get(symbol, 0) > 0 for symbol in symbols)
 
 
 class _Records:

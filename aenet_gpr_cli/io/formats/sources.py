@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.files import sha256_of
+from aenet_gpr_cli.io.files import require_file, sha256_of
 from aenet_gpr_cli.io.formats.archives import ARCHIVE_SUFFIXES, is_archive, is_hidden, iter_archive
 from aenet_gpr_cli.io.formats.ase_reader import MAYBE_SUFFIXES, OUTPUT_NAMES, SUFFIXES, ase_format, iter_ase
 from aenet_gpr_cli.io.formats.published import resolve
@@ -95,7 +96,7 @@ def source_labels(paths: Sequence[Path | str]) -> list[str]:
     InputError
         If the same source is given twice.
     """
-    resolved = [_resolve(path).resolve() for path in paths]
+    resolved = [Path(os.path.realpath(_resolve(path))) for path in paths]  # a loop of links is no error yet
     for path, times in Counter(resolved).items():
         if times > 1:
             raise InputError(f"{path}: expected each source once, got it {times} times")
@@ -191,10 +192,11 @@ def _is_candidate(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix == ".xsf" or suffix in SUFFIXES or path.name.lower() in OUTPUT_NAMES or is_archive(path):
         return True
-    return suffix in MAYBE_SUFFIXES and ase_format(path) is not None
+    return suffix in MAYBE_SUFFIXES and path.is_file() and ase_format(path) is not None
 
 
 def _read(path: Path, name: str) -> Iterator[Structure | InputError]:
+    require_file(path)
     if path.suffix.lower() in (".xsf", ".axsf"):
         yield read_xsf(path, name)
     elif is_archive(path):
@@ -222,8 +224,10 @@ def _resolve(path: Path | str) -> Path:
 
 
 def _existing(path: Path) -> Path:
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         raise InputError(f"{path}: expected a file, folder or archive of structures, but it does not exist")
+    if not path.is_dir():
+        require_file(path)
     return path
 
 

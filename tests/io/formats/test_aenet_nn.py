@@ -239,3 +239,36 @@ def test_what_does_not_exist_is_refused(tmp_path):
     far = replace(model, basis=replace(model.basis, angular_cutoff=7.0))
     with pytest.raises(InputError, match="angular cutoff within the radial one"):
         write_nn(far, 0, tmp_path, "nn")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"weights": lambda w: np.where(np.arange(len(w)) == 7, 1e200, w)},
+            "weights: expected at most 1e",
+        ),
+        ({"mean": lambda m: m + 1e3}, "moments of a feature: expected <G²> of at least"),
+        ({"second_moment": lambda m: m * 2.0**12}, "moments of a feature: expected <G²> within"),
+        ({"lowest": lambda low: low + 1e3}, "range of a feature: expected its mean inside"),
+        ({"scale": lambda s: 2 * s}, "energy scale and shift: expected those of the energy range"),
+        ({"shift": lambda s: -s}, "energy scale and shift"),
+        ({"energy_range": lambda e: e[::-1]}, "energy range: expected minimum"),
+        ({"atomic_energies": lambda e: e * 1e30}, "energies of atoms"),
+        ({"cutoff": lambda c: c * 1e4}, "cutoffs: expected 0 to 100"),
+        ({"species": lambda s: "Qx"}, "species: expected symbols of elements"),
+        ({"n_atoms": lambda n: -n}, "counts: expected none below zero"),
+        (
+            {"parameters": lambda p: np.append([p[0], 1e9], p[2:])},
+            "parameters of the features: expected at most|expected .* features",
+        ),
+    ],
+)
+def test_damaged_numbers_are_refused_by_name(tmp_path, changes, words):
+    """The format has no checksum: ranges, shapes and statistics are what a flipped bit can contradict."""
+    content = parse(NN[0].read_bytes(), "C.nn")
+    ((name, change),) = changes.items()
+    path = tmp_path / "C.nn"
+    path.write_bytes(format_binary(replace(content, **{name: change(getattr(content, name))})))
+    with pytest.raises(InputError, match=words):
+        read_nn([path, *NN[1:]])
