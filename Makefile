@@ -12,7 +12,7 @@ FIGURES := figures_out
 # index that torch comes from, for example https://download.pytorch.org/whl/cpu (no CUDA); empty: the usual one
 TORCH_INDEX ?=
 
-.PHONY: demo test test-slow test-slurm lint hooks figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
+.PHONY: demo test test-slow test-slurm test-hostile lint hooks figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test       run the fast tests and the examples in docstrings (neither network nor published data)"
 	@echo "make test-slow  run the long checks against the paper's numbers (uses published data if fetched)"
 	@echo "make test-slurm run a workflow on a SLURM of one node (needs slurm-wlm, munge and root)"
+	@echo "make test-hostile give damaged files, absurd keys, limits, signals and odd names to every command (minutes)"
 	@echo "make lint       formatting, style and types"
 	@echo "make hooks      check style and types before each commit"
 	@echo "make figures-fast draw the paper's figures from reduced runs into figures_out/fast (minutes)"
@@ -50,6 +51,10 @@ test-slow: $(STAMP)
 
 test-slurm: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm
+
+# one process per core: the calls are forked from it
+test-hostile: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hostile -n auto tests/hostile
 
 lint: $(STAMP)
 	$(BIN)/ruff check aenet_gpr_cli tests example_data

@@ -6,6 +6,13 @@ Anything that is not one of these is a bug and ends with a traceback.
 
 from __future__ import annotations
 
+import errno
+
+EXHAUSTED = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN,
+    errno.EROFS,
+)  # fmt: skip
+
 
 class AenetGprError(Exception):
     """Base of all expected failures."""
@@ -52,6 +59,12 @@ def is_out_of_memory(error: BaseException) -> bool:
         Torch and its libraries raise RuntimeErrors that differ in their text only.
     """
     text = str(error).lower()
-    signs = ("out of memory", "can't allocate memory", "alloc_failed")  # of CUDA, torch on a CPU, cuBLAS
-    said = isinstance(error, RuntimeError) and any(sign in text for sign in signs)
+    # of CUDA, torch on a CPU, cuBLAS, the loader of libraries
+    signs = ("out of memory", "can't allocate memory", "alloc_failed", "failed to map segment")
+    said = isinstance(error, RuntimeError | ImportError) and any(sign in text for sign in signs)
     return said or isinstance(error, MemoryError)
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether the operating system has no more of something: disk, quota, open files, memory."""
+    return isinstance(error, OSError) and error.errno in EXHAUSTED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import errno
 import importlib
 import io
 import keyword
@@ -13,7 +15,15 @@ from pathlib import Path
 import click
 
 from aenet_gpr_cli import __version__
-from aenet_gpr_cli.errors import AenetGprError, InterruptedRun, is_out_of_memory
+from aenet_gpr_cli.cli import streams
+from aenet_gpr_cli.errors import (
+    AenetGprError,
+    InputError,
+    InterruptedRun,
+    ResourceError,
+    is_exhausted,
+    is_out_of_memory,
+)
 from aenet_gpr_cli.text import visible
 
 # module: command: one line of help; a module is imported when one of its commands runs or explains itself
@@ -54,6 +64,10 @@ GROUPS = {
 COMMANDS = {command: module for module, commands in GROUPS.items() for command in commands}
 WIDTH = max(map(len, COMMANDS))
 TRACEBACK_FILE = "aenet-gpr-traceback.log"
+OF_PATHS = (
+    errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG,
+    errno.EACCES, errno.EPERM, errno.EXDEV, errno.EINVAL, errno.ENXIO, errno.EILSEQ, errno.EBUSY,
+)  # fmt: skip
 
 
 class LazyGroup(click.Group):
@@ -72,11 +86,28 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or name the one that was probably meant."""
+        typed = args[0]
+        if typed not in COMMANDS and not typed.startswith("-") and (meant := _meant(typed)):
+            ctx.fail(f"No such command {typed!r}; did you mean {meant!r}?")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         for module, commands in GROUPS.items():
             with formatter.section(module.replace("_", " ").capitalize()):
                 formatter.write_dl([(f"{name:<{WIDTH}}", line) for name, line in commands.items()])
+
+
+def _meant(typed: str) -> str | None:
+    """Return the command nearest to what was typed."""
+    name = typed.lower().replace("_", "-")
+    begins = [command for command in COMMANDS if len(name) > 1 and command.startswith(name)]
+    near = begins or difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.6)
+    return near[0] if near else None
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -99,48 +130,90 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line and turn errors into exit codes."""
+    streams.make_tolerant()
     try:
-        cli.main(standalone_mode=False)
+        code = _run()
+        streams.flush()
+    except OSError as error:  # of a stream, when everything else is done
+        code = _system_error(error)
+    if code:
+        sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command line; say what failed, and return the exit code."""
+    try:
+        stopped = cli.main(standalone_mode=False)
+        return stopped if isinstance(stopped, int) else 0
     except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code
+    except SystemExit as stop:
+        # click and rich leave with 1 where the reader of a pipe has gone
+        return streams.drop(streams.READER_GONE) if stop.code == 1 else int(stop.code or 0)
     except click.ClickException as error:
         text = io.StringIO()
         error.show(text)
         print(visible(text.getvalue(), keep="\n"), end="", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except AenetGprError as error:
-        _say(error)
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted; what was finished before is kept, run the same command again", file=sys.stderr)
-        sys.exit(75)
+        return error.exit_code
+    except (AenetGprError, KeyboardInterrupt, click.Abort) as error:
+        return _expected(error)
+    except OSError as error:
+        return _system_error(error)
     except Exception as error:
-        if is_out_of_memory(error):
-            hint = "lower block_size, adamw.batch_size or max_memory_gib, or use fewer structures"
-            print(f"error: not enough memory ({visible(str(error))}); {hint}", file=sys.stderr)
-            sys.exit(4)
-        _say_bug()
-        sys.exit(1)
+        return _unexpected(error)
 
 
-def _say(error: AenetGprError) -> None:
+def _expected(error: BaseException) -> int:
+    if not isinstance(error, AenetGprError):
+        print("interrupted; what was finished before is kept, run the same command again", file=sys.stderr)
+        return InterruptedRun.exit_code
     if os.environ.get("AENET_GPR_DEBUG"):
         traceback.print_exc()
     word = "stopped" if isinstance(error, InterruptedRun) else "error"
-    print(visible(f"{word}: {error}", keep="\n\t"), file=sys.stderr)
+    _say(f"{word}: {error}", error)
+    return error.exit_code
 
 
-def _say_bug() -> None:
+def _system_error(error: OSError) -> int:
+    """Say what the operating system refused: a resource (4), a path of the user's (2), or a bug."""
+    if isinstance(error, BrokenPipeError) and streams.reader_gone():
+        return streams.drop(streams.READER_GONE)
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    where = error.filename if isinstance(error.filename, str | bytes) else None
+    if is_exhausted(error):
+        what = os.fsdecode(where) if where else "an output, or standard output"
+        if not where:
+            streams.drop(0)
+        _say(f"error: {what}: {reason}; free some of it (disk, quota, memory, ulimit) and run again", error)
+        return ResourceError.exit_code
+    if where is not None and error.errno in OF_PATHS:
+        _say(f"error: {os.fsdecode(where)}: {reason}; give another path, or change this one", error)
+        return InputError.exit_code
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    if is_out_of_memory(error):
+        hint = "lower block_size, adamw.batch_size or max_memory_gib, or use fewer structures"
+        _say(f"error: not enough memory ({error}); {hint}", error)
+        return ResourceError.exit_code
     text = traceback.format_exc()
     if os.environ.get("AENET_GPR_DEBUG"):
         print(text, file=sys.stderr)
     try:
-        Path(TRACEBACK_FILE).write_text(text)
+        Path(TRACEBACK_FILE).write_text(text, encoding="utf-8", errors="backslashreplace")
         where = f"the traceback is in {TRACEBACK_FILE}"
     except OSError:
         where = "run again with --debug for the traceback"
-    last = visible(text.strip().splitlines()[-1])
-    print(f"error: this is a bug in aenet-gpr, please report it: {last} ({where})", file=sys.stderr)
+    last = traceback.format_exception_only(error)[0].strip()
+    _say(f"error: this is a bug in aenet-gpr, please report it: {last} ({where})", error)
+    return 1
+
+
+def _say(text: str, error: BaseException) -> None:
+    """Print a message and the notes that were added to its error."""
+    lines = [text, *getattr(error, "__notes__", ())]
+    print(visible("\n".join(lines), keep="\n\t"), file=sys.stderr)
 
 
 if __name__ == "__main__":

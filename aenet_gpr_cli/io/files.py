@@ -17,9 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.errors import EXHAUSTED, InputError, ResourceError
 
-_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+_NO_PLACE = (*EXHAUSTED, errno.EACCES)
 
 
 def require_file(path: Path) -> None:

@@ -297,4 +297,4 @@ class _Search:
             raise NumericalError(
                 f"hyperparameters: the covariance could not be factorised anywhere; {self.table[-1].failure}"
             )
-        return max(known, key=lambda trial: trial.value or -np.inf)
+        return max(known, key=lambda trial: -np.inf if trial.value is None else trial.value)
