@@ -16,11 +16,17 @@ import json
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Le, Lt
 
-PositiveFloat = Annotated[float, Gt(0)]
-NonNegativeFloat = Annotated[float, Ge(0)]
-PositiveInt = Annotated[int, Ge(1)]
+# No key needs more; squares and products of such numbers neither overflow nor vanish.
+LARGEST, SMALLEST, MOST = 1e30, 1e-30, 10**9
+
+Number = Annotated[float, Ge(-LARGEST), Le(LARGEST)]
+PositiveFloat = Annotated[float, Ge(SMALLEST), Le(LARGEST)]
+NonNegativeFloat = Annotated[float, Ge(0), Le(LARGEST)]
+PositiveInt = Annotated[int, Ge(1), Le(MOST)]
+NonNegativeInt = Annotated[int, Ge(0), Le(MOST)]
+Seed = Annotated[int, Ge(0), Lt(2**64)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 
 Group = TypeVar("Group")

@@ -64,6 +64,12 @@ class TrainingResult:
     finished: bool
 
 
+ADVICE = {
+    "adamw": "lower adamw.learning_rate",
+    "levenberg_marquardt": "raise levenberg_marquardt.damping, or look for outliers in the data",
+}
+
+
 class FailedMembers(NumericalError):
     """Some members never had a finite loss; the others are trained.
 
@@ -75,9 +81,11 @@ class FailedMembers(NumericalError):
         Of all; the weights of the failed ones mean nothing.
     """
 
-    def __init__(self, members: tuple[int, ...], result: TrainingResult) -> None:
+    def __init__(
+        self, members: tuple[int, ...], result: TrainingResult, advice: str = ADVICE["adamw"]
+    ) -> None:
         numbers = ", ".join(map(str, members))
-        super().__init__(f"training: the loss of member {numbers} was never finite; lower learning_rate")
+        super().__init__(f"training: the loss of member {numbers} was never finite; {advice}")
         self.members, self.result = members, result
 
 
@@ -150,7 +158,8 @@ def train(
     )
     failed = np.flatnonzero(~np.isfinite(outcome.state["best_loss"]))
     if outcome.finished and len(failed):
-        raise FailedMembers(tuple(numbers[position] for position in failed), result)
+        failures = tuple(numbers[position] for position in failed)
+        raise FailedMembers(failures, result, ADVICE[case.settings.optimiser])
     return result
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from aenet_gpr_cli.settings import Fraction, PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.settings import Fraction, NonNegativeFloat, Number, PositiveFloat, PositiveInt, settings
 
 if TYPE_CHECKING:
     from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
@@ -24,15 +24,15 @@ class Network:
 
     radial_cutoff: PositiveFloat = 6.5
     """radial cutoff in Å"""
-    radial_order: Annotated[int, Ge(0)] = 12
+    radial_order: Annotated[int, Ge(0), Le(1000)] = 12
     """highest radial Chebyshev order"""
     angular_cutoff: PositiveFloat = 4.0
     """angular cutoff in Å"""
-    angular_order: Annotated[int, Ge(-1)] = 4
+    angular_order: Annotated[int, Ge(-1), Le(1000)] = 4
     """highest angular Chebyshev order; -1: radial only"""
     species: tuple[str, ...] | None = None
     """order of the species, which sets their weights; default: alphabetical"""
-    hidden: tuple[PositiveInt, ...] = (10, 10)
+    hidden: tuple[Annotated[PositiveInt, Le(100_000)], ...] = (10, 10)
     """nodes of the hidden layers"""
     activation: Literal["tanh", "sigmoid", "linear", "mtanh", "twist"] = "tanh"
     """ænet's names"""
@@ -62,11 +62,11 @@ class AdamW:
 
     learning_rate: PositiveFloat = 0.001
     """learning rate (the paper: 1e-4)"""
-    weight_decay: Annotated[float, Ge(0)] = 0.001
+    weight_decay: NonNegativeFloat = 0.001
     """decoupled weight decay"""
     batch_size: PositiveInt = 32
     """structures per batch (the paper: 32; 256 for augmented sets)"""
-    epochs: PositiveInt = 2000
+    epochs: Annotated[PositiveInt, Le(10_000_000)] = 2000
     """at most this many passes over the data"""
     patience: PositiveInt = 300
     """stop after this many epochs without a better validation error"""
@@ -78,7 +78,7 @@ class AdamW:
 class LevenbergMarquardt:
     """Levenberg-Marquardt: few iterations, each a linear least-squares problem in all weights."""
 
-    iterations: PositiveInt = 60
+    iterations: Annotated[PositiveInt, Le(1_000_000)] = 60
     """at most this many linearisations"""
     damping: PositiveFloat = 0.001
     """first damping, relative to the largest diagonal of JᵀJ"""
@@ -87,7 +87,7 @@ class LevenbergMarquardt:
     regularisation: Literal["evidence", "none"] = "evidence"
     """evidence: a weight decay for each layer and species, determined from the training data at every
     iteration (MacKay); none: weight_decay"""
-    weight_decay: Annotated[float, Ge(0)] = 0.0
+    weight_decay: NonNegativeFloat = 0.0
     """quadratic penalty on all weights without evidence"""
     smallest_noise: PositiveFloat = 0.001
     """noise that evidence assumes at least, relative to the spread of the data; among the networks that
@@ -96,7 +96,7 @@ class LevenbergMarquardt:
     """dampings tried per linearisation before a member stops"""
     patience: PositiveInt = 10
     """stop after this many iterations without a better validation error"""
-    tolerance: Annotated[float, Ge(0)] = 1e-05
+    tolerance: NonNegativeFloat = 1e-05
     """stop when the training error falls by less than this fraction"""
 
     def __post_init__(self) -> None:
@@ -133,7 +133,7 @@ class Training:
     """energy_only: reference energies; gpr, taylor: augmented energies; direct: forces"""
     network: Network = Network()
     """descriptor and layers"""
-    n_members: PositiveInt = 1
+    n_members: Annotated[PositiveInt, Le(10_000)] = 1
     """size of the committee"""
     bootstrap: bool = False
     """train each member on a resampling of the structures, copies with their parents"""
@@ -148,7 +148,7 @@ class Training:
     validation_fraction: Fraction | None = None
     """share of the training structures, with their copies, kept for early stopping; default: none where
     evidence decays the weights, else 0.1"""
-    atomic_energies: dict[str, float] | None = None
+    atomic_energies: dict[str, Number] | None = None
     """reference energy per species in eV; default: least squares"""
     energy_scaling: Literal["range", "std"] = "range"
     """unit of the network's energies: range (as ænet) or standard deviation"""
@@ -161,7 +161,7 @@ class Training:
     max_memory_gib: PositiveFloat = 8.0
     """memory that descriptors may take, in GiB; larger sets keep them on disk, as float32, beside the
     output for the time of the training"""
-    jacobian_memory_gib: Annotated[float, Ge(0)] = 1.0
+    jacobian_memory_gib: NonNegativeFloat = 1.0
     """store the descriptor derivatives of direct force training up to this size, in GiB"""
 
     @property

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.settings import NonNegativeInt, PositiveFloat, PositiveInt, settings
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 
 PHILOX_WORDS = 4  # 64-bit numbers per step of the counter of the Philox generator
@@ -57,7 +57,7 @@ class Placement:
     and the neighbours allow"""
     adaptive: Adaptive = Adaptive()
     """settings of mode adaptive"""
-    fixed_atoms: tuple[int, ...] = ()
+    fixed_atoms: tuple[NonNegativeInt, ...] = ()
     """atoms (from 0) that do not move"""
 
 

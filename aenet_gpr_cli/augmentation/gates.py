@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.settings import NonNegativeFloat, PositiveFloat, settings
+from aenet_gpr_cli.settings import NonNegativeFloat, Number, PositiveFloat, settings
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray
 
 
@@ -24,8 +24,13 @@ class Gates:
     """reject copies with a larger σ, in eV"""
     minimum_distance: NonNegativeFloat = 0.4
     """reject copies with atoms closer than this, in Å"""
-    energy_window: tuple[float, float] | None = None
+    energy_window: tuple[Number, Number] | None = None
     """keep copies whose energy lies in this range above the lowest reference, in eV"""
+
+    def __post_init__(self) -> None:
+        if self.energy_window is not None and not self.energy_window[0] < self.energy_window[1]:
+            low, high = self.energy_window
+            raise ValueError(f"energy_window: expected [lower, upper], got [{low}, {high}]")
 
 
 @dataclass(frozen=True, slots=True)

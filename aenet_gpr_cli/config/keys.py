@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from annotated_types import Ge
-
-from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, Seed, settings
 
 StructureFormat = Literal["extxyz", "xsf"]
 SIGMA_MAX_ROWS = 7000  # of the stages that bound σ: 1 ms per structure; 250 EC dimers: twice the exact σ
@@ -17,7 +15,7 @@ class StageConfig:
     """Keys that every stage has; ``neutral`` ones do not change its result."""
 
     neutral: ClassVar[frozenset[str]] = frozenset()
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Seed = 0
     """seed of all random choices of this stage"""
 
 

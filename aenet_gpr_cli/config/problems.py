@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, get_args, get_origin, get_type_hints
 
-from aenet_gpr_cli.settings import is_group
+from aenet_gpr_cli.settings import SMALLEST, is_group
+
+SHOWN = 60  # characters of a refused value
 
 
 def explain(model: type, problem: Any) -> str:
@@ -16,14 +18,33 @@ def explain(model: type, problem: Any) -> str:
     dotted = ".".join(str(part) for part in path)
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return unknown_key(dotted, known_keys(model, path[:-1]))
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _bound(problem) or problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if problem["type"] == "missing":
         return f"{dotted}: this key is required"
     got = problem.get("input")
     if problem["type"] == "value_error" or isinstance(got, dict | list):
         return f"{dotted}: {message}" if dotted else message
-    return f"{dotted}: {message}, got {got!r}"
+    return f"{dotted}: {message}, got {_short(got)}"
+
+
+def _bound(problem: Any) -> str | None:
+    """Return what is said about a number out of range, whose bound is written short."""
+    for key, words in (("ge", "greater than or equal to"), ("le", "less than or equal to")):
+        bound = problem.get("ctx", {}).get(key)
+        if bound == SMALLEST:
+            return f"input should be greater than 0 (at least {SMALLEST:g})"
+        if isinstance(bound, float):
+            return f"input should be {words} {bound:g}"
+    return None
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def unknown_key(dotted: str, known: Sequence[str]) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
 from pydantic import Field
 
-from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.settings import NonNegativeInt, PositiveFloat, PositiveInt, settings
 from aenet_gpr_cli.text import refuse_unseen
 
 StageKey = Literal["fit_gpr", "augment", "train_ann", "evaluate", "benchmark", "collect"]
@@ -29,13 +28,13 @@ class SlurmResources:
     """cores of a job"""
     memory_gib: PositiveFloat | None = None
     """memory of a job, GiB; default: as forecast"""
-    gpus: Annotated[int, Ge(0)] = 0
+    gpus: NonNegativeInt = 0
     """accelerators of a job"""
     at_a_time: PositiveInt | None = None
     """jobs of an array that run at a time; default: all"""
     warn_seconds: PositiveInt = 120
     """time before the end at which a job gets the signal to write its state, s"""
-    max_requeues: Annotated[int, Ge(0)] = 100
+    max_requeues: NonNegativeInt = 100
     """how often an interrupted job queues again"""
     extra: tuple[str, ...] = ()
     """more options of sbatch, such as --qos=long"""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any
 
-from annotated_types import Ge
 from pydantic import Field
 
 from aenet_gpr_cli.config.keys import with_seed
@@ -18,7 +17,7 @@ from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.config.variants import expand_variants
-from aenet_gpr_cli.settings import settings
+from aenet_gpr_cli.settings import Seed, settings
 
 WITH_VARIANTS = ("compare_gpr", "augment", "train_ann")  # sections that map names to settings
 WITHOUT_VARIANTS = ("split", "fit_gpr", "evaluate", "benchmark")
@@ -43,7 +42,7 @@ class WorkflowConfig:
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
     """name of the case, used for its folder"""
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Seed = 0
     """seed of every stage that has none of its own"""
     split: SplitConfig
     """read structures, group them into subsets, divide each into training and test"""

@@ -129,5 +129,5 @@ def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[s
                 raise ConfigError(f"--set {item}: {key} is a value, not a group of keys")
             level[key] = dict(child or {})
             level = level[key]
-        level[keys[-1]] = parse_yaml(text, f"--set {item}")
+        level[keys[-1]] = parse_yaml(text, f"--set {item[:60]}")
     return result

@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le, MinLen
 
-from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.settings import Number, PositiveFloat, PositiveInt, settings
 
 DescriptorName = Literal["inverse_distance", "cartesian", "soap"]
-Atom = Annotated[int, Ge(0)]
+Atom = Annotated[int, Ge(0), Le(1_000_000)]
 # dscribe counts atoms whose Gaussian has decayed to this at the cutoff
 PADDING_THRESHOLD = 1e-3
 
@@ -44,18 +44,18 @@ class SoapSettings:
     """The SOAP power spectrum, as dscribe's, where the descriptor is soap."""
 
     name: ClassVar[str] = "soap"
-    cutoff: Annotated[float, Gt(1)] = 5.0
+    cutoff: Annotated[PositiveFloat, Gt(1)] = 5.0
     """reach of the radial functions, in Å"""
-    n_max: PositiveInt = 6
+    n_max: Annotated[PositiveInt, Le(100)] = 6
     """radial functions"""
-    l_max: Annotated[int, Ge(0)] = 4
+    l_max: Annotated[int, Ge(0), Le(100)] = 4
     """largest degree of the spherical harmonics"""
     sigma: PositiveFloat = 0.5
     """width of the Gaussian that represents an atom, in Å"""
     average: Literal["outer", "inner", "species", "off"] = "outer"
     """outer: mean spectrum of all centres; inner: spectrum of their mean density; species: mean spectrum of
     the atoms of each species; off: the spectra of all centres one after another"""
-    centres: Annotated[tuple[tuple[float, float, float], ...], MinLen(1)] | None = None
+    centres: Annotated[tuple[tuple[Number, Number, Number], ...], MinLen(1)] | None = None
     """points fixed in space, [[x, y, z], ...] in Å, usually with average: off; default: every atom, moving
     with it"""
     compare: Literal["vector", "pairs"] = "vector"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Lt
+from annotated_types import Lt
 
-from aenet_gpr_cli.settings import Fraction, PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.settings import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, settings
 from aenet_gpr_cli.structures import FloatArray
 
 
@@ -63,6 +63,12 @@ class Search:
     validation_fraction: Fraction = 0.2
     """of the compared structures, held out for the method validation"""
 
+    def __post_init__(self) -> None:
+        for key in ("length_bounds", "noise_bounds"):
+            low, high = getattr(self, key)
+            if low > high:
+                raise ValueError(f"search.{key}: expected [lower, upper], got [{low}, {high}]")
+
     def method_for(self, n_rows: int) -> str:
         """Return the method for a subset with so many energies and force components."""
         if self.method != "auto":
@@ -113,5 +119,5 @@ class ConjugateGradient:
     """relative residual to reach"""
     max_iterations: PositiveInt = 5000
     """iterations before giving up"""
-    max_rank: Annotated[int, Ge(0)] = 8000
+    max_rank: NonNegativeInt = 8000
     """largest rank of the preconditioner; less where memory asks for it"""

@@ -19,7 +19,6 @@ from typing import Any
 
 from aenet_gpr_cli.errors import EXHAUSTED, InputError, ResourceError
 
-
 _NO_PLACE = (*EXHAUSTED, errno.EACCES)
 
 

@@ -51,7 +51,8 @@ def groups(architecture: Architecture, device: torch.device) -> Tensor:
 def n_rows(objective: Objective, train: Tensor) -> Tensor:
     """Return the sum of the weights of all energies and force components in the loss, (n_members or 1,)."""
     energy, force = objective.shares(train)
-    rows = (1.0 - objective.loss.alpha) / energy
+    # with α = 1 the energies are not in the loss, and their share is 0
+    rows = (1.0 - objective.loss.alpha) / energy if objective.loss.alpha < 1.0 else torch.zeros_like(energy)
     if objective.forces is not None:
         rows = rows + 3.0 * objective.loss.alpha / force
     return rows[:, 0]

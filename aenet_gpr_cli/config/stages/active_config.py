@@ -15,8 +15,9 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
-from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.settings import NonNegativeFloat, PositiveFloat, PositiveInt, Seed, settings
 
+HALF_OF_SEEDS = 2**63
 SEEDED = ("split", "fit_gpr", "augment", "train_ann", "evaluate", "select", "label")
 
 
@@ -44,7 +45,7 @@ class SelectConfig(PredictingConfig):
     candidates: PositiveInt = 400
     """structures of each subset that are compared one after another: bounds time and memory; of a larger
     pool half the most uncertain ones, half any"""
-    diversity: Annotated[float, Ge(1)] = 3.0
+    diversity: Annotated[NonNegativeFloat, Ge(1)] = 3.0
     """with batch: far_apart, take them from so many times as many of the most uncertain, far apart in
     descriptor space"""
     write: tuple[StructureFormat, ...] = ("xsf",)
@@ -87,7 +88,7 @@ class ActiveConfig:
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     """name of the case, used for its folder"""
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Seed = 0
     """seed of every stage that has none of its own"""
     pool: Annotated[tuple[str, ...], MinLen(1)]
     """files and folders of structures to select from"""
@@ -130,6 +131,11 @@ class ActiveConfig:
         return {**data, **{k: with_seed(data[k], data.get("seed")) for k in SEEDED if k in data}}
 
     def __post_init__(self) -> None:
+        for name in ("", *SEEDED):
+            section = getattr(self, name) if name else self
+            if section is not None and section.seed >= HALF_OF_SEEDS:
+                key = f"{name}.seed" if name else "seed"
+                raise ValueError(f"{key}: expected less than 2**63, rounds and repeats count on from it")
         if (self.augment is None) != (self.train_ann is None):
             raise ValueError("expected augment and train_ann together, or neither")
         if (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Le
 
 from aenet_gpr_cli.augmentation.displacements import Placement
 from aenet_gpr_cli.augmentation.gates import Gates
@@ -19,11 +21,11 @@ class AugmentConfig(Gates, Placement, SigmaConfig):
     neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
     method: Literal["gpr", "taylor"] = "gpr"
     """label by the Gaussian process, or by first-order Taylor expansion"""
-    n_copies: PositiveInt = 36
+    n_copies: Annotated[PositiveInt, Le(1_000_000)] = 36
     """M, copies per reference structure"""
-    n_total: PositiveInt | None = None
+    n_total: Annotated[PositiveInt, Le(100_000_000)] | None = None
     """copies per subset, spread evenly over its structures, in place of n_copies"""
-    candidates: PositiveInt = 1
+    candidates: Annotated[PositiveInt, Le(10_000)] = 1
     """make so many times M copies and keep the M that lie farthest apart in descriptor space"""
     write: tuple[CopyFormat, ...] = ()
     """also write the copies beside the artefact: xsf (for ænet, a file each), extxyz (for MACE, NequIP,
@@ -38,6 +40,7 @@ class AugmentConfig(Gates, Placement, SigmaConfig):
         return self.n_copies * n_structures if self.n_total is None else self.n_total
 
     def __post_init__(self) -> None:
+        Gates.__post_init__(self)
         if self.mode == "adaptive" and (self.method != "gpr" or self.sigma == "none"):
             raise ValueError("mode adaptive: expected method gpr and sigma bound or exact, it asks for σ")
         if self.mode != "gaussian" and self.species_displacement:

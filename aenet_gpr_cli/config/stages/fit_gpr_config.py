@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
-
-from annotated_types import Ge
+from typing import ClassVar, Literal
 
 from aenet_gpr_cli.config.keys import StageConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import DescriptorChoice
 from aenet_gpr_cli.gpr.process_settings import ConjugateGradient, KernelChoice
-from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.settings import NonNegativeFloat, PositiveFloat, PositiveInt, settings
 
 
 @settings
@@ -25,9 +23,9 @@ class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
     """settings of the matrix-free solver"""
     device: str | None = None
     """device of torch that factorises or multiplies, such as cuda; default: the CPU"""
-    max_jitter: Annotated[float, Ge(0)] = 1e-08
+    max_jitter: NonNegativeFloat = 1e-08
     """largest variance (of the signal's) added to the diagonal where a factorisation fails"""
-    duplicate_distance: Annotated[float, Ge(0)] = 0.001
+    duplicate_distance: NonNegativeFloat = 0.001
     """structures nearer than this are named as duplicates, in median distances between structures"""
     compatibility: Literal["none", "aenet-gpr"] = "none"
     """aenet-gpr: reproduce version 3.7.9 of that package with its noise, for descriptor cartesian and a

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from aenet_gpr_cli.config.keys import PredictingConfig, StructureFormat
-from aenet_gpr_cli.settings import NonNegativeFloat, settings
+from aenet_gpr_cli.settings import NonNegativeFloat, NonNegativeInt, settings
 
 
 @settings
@@ -14,7 +14,7 @@ class PredictConfig(PredictingConfig):
 
     write: tuple[StructureFormat, ...] = ("extxyz",)
     """formats of the structures with predicted energies and forces, beside the HDF5 file"""
-    members: tuple[int, ...] | None = None
+    members: tuple[NonNegativeInt, ...] | None = None
     """members of the committee to use, counted from 0; default: all"""
     subset: str | None = None
     """use the Gaussian process of this subset; default: the one that fits the atoms"""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from annotated_types import Ge
-
 from aenet_gpr_cli.config.keys import StageConfig
-from aenet_gpr_cli.settings import settings
+from aenet_gpr_cli.settings import NonNegativeFloat, NonNegativeInt, settings
 
-Amount = Annotated[int | float, Ge(0)]
+Amount = NonNegativeInt | NonNegativeFloat
 
 
 @settings
@@ -35,9 +31,9 @@ class SplitConfig(StageConfig):
     """refuse structures without forces"""
     unwrap: bool = True
     """shift atoms by lattice vectors to the images nearest the first structure's"""
-    minimum_distance: Annotated[float, Ge(0)] = 0.4
+    minimum_distance: NonNegativeFloat = 0.4
     """warn about atoms closer than this, in Å"""
-    duplicate_tolerance: Annotated[float, Ge(0)] = 1e-06
+    duplicate_tolerance: NonNegativeFloat = 1e-06
     """name structures that agree within this, in Å"""
     check_forces: bool = True
     """compare forces with energy differences (sign, unit) and warn"""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
-
-from annotated_types import Ge
+from typing import ClassVar
 
 from aenet_gpr_cli.ann.training_settings import Training
 from aenet_gpr_cli.config.keys import StageConfig
-from aenet_gpr_cli.settings import settings
+from aenet_gpr_cli.settings import NonNegativeFloat, settings
 
 
 @settings
@@ -18,5 +16,5 @@ class TrainAnnConfig(Training, StageConfig):
     neutral: ClassVar[frozenset[str]] = frozenset({"checkpoint_seconds"})
     subsets: tuple[str, ...] | None = None
     """train on these subsets only; default: all"""
-    checkpoint_seconds: Annotated[float, Ge(0)] = 60.0
+    checkpoint_seconds: NonNegativeFloat = 60.0
     """keep the state of the training every so often, to go on after a kill"""

@@ -26,8 +26,8 @@ def open_device(name: str) -> torch.device:
     """
     try:
         device = torch.device(name)
-        torch.zeros(1, dtype=torch.float64, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, dtype=torch.float64, device=device).cpu()  # meta has no numbers to give back
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise ConfigError(
             f"device: expected cpu or an available accelerator such as cuda, got {name!r}"
         ) from error

@@ -18,6 +18,7 @@ from aenet_gpr_cli.ann.execution.surroundings import MakeRows, MemoryRows, State
 from aenet_gpr_cli.ann.training import TrainingResult, train
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.gpr.solvers.device import open_device
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.streaming import StoredStructures, open_augmented
@@ -111,6 +112,7 @@ def run(
         log.info(plan)
         checkpoint = Checkpoint(output, job)
         make_rows: MakeRows = MemoryRows if fits else lambda n, width: ScratchRows(output.parent, width)
+        open_device(config.device)
         with torchrun_processes(config.device) as (processes, device):
 
             def trainer(members: tuple[int, ...], state: State | None, keep: Keep) -> TrainingResult:
