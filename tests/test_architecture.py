@@ -69,7 +69,7 @@ ROOM_IMPORTS = {
         "loss": {"execution", "network", "data"},
         "optimisers": {"execution", "network", "data", "loss"},
     },
-    "io": {"artefacts": set(), "formats": set()},
+    "io": {"artefacts": set(), "formats": {"frames"}, "frames": set()},
     "config": {"stages": set()},
 }
 MOST_MODULES = 12
@@ -89,6 +89,7 @@ FOREIGN = {
     "metatomic": {"NeighborListOptions", "requested_neighbor_lists"},
     "LAMMPS": {"neighbor"},
     "ænet": {"normalized"},
+    "VASP": {"modeling"},
     "HTML": {"color", "center"},
 }  # fmt: skip
 HEAVY = {"torch", "numpy", "scipy", "ase", "dscribe", "matplotlib", "h5py", "pydantic", "rich", "numba"}

@@ -13,7 +13,8 @@ from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.structure_sets import PARTS, write_structures
 from aenet_gpr_cli.io.formats.published import PREFIX, resolve
-from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes, source_labels
+from aenet_gpr_cli.io.formats.sources import read_data, source_hashes, source_labels
+from aenet_gpr_cli.io.frames.report import DataSet
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.checks import check_forces, require_labels
@@ -75,12 +76,13 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     job = make_job(KIND, _without_folders(config), lists, context, hashes)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
-    structures = read_sources(paths, context.report)
+    data = read_data(paths, config, context.report)
+    structures = data.structures
     require_labels(structures, energies=True, forces=config.require_forces)
     chosen = _chosen_names(config, structures, train_paths, test_paths, more_paths, lists)
     more = _names_in(structures, paths, len(more_paths))
     subsets = [_prepare(config, name, members, chosen, more) for name, members in group(structures).items()]
-    summary = Summary("Subsets", COLUMNS, [_row(s) for s in subsets], _notes(subsets, output))
+    summary = Summary("Subsets", COLUMNS, [_row(s) for s in subsets], _notes(data, subsets, output))
     if context.dry_run:
         return planned(KIND, output, [" ".join(row) for row in summary.rows])
     with publish(output, job) as file:
@@ -92,6 +94,7 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
                     write_structures(
                         file.create_group(f"{part}/{subset.name}"), subset.structures.select(index)
                     )
+        file.attrs["energy_definition"] = data.definition
         file.attrs["summary"] = summary.to_json()
     return summary
 
@@ -272,13 +275,16 @@ def _row(subset: _Subset) -> list[str]:
     ]
 
 
-def _notes(subsets: list[_Subset], output: Path) -> list[str]:
+def _notes(data: DataSet, subsets: list[_Subset], output: Path) -> list[str]:
+    for warning in data.warnings():
+        log.warning("%s", warning)
     for subset in subsets:
         for warning in subset.warnings:
             log.warning("%s", warning)
         for note in subset.division.notes:
             log.info("%s", note)
-    notes = [f"warning: {w}" for s in subsets for w in s.warnings]
+    notes = [*data.lines(), f"energies: {data.definition}"]
+    notes += [f"warning: {w}" for w in (*data.warnings(), *(w for s in subsets for w in s.warnings))]
     notes += [note for s in subsets for note in s.division.notes]
     return [*notes, f"wrote {output}"]
 

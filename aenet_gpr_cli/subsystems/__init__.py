@@ -1,3 +1,12 @@
 """Grouping of mixed data into homogeneous subsets, and sampling of training and test structures."""
 
-__all__ = ["checks", "contacts", "geometry", "grouping", "molecular_symmetry", "ordering", "sampling"]
+__all__ = [
+    "checks",
+    "contacts",
+    "geometry",
+    "grouping",
+    "molecular_symmetry",
+    "ordering",
+    "reading_rules",
+    "sampling",
+]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from aenet_gpr_cli.config.keys import StageConfig
 from aenet_gpr_cli.settings import NonNegativeFloat, NonNegativeInt, settings
+from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
 
 Amount = NonNegativeInt | NonNegativeFloat
 
 
 @settings
-class SplitConfig(StageConfig):
+class SplitConfig(ReadingRules, StageConfig):
     """Read structures, group them into homogeneous subsets, divide each into training and test."""
 
     inputs: tuple[str, ...] = ()

@@ -1,11 +1,12 @@
-"""Structures from extended XYZ, ASE trajectories and outputs of electronic-structure codes, through ASE.
+"""Frames of ASE trajectories and databases and of outputs of electronic-structure codes, through ASE.
 
-Owns the list of accepted formats and how labels are taken from ASE. XSF never comes this way.
+Owns how labels are taken from ASE. XSF and XYZ never come this way.
 """
 
 from __future__ import annotations
 
-import logging
+import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,47 +14,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.frames.convergence import unconverged
+from aenet_gpr_cli.io.frames.frame import Frame, LeftOut, check_finite, checked_cell, energies_in, forces_in
 from aenet_gpr_cli.structures import NOT_PERIODIC, Structure
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-log = logging.getLogger(__name__)
-
-# Formats whose energies and forces ASE gives in eV and eV/Å. An explicit list: some of ASE's other formats
-# carry no labels, and one executes Python code.
-FORMATS = (
-    *("extxyz", "traj", "vasp-out", "vasp-xml", "aims-output", "espresso-out", "gaussian-out", "gpaw-out"),
-    *("orca-output", "nwchem-out", "castep-castep", "abinit-out", "gamess-us-out", "qbox"),
-)
-SUFFIXES = {".xyz": "extxyz", ".extxyz": "extxyz", ".traj": "traj", ".castep": "castep-castep"}
-OUTPUT_NAMES = {"outcar": "vasp-out", "vasprun.xml": "vasp-xml"}
-MAYBE_SUFFIXES = (".out", ".log", ".pwo", ".nwo", ".txt")  # outputs if their content says so
+# What begins a frame in the outputs that ASE reads up to the last complete frame without a word.
+_BEGINS = {
+    "orca-output": r"CARTESIAN COORDINATES \(ANGSTROEM\)",
+    "vasp-xml": r"<calculation>",
+}
 
 
-def ase_format(path: Path) -> str | None:
-    """Return ASE's name for the format of a file, None if it is not one of the accepted ones."""
-    known = SUFFIXES.get(path.suffix.lower()) or OUTPUT_NAMES.get(path.name.lower())
-    if known:
-        return known
-    from ase.io.formats import UnknownFileTypeError, match_magic
-
-    # By content, not as ASE does by name first: for ASE every *.out is an output of Quantum ESPRESSO.
-    try:
-        with path.open("rb") as file:
-            found = match_magic(file.read(100_000)).name
-    except (UnknownFileTypeError, OSError):
-        return None
-    return found if found in FORMATS else None
-
-
-def iter_ase(path: Path, file_format: str, name: str) -> Iterator[Structure]:
+def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Frame | LeftOut]:
     """Iterate over the frames of a file that ASE reads.
 
-    The labels are those of the single-point calculator that ASE attaches to a frame, as ASE gives
-    them, in eV and eV/Å: the force-consistent energy (``free_energy``) where the code reports one,
-    because that is the one whose gradient the forces are, and ``energy`` otherwise; the forces without
-    ASE's constraints, which would set those of fixed atoms to zero. A frame lacking a label gets None.
+    The labels are those of the single-point calculator that ASE attaches to a frame, as ASE gives them, in eV
+    and eV/Å, and everything else of the frame that is called an energy or a force; the forces without ASE's
+    constraints, which would set those of fixed atoms to zero.
 
     Parameters
     ----------
@@ -61,6 +41,8 @@ def iter_ase(path: Path, file_format: str, name: str) -> Iterator[Structure]:
         ASE's name of the format.
     name : str
         Name of the source; frame i is called ``name#i``.
+    where : str
+        File for messages.
 
     Raises
     ------
@@ -69,22 +51,30 @@ def iter_ase(path: Path, file_format: str, name: str) -> Iterator[Structure]:
     """
     from ase.io import iread
 
-    index = -1
+    frames: list[Frame] = []
     try:
-        for index, atoms in enumerate(iread(str(path), index=":", format=file_format)):
-            yield from_ase(atoms, f"{name}#{index}", f"{path}, frame {index}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of ASE, on what is found out and named here
+            options = {"non_convergence_ok": True} if file_format == "aims-output" else {}
+            for index, atoms in enumerate(iread(str(path), index=":", format=file_format, **options)):
+                frames.append(from_ase(atoms, f"{name}#{index}", f"{where}, frame {index}"))
     except InputError:
         raise
     except Exception as error:  # ASE's parsers raise whatever goes wrong inside them
         got = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        where = f"{path}, after frame {index}" if index >= 0 else str(path)
-        raise InputError(f"{where}: expected a complete file of format {file_format}, got {got}") from error
-    if index < 0:
-        raise InputError(f"{path}: expected at least one structure of format {file_format}, got none")
+        at = f"{where}, after frame {len(frames) - 1}" if frames else where
+        raise InputError(f"{at}: expected a complete file of format {file_format}, got {got}") from error
+    if not frames:
+        raise InputError(f"{where}: expected at least one structure of format {file_format}, got none")
+    for index in unconverged(path, file_format, len(frames)):
+        frames[index].converged = False
+    yield from frames
+    for index in range(len(frames), _begun(path, file_format)):
+        yield LeftOut(f"{name}#{index}", "cut short")
 
 
-def from_ase(atoms: Atoms, name: str, where: str) -> Structure:
-    """Convert one frame; see `iter_ase` for where energy and forces come from.
+def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
+    """Convert one frame; see `iter_ase` for where energies and forces come from.
 
     Parameters
     ----------
@@ -99,42 +89,40 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Structure:
         If the frame has no atoms, unknown elements, no lattice vector in a periodic direction, or a
         number that is not finite.
     """
-    results = {} if atoms.calc is None else dict(atoms.calc.results)
-    energy = results.get("free_energy", results.get("energy"))
-    forces = results.get("forces")
+    results = {} if atoms.calc is None else {k: v for k, v in atoms.calc.results.items() if v is not None}
     if len(atoms) == 0 or 0 in atoms.numbers:
         raise InputError(
             f"{where}: expected atoms of known elements, got {'X' if len(atoms) else 'no atoms'}"
         )
+    forces = results.get("forces")
     if forces is not None and np.shape(forces) != (len(atoms), 3):
         raise InputError(f"{where}: expected forces of shape ({len(atoms)}, 3), got {np.shape(forces)}")
     pbc = tuple(bool(periodic) for periodic in atoms.pbc)
-    cell = np.array(atoms.cell.complete(), float) if any(pbc) else None
-    if any(pbc) and not np.linalg.norm(atoms.cell, axis=1)[list(pbc)].all():
-        raise InputError(f"{where}: expected a lattice vector for each periodic direction, got none")
-    for label, value in (
-        ("position", atoms.positions),
-        ("energy", energy),
-        ("force", forces),
-        ("cell", cell),
-    ):
-        if value is not None and not np.isfinite(np.asarray(value, float)).all():
-            raise InputError(f"{where}: expected finite numbers, got NaN or infinity in {label}")
-    if energy is None:
-        _hint_at_other_keys(atoms, where)
-    return Structure(
-        species=tuple(atoms.get_chemical_symbols()),
-        positions=np.array(atoms.positions, float),
-        cell=cell,
-        pbc=(pbc[0], pbc[1], pbc[2]) if any(pbc) else NOT_PERIODIC,
-        energy=None if energy is None else float(energy),
-        forces=None if forces is None else np.array(forces, float),
-        name=name,
+    cell = checked_cell(np.array(atoms.cell, float), pbc, where)
+    check_finite(where, position=atoms.positions, cell=cell)
+    return Frame(
+        Structure(
+            species=tuple(atoms.get_chemical_symbols()),
+            positions=np.array(atoms.positions, float),
+            cell=cell,
+            pbc=(pbc[0], pbc[1], pbc[2]) if any(pbc) else NOT_PERIODIC,
+            name=name,
+        ),
+        {
+            **energies_in(atoms.info),
+            **{k: v for k, v in energies_in(results).items() if k in ("energy", "free_energy")},
+        },
+        {
+            **forces_in(atoms.arrays, len(atoms)),
+            **({} if forces is None else {"forces": np.array(forces, float)}),
+        },
     )
 
 
-def _hint_at_other_keys(atoms: Atoms, where: str) -> None:
-    """Say which keys look like an energy; guessing which one is meant would be worse than asking."""
-    keys = sorted(str(key) for key in atoms.info if "energy" in str(key).lower())
-    if keys:
-        log.warning("%s: no key 'energy', but %s; rename the right one to 'energy'", where, ", ".join(keys))
+def _begun(path: Path, file_format: str) -> int:
+    """Return how many frames the file begins, 0 where that cannot be said."""
+    if file_format not in _BEGINS:
+        return 0
+    begins = re.compile(_BEGINS[file_format])
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return sum(len(begins.findall(line)) for line in file)

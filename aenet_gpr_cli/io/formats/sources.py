@@ -1,7 +1,8 @@
 """Any mix of files, folders and archives → structures with unique, stable names.
 
-Owns finding the files, naming, and reporting all problems at once. The formats are left to `xsf`,
-`archives` and `ase_reader`; whether energies and forces are needed, to `subsystems.checks`.
+Owns finding the files, naming, and reporting all problems at once. The formats are left to `xsf`, `archives`,
+`ase_reader` and `frames.extxyz`, which energy is meant to `frames.labels`; whether energies and forces are
+needed, to `subsystems.checks`.
 """
 
 from __future__ import annotations
@@ -11,40 +12,37 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.files import require_file, sha256_of
 from aenet_gpr_cli.io.formats.archives import ARCHIVE_SUFFIXES, is_archive, is_hidden, iter_archive
-from aenet_gpr_cli.io.formats.ase_reader import MAYBE_SUFFIXES, OUTPUT_NAMES, SUFFIXES, ase_format, iter_ase
+from aenet_gpr_cli.io.formats.ase_reader import iter_ase
 from aenet_gpr_cli.io.formats.published import resolve
-from aenet_gpr_cli.io.formats.xsf import decode_xsf, parse_xsf, read_xsf
+from aenet_gpr_cli.io.formats.xsf import decode_xsf, parse_xsf_frames, read_xsf_frames
+from aenet_gpr_cli.io.frames.extxyz import iter_extxyz
+from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut
+from aenet_gpr_cli.io.frames.labels import label, one_definition, refuse
+from aenet_gpr_cli.io.frames.recognise import EXTXYZ, XSF, converter_of, format_of, looks_like_data, unpacked
+from aenet_gpr_cli.io.frames.report import DataSet, FileRead
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.grouping import natural_key
+from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
 
 log = logging.getLogger(__name__)
 
 
-LOOKED_FOR = "*.xsf, *.xyz, *.extxyz, *.traj, OUTCAR, vasprun.xml, outputs that ASE recognises, zip and tar"
+LOOKED_FOR = (
+    "*.xsf, *.xyz, *.extxyz, *.traj, *.db, OUTCAR, vasprun.xml, outputs that ASE recognises, each also as "
+    ".gz, zip and tar"
+)
 _SHOWN_PROBLEMS = 5
 
 
 def read_sources(paths: Sequence[Path | str], progress: Progress | None = None) -> list[Structure]:
-    """Read all structures from files, folders and archives.
-
-    A folder is searched with all its subfolders, in natural order (``file_2`` before ``file_10``).
-    XSF goes through our own reader, other formats through ASE (see `ase_reader.iter_ase` for where their
-    energies and forces come from). Hidden and macOS resource files are ignored. Names do not depend on
-    the working folder: label of the source (see `source_labels`), path below it or member of the
-    archive, and ``#frame`` in files of several frames.
-
-    Parameters
-    ----------
-    paths : sequence of Path or str
-        Also ``published:ec-dimer/train_set.zip``, see `published.resolve`.
-    progress : callable, optional
-        Called with files done, files in total, and a message.
+    """Read all structures from files, folders and archives, whatever labels they have; see `read_data`.
 
     Returns
     -------
@@ -57,27 +55,83 @@ def read_sources(paths: Sequence[Path | str], progress: Progress | None = None) 
         If a path is missing, holds no structure or is given twice, or if any file cannot be used:
         one message with the number of problems and the first five of them.
     """
-    files = _find(paths)
-    structures: list[Structure] = []
+    found = read_data(paths, None, progress)
+    for line in found.warnings():
+        log.warning("%s", line)
+    return found.structures
+
+
+def read_data(
+    paths: Sequence[Path | str], rules: ReadingRules | None, progress: Progress | None = None
+) -> DataSet:
+    """Read all structures from files, folders and archives, with what was read from where.
+
+    A folder is searched with all its subfolders, in natural order (``file_2`` before ``file_10``).
+    XSF and XYZ go through our own readers, other formats through ASE. Hidden and macOS resource files are
+    ignored. Names do not depend on the working folder: label of the source (see `source_labels`), path below
+    it or member of the archive, and ``#frame`` in files of several frames.
+
+    Parameters
+    ----------
+    paths : sequence of Path or str
+        Also ``published:ec-dimer/train_set.zip``, see `published.resolve`.
+    rules : ReadingRules or None
+        Which energy and forces are meant and which frames are used; None where labels are not needed.
+    progress : callable, optional
+        Called with files done, files in total, and a message.
+
+    Raises
+    ------
+    InputError
+        As `read_sources`, and where the rules ask for it.
+    """
+    files, unknown = _find(paths)
+    data = DataSet(unknown=unknown)
     problems: list[str] = []
-    for done, (path, name) in enumerate(files):
+    for done, (path, name, source) in enumerate(files):
         if progress:
             progress(done, len(files), f"reading {name}")
-        found: list[Structure] = []
         try:
-            for item in _read(path, name):
-                if isinstance(item, InputError):
-                    problems.append(str(item))
-                else:
-                    found.append(item)
+            found = _read_file(path, name, source, rules, problems)
         except InputError as error:
             problems.append(str(error))
-        structures += sorted(found, key=lambda s: natural_key(s.name))
+            continue
+        data.files.append(found)
+        data.structures += sorted((item.structure for item in found.used), key=lambda s: natural_key(s.name))
     if progress:
-        progress(len(files), len(files), f"read {len(structures)} structures")
+        progress(len(files), len(files), f"read {len(data.structures)} structures")
     if problems:
-        raise InputError(_summary(problems, len(problems) + len(structures)))
-    return structures
+        raise InputError(_summary(problems, len(problems) + len(data.structures)))
+    if rules is not None:
+        data.definition = one_definition([item for file in data.files for item in file.used], rules)
+        if not data.structures:
+            raise InputError("expected at least one usable frame, got none: " + "; ".join(data.warnings()))
+    return data
+
+
+def _read_file(
+    path: Path, name: str, source: str, rules: ReadingRules | None, problems: list[str]
+) -> FileRead:
+    frames: list[Frame] = []
+    cut: list[LeftOut] = []
+    require_file(path)
+    file_format = "archive" if is_archive(path) else format_of(path)
+    if file_format is None:
+        got = converter_of(path) or f"a file of unknown format '{path.suffix or path.name}'"
+        raise InputError(f"{path}: expected {LOOKED_FOR} ({', '.join(ARCHIVE_SUFFIXES)}), got {got}")
+    for item in _read(path, name, file_format):
+        if isinstance(item, InputError):
+            problems.append(str(item))
+        elif isinstance(item, LeftOut):
+            cut.append(item)
+        else:
+            frames.append(item)
+    used, left_out = label(frames, rules, str(path))
+    if cut and rules is not None and rules.incomplete == "refuse":
+        refuse(cut, len(frames) + len(cut), "incomplete", str(path))
+    return FileRead(
+        source, f"{file_format} (XSF)" if file_format == "archive" else file_format, used, [*left_out, *cut]
+    )
 
 
 def source_labels(paths: Sequence[Path | str]) -> list[str]:
@@ -133,7 +187,7 @@ def source_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
         path = _existing(_resolve(given))
         if path.is_dir():
             total = hashlib.sha256()
-            for file in _walk(path):
+            for file in _walk(path)[0]:
                 total.update(f"{file.relative_to(path).as_posix()}\0{_hash(file)}\n".encode())
             hashes[str(given)] = total.hexdigest()
         else:
@@ -141,28 +195,38 @@ def source_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
     return hashes
 
 
-def _find(paths: Sequence[Path | str]) -> list[tuple[Path, str]]:
-    """Return (file, name) of every file to read; the file is unique."""
+def _find(paths: Sequence[Path | str]) -> tuple[list[tuple[Path, str, str]], list[str]]:
+    """Return (file, name, label of its source) of each file to read, and what is not recognised."""
     if not paths:
         raise InputError("expected at least one source of structures (file, folder or archive), got none")
-    files: list[tuple[Path, str]] = []
-    for given, label in zip(paths, source_labels(paths), strict=True):
+    files: list[tuple[Path, str, str]] = []
+    unknown: list[str] = []
+    for given, source in zip(paths, source_labels(paths), strict=True):
         path = _existing(_resolve(given))
         if not path.is_dir():
-            files.append((path, label))
+            files.append((path, source, source))
             continue
-        found = _walk(path)
+        found, ignored = _walk(path)
+        strange = [other for other in ignored if looks_like_data(other)]
+        named = [f"{source}/{other.relative_to(path).as_posix()}" for other in strange]
+        named = [
+            f"{n} ({how})" if (how := converter_of(p)) else n for n, p in zip(named, strange, strict=True)
+        ]
         if not found:
-            raise InputError(f"{path}: expected at least one structure, looked for {LOOKED_FOR}, got none")
-        files += [(file, f"{label}/{file.relative_to(path).as_posix()}") for file in found]
-    repeated = [path for path, times in Counter(path.resolve() for path, _ in files).items() if times > 1]
+            got = f"{len(named)} files of other formats, e.g. {named[0]}" if named else "none"
+            raise InputError(f"{path}: expected at least one structure, looked for {LOOKED_FOR}, got {got}")
+        if len(ignored) > len(strange):
+            log.info("%s: %d other files are not structures", path, len(ignored) - len(strange))
+        unknown += named
+        files += [(file, f"{source}/{file.relative_to(path).as_posix()}", source) for file in found]
+    repeated = [path for path, times in Counter(path.resolve() for path, *_ in files).items() if times > 1]
     if repeated:
         raise InputError(f"{repeated[0]}: expected each file once, but several sources contain it")
-    return files
+    return files, unknown
 
 
-def _walk(folder: Path) -> list[Path]:
-    """Return the files of a folder that hold structures, in natural order; links to folders are followed."""
+def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return files that hold structures and others, in natural order; links to folders are followed."""
     found: list[Path] = []
     ignored: list[Path] = []
     visited: set[Path] = set()
@@ -178,45 +242,45 @@ def _walk(folder: Path) -> list[Path]:
             if path.is_dir():
                 pending.append(path)
             else:
-                (found if _is_candidate(path) else ignored).append(path)
-    both = {path.parent for path in found if path.name.lower() == "vasprun.xml"}
-    found = [path for path in found if path.name != "OUTCAR" or path.parent not in both]  # the same frames
-    if ignored:
-        log.info(
-            "%s: ignored %d files that hold no structures, e.g. %s", folder, len(ignored), ignored[0].name
-        )
-    return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+                (found if is_archive(path) or format_of(path) else ignored).append(path)
+    both = {path.parent for path in found if path.name.lower() in ("vasprun.xml", "vasprun.xml.gz")}
+    # the same frames
+    found = [p for p in found if p.name not in ("OUTCAR", "OUTCAR.gz") or p.parent not in both]
+    first, second = (
+        sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+        for files in (found, ignored)
+    )
+    return first, second
 
 
-def _is_candidate(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    if suffix == ".xsf" or suffix in SUFFIXES or path.name.lower() in OUTPUT_NAMES or is_archive(path):
-        return True
-    return suffix in MAYBE_SUFFIXES and path.is_file() and ase_format(path) is not None
-
-
-def _read(path: Path, name: str) -> Iterator[Structure | InputError]:
-    require_file(path)
-    if path.suffix.lower() in (".xsf", ".axsf"):
-        yield read_xsf(path, name)
-    elif is_archive(path):
+def _read(path: Path, name: str, file_format: str) -> Iterator[Frame | LeftOut | InputError]:
+    if file_format == "archive":
         for member, content in iter_archive(path):
-            yield _read_member(content, f"{name}/{member}", f"{path}/{member}")
-    else:
-        file_format = ase_format(path)
-        if file_format is None:
-            got = f"a file of unknown format '{path.suffix or path.name}'"
-            raise InputError(f"{path}: expected {LOOKED_FOR} ({', '.join(ARCHIVE_SUFFIXES)}), got {got}")
-        yield from iter_ase(path, file_format, name)
+            yield from _read_member(content, f"{name}/{member}", f"{path}/{member}")
+        return
+    with unpacked(path) as plain:
+        if file_format == XSF:
+            yield from map(_unnamed, read_xsf_frames(plain, name, str(path)))
+        elif file_format == EXTXYZ:
+            yield from iter_extxyz(plain, name, str(path))
+        else:
+            yield from iter_ase(plain, file_format, name, str(path))
 
 
-def _read_member(content: bytes | InputError, name: str, where: str) -> Structure | InputError:
-    if isinstance(content, InputError):
-        return content
+def _read_member(content: bytes | InputError, name: str, where: str) -> Iterator[Frame | InputError]:
     try:
-        return parse_xsf(decode_xsf(content, where), name, where)
+        if isinstance(content, InputError):
+            raise content
+        yield from map(_unnamed, parse_xsf_frames(decode_xsf(content, where), name, where))
     except InputError as error:
-        return error
+        yield error
+
+
+def _unnamed(structure: Structure) -> Frame:
+    """Return a structure of a format that has one energy and one set of forces as a frame."""
+    energies = {} if structure.energy is None else {TOTAL: structure.energy}
+    forces = {} if structure.forces is None else {COLUMNS: structure.forces}
+    return Frame(replace(structure, energy=None, forces=None), energies, forces)
 
 
 def _resolve(path: Path | str) -> Path:

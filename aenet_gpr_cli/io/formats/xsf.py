@@ -14,10 +14,13 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.files import written_whole
-from aenet_gpr_cli.io.formats.xsf_parser import SYMBOLS, parse_xsf
+from aenet_gpr_cli.io.formats.xsf_parser import SYMBOLS, parse_xsf, parse_xsf_frames
 from aenet_gpr_cli.structures import FloatArray, Structure
 
-__all__ = ["MAX_BYTES", "SYMBOLS", "decode_xsf", "format_xsf", "parse_xsf", "read_xsf", "write_xsf"]
+__all__ = [
+    *("MAX_BYTES", "SYMBOLS", "decode_xsf", "format_xsf", "parse_xsf", "parse_xsf_frames", "read_xsf"),
+    *("read_xsf_frames", "write_xsf"),
+]
 
 MAX_BYTES = 64 * 2**20  # about half a million atoms; a larger file is not a training structure
 
@@ -41,12 +44,27 @@ def read_xsf(path: Path | str, name: str | None = None) -> Structure:
         If the file cannot be opened, is too large, or is not a complete XSF file.
     """
     path = Path(path)
+    return parse_xsf(_text(path, str(path)), name or path.name, str(path))
+
+
+def read_xsf_frames(path: Path, name: str, where: str) -> list[Structure]:
+    """Read all structures of an XSF file, see `parse_xsf_frames`.
+
+    Raises
+    ------
+    InputError
+        As `read_xsf`.
+    """
+    return parse_xsf_frames(_text(path, where), name, where)
+
+
+def _text(path: Path, where: str) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(f"{path}: expected a readable XSF file, got: {error.strerror or error}") from error
-    return parse_xsf(decode_xsf(data, str(path)), name or path.name, str(path))
+        raise InputError(f"{where}: expected a readable XSF file, got: {error.strerror or error}") from error
+    return decode_xsf(data, where)
 
 
 def decode_xsf(data: bytes, where: str) -> str:

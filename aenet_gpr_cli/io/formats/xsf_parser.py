@@ -12,6 +12,7 @@ from typing import NoReturn
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.frames.xsf_steps import divided, without_blocks
 from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, Pbc, Structure
 
 _PERIODIC_TABLE = (
@@ -27,7 +28,8 @@ _PERIODIC_MARKERS = {"CRYSTAL", "SLAB", "POLYMER"}
 _MARKERS = _PERIODIC_MARKERS | {"MOLECULE"}
 _VECTORS = {"PRIMVEC", "CONVVEC"}
 _ATOMS = {"ATOMS", "PRIMCOORD"}
-_KEYWORDS = _MARKERS | _VECTORS | _ATOMS
+_SKIPPED = {"CONVCOORD"}  # the same atoms in the conventional cell
+_KEYWORDS = _MARKERS | _VECTORS | _ATOMS | _SKIPPED
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eEdD][+-]?[0-9]+)?")
 _TOTAL = re.compile(r"total\s+energy\s*[=:]\s*(\S*)\s*(\S*)", re.IGNORECASE)
 _COHESIVE = re.compile(r"cohesive\s+energy\s*[=:]", re.IGNORECASE)
@@ -67,9 +69,42 @@ def parse_xsf(text: str, name: str, where: str | None = None) -> Structure:
         With ``file:line``, what was expected and what was found.
     """
     where = where or name
+    found = parse_xsf_frames(text, name, where)
+    if len(found) != 1:
+        _fail(where, 1, "one structure", f"{len(found)} frames (ANIMSTEPS)")
+    return found[0]
+
+
+def parse_xsf_frames(text: str, name: str, where: str) -> list[Structure]:
+    """Parse all structures of XSF text: one, or those of ``ANIMSTEPS``, called ``name#i``.
+
+    Sections that say nothing about the atoms (``CONVCOORD``, ``BEGIN_…`` … ``END_…``) are passed over. The
+    energy of a frame stands in a comment before its atoms.
+
+    Raises
+    ------
+    InputError
+        With ``file:line``, what was expected and what was found.
+    """
     rows, comments = _tokenise(text)
     if not rows:
         _fail(where, 1, "an XSF structure", "an empty file" if not comments else "only comments")
+    frames = divided(without_blocks(rows, where), comments, where)
+    if len(frames) == 1:
+        return [_structure(*frames[0], name, where)]
+    found = [_structure(*frame, f"{name}#{i}", where) for i, frame in enumerate(frames)]
+    n_energies = sum(s.energy is not None for s in found)
+    if n_energies not in (0, len(found)):
+        expected = (
+            f"'# total energy = ... eV' before the atoms of each of the {len(found)} frames (ANIMSTEPS)"
+        )
+        _fail(where, 1, expected, f"{n_energies}")
+    return found
+
+
+def _structure(rows: list[_Row], comments: list[tuple[int, str]], name: str, where: str) -> Structure:
+    if not rows:
+        _fail(where, 1, "a section ATOMS or PRIMCOORD", "other blocks only")
     cell, atoms, markers = _sections(rows, where)
     last = rows[-1][0]
     if atoms is None:
@@ -126,7 +161,7 @@ def _sections(
             atoms = keyword, _counted(body, line, where) if keyword == "PRIMCOORD" else body
             if not atoms[1]:
                 _fail(where, line, f"at least one atom after {keyword}", "none")
-        elif body:
+        elif body and keyword not in _SKIPPED:
             _fail(where, body[0][0], f"a keyword after {keyword}", _quote(body[0][1]))
     return cell, atoms, seen & _MARKERS
 

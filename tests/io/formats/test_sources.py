@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.formats import archives
-from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes, source_labels
+from aenet_gpr_cli.io.formats.sources import read_data, read_sources, source_hashes, source_labels
+from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
 
 
 def xsf(energy: float) -> str:
@@ -285,10 +286,10 @@ def test_bad_frames_are_refused(tmp_path: Path, text: str, message: str) -> None
 
 
 def test_an_energy_under_another_key_is_pointed_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "a.xyz").write_text("1\nREF_energy=1\nH 0 0 0\n")
+    (tmp_path / "a.xyz").write_text("1\nmy_energy=1\nH 0 0 0\n")
     with caplog.at_level(logging.WARNING):
-        assert read_sources([tmp_path])[0].energy is None
-    assert "REF_energy" in caplog.text
+        assert read_data([tmp_path], ReadingRules()).structures[0].energy is None
+    assert "no key 'energy', but my_energy; name the right one as energy_key" in caplog.text
 
 
 def test_python_files_are_never_run(tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def test_bad_content_names_the_line(old: str, new: str, message: str) -> None:
             "x:3: expected PRIMVEC with three lattice vectors, got a periodic structure",
         ),
         (MOLECULE + MOLECULE, "x:8: expected one structure per file, got a second section ATOMS"),
-        ("ANIMSTEPS 2\n" + CRYSTAL, "x:1: expected a keyword .*, got 'ANIMSTEPS 2'"),
+        ("ANIMSTEPS 2\n" + CRYSTAL, "x:1: expected PRIMCOORD 1 to 2 .* for ANIMSTEPS, got 0 of them"),
         ("PRIMVEC\n1 0 0\n0 1 0\n0 0 1\nPRIMCOORD\n" + "9" * 9999, "x:6: expected 9{20} atoms, got 0"),
         ("%PDF-1.4 binary-ish", "x:1: expected a keyword .*, got '%PDF-1.4 binary-ish'"),
     ],

@@ -1,0 +1,128 @@
+"""Which frames of an output are not converged electronically, by what the code itself wrote.
+
+Owns the words and counts of each code. What becomes of such frames is left to `labels`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+# format → pattern of which each frame has one line, pattern of what says that it did not converge
+_SAYS: dict[str, tuple[str, str]] = {
+    "espresso-out": (r"convergence has been achieved|convergence NOT achieved", r"convergence NOT achieved"),
+    "orca-output": (
+        r"FINAL SINGLE POINT ENERGY",
+        r"SCF NOT CONVERGED AFTER|SERIOUS PROBLEM IN SCF|not fully converged|NOT YET CONVERGED",
+    ),
+    "gaussian-out": (r"SCF Done:", r"Convergence criterion not met|Convergence failure"),
+    "aims-output": (
+        r"Self-consistency cycle converged|Self-consistency cycle not (?:yet )?converged(?! - restarting)",
+        r"Self-consistency cycle not (?:yet )?converged(?! - restarting)",
+    ),
+}
+
+
+def unconverged(path: Path, file_format: str, n_frames: int) -> set[int]:
+    """Return the frames that did not reach self-consistency, counted from 0.
+
+    Parameters
+    ----------
+    n_frames : int
+        As the reader found them. Where a file says that some did not converge but not which, all are
+        returned.
+
+    Notes
+    -----
+    VASP stops at NELM steps without an error. One step is legitimate where it is the only one that was asked
+    for (NELM = 1, as with ALGO = Exact).
+    """
+    counter: Callable[[Path], list[bool]] | None = {
+        "vasp-xml": _of_vasprun,
+        "vasp-out": _of_outcar,
+    }.get(file_format)
+    if counter is not None:
+        flags = counter(path)
+    elif file_format in _SAYS:
+        flags = _of_words(path, *_SAYS[file_format])
+    else:
+        return set()
+    if not any(flags) or flags.count(False) == n_frames < len(
+        flags
+    ):  # the reader leaves the others out itself
+        return set()
+    if len(flags) < n_frames or any(flags[n_frames:]):
+        return set(range(n_frames))
+    return {i for i, bad in enumerate(flags[:n_frames]) if bad}
+
+
+def _of_vasprun(path: Path) -> list[bool]:
+    """Count the steps of each ``<calculation>`` against NELM, and the last change of energy against EDIFF."""
+    import xml.etree.ElementTree as ET
+
+    nelm, ediff, flags = 60, 1e-4, []
+    steps: list[float] = []
+    try:
+        for _, element in ET.iterparse(path):
+            name = element.attrib.get("name")
+            if element.tag == "i" and name in ("NELM", "EDIFF"):
+                value = _float(element.text)
+                nelm, ediff = (nelm if name == "EDIFF" else int(value)), (value if name == "EDIFF" else ediff)
+            elif element.tag == "scstep":
+                steps.append(_float(element.findtext("energy/i[@name='e_fr_energy']")))
+                element.clear()
+            elif element.tag == "calculation":
+                flags.append(_reached_the_limit(steps, nelm, ediff))
+                steps = []
+                element.clear()
+    except ET.ParseError:
+        pass  # cut short; the reader says so
+    return flags
+
+
+def _reached_the_limit(energies: list[float], nelm: int, ediff: float) -> bool:
+    if nelm <= 1 or len(energies) < nelm:
+        return False
+    return not abs(energies[-1] - energies[-2]) <= ediff
+
+
+def _of_outcar(path: Path) -> list[bool]:
+    """Read what is said on EDIFF before the forces of each ionic step, or count its electronic steps."""
+    nelm, flags = 60, []
+    reached, missed, step = False, False, 0
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if "Iteration" in line and (found := re.search(r"Iteration\s+\d+\(\s*(\d+)\)", line)):
+                step = int(found[1])
+            elif "aborting loop" in line:
+                missed = "not reached" in line
+                reached = not missed
+            elif "NELM " in line and (found := re.search(r"NELM\s*=\s*(\d+)", line)):
+                nelm = int(found[1])
+            elif "TOTAL-FORCE (eV/Angst)" in line:
+                flags.append(nelm > 1 and not reached and (missed or step >= nelm))
+                reached, missed, step = False, False, 0
+    return flags
+
+
+def _of_words(path: Path, frame: str, bad: str) -> list[bool]:
+    """Return for each frame whether the code complained since the frame before."""
+    ends, says = re.compile(frame), re.compile(bad, re.IGNORECASE)
+    flags: list[bool] = []
+    complained = False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if says.search(line):
+                complained = True
+            if ends.search(line):
+                flags.append(complained)
+                complained = False
+    return [*flags, True] if complained else flags
+
+
+def _float(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")

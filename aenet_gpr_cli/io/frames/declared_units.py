@@ -1,0 +1,118 @@
+"""Units that the header of a frame declares, as factors to eV and Å."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aenet_gpr_cli.errors import InputError
+
+# CODATA 2018
+HARTREE = 27.211386245988
+BOHR = 0.529177210903
+_KCAL_PER_MOL = 4184.0 / 96485.33212331001
+
+_ENERGY = {
+    **dict.fromkeys(("ev", "electronvolt", "electronvolts"), 1.0),
+    "mev": 1e-3,
+    **dict.fromkeys(("ha", "hartree", "hartrees", "eh", "au", "a.u."), HARTREE),
+    **dict.fromkeys(("ry", "rydberg", "rydbergs"), HARTREE / 2.0),
+    **dict.fromkeys(("kcal/mol", "kcal", "kcalmol", "kcalmol-1"), _KCAL_PER_MOL),
+    **dict.fromkeys(("kj/mol", "kj", "kjmol", "kjmol-1"), _KCAL_PER_MOL / 4.184),
+}
+_LENGTH = {
+    **dict.fromkeys(("a", "å", "ang", "angs", "angstrom", "angstroms", "ångström", "ångstrom"), 1.0),
+    **dict.fromkeys(("bohr", "bohrs", "a0", "au", "a.u."), BOHR),
+    "nm": 10.0,
+    "pm": 0.01,
+}
+_KEY = re.compile(
+    r"(energ(?:y|ies)|forces?|length|lengths|positions?|pos|distances?)[-_]?units?", re.IGNORECASE
+)
+_KEY_BEFORE = re.compile(
+    r"units?[-_]?(?:of[-_])?(energ(?:y|ies)|forces?|lengths?|positions?|pos|distances?)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What energies, positions and forces are multiplied by, and what is said about it."""
+
+    energy: float = 1.0
+    length: float = 1.0
+    force: float = 1.0
+    said: str = ""
+    undeclared: str = ""
+
+    def require_forces_unit(self, has_forces: bool, where: str) -> None:
+        """Refuse forces whose unit is not clear though that of the energy is declared.
+
+        Raises
+        ------
+        InputError
+        """
+        if has_forces and self.undeclared:
+            raise InputError(
+                f"{where}: expected the unit of the forces (force-unit=...) beside {self.undeclared}, "
+                "got none; declare it, or convert both to eV and eV/Å"
+            )
+
+
+def declared(info: Mapping[str, object], where: str) -> Factors:
+    """Return the factors to eV, Å and eV/Å that the header of a frame asks for.
+
+    Raises
+    ------
+    InputError
+        If a unit is unknown, or that of the energy is declared and that of the forces is not.
+    """
+    given: dict[str, tuple[str, str]] = {}
+    for key, value in info.items():
+        found = _KEY.fullmatch(str(key)) or _KEY_BEFORE.fullmatch(str(key))
+        if found:
+            kind = {"e": "energy", "f": "force"}.get(found[1][0].lower(), "length")
+            given[kind] = str(key), str(value)
+    if not given:
+        return Factors()
+    energy = _factor(given.get("energy"), _energy_factor, "eV, Hartree, Ry, kcal/mol or kJ/mol", where)
+    length = _factor(given.get("length"), _length_factor, "Å, Bohr or nm", where)
+    force = _factor(given.get("force"), _force_factor, "eV/Å, Hartree/Bohr, kcal/mol/Å, ...", where)
+    other = [f"{key}={text}" for key, text in given.values()]
+    undeclared = other[0] if "force" not in given and (energy != 1.0 or length != 1.0) else ""
+    factors = {"energy": energy, "length": length, "force": force}
+    converted = [f"{given[kind][0]}={given[kind][1]}" for kind, factor in factors.items() if factor != 1.0]
+    said = f"converted from {', '.join(converted)}" if converted else ""
+    return Factors(energy, length, force, said, undeclared)
+
+
+def _factor(given, factor_of, expected: str, where: str) -> float:  # type: ignore[no-untyped-def]
+    if given is None:
+        return 1.0
+    key, text = given
+    found: float | None = factor_of(text)
+    if found is None:
+        raise InputError(f"{where}: expected {key} to be {expected}, got {text[:40]!a}; convert the numbers")
+    return found
+
+
+def _energy_factor(text: str) -> float | None:
+    return _ENERGY.get(_plain(text))
+
+
+def _length_factor(text: str) -> float | None:
+    return _LENGTH.get(_plain(text))
+
+
+def _force_factor(text: str) -> float | None:
+    plain = re.sub(r"(?:\^|\*\*)", "", _plain(text))
+    if plain in ("au", "a.u."):
+        return HARTREE / BOHR
+    energy, slash, length = plain.rpartition("/")
+    if not slash or energy not in _ENERGY or length not in _LENGTH:
+        return None
+    return _ENERGY[energy] / _LENGTH[length]
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s\"']", "", text).lower()

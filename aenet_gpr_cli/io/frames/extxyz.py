@@ -1,0 +1,222 @@
+"""Extended and plain XYZ: every energy and force column of each frame, units as the header declares them.
+
+Owns the layout of frames and columns. Which energy is meant is left to `labels`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.frames.declared_units import Factors, declared
+from aenet_gpr_cli.io.frames.frame import Frame, LeftOut, check_finite, checked_cell, energies_in, forces_in
+from aenet_gpr_cli.io.frames.symbols import Symbols
+from aenet_gpr_cli.structures import FloatArray, Structure
+
+_DEFAULT = "species:S:1:pos:R:3"
+_STRESS = re.compile(
+    r"""(?<![\w-])\w*(?:stress|virial)s?\s*=\s*(?:"[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|\S+)""", re.IGNORECASE
+)
+
+
+class _Cut(Exception):
+    """The file ends within a frame."""
+
+
+def iter_extxyz(path: Path, name: str, where: str) -> Iterator[Frame | LeftOut]:
+    """Iterate over the frames of an (extended) XYZ file; the last one may be cut short.
+
+    Parameters
+    ----------
+    name : str
+        Name of the source; frame i is called ``name#i``.
+    where : str
+        File for messages.
+
+    Raises
+    ------
+    InputError
+        If a frame is not what its header says, a number is not finite, a unit is unknown, or no frame is
+        complete.
+    """
+    symbols = Symbols(where)
+    index = 0
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = _Lines(file)
+        while (start := _next_filled(lines)) is not None:
+            try:
+                frame = _frame(start, lines, f"{name}#{index}", f"{where}, frame {index}", symbols)
+            except _Cut as cut:
+                if not index:
+                    raise InputError(
+                        f"{where}: expected a complete file of format extxyz, got {cut}"
+                    ) from cut
+                yield LeftOut(f"{name}#{index}", f"cut short ({cut})")
+                return
+            yield frame
+            index += 1
+    if not index:
+        raise InputError(f"{where}: expected at least one structure of format extxyz, got none")
+    symbols.finish()
+
+
+class _Lines:
+    """Lines with their numbers; one may be put back."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines, self._back = enumerate(lines, start=1), list[tuple[int, str]]()
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> tuple[int, str]:
+        return self._back.pop() if self._back else next(self._lines)
+
+    def push(self, line: tuple[int, str]) -> None:
+        self._back.append(line)
+
+
+def _next_filled(lines: _Lines) -> tuple[int, str] | None:
+    return next(((number, line) for number, line in lines if line.strip()), None)
+
+
+def _frame(start: tuple[int, str], lines: _Lines, name: str, where: str, symbols: Symbols) -> Frame:
+    number, text = start
+    first = text.split()
+    if not first[0].isascii() or not first[0].isdecimal() or len(first[0]) > 9:
+        raise InputError(f"{where} (line {number}): expected the number of atoms, got {text.strip()[:40]!a}")
+    n_atoms = int(first[0])
+    header = next(lines, None)
+    if header is None:
+        raise _Cut("no comment line")
+    info = _header(header[1], where)
+    columns = _columns(str(info.pop("Properties", _DEFAULT)), where)
+    width = sum(count for _, _, count in columns)
+    rows: list[list[str]] = []
+    for _ in range(n_atoms):
+        number, line = next(lines, (0, ""))
+        tokens = line.split()
+        if len(tokens) < width:
+            if _next_filled(lines) is None:
+                raise _Cut(f"{len(rows)} of {n_atoms} atoms")
+            raise InputError(f"{where} (line {number}): expected {width} columns, got {len(tokens)}")
+        rows.append(tokens)
+    arrays = _arrays(rows, columns, where)
+    if n_atoms == 0:
+        raise InputError(f"{where}: expected atoms of known elements, got no atoms")
+    if "Z" in arrays:
+        species = symbols.of_numbers(arrays["Z"], where)
+    elif "species" in arrays:
+        species = symbols.of_tokens(arrays["species"], where)
+    else:
+        raise InputError(f"{where}: expected a column species or Z, got {', '.join(arrays)}")
+    positions = arrays.get("pos")
+    if positions is None or positions.shape != (n_atoms, 3):
+        raise InputError(f"{where}: expected a column pos:R:3, got {', '.join(arrays)}")
+    cell, pbc = _lattice(info, lines, where)
+    return _converted(
+        species, np.array(positions, float), cell, pbc, info, arrays, declared(info, where), name, where
+    )
+
+
+def _converted(
+    species: tuple[str, ...],
+    positions: FloatArray,
+    cell: FloatArray | None,
+    pbc: tuple[bool, bool, bool],
+    info: dict[str, object],
+    arrays: dict[str, Any],
+    units: Factors,
+    name: str,
+    where: str,
+) -> Frame:
+    """Return the frame in eV and Å; where nothing else is declared every number stays as it is."""
+    energies = energies_in(info)
+    forces = forces_in(arrays, len(species))
+    units.require_forces_unit(bool(forces), where)
+    if units.length != 1.0:
+        positions, cell = positions * units.length, None if cell is None else cell * units.length
+    if units.energy != 1.0:
+        energies = {key: value * units.energy for key, value in energies.items()}
+    if units.force != 1.0:
+        forces = {key: value * units.force for key, value in forces.items()}
+    full = None if cell is None else checked_cell(cell, pbc, where)
+    check_finite(where, position=positions, cell=full)
+    return Frame(Structure(species, positions, full, pbc, name=name), energies, forces, units=units.said)
+
+
+def _header(line: str, where: str) -> dict[str, object]:
+    from ase.io.extxyz import key_val_str_to_dict
+
+    # stress is not used, and ASE takes no six numbers (xx yy zz yz xz xy)
+    line = _STRESS.sub(" ", line)
+    try:
+        return dict(key_val_str_to_dict(line.strip())) if line.strip() else {}
+    except Exception as error:  # whatever the comment of a plain XYZ file makes it raise
+        if "Properties" in line or "Lattice" in line:
+            raise InputError(f"{where}: expected key=value pairs in the header, got {error}") from error
+        return {}
+
+
+def _columns(text: str, where: str) -> list[tuple[str, str, int]]:
+    parts = text.split(":")
+    try:
+        found = [(n, k, int(c)) for n, k, c in zip(parts[::3], parts[1::3], parts[2::3], strict=True)]
+    except ValueError:
+        found = []
+    if not found or any(kind not in "RISL" or not 0 < count < 1000 for _, kind, count in found):
+        raise InputError(f"{where}: expected Properties=NAME:TYPE:COLUMNS:..., got {text[:60]!a}")
+    return found
+
+
+def _arrays(rows: list[list[str]], columns: list[tuple[str, str, int]], where: str) -> dict[str, Any]:
+    """Return the columns that are read: text of species, numbers of Z, pos and everything called a force."""
+    arrays: dict[str, Any] = {}
+    start = 0
+    for key, kind, count in columns:
+        cells = [row[start : start + count] for row in rows]
+        start += count
+        if key == "species":
+            arrays[key] = [tokens[0] for tokens in cells]
+        elif key in ("Z", "pos") or (kind == "R" and "force" in key.lower()):
+            try:
+                values = np.array([[float(token) for token in tokens] for tokens in cells])
+            except ValueError as error:
+                raise InputError(f"{where}: expected numbers in the column {key}, got {error}") from error
+            arrays[key] = values[:, 0] if key == "Z" and count == 1 else values
+    return arrays
+
+
+def _lattice(
+    info: dict[str, object], lines: _Lines, where: str
+) -> tuple[FloatArray | None, tuple[bool, bool, bool]]:
+    """Return lattice vectors as rows and periodicity, from the header or from lines ``VEC1`` … below."""
+    vectors = []
+    for number, line in lines:
+        if not re.match(r"\s*VEC[123]\s", line):
+            lines.push((number, line))
+            break
+        vectors.append(line.split()[1:4])
+    flags = info.get("pbc")
+    try:
+        if vectors:
+            cell = np.zeros((3, 3))
+            cell[: len(vectors)] = np.array(vectors, float)
+            return cell, (True, len(vectors) > 1, len(vectors) > 2)
+        # the vectors stand one after another; ASE gives them as columns
+        lattice = info.get("Lattice")
+        cell = np.zeros((3, 3)) if lattice is None else np.array(lattice, float).reshape(3, 3).T
+    except ValueError:
+        raise InputError(f"{where}: expected nine numbers in Lattice, got something else") from None
+    if flags is None:
+        return cell, (lattice is not None, lattice is not None, lattice is not None)
+    given = np.ravel(np.array(flags)).tolist()
+    given = given * 3 if len(given) == 1 else given
+    if len(given) != 3 or not all(isinstance(flag, (bool, int)) for flag in given):
+        raise InputError(f"{where}: expected pbc of three values T or F, got {flags!a}")
+    return cell, (bool(given[0]), bool(given[1]), bool(given[2]))

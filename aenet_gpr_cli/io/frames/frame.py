@@ -1,0 +1,104 @@
+"""A frame of a file: its atoms, and every number in it that could be its energy or its forces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import FloatArray, Structure
+
+# of formats that have one energy and one set of forces, and no names for them
+TOTAL = "total energy"
+COLUMNS = "columns 5 to 7"
+
+
+@dataclass(slots=True)
+class Frame:
+    """One frame as the file has it.
+
+    Attributes
+    ----------
+    structure : Structure
+        Without energy and forces.
+    energies : dict of str to float, eV
+        Every energy of the frame by its name in the file.
+    forces : dict of str to ndarray of shape (n_atoms, 3), eV/Å
+        Every force column by its name in the file.
+    converged : bool
+        False where the file says that the electronic self-consistency was not reached.
+    units : str
+        What was converted, for the table.
+    """
+
+    structure: Structure
+    energies: dict[str, float] = field(default_factory=dict)
+    forces: dict[str, FloatArray] = field(default_factory=dict)
+    converged: bool = True
+    units: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A frame that is not used, and why."""
+
+    name: str
+    why: str
+
+
+def energies_in(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return what is called an energy of the whole frame: single numbers whose name says so."""
+    found = {}
+    for key, value in values.items():
+        if "energy" in str(key).lower() and not isinstance(value, (str, bool)) and np.ndim(value) == 0:
+            try:
+                found[str(key)] = float(value)
+            except (TypeError, ValueError):
+                continue
+    return found
+
+
+def forces_in(arrays: Mapping[str, Any], n_atoms: int) -> dict[str, FloatArray]:
+    """Return columns of three numbers per atom whose name says that they are forces."""
+    found = {}
+    for key, value in arrays.items():
+        if "force" in str(key).lower() and np.shape(value) == (n_atoms, 3):
+            found[str(key)] = np.array(value, float)
+    return found
+
+
+def checked_cell(cell: FloatArray, pbc: tuple[bool, ...], where: str) -> FloatArray | None:
+    """Return the lattice vectors, missing ones of other directions completed; None without periodicity.
+
+    Raises
+    ------
+    InputError
+        If a periodic direction has no vector, or the vectors are not independent.
+    """
+    if not any(pbc):
+        return None
+    from ase.geometry import complete_cell
+
+    if not np.linalg.norm(cell, axis=1)[list(pbc)].all():
+        raise InputError(f"{where}: expected a lattice vector for each periodic direction, got none")
+    lengths = np.linalg.norm(cell, axis=1)
+    present = cell[lengths > 0] / lengths[lengths > 0][:, None]
+    if not np.linalg.svd(present, compute_uv=False)[-1] > 1e-10:
+        raise InputError(f"{where}: expected independent lattice vectors, got a cell without volume")
+    return np.array(complete_cell(cell), float)
+
+
+def check_finite(where: str, **labelled: object) -> None:
+    """Refuse numbers that are not finite.
+
+    Raises
+    ------
+    InputError
+        Naming which.
+    """
+    for label, value in labelled.items():
+        if value is not None and not np.isfinite(np.asarray(value, float)).all():
+            raise InputError(f"{where}: expected finite numbers, got NaN or infinity in {label}")

@@ -1,0 +1,251 @@
+"""Which energy and which forces of a frame are its labels: one choice for each file, one definition for all.
+
+Owns the usual names of reference energies and forces. Where the numbers come from is left to the readers.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut, check_finite
+from aenet_gpr_cli.structures import Structure
+from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
+
+log = logging.getLogger(__name__)
+
+FREE, PLAIN, EITHER = "free_energy", "energy", "energy = free_energy"
+SAME_ENERGY = 1e-6  # eV; below the last digit of any output
+_STANDARD = (FREE, PLAIN, TOTAL)
+_REFERENCE_ENERGY = re.compile(
+    r"(?:ref|dft|qm|true|target|total|pbe|scf)_?(?:free_?)?energy|energy_(?:ref|dft|qm|true|target|total)",
+    re.IGNORECASE,
+)
+_REFERENCE_FORCES = re.compile(
+    r"forces?|(?:ref|dft|qm|true|target|total|pbe|scf)_?forces?|forces?_(?:ref|dft|qm|true|target|total)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A frame with its labels.
+
+    Attributes
+    ----------
+    structure : Structure
+    energy_key, forces_key : str
+        Their names in the file; empty where there is none.
+    definition : str
+        ``free_energy`` where it differs from ``energy``, ``energy`` where there is no other, or that both
+        agree.
+    """
+
+    structure: Structure
+    energy_key: str
+    forces_key: str
+    definition: str
+    units: str = ""
+
+
+def label(
+    frames: Sequence[Frame], rules: ReadingRules | None, where: str
+) -> tuple[list[Labelled], list[LeftOut]]:
+    """Choose energy and forces of the frames of one file.
+
+    Parameters
+    ----------
+    rules : ReadingRules or None
+        None where labels are not needed: nothing is refused or left out then.
+    where : str
+        File for messages.
+
+    Returns
+    -------
+    used : list of Labelled
+    left_out : list of LeftOut
+        Frames that did not converge, or lack the energy or forces that others of the file have.
+
+    Raises
+    ------
+    InputError
+        If several energies differ and no key decides, a key is not there, or the rules refuse a frame.
+    """
+    energy_key = _energy_key(frames, rules, where)
+    forces_key = _forces_key(frames, rules, energy_key, where)
+    found = [_labelled(frame, energy_key, forces_key) for frame in frames]
+    for index, item in enumerate(found):
+        at = f"{where}, frame {index}" if len(found) > 1 or "#" in item.structure.name else where
+        check_finite(at, energy=item.structure.energy, force=item.structure.forces)
+    _say_names(found, rules, where)
+    if rules is None:
+        return found, []
+    return _usable(frames, found, rules, where)
+
+
+def one_definition(found: Sequence[Labelled], rules: ReadingRules) -> str:
+    """Return what the energies of a data set are.
+
+    Raises
+    ------
+    InputError
+        If some are free energies that differ from the energy, and others have no free energy.
+    """
+    if rules.energy_key:
+        return rules.energy_key
+    free = [item for item in found if item.definition == FREE]
+    plain = [item for item in found if item.definition == PLAIN]
+    if free and plain:
+        raise InputError(
+            f"expected one definition of the energy for all structures, got free_energy (which differs from "
+            f"energy) in {len(free)}, e.g. {free[0].structure.name}, and only {plain[0].energy_key} in "
+            f"{len(plain)}, e.g. {plain[0].structure.name}; set energy_key to energy or free_energy "
+            "(frames without it are left out), or read the files apart"
+        )
+    if free:
+        return FREE
+    names = sorted({item.energy_key for item in found if item.energy_key and item.definition != EITHER})
+    return " and ".join(names) or PLAIN
+
+
+def _energy_key(frames: Sequence[Frame], rules: ReadingRules | None, where: str) -> str:
+    """Return the name of the energy, empty for the standard ones (frame by frame, free_energy first)."""
+    names = list(dict.fromkeys(key for frame in frames for key in frame.energies))
+    if rules is not None and rules.energy_key:
+        if rules.energy_key in names or names == [TOTAL] or not names:
+            return rules.energy_key
+        raise InputError(
+            f"{where}: expected the energy_key {rules.energy_key!r}, got {', '.join(names) or 'no energy'}"
+        )
+    known = [name for name in names if name not in _STANDARD and _REFERENCE_ENERGY.fullmatch(name)]
+    standard = [name for name in names if name in _STANDARD]
+    if standard:
+        rivals = [name for name in known if _differ(frames, name, standard)]
+        if rivals and rules is not None:
+            _refuse_several([*standard, *rivals], where)
+        return ""
+    if len(known) > 1 and rules is not None and any(_differ(frames, name, known) for name in known):
+        _refuse_several(known, where)
+    if known:
+        return known[0]
+    if names and rules is not None:
+        log.warning("%s: no key 'energy', but %s; name the right one as energy_key", where, ", ".join(names))
+    return ""
+
+
+def _differ(frames: Sequence[Frame], name: str, others: Sequence[str]) -> bool:
+    return any(
+        abs(frame.energies[name] - frame.energies[other]) > SAME_ENERGY
+        for frame in frames
+        for other in others
+        if name in frame.energies and other in frame.energies
+    )
+
+
+def _refuse_several(names: Sequence[str], where: str) -> None:
+    raise InputError(
+        f"{where}: expected one energy in each frame, got several that differ: {', '.join(names)}; say which "
+        f"with energy_key (energy_key: {names[-1]}), and forces_key where it has forces of its own"
+    )
+
+
+def _forces_key(frames: Sequence[Frame], rules: ReadingRules | None, energy_key: str, where: str) -> str:
+    names = list(dict.fromkeys(key for frame in frames for key in frame.forces))
+    if rules is not None and rules.forces_key:
+        if rules.forces_key in names or names in ([], [COLUMNS]):
+            return rules.forces_key
+        raise InputError(
+            f"{where}: expected the forces_key {rules.forces_key!r}, got {', '.join(names) or 'no forces'}"
+        )
+    known = [name for name in names if _REFERENCE_FORCES.fullmatch(name)]
+    belonging = [name for name in known if _stem(name) == _stem(energy_key)] if energy_key else []
+    if belonging:
+        return belonging[0]
+    if "forces" in names or not known:
+        return "forces"
+    if len(known) > 1 and rules is not None:
+        raise InputError(
+            f"{where}: expected one column of forces, got {', '.join(known)}; say which with forces_key "
+            f"(forces_key: {known[0]})"
+        )
+    return known[0]
+
+
+def _stem(name: str) -> str:
+    """Return what names of an energy and of forces that belong together share."""
+    return re.sub(r"_?(?:free_?)?(?:energy|forces?)_?", "", name, flags=re.IGNORECASE).lower()
+
+
+def _labelled(frame: Frame, energy_key: str, forces_key: str) -> Labelled:
+    energies, forces = frame.energies, frame.forces
+    if energy_key:
+        key = energy_key if energy_key in energies else (TOTAL if list(energies) == [TOTAL] else "")
+        definition = energy_key
+    else:
+        key = next((name for name in _STANDARD if name in energies), "")
+        same = FREE in energies and abs(energies[FREE] - energies.get(PLAIN, np.inf)) <= SAME_ENERGY
+        definition = EITHER if same else (FREE if key == FREE else PLAIN)
+    column = forces_key if forces_key in forces else (COLUMNS if COLUMNS in forces else "")
+    structure = replace(
+        frame.structure,
+        energy=energies[key] if key else None,
+        forces=forces[column] if column else None,
+    )
+    return Labelled(structure, key, column, definition, frame.units)
+
+
+def _say_names(found: Sequence[Labelled], rules: ReadingRules | None, where: str) -> None:
+    """Say once for a file what was taken under names that are not the standard ones."""
+    if rules is None:
+        return
+    energies = {item.energy_key for item in found} - {"", *_STANDARD}
+    forces = {item.forces_key for item in found} - {"", COLUMNS, "forces"}
+    if (energies and not rules.energy_key) or (forces and not rules.forces_key):
+        named = [f"energy from {name}" for name in sorted(energies)]
+        named += [f"forces from {name}" for name in sorted(forces)]
+        log.warning("%s: %s (energy_key and forces_key choose others)", where, ", ".join(named))
+
+
+def _usable(
+    frames: Sequence[Frame], found: Sequence[Labelled], rules: ReadingRules, where: str
+) -> tuple[list[Labelled], list[LeftOut]]:
+    any_energy = any(item.structure.energy is not None for item in found)
+    # the forces of a single atom are zero by symmetry and often not written
+    any_forces = any(item.structure.forces is not None and item.structure.n_atoms > 1 for item in found)
+    used: list[Labelled] = []
+    unconverged: list[LeftOut] = []
+    incomplete: list[LeftOut] = []
+    for frame, item in zip(frames, found, strict=True):
+        s = item.structure
+        if not frame.converged and rules.unconverged != "keep":
+            unconverged.append(LeftOut(s.name, "the electronic self-consistency was not reached"))
+        elif any_energy and s.energy is None:
+            incomplete.append(LeftOut(s.name, "no energy"))
+        elif any_forces and s.forces is None and s.n_atoms > 1:
+            incomplete.append(LeftOut(s.name, "no forces"))
+        else:
+            used.append(item)
+    if unconverged and rules.unconverged == "refuse":
+        refuse(unconverged, len(frames), "unconverged", where)
+    if incomplete and rules.incomplete == "refuse":
+        refuse(incomplete, len(frames), "incomplete", where)
+    return used, [*unconverged, *incomplete]
+
+
+def refuse(left_out: Sequence[LeftOut], n_frames: int, key: str, where: str) -> None:
+    """Refuse frames that a rule does not let pass.
+
+    Raises
+    ------
+    InputError
+    """
+    names = ", ".join(item.name for item in left_out[:3]) + (", ..." if len(left_out) > 3 else "")
+    raise InputError(
+        f"{where}: expected usable frames only ({key}: refuse), got {len(left_out)} of {n_frames} with: "
+        f"{left_out[0].why}: {names}; {key}: skip leaves them out"
+    )

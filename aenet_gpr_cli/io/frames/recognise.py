@@ -1,0 +1,141 @@
+"""The format of a file, by its name or by its content; compressed files unpacked; what is known but not read.
+
+Owns the list of accepted formats.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aenet_gpr_cli.errors import InputError
+
+# Formats whose energies and forces ASE gives in eV and eV/Å. An explicit list: some of ASE's other formats
+# carry no labels, and one executes Python code.
+ASE_FORMATS = (
+    *(
+        "traj",
+        "db",
+        "json",
+        "vasp-out",
+        "vasp-xml",
+        "aims-output",
+        "espresso-out",
+        "gaussian-out",
+        "gpaw-out",
+    ),
+    *("orca-output", "nwchem-out", "castep-castep", "abinit-out", "gamess-us-out", "qbox"),
+)
+XSF, EXTXYZ = "xsf", "extxyz"
+SUFFIXES = {
+    **{".xyz": EXTXYZ, ".extxyz": EXTXYZ, ".xsf": XSF, ".axsf": XSF},
+    **{".traj": "traj", ".db": "db", ".castep": "castep-castep"},
+}
+OUTPUT_NAMES = {"outcar": "vasp-out", "vasprun.xml": "vasp-xml"}
+MAX_UNPACKED = 8 * 2**30
+
+# Content that neither we nor ASE read, and what converts it.
+_CONVERTERS = (
+    (rb"CP2K\|", "CP2K output", "dpdata (format cp2k/output or cp2k/aimd_output) writes extended XYZ"),
+    (
+        rb"\A\s*begin\s*\n(?:\s*(?:comment|lattice|atom|energy|charge)\b.*\n)+",
+        "n2p2 input.data",
+        "it does not say its units; n2p2's own tools or dpdata (format n2p2) write extended XYZ in eV and Å",
+    ),
+    (rb"ITEM: TIMESTEP", "LAMMPS dump", "it holds no energies; a calculator or `label` gives them"),
+)
+_CONTENT = (
+    (re.compile(rb"\A\s*vasp\.[0-9]"), "vasp-out"),
+    (re.compile(rb"<modeling>"), "vasp-xml"),
+    (re.compile(rb"\A\s*[0-9]+[ \t]*\r?\n[^\n]*Properties=species:"), EXTXYZ),
+    (re.compile(rb"^\s*(?:PRIMVEC|PRIMCOORD|ATOMS)\s*$", re.MULTILINE), XSF),
+    (re.compile(rb"\A- of Ulm"), "traj"),
+    (re.compile(rb"\A\{.*\"(?:ids|nextid|numbers)\"", re.DOTALL), "json"),
+)
+# Names that nobody takes for a structure; other files that are not recognised are named.
+_NO_DATA = re.compile(
+    r"(?:.*\.(?:md|rst|py|sh|ya?ml|toml|cfg|ini|png|pdf|svg|jpe?g|csv|h5|log|out|err|txt|ipynb|tex|html?|slurm|sub|stp|nn|in)"
+    r"|readme|license|makefile|incar|kpoints|potcar|poscar|contcar|chg|chgcar|wavecar|doscar|eigenval|oszicar|procar"
+    r"|ibzkpt|pcdat|xdatcar|report|locpot)",
+    re.IGNORECASE,
+)
+
+
+def format_of(path: Path) -> str | None:
+    """Return the format of a file (``xsf``, ``extxyz`` or ASE's name), None if it is not an accepted one.
+
+    By name where the name is usual, by content otherwise, also within ``.gz``.
+    """
+    name = path.name.lower().removesuffix(".gz")
+    known = SUFFIXES.get(Path(name).suffix) or OUTPUT_NAMES.get(name)
+    if known:
+        return known
+    head = _head(path)
+    for pattern, found in _CONTENT:
+        if pattern.search(head[:4000]):
+            return found
+    from ase.io.formats import UnknownFileTypeError, match_magic
+
+    # By content, not as ASE does by name first: for ASE every *.out is an output of Quantum ESPRESSO.
+    try:
+        magic = match_magic(head).name if head.strip() else ""
+    except UnknownFileTypeError:
+        return None
+    return magic if magic in ASE_FORMATS else None
+
+
+def looks_like_data(path: Path) -> bool:
+    """Return whether a file that is not recognised might hold structures all the same."""
+    return not _NO_DATA.fullmatch(path.name) or converter_of(path) != ""
+
+
+def converter_of(path: Path) -> str:
+    """Return what a file is that is not read here and what converts it; empty if that is not known."""
+    head = _head(path)
+    return next((f"{what}: {how}" for pattern, what, how in _CONVERTERS if re.search(pattern, head)), "")
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Give the file itself, or for the time of reading an unpacked copy of a ``.gz``.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or unpacks to more than 8 GiB.
+    """
+    if path.suffix.lower() != ".gz":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name[: -len(".gz")]
+        try:
+            with gzip.open(path) as packed, copy.open("wb") as plain:
+                total = 0
+                while block := packed.read(2**20):
+                    total += len(block)
+                    if total > MAX_UNPACKED:
+                        raise InputError(f"{path}: expected at most 8 GiB unpacked, got more")
+                    plain.write(block)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(f"{path}: expected a complete .gz file, got: {error}") from error
+        yield copy
+
+
+def _head(path: Path) -> bytes:
+    """Return the beginning of a regular file, unpacked; nothing if it cannot be read."""
+    if not path.is_file():
+        return b""
+    try:
+        if path.suffix.lower() == ".gz":
+            with gzip.open(path) as packed:
+                return packed.read(100_000)
+        with path.open("rb") as file:
+            return file.read(100_000)
+    except (OSError, EOFError, zlib.error):
+        return b""
