@@ -142,6 +142,10 @@ class StructureSet:
         """Return the structures themselves: they are in memory."""
         return self
 
+    def moved_to(self, positions: FloatArray) -> StructureSet:
+        """Return the same atoms in the same cells at other positions, without energies and forces."""
+        return replace(self, positions=positions, energies=None, forces=None)
+
     def structure(self, index: int) -> Structure:
         """Return one structure."""
         return Structure(

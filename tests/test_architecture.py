@@ -40,7 +40,7 @@ NOT_IN_PURE = {
 PURE_IMPORTS = {
     "subsystems": set(),
     "descriptors": set(),
-    "gpr": {"descriptors"},
+    "gpr": {"descriptors", "subsystems"},
     "augmentation": {"descriptors", "subsystems"},
     "ann": {"descriptors"},
     "evaluation": set(),
@@ -55,6 +55,7 @@ ROOM_IMPORTS = {
     },
     "gpr": {
         "kernels": set(),
+        "local": set(),
         "covariance": {"kernels"},
         "solvers": {"kernels", "covariance"},
         "regression": {"kernels", "covariance", "solvers"},

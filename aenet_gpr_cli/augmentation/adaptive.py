@@ -1,6 +1,6 @@
 """Displacements as far as the uncertainty of the surrogate allows: δ of every parent by itself.
 
-Owns directions and δ. The surrogate comes in as a plain function of positions. Each parent is probed along a
+Owns directions and δ. The surrogate comes in as a plain function of structures. Each parent is probed along a
 few directions, where δ is bisected until σ reaches its target; their mean is that of its copies. Nor does a
 copy go farther than the room between reference structures, beyond which the copies of others are. No label
 and no test structure is looked at.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aenet_gpr_cli.augmentation.displacements import Adaptive, random_displacements
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
-Function = Callable[[FloatArray], FloatArray]
+Function = Callable[[StructureSet], FloatArray]
 BISECTIONS = 6  # of the logarithm of δ: from a range of 30 to 6 %
 
 
@@ -48,7 +48,7 @@ def adaptive_displacements(
         Reference structures.
     free : ndarray of bool, shape (n_atoms,)
         Atoms that move.
-    sigma : callable, (m, n_atoms, 3) Å -> (m,) eV
+    sigma : callable, StructureSet -> (m,) eV
     target_sigma : float, eV
         Standard deviation that the displacement should add to that of the parent's label: √(σ² - σ_parent²).
         An upper bound of σ is not zero at the training structures themselves, and this part does not count.
@@ -69,7 +69,7 @@ def adaptive_displacements(
     """
     probes = _directions(structures, adaptive.n_probes, 0, seed, free)
     n_all = n_all or first_copy + n_copies
-    reach = _reach(structures.positions, probes, sigma, target_sigma, adaptive)
+    reach = _reach(structures, probes, sigma, target_sigma, adaptive)
     freedom = degrees_of_freedom(structures, free)
     n_pairs = -(-n_all // 2)
     outermost = max(n_pairs, 2)
@@ -146,16 +146,19 @@ def _directions(
 
 
 def _reach(
-    positions: FloatArray, probes: FloatArray, sigma: Function, target_sigma: float, adaptive: Adaptive
+    structures: StructureSet, probes: FloatArray, sigma: Function, target_sigma: float, adaptive: Adaptive
 ) -> FloatArray:
     """δ in Å at which σ is at its target, for each parent: geometric mean over its probes."""
     low = np.full(probes.shape[:2], np.log(adaptive.smallest))
     high = np.full(probes.shape[:2], np.log(adaptive.largest))
-    allowed = np.sqrt(np.square(sigma(positions)) + target_sigma**2)[:, None]
+    allowed = np.sqrt(np.square(sigma(structures)) + target_sigma**2)[:, None]
+    repeated = structures.select(np.repeat(np.arange(len(structures)), probes.shape[1]))
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
-        moved = positions[:, None] + np.exp(middle)[..., None, None] * probes
-        too_far = sigma(moved.reshape(-1, *positions.shape[1:])).reshape(low.shape) > allowed
+        moved = structures.positions[:, None] + np.exp(middle)[..., None, None] * probes
+        too_far = (
+            sigma(repeated.moved_to(moved.reshape(-1, structures.n_atoms, 3))).reshape(low.shape) > allowed
+        )
         low, high = np.where(too_far, low, middle), np.where(too_far, middle, high)
     return np.asarray(np.exp(0.5 * (low + high).mean(axis=1)))
 

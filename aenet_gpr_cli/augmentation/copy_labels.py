@@ -2,7 +2,7 @@
 
 The paper's GPR augmentation, and its Taylor-ANN (after Cooper et al.). Owns the expansion, and the labelling
 in blocks; takes geometries from `displacements` and returns an `AugmentedSet`. A surrogate comes in as plain
-functions of positions, so that nothing here depends on kernels or solvers.
+functions of structures, so that nothing here depends on kernels or solvers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aenet_gpr_cli.errors import InputError, NumericalError
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 
+Labels = Callable[[StructureSet], FloatArray]
 BLOCK = 4096  # copies handled at once: bounds temporary memory, does not change the labels
 
 
@@ -24,11 +25,11 @@ def label_with_gp(
     positions: FloatArray,
     parents: IntArray,
     copies: IntArray,
-    predict_energies: Callable[[FloatArray], FloatArray],
-    sigma: Callable[[FloatArray], FloatArray] | None,
+    predict_energies: Labels,
+    sigma: Labels | None,
     block_size: int = BLOCK,
     progress: Progress | None = None,
-    domain: Callable[[FloatArray], FloatArray] | None = None,
+    domain: Labels | None = None,
 ) -> AugmentedSet:
     """Label displaced copies with the mean of a Gaussian process, and with its standard deviation.
 
@@ -38,14 +39,14 @@ def label_with_gp(
         Reference structures of one subset.
     positions, parents, copies
         From `displace`.
-    predict_energies : callable, (m, n_atoms, 3) Å -> (m,) eV
+    predict_energies : callable, StructureSet -> (m,) eV
         Posterior mean of the total energy.
-    sigma : callable, (m, n_atoms, 3) Å -> (m,) eV, or None
+    sigma : callable, StructureSet -> (m,) eV, or None
         Posterior standard deviation of the total energy; None where it is not wanted.
     block_size : int
         Copies per call of the model.
     progress : callable(done, total, message), optional
-    domain : callable, (m, n_atoms, 3) Å -> (m,) dimensionless, optional
+    domain : callable, StructureSet -> (m,) dimensionless, optional
         Distance to the training data.
 
     Returns
@@ -64,11 +65,12 @@ def label_with_gp(
     distances = None if domain is None else np.empty(total)
     for start in range(0, total, block_size):
         block = slice(start, min(start + block_size, total))
-        energies[block] = predict_energies(positions[block])
+        moved = structures.select(parents[block]).moved_to(positions[block])
+        energies[block] = predict_energies(moved)
         if sigma is not None and deviations is not None:
-            deviations[block] = sigma(positions[block])
+            deviations[block] = sigma(moved)
         if domain is not None and distances is not None:
-            distances[block] = domain(positions[block])
+            distances[block] = domain(moved)
         if progress is not None:
             progress(block.stop, total, "labelling copies")
     for quantity, values in (("energies", energies), ("standard deviations", deviations)):

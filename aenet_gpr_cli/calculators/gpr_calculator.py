@@ -9,21 +9,22 @@ The process knows one subset: the same atoms in the same order and, where period
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from ase import Atoms
 from ase.calculators.calculator import all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
 
 from aenet_gpr_cli.calculators.calculator_base import QuickCalculator, box_of
 from aenet_gpr_cli.config.keys import SIGMA_MAX_ROWS
 from aenet_gpr_cli.errors import ConfigError
-from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
-from aenet_gpr_cli.gpr.surrogate import Surrogate
+from aenet_gpr_cli.gpr.local.local_model import LocalModel
+from aenet_gpr_cli.gpr.process import Process, SigmaOf
+from aenet_gpr_cli.gpr.subset_lookup import find_process
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
-from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
-from aenet_gpr_cli.subsystems.geometry import unwrap
+from aenet_gpr_cli.structures import Structure, StructureSet
 
 SigmaMethod = Literal["bound", "exact", "none"]
 SIGMA_METHODS = ("bound", "exact", "none")
@@ -33,12 +34,13 @@ class GPRCalculator(QuickCalculator):
     """Energies, forces and σ of a Gaussian process.
 
     Results: ``energy`` and ``free_energy`` (eV) and ``forces`` (eV/Å), the posterior mean; ``energy_std``
-    (eV), the posterior standard deviation of the energy or its upper bound, computed only when asked for.
+    (eV), the posterior standard deviation of the energy or its upper bound, and ``stress`` (eV/Å³), of the
+    local process in periodic cells, are computed only when asked for.
 
     Parameters
     ----------
-    surrogates : mapping of str to Surrogate
-        By subset; the one that fits the atoms is used.
+    processes : mapping of str to Process
+        By subset, as `load_gps` returns them; the one that fits the atoms is used.
     subset : str, optional
         Use this one only.
     sigma : {"bound", "exact", "none"}
@@ -52,11 +54,11 @@ class GPRCalculator(QuickCalculator):
         If the method is unknown.
     """
 
-    implemented_properties = ["energy", "free_energy", "forces", "energy_std"]  # noqa: RUF012 (ASE's)
+    implemented_properties = ["energy", "free_energy", "forces", "stress", "energy_std"]  # noqa: RUF012 (ASE's)
 
     def __init__(
         self,
-        surrogates: Mapping[str, Surrogate],
+        processes: Mapping[str, Process],
         subset: str | None = None,
         sigma: SigmaMethod = "bound",
         max_rows: int = SIGMA_MAX_ROWS,
@@ -64,11 +66,11 @@ class GPRCalculator(QuickCalculator):
         super().__init__()
         if sigma not in SIGMA_METHODS:
             raise ConfigError(f"sigma: expected {', '.join(SIGMA_METHODS)}, got {sigma!r}")
-        self.surrogates = dict(surrogates)
+        self.processes = dict(processes)
         self.subset = subset
         self._sigma = sigma
         self._max_rows = max_rows
-        self._sigma_of: dict[str, Callable[[FloatArray], FloatArray]] = {}
+        self._sigma_of: dict[str, SigmaOf] = {}
 
     @classmethod
     def from_file(
@@ -109,22 +111,21 @@ class GPRCalculator(QuickCalculator):
         super().calculate(atoms, properties, system_changes)
         cell, pbc = box_of(self.atoms)
         structure = Structure(tuple(self.atoms.symbols), self.atoms.positions, cell, pbc, name="atoms")
-        name = find_surrogate(self.surrogates, structure, self.subset)
-        surrogate = self.surrogates[name]
-        # the images of the training structures: a Cartesian descriptor depends on them
-        positions = unwrap(
-            StructureSet.from_structures([structure]), surrogate.geometry.reference
-        ).structures.positions
-        energies, forces = surrogate.energies_and_forces(positions)
+        name = find_process(self.processes, structure, self.subset)
+        process = self.processes[name]
+        prepared = process.prepare(StructureSet.from_structures([structure]))
+        energies, forces = process.energies_and_forces(prepared)
         energy = float(energies[0])
         self.results |= {"energy": energy, "free_energy": energy, "forces": forces[0]}
         if "energy_std" in properties and self._sigma != "none":
-            self.results["energy_std"] = float(self._sigma_function(name)(positions)[0])
+            self.results["energy_std"] = float(self._sigma_function(name)(prepared)[0])
+        if "stress" in properties and isinstance(process, LocalModel) and all(pbc):
+            self.results["stress"] = full_3x3_to_voigt_6_stress(process.stresses(prepared)[0])
 
-    def _sigma_function(self, name: str) -> Callable[[FloatArray], FloatArray]:
+    def _sigma_function(self, name: str) -> SigmaOf:
         """Return the function that gives σ, made once per subset: it may contain a factorisation."""
         if name not in self._sigma_of:
-            function = self.surrogates[name].sigma(self._sigma, self._max_rows)
+            function = self.processes[name].sigma(self._sigma, self._max_rows)
             assert function is not None  # the method is not "none"
             self._sigma_of[name] = function
         return self._sigma_of[name]

@@ -5,6 +5,8 @@ __all__ = [
     "greedy_batch",
     "hyperparameters",
     "kernels",
+    "local",
+    "process",
     "process_settings",
     "regression",
     "solvers",

@@ -121,3 +121,28 @@ class ConjugateGradient:
     """iterations before giving up"""
     max_rank: NonNegativeInt = 8000
     """largest rank of the preconditioner; less where memory asks for it"""
+
+
+@settings
+class Local:
+    """The local (atom-centred, sparse) Gaussian process."""
+
+    radial_cutoff: PositiveFloat = 6.0
+    """radial cutoff in Å"""
+    radial_order: Annotated[int, Ge(0)] = 14
+    """highest radial Chebyshev order"""
+    angular_cutoff: PositiveFloat = 5.0
+    """angular cutoff in Å"""
+    angular_order: Annotated[int, Ge(-1)] = 8
+    """highest angular Chebyshev order"""
+    n_inducing: PositiveInt | None = None
+    """inducing environments per species, far apart; default: one for eight energies and force components, at
+    most 600; molecules gain from more"""
+    length_scale: PositiveFloat | None = None
+    """in units of the spread of a feature; default: by evidence"""
+    noise_std_energy: PositiveFloat = 2e-3
+    """assumed noise of the energies, in eV for each square root of the atoms; scaled by evidence"""
+    noise_std_force: PositiveFloat = 0.05
+    """assumed noise of the forces, in eV/Å; scaled by evidence"""
+    max_rows: PositiveInt = 6000
+    """energies and force components on which length scales are compared"""

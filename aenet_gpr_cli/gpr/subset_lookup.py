@@ -1,6 +1,7 @@
 """Which of several fitted Gaussian processes belongs to a structure.
 
-A process is that of one subset: the same atoms in the same order, and where periodic the same cell.
+A full process is that of one subset: the same atoms in the same order, and where periodic the same cell. The
+local one takes what no full one does.
 """
 
 from __future__ import annotations
@@ -8,36 +9,36 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-import numpy as np
-
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.gpr.surrogate import Surrogate
-from aenet_gpr_cli.structures import Pbc, Structure, formula
+from aenet_gpr_cli.gpr.process import Process
+from aenet_gpr_cli.structures import Structure
 
-# Cells of one calculation differ by rounding in the output; a real change of the cell is larger.
-CELL_TOLERANCE = 1e-3
+LOCAL = "local"  # name of the process of all subsets
 
 
-def find_surrogate(surrogates: Mapping[str, Surrogate], structure: Structure, subset: str | None) -> str:
-    """Return the name of the subset whose process can predict a structure.
+def find_process(processes: Mapping[str, Process], structure: Structure, subset: str | None) -> str:
+    """Return the name of the process that can predict a structure.
 
     Parameters
     ----------
+    processes : mapping of str to Process
+        Full ones by subset, the local one as `LOCAL`.
     subset : str or None
-        The only one to consider, or None for all.
+        The only one to consider besides the local one, or None for all.
 
     Raises
     ------
     InputError
         If none fits, with what the nearest one expects, or if several do.
     """
-    if subset is not None and subset not in surrogates:
-        raise InputError(f"subset {subset}: no such Gaussian process; there are {', '.join(surrogates)}")
-    considered = dict(surrogates) if subset is None else {subset: surrogates[subset]}
-    reasons = {name: mismatch(surrogate, structure) for name, surrogate in considered.items()}
+    if subset is not None and subset not in processes and LOCAL not in processes:
+        raise InputError(f"subset {subset}: no such Gaussian process; there are {', '.join(processes)}")
+    considered = {n: p for n, p in processes.items() if subset is None or n in (subset, LOCAL)}
+    reasons = {name: process.mismatch(structure) for name, process in considered.items()}
     fitting = [name for name, reason in reasons.items() if reason is None]
-    if len(fitting) == 1:
-        return fitting[0]
+    own = [name for name in fitting if name != LOCAL] or fitting
+    if len(own) == 1:
+        return own[0]
     label = structure.name or structure.formula
     if fitting:
         raise InputError(
@@ -45,44 +46,14 @@ def find_surrogate(surrogates: Mapping[str, Surrogate], structure: Structure, su
         )
     # the most useful reason is that of the process that agrees furthest
     closest = max(reasons, key=lambda name: _agreement(considered[name], structure))
-    raise InputError(f"{label}: no Gaussian process fits; that of subset {closest} {reasons[closest]}")
+    which = "the local one" if closest == LOCAL else f"that of subset {closest}"
+    raise InputError(f"{label}: no Gaussian process fits; {which} {reasons[closest]}")
 
 
-def mismatch(surrogate: Surrogate, structure: Structure) -> str | None:
-    """Return why a process cannot predict a structure, or None if it can."""
-    geometry = surrogate.geometry
-    if Counter(geometry.species) != Counter(structure.species):
-        return f"was fitted to {formula(geometry.species)}, the structure is {structure.formula}"
-    if geometry.species != structure.species:
-        first = next(
-            i for i, (a, b) in enumerate(zip(geometry.species, structure.species, strict=True)) if a != b
-        )
-        return (
-            f"was fitted to the same atoms in another order (atom {first + 1}: {geometry.species[first]}, "
-            f"here {structure.species[first]}); reorder the structure"
-        )
-    if geometry.pbc != structure.pbc:
-        return (
-            f"was fitted to the periodicity {_flags(geometry.pbc)}, the structure has {_flags(structure.pbc)}"
-        )
-    if geometry.cell is None or structure.cell is None:
-        return None
-    difference = np.abs(geometry.cell - structure.cell)[list(geometry.pbc)].max()
-    if difference > CELL_TOLERANCE:
-        return (
-            f"was fitted to another cell (a component differs by {difference:.4g} Å), and holds for that only"
-        )
-    return None
-
-
-def _flags(pbc: Pbc) -> str:
-    return "".join("T" if flag else "F" for flag in pbc)
-
-
-def _agreement(surrogate: Surrogate, structure: Structure) -> tuple[bool, bool, bool]:
-    geometry = surrogate.geometry
+def _agreement(process: Process, structure: Structure) -> tuple[bool, bool, bool]:
+    geometry = getattr(process, "geometry", None)
     return (
-        Counter(geometry.species) == Counter(structure.species),
-        geometry.species == structure.species,
-        geometry.pbc == structure.pbc,
+        geometry is not None and Counter(geometry.species) == Counter(structure.species),
+        geometry is not None and geometry.species == structure.species,
+        geometry is not None and geometry.pbc == structure.pbc,
     )

@@ -6,7 +6,7 @@ Owns what a descriptor needs of its subset; building that is `descriptors.build`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
+from aenet_gpr_cli.gpr.process import SigmaOf
 from aenet_gpr_cli.gpr.process_settings import ConjugateGradient
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel, predict, predict_energies
 from aenet_gpr_cli.gpr.regression.structure_distances import TrainingDomain
@@ -25,7 +26,9 @@ from aenet_gpr_cli.gpr.solvers.cholesky import Solver, choose_solver
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.uncertainty.energy_sigma import EnergySigmaBound, energy_sigma, refactorise
 from aenet_gpr_cli.gpr.uncertainty.force_sigma import ForceSigmaBound
-from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc, StructureSet
+from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc, Structure, StructureSet, formula
+from aenet_gpr_cli.subsystems.geometry import unwrap
+from aenet_gpr_cli.subsystems.grouping import CELL_TOLERANCE
 
 MAX_JITTER = 1e-8  # of a unit signal variance: more would change predictions visibly
 # for exact σ without a matrix; an unfinished solution leaves σ too large, by the square of its error
@@ -68,6 +71,35 @@ class Geometry:
             pbc=structures.pbc,
             reference=structures.positions[0] if periodic else None,
         )
+
+    def structures(self, positions: FloatArray) -> StructureSet:
+        """Return structures of the subset at given positions."""
+        cells = None if self.cell is None else np.broadcast_to(self.cell, (len(positions), 3, 3))
+        return StructureSet(self.species, positions, cells, self.pbc)
+
+    def mismatch(self, structure: Structure) -> str | None:
+        """Return why a structure is not one of the subset, or None if it is."""
+        if Counter(self.species) != Counter(structure.species):
+            return f"was fitted to {formula(self.species)}, the structure is {structure.formula}"
+        if self.species != structure.species:
+            pairs = enumerate(zip(self.species, structure.species, strict=True))
+            first = next(i for i, (a, b) in pairs if a != b)
+            return (
+                f"was fitted to the same atoms in another order (atom {first + 1}: {self.species[first]}, "
+                f"here {structure.species[first]}); reorder the structure"
+            )
+        if self.pbc != structure.pbc:
+            ours, theirs = (
+                "".join("T" if flag else "F" for flag in pbc) for pbc in (self.pbc, structure.pbc)
+            )
+            return f"was fitted to the periodicity {ours}, the structure has {theirs}"
+        if self.cell is None or structure.cell is None:
+            return None
+        difference = np.abs(self.cell - structure.cell)[list(self.pbc)].max()
+        if difference > CELL_TOLERANCE:
+            off = f"a component differs by {difference:.4g} Å"
+            return f"was fitted to another cell ({off}), and holds for that only"
+        return None
 
     def make_descriptor(self) -> Descriptor:
         """Return the descriptor, with its images under the permutations."""
@@ -112,22 +144,35 @@ class Surrogate:
         plain = replace(self.geometry, permutations=None)
         return self.descriptor if self.geometry.permutations is None else plain.make_descriptor()
 
-    def energies(self, positions: FloatArray) -> FloatArray:
-        """Return the posterior mean of the energies, see `predict_energies`."""
-        return predict_energies(self.model, self.one_image, positions)
+    def mismatch(self, structure: Structure) -> str | None:
+        """Return why the process cannot predict a structure, or None if it can."""
+        return self.geometry.mismatch(structure)
 
-    def energies_and_forces(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def prepare(self, structures: StructureSet) -> StructureSet:
+        """Return the structures at the images of the reference: a Cartesian descriptor depends on them."""
+        return unwrap(structures, self.geometry.reference).structures
+
+    def energies(self, structures: StructureSet) -> FloatArray:
+        """Return the posterior mean of the energies, see `predict_energies`."""
+        return predict_energies(self.model, self.one_image, structures.positions)
+
+    def energies_and_forces(self, structures: StructureSet) -> tuple[FloatArray, FloatArray]:
         """Return the posterior mean of energies and forces, see `predict`."""
-        return predict(self.model, self.one_image, positions)
+        return predict(self.model, self.one_image, structures.positions)
+
+    def energy_noise(self, n_atoms: int) -> float:
+        """Return the standard deviation of the noise of the energies, eV."""
+        return self.model.noise_std_energy
+
+    def domain(self, structures: StructureSet) -> FloatArray:
+        """Return the distance to the training data, see `TrainingDomain`."""
+        return self._domain(structures.positions)
 
     @cached_property
-    def domain(self) -> TrainingDomain:
-        """Distances of structures to the training data."""
+    def _domain(self) -> TrainingDomain:
         return TrainingDomain(self.model, self.one_image, self.geometry.n_images)
 
-    def sigma(
-        self, method: str, max_rows: int, max_bytes: float = np.inf
-    ) -> Callable[[FloatArray], FloatArray] | None:
+    def sigma(self, method: str, max_rows: int, max_bytes: float = np.inf) -> SigmaOf | None:
         """Return the function that gives the standard deviation of predicted energies.
 
         Parameters
@@ -142,15 +187,16 @@ class Surrogate:
 
         Returns
         -------
-        callable, (n_structures, n_atoms, 3) Å -> (n_structures,) eV, or None
+        callable, StructureSet -> (n_structures,) eV, or None
         """
         if method == "none":
             return None
         descriptor, n_images = self.descriptor, self.geometry.n_images
         if method == "bound":
-            return EnergySigmaBound(self.model, descriptor, max_rows, n_images)
+            bound = EnergySigmaBound(self.model, descriptor, max_rows, n_images)
+            return lambda structures: bound(structures.positions)
         solver = self._solver(max_bytes)
-        return lambda positions: energy_sigma(self.model, descriptor, positions, solver, n_images)
+        return lambda s: energy_sigma(self.model, descriptor, s.positions, solver, n_images)
 
     def force_sigma(self, probes: FloatArray, max_rows: int | None) -> ForceSigmaBound:
         """Return the function that gives the standard deviation of predicted energies and forces.
@@ -194,7 +240,7 @@ class Surrogate:
             sigma = self._without(out).sigma(method, max_rows)
             if sigma is None:
                 raise InputError("σ of unseen structures: expected sigma: bound or exact, got none")
-            found += sigma(self.model.training_positions[out]).tolist()
+            found += sigma(self.geometry.structures(self.model.training_positions[out])).tolist()
             if len(found) >= ENOUGH:
                 break
         return float(np.median(found))

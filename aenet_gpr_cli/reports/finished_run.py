@@ -209,7 +209,7 @@ def kernels_of(run: FinishedRun) -> dict[str, str]:
 
 
 def _kernel_text(model: str, attributes: Mapping[str, Any]) -> str:
-    descriptor = str(attributes["descriptor"])
+    descriptor = str(attributes.get("descriptor", "local"))
     length = f"ℓ = {float(attributes['length_scale']):.2g}{' Å' if descriptor == 'cartesian' else ''}"
     if descriptor in model:
         return length

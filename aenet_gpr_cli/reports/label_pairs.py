@@ -9,6 +9,7 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.label_differences import Cut
+from aenet_gpr_cli.gpr.subset_lookup import find_process
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split, read_augmented
@@ -63,8 +64,10 @@ def cut(run: FinishedRun) -> Cut:
     step = by_gpr.positions[chosen] - parent.positions
     length = float(np.sqrt((step**2).mean()))
     way = np.linspace(-REACH, REACH, POINTS)
-    surrogate = load_gps(run.folder / f"{SURROGATE}.h5")[name]
-    surface, _ = surrogate.energies_and_forces(parent.positions + way[:, None, None] * step)
+    processes = load_gps(run.folder / f"{SURROGATE}.h5")
+    process = processes[find_process(processes, parent, name)]
+    along = subset.select([subset.names.index(parents[chosen])] * POINTS)
+    surface, _ = process.energies_and_forces(along.moved_to(parent.positions + way[:, None, None] * step))
     labels = {"taylor": by_taylor.energies[chosen], "gpr": by_gpr.energies[chosen]}
     return Cut(
         distances=way * length,

@@ -11,8 +11,10 @@ import numpy as np
 from aenet_gpr_cli.config.stages.active_config import SelectConfig
 from aenet_gpr_cli.errors import ConfigError, ResourceError
 from aenet_gpr_cli.gpr.greedy_batch import GreedyBatch, take_best
+from aenet_gpr_cli.gpr.local.local_model import LocalModel
+from aenet_gpr_cli.gpr.process import Process
 from aenet_gpr_cli.gpr.solvers.cholesky import choose_solver, dense_bytes
-from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
+from aenet_gpr_cli.gpr.subset_lookup import find_process
 from aenet_gpr_cli.gpr.surrogate import Surrogate
 from aenet_gpr_cli.gpr.uncertainty.force_sigma import ForceSigmaBound, random_probes
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
@@ -20,7 +22,6 @@ from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.stages.shared.context import Context, log
 from aenet_gpr_cli.stages.shared.predictors import Prediction, load_predictor, std_over_members
 from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet
-from aenet_gpr_cli.subsystems.geometry import unwrap
 from aenet_gpr_cli.subsystems.grouping import group
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
@@ -144,17 +145,21 @@ def _affordable(config: SelectConfig, process: ForceSigmaBound, count: int) -> i
 
 def _by_process(
     config: SelectConfig,
-    surrogates: Mapping[str, Surrogate],
+    processes: Mapping[str, Process],
     sets: Mapping[str, StructureSet],
     context: Context,
 ) -> dict[str, Ranked]:
     ranked = {}
     for name, subset in sets.items():
-        surrogate = surrogates[find_surrogate(surrogates, subset.structure(0), None)]
+        surrogate = processes[find_process(processes, subset.structure(0), None)]
+        if isinstance(surrogate, LocalModel):
+            ranked[name] = Ranked(subset, _local_sigma(config, surrogate, subset, context, name))
+            continue
+        assert isinstance(surrogate, Surrogate)  # the two kinds there are
         rng = np.random.default_rng([config.seed, PROBES])
         probes = random_probes(subset.n_atoms, config.n_probes, rng)
         process = surrogate.force_sigma(probes, _rows(config, surrogate))
-        positions, sigma = unwrap(subset, surrogate.geometry.reference).structures.positions, []
+        positions, sigma = surrogate.prepare(subset).positions, []
         for start in range(0, len(subset), config.block_size):
             context.report(start, len(subset), f"ranking {name}")
             found = process(positions[start : start + config.block_size])
@@ -162,6 +167,17 @@ def _by_process(
         ranked[name] = Ranked(subset, np.concatenate(sigma), process, positions)
         log.info("%s: %d structures ranked", name, len(subset))
     return ranked
+
+
+def _local_sigma(
+    config: SelectConfig, model: LocalModel, subset: StructureSet, context: Context, name: str
+) -> FloatArray:
+    deviation = model.force_sigma if config.rank_by == "forces" else model.energy_sigma
+    found = []
+    for start in range(0, len(subset), config.block_size):
+        context.report(start, len(subset), f"ranking {name}")
+        found.append(deviation(subset.select(slice(start, start + config.block_size))))
+    return np.concatenate(found)
 
 
 def _rows(config: SelectConfig, surrogate: Surrogate) -> int | None:

@@ -23,6 +23,7 @@ from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import split_stage as split
+from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import full_subsets
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.workflow_steps import gaussian_processes, model_names
 from aenet_gpr_cli.structures import StructureSet
@@ -125,8 +126,10 @@ def _in_parts(job: SlurmJob, option: str, noun: str, output: str, memory: float)
 
 def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
     for output, section in gaussian_processes(config).items():
-        names = tuple(choose_subsets(subsets, section.subsets, Path("split.h5")))
-        memory = max(fit_gib(section, subsets[name]) for name in names)
+        chosen = choose_subsets(subsets, section.subsets, Path("split.h5"))
+        in_parts = len(full_subsets(section, chosen)) == len(chosen)  # the local process is one for all
+        names = tuple(chosen) if in_parts else ("",)
+        memory = max(fit_gib(section, subset) for subset in chosen.values())
         variant = output.removeprefix("gpr").removeprefix("_")
         command = _stage("fit-gpr", "split.h5", variant=variant)
         title = f"fit-gpr_{variant}" if variant else "fit-gpr"

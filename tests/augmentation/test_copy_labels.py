@@ -22,15 +22,18 @@ def copies():
     return structures, *displace(structures, Placement(displacement=0.1), 7, seed=1)
 
 
-def energy(positions):
+def energy(structures):
+    positions = structures.positions
     return np.einsum("cax,cax->c", positions, positions)
 
 
-def spread(positions):
+def spread(structures):
+    positions = structures.positions
     return np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)
 
 
-def reach(positions):
+def reach(structures):
+    positions = structures.positions
     return np.abs(positions).max(axis=(1, 2))
 
 
@@ -40,9 +43,9 @@ def test_labels_are_those_of_the_model_for_any_block_size(copies):
         augmented = label_with_gp(
             structures, positions, parents, numbers, energy, spread, block_size, domain=reach
         )
-        assert np.array_equal(augmented.structures.energies, energy(positions))
-        assert np.array_equal(augmented.sigma, spread(positions))
-        assert np.array_equal(augmented.domain_distance, reach(positions))
+        assert np.array_equal(augmented.structures.energies, energy(augmented.structures))
+        assert np.array_equal(augmented.sigma, spread(augmented.structures))
+        assert np.array_equal(augmented.domain_distance, reach(augmented.structures))
         assert augmented.label == "gpr"
 
 
@@ -68,7 +71,8 @@ def test_sigma_is_not_asked_for_unless_wanted(copies):
 
 @pytest.mark.parametrize("which", ["energies", "standard deviations"])
 def test_labels_that_are_not_finite_are_an_error(copies, which):
-    def broken(positions):
+    def broken(structures):
+        positions = structures.positions
         return np.where(np.arange(len(positions)) == 2, np.nan, 1.0)
 
     functions = (broken, spread) if which == "energies" else (energy, broken)

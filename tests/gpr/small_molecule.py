@@ -36,6 +36,11 @@ def make_set(n: int, seed: int, spread: float = 0.1) -> StructureSet:
     return StructureSet(SPECIES, positions, energies=energies, forces=forces)
 
 
+def at(positions: FloatArray) -> StructureSet:
+    """Molecules at given positions, without labels."""
+    return StructureSet(SPECIES, positions)
+
+
 def cholesky(covariance: Covariance, noise_energy: float, noise_force: float) -> CholeskySolver:
     """Exact solver with a small allowance of jitter."""
     return CholeskySolver(covariance, noise_energy, noise_force, 1e-8)

@@ -5,15 +5,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.descriptors.build import InverseDistanceSettings
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
+from aenet_gpr_cli.gpr.subset_lookup import LOCAL, find_process
+from aenet_gpr_cli.gpr.surrogate import Geometry
 from aenet_gpr_cli.structures import Structure
 
 SLAB = (True, True, False)
 
 
 def process(species, pbc=(False,) * 3, cell=None):
-    return SimpleNamespace(geometry=SimpleNamespace(species=species, pbc=pbc, cell=cell))
+    reference = np.zeros((len(species), 3))
+    geometry = Geometry(InverseDistanceSettings(1.0), species, cell, pbc, reference)
+    return SimpleNamespace(geometry=geometry, mismatch=geometry.mismatch)
 
 
 def structure(species, pbc=(False,) * 3, cell=None):
@@ -27,11 +31,11 @@ ALL = {"H2O": WATER, "CO": CO, "CO-slab": SMALL, "CO-slab-2": LARGE}
 
 
 def test_atoms_periodicity_and_cell_decide():
-    assert find_surrogate(ALL, structure(("O", "H", "H")), None) == "H2O"
-    assert find_surrogate(ALL, structure(("C", "O")), None) == "CO"
+    assert find_process(ALL, structure(("O", "H", "H")), None) == "H2O"
+    assert find_process(ALL, structure(("C", "O")), None) == "CO"
     # the vector of the direction that is not periodic has no meaning
     cell = np.diag([8.0, 4.0005, 33.0])
-    assert find_surrogate(ALL, structure(("C", "O"), SLAB, cell), None) == "CO-slab-2"
+    assert find_process(ALL, structure(("C", "O"), SLAB, cell), None) == "CO-slab-2"
 
 
 @pytest.mark.parametrize(
@@ -45,18 +49,27 @@ def test_atoms_periodicity_and_cell_decide():
 )
 def test_the_message_says_what_differs(wanted, message):
     with pytest.raises(InputError, match=message):
-        find_surrogate(ALL, wanted, None)
+        find_process(ALL, wanted, None)
 
 
 def test_a_named_subset_is_the_only_one_considered():
     with pytest.raises(InputError, match="subset CO was fitted to CO, the structure is OH2"):
-        find_surrogate(ALL, structure(("O", "H", "H")), "CO")
+        find_process(ALL, structure(("O", "H", "H")), "CO")
     with pytest.raises(InputError, match="subset X: no such Gaussian process; there are H2O, CO"):
-        find_surrogate(ALL, structure(("O", "H", "H")), "X")
+        find_process(ALL, structure(("O", "H", "H")), "X")
 
 
 def test_several_that_fit_have_to_be_chosen_from():
     twice = {"a": CO, "b": CO}
     with pytest.raises(InputError, match=r"several subsets fit \(a, b\)"):
-        find_surrogate(twice, structure(("C", "O")), None)
-    assert find_surrogate(twice, structure(("C", "O")), "b") == "b"
+        find_process(twice, structure(("C", "O")), None)
+    assert find_process(twice, structure(("C", "O")), "b") == "b"
+
+
+def test_the_local_process_takes_what_no_full_one_does():
+    everything = ALL | {LOCAL: SimpleNamespace(mismatch=lambda s: None if "N" not in s.species else "no N")}
+    assert find_process(everything, structure(("C", "O")), None) == "CO"
+    assert find_process(everything, structure(("C", "O", "O")), None) == LOCAL
+    assert find_process(everything, structure(("C", "O", "O")), "CO2") == LOCAL
+    with pytest.raises(InputError, match="no Gaussian process fits"):
+        find_process(everything, structure(("N",)), None)

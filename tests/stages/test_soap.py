@@ -13,6 +13,7 @@ from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig, PredictConfig
 from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.gpr.surrogate import Surrogate
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
@@ -20,7 +21,7 @@ from aenet_gpr_cli.stages import predict_stage as predict
 from aenet_gpr_cli.stages.evaluate import evaluate_stage as evaluate
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.shared.context import Context
-from tests.gpr.small_molecule import make_set
+from tests.gpr.small_molecule import at, make_set
 
 N_TRAIN = 12
 SOAP = {"cutoff": 4.0, "n_max": 4, "l_max": 2, "sigma": 0.6}
@@ -65,10 +66,10 @@ def test_forces_are_minus_the_slope_of_the_energy(fitted):
     folder, structures = fitted
     surrogate = load_gps(folder / "gpr.h5")["a"]
     positions = structures.positions[N_TRAIN:]  # not in the training data: outside their span, too
-    _, forces = surrogate.energies_and_forces(positions)
+    _, forces = surrogate.energies_and_forces(at(positions))
     assert np.abs(forces).max() > 0.1
     direction, h = np.random.default_rng(0).normal(size=positions.shape), 1e-5
-    up, down = (surrogate.energies(positions + sign * h * direction) for sign in (1, -1))
+    up, down = (surrogate.energies(at(positions + sign * h * direction)) for sign in (1, -1))
     # rounding of energies of 2e4 eV with large weights, 1e-10 eV, over h; a longer step takes a pair of the
     # periodic structures across the distance up to which atoms count, where energies jump by 1e-6 eV
     np.testing.assert_allclose(-(up - down) / (2 * h), (forces * direction).sum((1, 2)), atol=1e-4)
@@ -76,7 +77,9 @@ def test_forces_are_minus_the_slope_of_the_energy(fitted):
 
 def test_evaluate_predict_and_the_calculator_agree(fitted, tmp_path):
     folder, structures = fitted
-    expected, forces = load_gps(folder / "gpr.h5")["a"].energies_and_forces(structures.positions[N_TRAIN:])
+    expected, forces = load_gps(folder / "gpr.h5")["a"].energies_and_forces(
+        at(structures.positions[N_TRAIN:])
+    )
     assert np.sqrt(np.mean((expected - structures.energies[N_TRAIN:]) ** 2)) < 0.5 * np.std(
         structures.energies
     )
@@ -132,8 +135,9 @@ def test_mixed_precision_fits_pairs_of_centres_as_cholesky_does(tmp_path):
         keys = {"solver": solver, "noise_std_force": 1e-3, "conjugate_gradient": {"tolerance": 1e-8}}
         table = fit_gpr.run(config(soap, **keys), tmp_path / "split.h5", tmp_path / f"{solver}.h5", Context())
         surrogate = load_gps(tmp_path / f"{solver}.h5")["a"]
+        assert isinstance(surrogate, Surrogate)
         assert surrogate.model.solver == solver
-        results[solver] = surrogate.energies_and_forces(structures.positions[N_TRAIN:])
+        results[solver] = surrogate.energies_and_forces(at(structures.positions[N_TRAIN:]))
     assert table.rows[0][3] == "soap ×3"
     assert np.ptp(results["cholesky"][0]) > 0.1
     for got, expected in zip(results["mixed_precision"], results["cholesky"], strict=True):

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from aenet_gpr_cli.config.keys import StageConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import DescriptorChoice
-from aenet_gpr_cli.gpr.process_settings import ConjugateGradient, KernelChoice
+from aenet_gpr_cli.gpr.process_settings import ConjugateGradient, KernelChoice, Local
 from aenet_gpr_cli.settings import NonNegativeFloat, PositiveFloat, PositiveInt, settings
 
 
@@ -15,6 +15,13 @@ class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
     """Fit a full GP on energies and forces for each subset."""
 
     neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
+    model: Literal["auto", "full", "local"] = "auto"
+    """full: one process per subset, of the same atoms in the same cell; local: one process of atomic
+    environments for all subsets, any composition and cell; auto: full where a subset has five structures
+    and its cell is large enough for pairs at their nearest image, local for the others, or for all where
+    most are others"""
+    local: Local = Local()
+    """settings of the local process"""
     solver: Literal["auto", "cholesky", "mixed_precision", "conjugate_gradient"] = "auto"
     """auto: cholesky while the matrix fits into max_memory_gib, else conjugate_gradient, which needs no
     matrix; mixed_precision (with soap.compare: pairs) takes half of cholesky's memory and time where the

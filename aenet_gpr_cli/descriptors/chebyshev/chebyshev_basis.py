@@ -203,6 +203,24 @@ def edge_gradients(
     return out[0, n_atoms:]
 
 
+def edge_jacobians(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> FloatArray:
+    """Return the derivatives of each atom's descriptor by the vectors of its edges.
+
+    Parameters
+    ----------
+    basis, species_index, neighbours
+        As for `values`.
+
+    Returns
+    -------
+    ndarray of shape (n_edges, 3, n_features), 1/Å
+        dG_f/dr_e as seen from the centre of the edge; zero beyond the cutoffs.
+    """
+    out = np.zeros((len(neighbours.index), 3, basis.n_features))
+    _share(kernels.edge_loop, basis, _edges(basis, species_index, neighbours), neighbours.n_atoms, 1, (out,))
+    return out
+
+
 def jvp(
     basis: ChebyshevBasis,
     species_index: IntArray,

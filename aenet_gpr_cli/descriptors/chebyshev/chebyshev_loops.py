@@ -337,3 +337,37 @@ def derivative_loop(
                 push_forward(i, n, near_n, edges, basis, work, given[k], out[k, i])
             else:
                 pull_back(i, n, near_n, edges, basis, work, given[k, i], out[k])
+
+
+@loop
+def edge_loop(first: int, last: int, edges: Edges, basis: Basis, work: Work, out: FloatArray) -> None:
+    """Write the derivatives of the atoms' descriptors by their edges to out[edge, xyz, feature]."""
+    half = basis.n_radial + basis.n_angular
+    for i in range(first, last):
+        n, start = radial_part(i, edges, basis, work), edges.offsets[i]
+        g = work.all
+        for e in range(n):
+            for a in range(3):
+                for k in range(basis.n_radial):
+                    slope = work.d[k, e] * g[1 + a, e]
+                    out[start + e, a, k] = slope
+                    if basis.halves == 2:
+                        out[start + e, a, half + k] = g[4, e] * slope
+        if basis.n_angular == 0:
+            continue
+        near_n = angular_part(n, basis, work)
+        angular_gradients(near_n, basis, work)
+        for e in range(n):
+            for a in range(3):
+                for h in range(basis.halves):
+                    for k in range(basis.n_angular):
+                        out[start + e, a, h * half + basis.n_radial + k] = 0.0
+        for e in range(near_n):
+            place = start + work.place[e]
+            for a in range(3):
+                for h in range(basis.halves):
+                    for k in range(basis.n_angular):
+                        slope = 0.0
+                        for l in range(basis.n_angular + 1):
+                            slope += basis.expansion[k, l] * work.p[h, l, a, e]
+                        out[place, a, h * half + basis.n_radial + k] = slope

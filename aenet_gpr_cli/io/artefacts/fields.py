@@ -63,6 +63,15 @@ FIELDS: dict[str, Field] = {
         units.DIMENSIONLESS,
         "(structure) distance to the training data, in their largest gap; above 1: outside",
     ),
+    # local process (features in units of their spread)
+    "feature_inverse_std": Field(units.DIMENSIONLESS, "(species, feature) 1/standard deviation; 0: unused"),
+    "inducing": Field(units.DIMENSIONLESS, "(environment, feature) inducing environments, by species"),
+    "inducing_offsets": Field(units.DIMENSIONLESS, "(species + 1) where those of each species begin"),
+    "coefficients": Field(units.ENERGY, "(environment) weights of the kernels"),
+    "directions": Field(units.DIMENSIONLESS, "(environment, direction) independent in the posterior"),
+    "variances": Field(f"{units.ENERGY}²", "(direction) posterior variances"),
+    "atomic_energies": Field(units.ENERGY, "(species) prior mean"),
+    "reach": Field(units.DIMENSIONLESS, "(species) largest distance of an environment to inducing ones"),
     # search for hyperparameters, one entry per evaluation
     "descriptor_tried": Field(units.DIMENSIONLESS, "(trial) number of the descriptor among the candidates"),
     "n_structures_compared": Field(units.DIMENSIONLESS, "(trial) structures that the score was taken on"),

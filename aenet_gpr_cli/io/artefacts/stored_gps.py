@@ -17,10 +17,16 @@ from aenet_gpr_cli.descriptors.build import (
     RotatedSettings,
     SingleSettings,
 )
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.structure.rotation import Rotation
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.local.design import Inducing
+from aenet_gpr_cli.gpr.local.environments import Scale
+from aenet_gpr_cli.gpr.local.local_model import LocalModel
+from aenet_gpr_cli.gpr.process import Process
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
+from aenet_gpr_cli.gpr.subset_lookup import LOCAL
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.fields import as_attributes, read_optional, read_strings, write_field
@@ -54,10 +60,56 @@ def read_gp(group: h5py.Group) -> Surrogate:
     return Surrogate(GPModel(**_read_dataclass(group, GPModel)), geometry)
 
 
-def load_gps(path: Path) -> dict[str, Surrogate]:
-    """Read the Gaussian processes of an artefact, by subset."""
+def load_gps(path: Path) -> dict[str, Process]:
+    """Read the Gaussian processes of an artefact: full ones by subset, the local one as ``local``."""
     with open_artefact(path, "fit-gpr") as file:
-        return {name: read_gp(group) for name, group in file["subsets"].items()}
+        groups = file["subsets"].items()
+        return {name: read_local(group) if name == LOCAL else read_gp(group) for name, group in groups}
+
+
+# names on disk where those in memory stand in objects of their own
+_LOCAL_NAMES = {
+    "mean": "feature_mean",
+    "inverse_std": "feature_inverse_std",
+    "z": "inducing",
+    "offsets": "inducing_offsets",
+}
+
+
+def write_local(group: h5py.Group, model: LocalModel) -> None:
+    """Store the local process."""
+    as_attributes(group, dataclasses.asdict(model.basis) | {"length_scale": model.inducing.length_scale})
+    for part in (model.scale, model.inducing, model):
+        for entry in dataclasses.fields(part):
+            value = getattr(part, entry.name)
+            if isinstance(value, np.ndarray):
+                write_field(group, _LOCAL_NAMES.get(entry.name, entry.name), value)
+            elif isinstance(value, float) and entry.name != "length_scale":
+                group.attrs[entry.name] = value
+
+
+def read_local(group: h5py.Group) -> LocalModel:
+    """Read the local process."""
+    parts = {"basis", "scale", "inducing"}  # objects of their own
+    names = {entry.name for entry in dataclasses.fields(LocalModel)} - parts
+    arrays = {name: group[name][()] for name in names if name in group}
+    numbers: dict[str, Any] = {name: float(group.attrs[name]) for name in names if name in group.attrs}
+    angular = group.attrs.get("angular_cutoff")
+    return LocalModel(
+        basis=ChebyshevBasis(
+            species=tuple(str(symbol) for symbol in group.attrs["species"]),
+            radial_cutoff=float(group.attrs["radial_cutoff"]),
+            radial_order=int(group.attrs["radial_order"]),
+            angular_cutoff=None if angular is None else float(angular),
+            angular_order=int(group.attrs["angular_order"]),
+        ),
+        scale=Scale(group["feature_mean"][()], group["feature_inverse_std"][()]),
+        inducing=Inducing(
+            group["inducing"][()], group["inducing_offsets"][()], float(group.attrs["length_scale"])
+        ),
+        **arrays,
+        **numbers,
+    )
 
 
 _SOAP = ("cutoff", "n_max", "l_max", "sigma", "average")

@@ -8,7 +8,7 @@ of processes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from aenet_gpr_cli.augmentation.displacements import displace, free_atoms, place
 from aenet_gpr_cli.augmentation.gates import GateResult, apply_gates, most_informative
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import InverseDistanceSettings
-from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
+from aenet_gpr_cli.gpr.process import Process, SigmaOf
+from aenet_gpr_cli.gpr.subset_lookup import find_process
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
@@ -134,8 +135,8 @@ class _Material:
 
     structures: StructureSet
     geometry: Geometry
-    surrogate: Surrogate | None
-    sigma: Callable[[FloatArray], FloatArray] | None
+    surrogate: Process | None
+    sigma: SigmaOf | None
     target_sigma: float = 0.0
     room: FloatArray | None = None
 
@@ -157,18 +158,22 @@ def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
     if sources.gpr is None:
         geometry = Geometry.of(structures, InverseDistanceSettings(1.0))
         return _Material(structures, geometry, None, None)
-    models = load_gps(sources.gpr)
-    surrogate = models[find_surrogate(models, structures.structure(0), subset)]
+    processes = load_gps(sources.gpr)
+    surrogate = processes[find_process(processes, structures.structure(0), subset)]
     sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
+    if isinstance(surrogate, Surrogate):
+        geometry = surrogate.geometry
+    else:
+        geometry = Geometry.of(structures, InverseDistanceSettings(1.0))
     if config.mode != "adaptive":
-        return _Material(structures, surrogate.geometry, surrogate, sigma)
+        return _Material(structures, geometry, surrogate, sigma)
     target = config.adaptive.target_sigma or max(
         surrogate.typical_sigma(config.sigma, config.sigma_max_rows, config.seed),
         config.adaptive.tolerated_sigma,
     )
     free = free_atoms(structures, config.fixed_atoms)
     room = room_between(structures, degrees_of_freedom(structures, free), may_turn(structures, free))
-    return _Material(structures, surrogate.geometry, surrogate, sigma, target, room)
+    return _Material(structures, geometry, surrogate, sigma, target, room)
 
 
 def _copies(

@@ -1,4 +1,4 @@
-"""`fit-gpr`: split.h5 → gpr.h5, one Gaussian process on energies and forces per subset.
+"""`fit-gpr`: split.h5 → gpr.h5, full Gaussian processes of subsets, or the local one of all.
 
 Subsets are fitted one after another or side by side; each finished one is kept beside the output until all
 are there, so that a stopped or failed run is finished by running it again.
@@ -12,10 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.errors import AenetGprError
+from aenet_gpr_cli.errors import AenetGprError, ConfigError
+from aenet_gpr_cli.gpr.subset_lookup import LOCAL
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
+from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import FittedLocal, fit_local_subset, full_subsets
 from aenet_gpr_cli.stages.fit_gpr.fit_plan import Plan, plan_fit
 from aenet_gpr_cli.stages.fit_gpr.fit_subset import COLUMNS, FittedSubset, fit_subset
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
@@ -54,49 +57,79 @@ def run(
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     subsets = choose_subsets(load_split(split, "train"), list(part), split)
-    plans = [plan_fit(config, name, subset) for name, subset in subsets.items()]
+    full = full_subsets(config, subsets)
+    if only and len(full) < len(subsets):
+        raise ConfigError(
+            "--subset: the local process is one for all subsets and is not fitted in parts; leave it out, "
+            "or set model: full"
+        )
+    plans = [plan_fit(config, name, subset) for name, subset in full.items()]
     workers = _workers(config, plans)
     if context.dry_run:
-        return planned(KIND, output, [plan.message for plan in plans])
+        return planned(KIND, output, [plan.message for plan in plans] + _local_plan(full, subsets))
     for plan in plans:
         log.info(plan.message)
     checkpoint = Checkpoint(output, job)
     with publish(output, job) as file:
         checkpoint.prepare(context.resume, context.restart)
         file.attrs["wall_time_s"] = checkpoint.seconds_of_finished()
-        _fit_missing(config, subsets, workers, checkpoint, context)
-        rows = copy_subsets(list(checkpoint.finished()), KIND, list(subsets), file)
+        tasks = _tasks(config, full, subsets)
+        _fit_missing(tasks, workers, checkpoint, context)
+        rows = copy_subsets(list(checkpoint.finished()), KIND, list(tasks), file)
         summary = Summary(TITLE, COLUMNS, rows, [f"wrote {output}"])
         file.attrs["summary"] = summary.to_json()
     checkpoint.discard()
     return summary
 
 
-def _fit_missing(
-    config: FitGprConfig,
-    subsets: Mapping[str, StructureSet],
-    workers: int,
-    checkpoint: Checkpoint,
-    context: Context,
-) -> None:
+Task = tuple[FitGprConfig, str, StructureSet | dict[str, StructureSet]]
+
+
+def _tasks(
+    config: FitGprConfig, full: Mapping[str, StructureSet], subsets: Mapping[str, StructureSet]
+) -> dict[str, Task]:
+    tasks: dict[str, Task] = {name: (config, name, subset) for name, subset in full.items()}
+    if len(full) < len(subsets):
+        tasks[LOCAL] = (config, LOCAL, dict(subsets))
+    return tasks
+
+
+def fit_one(
+    config: FitGprConfig, name: str, given: StructureSet | dict[str, StructureSet], progress: Progress
+) -> FittedSubset | FittedLocal:
+    """Fit the full process of one subset, or the local one of several."""
+    if isinstance(given, dict):
+        return fit_local_subset(config, name, given, progress)
+    return fit_subset(config, name, given, progress)
+
+
+def _local_plan(full: Mapping[str, StructureSet], subsets: Mapping[str, StructureSet]) -> list[str]:
+    rest, n = len(subsets) - len(full), sum(map(len, subsets.values()))
+    if not rest:
+        return []
+    which = f"for {rest} of {len(subsets)} subsets"
+    return [f"{LOCAL}: one process of atomic environments on {n} structures, {which}"]
+
+
+def _fit_missing(tasks: Mapping[str, Task], workers: int, checkpoint: Checkpoint, context: Context) -> None:
     """Fit what the checkpoint does not hold, and put it there."""
     have = {name for part in checkpoint.finished().values() for name in part}
     if have:
-        log.info("%d of %d subsets are finished already", len(have), len(subsets))
-    tasks = {name: (config, name, subset) for name, subset in subsets.items() if name not in have}
+        log.info("%d of %d processes are finished already", len(have), len(tasks))
+    missing = {name: task for name, task in tasks.items() if name not in have}
     earlier, started = checkpoint.seconds_of_finished(), time.perf_counter()
     failures: dict[str, Exception] = {}
-    with contextlib.closing(run_tasks(fit_subset, tasks, workers, context)) as results:
+    with contextlib.closing(run_tasks(fit_one, missing, workers, context)) as results:
         for name, result in results:
-            if isinstance(result, FittedSubset):
+            if isinstance(result, FittedSubset | FittedLocal):
                 _keep(checkpoint, name, result, earlier + time.perf_counter() - started)
             else:
                 failures[name] = result
     if failures:
-        raise _together(failures, len(subsets), checkpoint.folder)
+        raise _together(failures, len(tasks), checkpoint.folder)
 
 
-def _keep(checkpoint: Checkpoint, name: str, fitted: FittedSubset, wall_time: float) -> None:
+def _keep(checkpoint: Checkpoint, name: str, fitted: FittedSubset | FittedLocal, wall_time: float) -> None:
     with publish(checkpoint.path_of((name,)), checkpoint.job_of((name,))) as file:
         fitted.write(file.create_group(f"subsets/{name}"))
         file.attrs["summary"] = Summary(TITLE, COLUMNS, [fitted.row]).to_json()

@@ -17,7 +17,6 @@ from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
-from aenet_gpr_cli.subsystems.geometry import unwrap
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
@@ -165,32 +164,34 @@ def predicted_structures(
 
 
 def _process(path: Path, sigma: str, max_rows: int, max_bytes: float) -> Predictor:
-    from aenet_gpr_cli.gpr.subset_lookup import find_surrogate
+    from aenet_gpr_cli.gpr.process import SigmaOf
+    from aenet_gpr_cli.gpr.subset_lookup import find_process
+    from aenet_gpr_cli.gpr.surrogate import Surrogate
     from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 
-    surrogates = load_gps(path)
-    deviations: dict[str, Callable[[FloatArray], FloatArray] | None] = {}
+    processes = load_gps(path)
+    deviations: dict[str, SigmaOf | None] = {}
 
     def predict_block(structures: StructureSet, subset: str | None) -> Prediction:
-        name = find_surrogate(surrogates, structures.structure(0), subset)
-        surrogate = surrogates[name]
+        name = find_process(processes, structures.structure(0), subset)
+        process = processes[name]
         if name not in deviations:
-            deviations[name] = surrogate.sigma(sigma, max_rows, max_bytes)
-        # the images of the training structures: a Cartesian descriptor depends on them
-        positions = unwrap(structures, surrogate.geometry.reference).structures.positions
-        energies, forces = surrogate.energies_and_forces(positions)
+            deviations[name] = process.sigma(sigma, max_rows, max_bytes)
+        prepared = process.prepare(structures)
+        energies, forces = process.energies_and_forces(prepared)
         deviation = deviations[name]
         return Prediction(
             energies[None],
             forces[None],
-            deviation(positions) if deviation else None,
-            domain_distance=surrogate.domain(positions),
-            energy_noise=surrogate.model.noise_std_energy,
+            deviation(prepared) if deviation else None,
+            domain_distance=process.domain(prepared),
+            energy_noise=process.energy_noise(structures.n_atoms),
         )
 
     expected = [
         Structure(s.geometry.species, s.model.training_positions[0], s.geometry.cell, s.geometry.pbc)
-        for s in surrogates.values()
+        for s in processes.values()
+        if isinstance(s, Surrogate)
     ]
     return Predictor(predict_block, tuple(expected))
 

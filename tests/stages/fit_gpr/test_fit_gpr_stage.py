@@ -25,7 +25,7 @@ from aenet_gpr_cli.stages.evaluate import evaluate_stage as evaluate
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.shared.context import Context
 from tests.gpr import water_dimer
-from tests.gpr.small_molecule import make_set
+from tests.gpr.small_molecule import at, make_set
 
 N = 16
 STRUCTURES = replace(make_set(N + 6, 0), names=tuple(f"s{i}" for i in range(N + 6)))
@@ -69,14 +69,18 @@ def test_the_matrix_free_solver_gives_the_same_process_everywhere(split, tmp_pat
     assert 0.0 < other.model.residual <= 1e-10
     assert table.rows[0][7] == f"cg ({other.model.iterations})"
     assert sum("residual" in message for _, _, message in seen) == other.model.iterations
-    for ours, theirs in zip(other.energies_and_forces(NEW), exact.energies_and_forces(NEW), strict=True):
+    for ours, theirs in zip(
+        other.energies_and_forces(at(NEW)),
+        exact.energies_and_forces(at(NEW)),
+        strict=True,
+    ):
         np.testing.assert_allclose(ours, theirs, atol=1e-7)
     for method in ("bound", "exact"):
-        sigma = exact.sigma(method, 60)(NEW)
-        np.testing.assert_allclose(other.sigma(method, 60)(NEW), sigma, rtol=1e-6)
+        sigma = exact.sigma(method, 60)(at(NEW))
+        np.testing.assert_allclose(other.sigma(method, 60)(at(NEW)), sigma, rtol=1e-6)
     # without memory for a matrix: never below, and close
-    free = other.sigma("exact", 60, max_bytes=1.0)(NEW)
-    exact_sigma = exact.sigma("exact", 60)(NEW)
+    free = other.sigma("exact", 60, max_bytes=1.0)(at(NEW))
+    exact_sigma = exact.sigma("exact", 60)(at(NEW))
     assert (free >= exact_sigma * (1 - 1e-6)).all()
     np.testing.assert_allclose(free, exact_sigma, rtol=0.05)
     evaluate.run(EvaluateConfig(), split, {"gpr": tmp_path / "cg" / "gpr.h5"}, tmp_path / "m.h5", Context())
@@ -88,7 +92,12 @@ def test_a_device_of_torch_gives_the_same_process(split, tmp_path, solver):
     plain, _ = fit(split, tmp_path, **keys)
     (tmp_path / "device").mkdir()
     there, _ = fit(split, tmp_path / "device", device="cpu", **keys)
-    np.testing.assert_allclose(there.energies(NEW), plain.energies(NEW), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(
+        there.energies(at(NEW)),
+        plain.energies(at(NEW)),
+        rtol=0,
+        atol=1e-7,
+    )
     with pytest.raises(ConfigError, match="available accelerator"):
         fit(split, tmp_path / "device", device="nonsense", **keys)
 
@@ -135,7 +144,7 @@ def test_every_search_is_stored_and_its_best_is_taken(split, tmp_path, method):
     assert surrogate.model.length_scale == pytest.approx(columns["length_scale"][best])
     assert surrogate.geometry.settings.power == [1.0, 3.0][columns["descriptor_tried"][best]]
     assert table.rows[0][4] == f"{surrogate.model.length_scale:.4g}"
-    error = np.abs(surrogate.energies(NEW) - STRUCTURES.energies[N:]).mean()
+    error = np.abs(surrogate.energies(at(NEW)) - STRUCTURES.energies[N:]).mean()
     assert error < 0.1 * STRUCTURES.energies.std()
 
 
@@ -161,13 +170,17 @@ def test_noise_is_searched_when_asked_for_and_kept_otherwise(split, tmp_path):
 def test_exchanged_atoms_make_no_difference_where_they_are_listed(split, tmp_path):
     plain, _ = fit(split, tmp_path)
     exchanged = NEW[:, [0, 2, 1, 3]]
-    assert np.abs(plain.energies(NEW) - plain.energies(exchanged)).max() > 1e-4
+    assert np.abs(plain.energies(at(NEW)) - plain.energies(at(exchanged))).max() > 1e-4
     (tmp_path / "listed").mkdir()
     surrogate, table = fit(split, tmp_path / "listed", permutations=[[0, 2, 1, 3]])
-    np.testing.assert_allclose(surrogate.energies(NEW), surrogate.energies(exchanged), atol=1e-8)
+    np.testing.assert_allclose(
+        surrogate.energies(at(NEW)),
+        surrogate.energies(at(exchanged)),
+        atol=1e-8,
+    )
     sigma = surrogate.sigma("exact", 1)
-    np.testing.assert_allclose(sigma(NEW), sigma(exchanged), rtol=1e-6)
-    assert (surrogate.sigma("bound", 60)(NEW) >= sigma(NEW) * (1 - 1e-6)).all()
+    np.testing.assert_allclose(sigma(at(NEW)), sigma(at(exchanged)), rtol=1e-6)
+    assert (surrogate.sigma("bound", 60)(at(NEW)) >= sigma(at(NEW)) * (1 - 1e-6)).all()
     assert table.rows[0][3] == "1/r ×2"
     with pytest.raises(ConfigError, match=r"different species, O \(0\) and H \(1\)"):
         fit(split, tmp_path, permutations=[[1, 0, 2, 3]])
@@ -191,7 +204,11 @@ def test_likely_permutations_are_found_and_stored(tmp_path):
     assert table.rows[0][3] == "1/r ×8"
     new = water_dimer.make(5, 1).positions
     exchanged = new[:, [0, 2, 1, 3, 4, 5]]
-    np.testing.assert_allclose(surrogate.energies(new), surrogate.energies(exchanged), atol=1e-8)
+    np.testing.assert_allclose(
+        surrogate.energies(surrogate.geometry.structures(new)),
+        surrogate.energies(surrogate.geometry.structures(exchanged)),
+        atol=1e-8,
+    )
 
 
 def test_joined_descriptors_are_stored_and_predict(split, tmp_path):
@@ -212,11 +229,11 @@ def test_joined_descriptors_are_stored_and_predict(split, tmp_path):
         x = weight * part.values(positions)
         distances = np.linalg.norm(x[:, None] - x[None], axis=2)[np.triu_indices(N, 1)]
         assert np.median(distances) == pytest.approx(wanted, rel=1e-6)
-    _, forces = surrogate.energies_and_forces(NEW)
+    _, forces = surrogate.energies_and_forces(at(NEW))
     direction, h = np.random.default_rng(0).normal(size=NEW.shape), 1e-5
-    up, down = (surrogate.energies(NEW + sign * h * direction) for sign in (1, -1))
+    up, down = (surrogate.energies(at(NEW + sign * h * direction)) for sign in (1, -1))
     np.testing.assert_allclose(-(up - down) / (2 * h), (forces * direction).sum((1, 2)), atol=1e-4)
-    error = np.abs(surrogate.energies(NEW) - STRUCTURES.energies[N:]).mean()
+    error = np.abs(surrogate.energies(at(NEW)) - STRUCTURES.energies[N:]).mean()
     assert error < 0.3 * STRUCTURES.energies.std()
 
 
@@ -251,8 +268,8 @@ def test_sigma_is_calibrated_and_strange_structures_are_flagged(tmp_path):
         output = tmp_path / f"{method}.h5"
         table = evaluate.run(config, data, {"gpr": tmp_path / "gpr.h5"}, output, Context())
         total = json.loads(output.with_suffix(".json").read_text())["gpr"]["total"]
-        sigma = surrogate.sigma(method, config.sigma_max_rows)(strange.positions)
-        errors = strange.energies - surrogate.energies(strange.positions)
+        sigma = surrogate.sigma(method, config.sigma_max_rows)(strange)
+        errors = strange.energies - surrogate.energies(strange)
         z = errors / np.hypot(sigma, surrogate.model.noise_std_energy)
         assert total["z_std"] == pytest.approx(z.std(), rel=1e-6)
         assert total["coverage_95"] == pytest.approx((np.abs(z) < 1.96).mean())
@@ -283,12 +300,15 @@ def test_the_other_package_is_reproduced_on_request(split, tmp_path):
     surrogate, _ = fit(split, tmp_path, **keys)
     theirs, _ = fit_as_aenet_gpr(STRUCTURES.select(slice(0, N)), Cartesian(4), 0.8, 1e-6, 0.5)
     np.testing.assert_allclose(
-        surrogate.energies(NEW), predict_energies(theirs, Cartesian(4), NEW), rtol=0, atol=1e-9
+        surrogate.energies(at(NEW)),
+        predict_energies(theirs, Cartesian(4), NEW),
+        rtol=0,
+        atol=1e-9,
     )
     assert surrogate.model.signal_std == pytest.approx(theirs.signal_std, rel=1e-12)
     (tmp_path / "own").mkdir()
     own, _ = fit(split, tmp_path / "own", descriptor="cartesian")
-    assert np.abs(own.energies(NEW) - surrogate.energies(NEW)).max() > 1e-6
+    assert np.abs(own.energies(at(NEW)) - surrogate.energies(at(NEW))).max() > 1e-6
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,165 @@
+"""Rows of the local process: energies and forces as linear functions of the inducing environments.
+
+E(S) = Σ_m c_m Σ_{i∈S, t(i)=t(m)} k(x_i, z_m) with the squared exponential k = exp(−|x − z|²/2ℓ²), so that a
+force component is −Σ_m c_m Σ_e ∂k/∂x·∂x/∂r_e over the edges that end (or, with the other sign, begin) at
+the atom.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from aenet_gpr_cli.gpr.local.environments import Environments
+from aenet_gpr_cli.jit import loop
+from aenet_gpr_cli.structures import FloatArray, IntArray
+
+ROOM = 4_000_000  # numbers in the products of edges and inducing environments that are held at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Inducing:
+    """Inducing environments of all species, those of one species together.
+
+    Attributes
+    ----------
+    z : ndarray of shape (n_inducing, n_features), dimensionless
+        Scaled descriptors.
+    offsets : ndarray of int, shape (n_species + 1,)
+        Those of species t are ``offsets[t]:offsets[t + 1]``.
+    length_scale : float, dimensionless
+        ℓ, in units of the spread of one feature.
+    """
+
+    z: FloatArray
+    offsets: IntArray
+    length_scale: float
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def of(self, kind: int) -> slice:
+        """Return where those of a species stand."""
+        return slice(int(self.offsets[kind]), int(self.offsets[kind + 1]))
+
+    def covariance(self) -> list[FloatArray]:
+        """Return K_MM of each species, for unit signal variance."""
+        parts = [self.z[self.of(kind)] for kind in range(len(self.offsets) - 1)]
+        return [kernel(z, z, self.length_scale) for z in parts]
+
+
+def kernel(x: FloatArray, z: FloatArray, length_scale: float) -> FloatArray:
+    """Return exp(−|x − z|²/2ℓ²) of all pairs, shape (len(x), len(z))."""
+    # (a − b)² = a² − 2ab + b²: one product of matrices
+    out = x @ (z.T / length_scale**2)
+    out -= 0.5 / length_scale**2 * np.einsum("if,if->i", x, x)[:, None]
+    out -= 0.5 / length_scale**2 * np.einsum("mf,mf->m", z, z)
+    np.minimum(out, 0.0, out=out)
+    return np.exp(out, out=out)
+
+
+def nearest(x: FloatArray, z: FloatArray) -> FloatArray:
+    """Return the distance of each environment to the nearest of z, shape (len(x),); infinite without any."""
+    if not len(z):
+        return np.full(len(x), np.inf)
+    squares = np.einsum("mf,mf->m", z, z) - 2.0 * x @ z.T
+    return np.sqrt(np.maximum(squares.min(axis=1) + np.einsum("if,if->i", x, x), 0.0))
+
+
+def energy_rows(found: Environments, inducing: Inducing) -> FloatArray:
+    """Return Σ_i k(x_i, z_m) of each structure.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, n_inducing), dimensionless
+    """
+    return _sum_over_atoms(_kernels(found, inducing), found, inducing)
+
+
+def energy_and_force_rows(found: Environments, inducing: Inducing) -> tuple[FloatArray, FloatArray]:
+    """Return the rows of energies and force components.
+
+    Parameters
+    ----------
+    found : Environments
+        With slopes.
+    inducing : Inducing
+
+    Returns
+    -------
+    energies : ndarray of shape (n_structures, n_inducing), dimensionless
+    forces : ndarray of shape (n_structures · n_atoms, 3, n_inducing), 1/Å
+        Minus the gradient, as forces are.
+    """
+    assert found.slopes is not None  # asked for
+    values = _kernels(found, inducing)
+    forces = np.zeros((len(found.x), 3, len(inducing)))
+    offsets, neighbour = found.neighbours.offsets, found.neighbours.index
+    for kind, k in enumerate(values):
+        columns = inducing.of(kind)
+        z, atoms = inducing.z[columns], np.flatnonzero(found.kinds == kind)
+        if not len(z):
+            continue
+        z_over = np.ascontiguousarray(z.T) / inducing.length_scale**2
+        for chosen in _portions(atoms, offsets, ROOM // (3 * len(z)) + 1):
+            edges = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in atoms[chosen]])
+            slopes = found.slopes[edges]
+            counts = offsets[atoms[chosen] + 1] - offsets[atoms[chosen]]
+            own = np.repeat(found.x[atoms[chosen]], counts, axis=0)
+            along = np.einsum("eaf,ef->ea", slopes, own) / inducing.length_scale**2
+            products = (slopes.reshape(-1, slopes.shape[2]) @ z_over).reshape(len(edges), 3, len(z))
+            _scatter(
+                atoms[chosen], counts, neighbour[edges], k[chosen], products, along, columns.start, forces
+            )
+    return _sum_over_atoms(values, found, inducing), forces
+
+
+def _kernels(found: Environments, inducing: Inducing) -> list[FloatArray]:
+    """Return k between the environments of each species, in order, and its inducing ones."""
+    return [
+        kernel(found.x[found.kinds == kind], inducing.z[inducing.of(kind)], inducing.length_scale)
+        for kind in range(len(inducing.offsets) - 1)
+    ]
+
+
+def _sum_over_atoms(values: list[FloatArray], found: Environments, inducing: Inducing) -> FloatArray:
+    out = np.zeros((found.n_structures, len(inducing)))
+    for kind, k in enumerate(values):  # every structure of a block has the same atoms
+        if k.size:
+            out[:, inducing.of(kind)] = k.reshape(found.n_structures, -1, k.shape[1]).sum(axis=1)
+    return out
+
+
+def _portions(atoms: IntArray, offsets: IntArray, n_edges: int) -> list[slice]:
+    """Return consecutive parts of the atoms with about so many edges each."""
+    ends = np.cumsum(offsets[atoms + 1] - offsets[atoms])
+    bounds = [0]
+    while bounds[-1] < len(atoms):
+        done = ends[bounds[-1] - 1] if bounds[-1] else 0
+        bounds.append(max(bounds[-1] + 1, int(np.searchsorted(ends, done + n_edges, side="right"))))
+    return [slice(a, b) for a, b in pairwise(bounds)]
+
+
+@loop
+def _scatter(
+    atoms: IntArray,
+    counts: IntArray,
+    neighbour: IntArray,
+    k: FloatArray,
+    products: FloatArray,
+    along: FloatArray,
+    first: int,
+    out: FloatArray,
+) -> None:
+    """Add k (z·dx/dr − x·dx/dr)/ℓ² of every edge to its centre's rows, and subtract it from its end's."""
+    start = 0
+    for a in range(len(atoms)):
+        for e in range(start, start + counts[a]):
+            for c in range(3):
+                for m in range(k.shape[1]):
+                    value = k[a, m] * (products[e, c, m] - along[e, c])
+                    out[neighbour[e], c, first + m] -= value
+                    out[atoms[a], c, first + m] += value
+        start += counts[a]

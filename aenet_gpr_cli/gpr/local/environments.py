@@ -1,0 +1,141 @@
+"""Atomic environments as the local Gaussian process sees them: descriptors in units of their spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_jacobians, values
+from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, neighbour_list
+from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
+
+SMALLEST_SPREAD = 1e-10  # a feature that never changes is switched off
+ATOMS_OF_SCALE = 20_000  # environments behind mean and spread: more changes neither
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Units of the features, one row for each species of the basis.
+
+    Attributes
+    ----------
+    mean, inverse_std : ndarray of shape (n_species, n_features), dimensionless
+        ``inverse_std`` is 0 for features that never change.
+    """
+
+    mean: FloatArray
+    inverse_std: FloatArray
+
+    @classmethod
+    def of(cls, x: FloatArray, kinds: IntArray, n_species: int) -> Scale:
+        """Return mean and spread of the environments of each species.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_environments, n_features)
+        kinds : ndarray of int, shape (n_environments,)
+        n_species : int
+        """
+        mean, inverse = np.zeros((n_species, x.shape[1])), np.zeros((n_species, x.shape[1]))
+        for kind in range(n_species):
+            own = x[kinds == kind]
+            if len(own):
+                std = own.std(axis=0)
+                mean[kind] = own.mean(axis=0)
+                inverse[kind] = np.where(std > SMALLEST_SPREAD, 1.0 / np.maximum(std, SMALLEST_SPREAD), 0.0)
+        return cls(mean, inverse)
+
+
+@dataclass(frozen=True, slots=True)
+class Environments:
+    """The environments of some structures of the same atoms.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n_structures · n_atoms, n_features), dimensionless
+        Scaled descriptors.
+    kinds : ndarray of int, shape (n_structures · n_atoms,)
+        Species, as positions in the basis.
+    neighbours : NeighbourList
+    slopes : ndarray of shape (n_edges, 3, n_features), 1/Å, or None
+        Derivatives of ``x`` of the centre of each edge by the vector of the edge.
+    """
+
+    x: FloatArray
+    kinds: IntArray
+    neighbours: NeighbourList
+    slopes: FloatArray | None
+
+    @property
+    def n_structures(self) -> int:
+        """Structures of the block."""
+        return self.neighbours.n_structures
+
+
+def environments(
+    basis: ChebyshevBasis, scale: Scale, structures: StructureSet, derivatives: bool
+) -> Environments:
+    """Return the scaled environments of a block of structures, in their own cells.
+
+    Parameters
+    ----------
+    basis : ChebyshevBasis
+    scale : Scale
+    structures : StructureSet
+        All at once: see `blocks_of`.
+    derivatives : bool
+        Whether to give the slopes, 24 bytes per edge and feature.
+    """
+    raw, kinds, neighbours = _raw(basis, structures)
+    x = (raw - scale.mean[kinds]) * scale.inverse_std[kinds]
+    slopes = None
+    if derivatives:
+        slopes = edge_jacobians(basis, kinds, neighbours)
+        centres = np.repeat(kinds, np.diff(neighbours.offsets))
+        slopes *= scale.inverse_std[centres][:, None, :]
+    return Environments(x, kinds, neighbours, slopes)
+
+
+def blocks_of(structures: StructureSet, n_atoms: int) -> Iterator[StructureSet]:
+    """Yield a set in blocks of at least one structure and about so many atoms."""
+    size = max(1, n_atoms // max(structures.n_atoms, 1))
+    for start in range(0, len(structures), size):
+        yield structures.select(slice(start, start + size))
+
+
+def sample(
+    basis: ChebyshevBasis,
+    sets: Sequence[StructureSet],
+    rng: np.random.Generator,
+    n_atoms: int = ATOMS_OF_SCALE,
+) -> tuple[FloatArray, IntArray]:
+    """Return unscaled descriptors and species of environments drawn from whole structures of all sets.
+
+    Parameters
+    ----------
+    basis : ChebyshevBasis
+    sets : sequence of StructureSet
+    rng : Generator
+    n_atoms : int
+        About so many; every set gives at least one structure.
+
+    Returns
+    -------
+    x : ndarray of shape (n_environments, n_features), dimensionless
+    kinds : ndarray of int, shape (n_environments,)
+    """
+    share = min(1.0, n_atoms / sum(len(s) * s.n_atoms for s in sets))
+    found = []
+    for structures in sets:
+        count = max(1, round(share * len(structures)))
+        chosen = structures.select(np.sort(rng.choice(len(structures), count, replace=False)))
+        found += [_raw(basis, block)[:2] for block in blocks_of(chosen, 2000)]
+    return np.concatenate([x for x, _ in found]), np.concatenate([kinds for _, kinds in found])
+
+
+def _raw(basis: ChebyshevBasis, structures: StructureSet) -> tuple[FloatArray, IntArray, NeighbourList]:
+    neighbours = neighbour_list(structures.positions, structures.cells, structures.pbc, basis.cutoff)
+    kinds = np.tile(basis.species_index(structures.species), len(structures))
+    return values(basis, kinds, neighbours), kinds, neighbours

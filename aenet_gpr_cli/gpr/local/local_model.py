@@ -1,0 +1,196 @@
+"""The local Gaussian process: a sum over atoms, each a function of its environment, in any cell.
+
+E(S) = Σ_t n_t e_t + Σ_i f_t(i)(x_i) with f_t ~ GP(0, w² k), on inducing environments (Bartók and Csányi,
+Int. J. Quantum Chem. 115, 1051 (2015)). Energies need values of the descriptor only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_jacobians, vjp
+from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel, nearest
+from aenet_gpr_cli.gpr.local.environments import Environments, Scale, blocks_of, environments
+from aenet_gpr_cli.gpr.local.posterior import whiten
+from aenet_gpr_cli.gpr.process import SigmaOf
+from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
+
+ATOMS_AT_A_TIME = 4000
+ROWS_AT_A_TIME = 300  # atoms, of rows of forces
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A fitted local process.
+
+    Attributes
+    ----------
+    basis : ChebyshevBasis
+    scale : Scale
+    inducing : Inducing
+    coefficients : ndarray of shape (n_inducing,), eV
+    directions, variances : ndarray
+        Posterior of the coefficients, see `posterior.Posterior`.
+    signal_variance : float, eV²
+        Prior variance of the energy of one environment.
+    noise_energy : float, eV
+        Standard deviation of the noise of the energy of a structure, for each square root of its atoms.
+    noise_force : float, eV/Å
+    atomic_energies : ndarray of shape (n_species,), eV
+        Prior mean, in the order of the basis.
+    reach : ndarray of shape (n_species,), dimensionless
+        Largest distance of a training environment to the inducing ones.
+    sigma_factor : float, dimensionless
+        What makes σ agree with the errors of structures left out.
+    left_out_error, left_out_force_error : float, eV, eV/Å
+        Median error of the energies and mean error of the force components of structures left out.
+    """
+
+    basis: ChebyshevBasis
+    scale: Scale
+    inducing: Inducing
+    coefficients: FloatArray
+    directions: FloatArray
+    variances: FloatArray
+    signal_variance: float
+    noise_energy: float
+    noise_force: float
+    atomic_energies: FloatArray
+    reach: FloatArray
+    sigma_factor: float = 1.0
+    left_out_error: float = 0.0
+    left_out_force_error: float = 0.0
+    _whitening: list[FloatArray] = field(default_factory=list, repr=False, compare=False)
+
+    def prior_energy(self, species: tuple[str, ...]) -> float:
+        """Return Σ_t n_t e_t in eV."""
+        return float(self.atomic_energies[self.basis.species_index(species)].sum())
+
+    def mismatch(self, structure: Structure) -> str | None:
+        """Return why the process cannot predict a structure, or None if it can."""
+        unknown = sorted(set(structure.species) - set(self.basis.species))
+        return f"was fitted to {', '.join(self.basis.species)}, not {', '.join(unknown)}" if unknown else None
+
+    def prepare(self, structures: StructureSet) -> StructureSet:
+        """Return the structures as they are: images do not matter."""
+        return structures
+
+    def energy_noise(self, n_atoms: int) -> float:
+        """Return the standard deviation of the noise of the energy of a structure, eV."""
+        return self.noise_energy * float(np.sqrt(n_atoms))
+
+    def typical_sigma(self, method: str, max_rows: int, seed: int) -> float:
+        """Return the median error of structures left out of the fit, eV."""
+        return self.left_out_error
+
+    def energies(self, structures: StructureSet) -> FloatArray:
+        """Return the posterior mean of the energies, shape (n_structures,), eV."""
+        found = [
+            energy_rows(environments(self.basis, self.scale, block, False), self.inducing) @ self.coefficients
+            for block in blocks_of(structures, ATOMS_AT_A_TIME)
+        ]
+        return np.concatenate(found) + self.prior_energy(structures.species)
+
+    def energies_and_forces(self, structures: StructureSet) -> tuple[FloatArray, FloatArray]:
+        """Return the posterior mean of energies (eV) and forces (n_structures, n_atoms, 3), eV/Å."""
+        energies, forces = [], []
+        for block in blocks_of(structures, ATOMS_AT_A_TIME):
+            found = environments(self.basis, self.scale, block, False)
+            energy, cotangents = self._slopes(found)
+            energies.append(energy.reshape(len(block), -1).sum(axis=1))
+            cotangents *= self.scale.inverse_std[found.kinds]
+            pulled = vjp(self.basis, found.kinds, found.neighbours, cotangents[None])[0]
+            forces.append(-pulled.reshape(len(block), -1, 3))
+        return np.concatenate(energies) + self.prior_energy(structures.species), np.concatenate(forces)
+
+    def stresses(self, structures: StructureSet) -> FloatArray:
+        """Return the posterior mean of the stress, shape (n_structures, 3, 3), eV/Å³, of periodic structures.
+
+        σ_ab = (1/V) Σ_e (dE/dr_e)_a (r_e)_b, positive where the crystal pulls its cell together.
+        """
+        assert structures.cells is not None  # isolated structures have no stress
+        out = []
+        for block in blocks_of(structures, ATOMS_AT_A_TIME):
+            found = environments(self.basis, self.scale, block, False)
+            _, cotangents = self._slopes(found)
+            cotangents *= self.scale.inverse_std[found.kinds]
+            slopes = edge_jacobians(self.basis, found.kinds, found.neighbours)
+            centres = np.repeat(np.arange(len(found.x)), np.diff(found.neighbours.offsets))
+            pull = np.einsum("eaf,ef->ea", slopes, cotangents[centres])
+            each = np.zeros((len(block), 3, 3))
+            np.add.at(
+                each, centres // structures.n_atoms, pull[:, :, None] * found.neighbours.vectors[:, None, :]
+            )
+            assert block.cells is not None
+            out.append(each / np.abs(np.linalg.det(block.cells))[:, None, None])
+        return np.concatenate(out)
+
+    def sigma(self, method: str, max_rows: int, max_bytes: float = np.inf) -> SigmaOf | None:
+        """Return `energy_sigma`, which is exact and cheap; None for the method ``none``."""
+        return None if method == "none" else self.energy_sigma
+
+    def energy_sigma(self, structures: StructureSet) -> FloatArray:
+        """Return the standard deviation of the energies, shape (n_structures,), eV, without noise.
+
+        √(aᵀ Cov a + w² (k(S, S) − aᵀ K_MM⁻¹ a)): what the data leave open, and what the inducing
+        environments do not span; times `sigma_factor`.
+        """
+        out = []
+        for block in blocks_of(structures, ATOMS_AT_A_TIME):
+            found = environments(self.basis, self.scale, block, False)
+            rows = energy_rows(found, self.inducing)
+            known = (rows @ self.directions) ** 2 @ self.variances
+            out.append(np.sqrt(known + self.unspanned(found, rows)))
+        return self.sigma_factor * np.concatenate(out)
+
+    def force_sigma(self, structures: StructureSet) -> FloatArray:
+        """Return the σ of the forces, root mean square over components, shape (n_structures,), eV/Å."""
+        out = []
+        for block in blocks_of(structures, ROWS_AT_A_TIME):
+            found = environments(self.basis, self.scale, block, True)
+            _, rows = energy_and_force_rows(found, self.inducing)
+            variances = (rows @ self.directions) ** 2 @ self.variances
+            out.append(np.sqrt(variances.reshape(len(block), -1).mean(axis=1)))
+        return self.sigma_factor * np.concatenate(out)
+
+    def domain(self, structures: StructureSet) -> FloatArray:
+        """Return the largest distance of an atom to the inducing ones, in units of the training data's."""
+        out = []
+        for block in blocks_of(structures, ATOMS_AT_A_TIME):
+            found = environments(self.basis, self.scale, block, False)
+            atoms = np.zeros(len(found.x))
+            for kind in range(len(self.basis.species)):
+                own, z = found.kinds == kind, self.inducing.z[self.inducing.of(kind)]
+                atoms[own] = nearest(found.x[own], z) / self.reach[kind]
+            out.append(atoms.reshape(len(block), -1).max(axis=1))
+        return np.concatenate(out)
+
+    def unspanned(self, found: Environments, rows: FloatArray) -> FloatArray:
+        """Return w² (k(S, S) − aᵀ K_MM⁻¹ a), eV²: the variance that no inducing environment can take up.
+
+        k(S, S) = Σ_ij k(x_i, x_j) over the atoms of one species.
+        """
+        prior = np.zeros(found.n_structures)
+        for kind in range(len(self.basis.species)):
+            own = found.x[found.kinds == kind].reshape(found.n_structures, -1, found.x.shape[1])
+            prior += [kernel(x, x, self.inducing.length_scale).sum() for x in own]
+        spanned = ((rows @ self._whiten()) ** 2).sum(axis=1)
+        return self.signal_variance * np.maximum(prior - spanned, 0.0)
+
+    def _slopes(self, found: Environments) -> tuple[FloatArray, FloatArray]:
+        """Return the energy of each atom, without prior, and its derivative by its scaled descriptor."""
+        energies, slopes = np.zeros(len(found.x)), np.zeros_like(found.x)
+        for kind in range(len(self.basis.species)):
+            own, columns = np.flatnonzero(found.kinds == kind), self.inducing.of(kind)
+            z, x = self.inducing.z[columns], found.x[own]
+            weighted = kernel(x, z, self.inducing.length_scale) * self.coefficients[columns]
+            energies[own] = weighted.sum(axis=1)
+            slopes[own] = (weighted @ z - energies[own][:, None] * x) / self.inducing.length_scale**2
+        return energies, slopes
+
+    def _whiten(self) -> FloatArray:
+        if not self._whitening:
+            self._whitening.append(whiten(self.inducing.covariance()))
+        return self._whitening[0]

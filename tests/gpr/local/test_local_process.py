@@ -1,0 +1,253 @@
+"""The local process: derivatives, invariances, and its closed forms against dense algebra."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel
+from aenet_gpr_cli.gpr.local.environments import Scale, environments, sample
+from aenet_gpr_cli.gpr.local.local_fit import atomic_energies, fit_local, left_out
+from aenet_gpr_cli.gpr.local.posterior import solve, whiten
+from aenet_gpr_cli.gpr.local.triangle import Triangle
+from aenet_gpr_cli.gpr.process_settings import Local
+from aenet_gpr_cli.structures import StructureSet
+
+SMALL = Local(
+    radial_cutoff=4.5, radial_order=6, angular_cutoff=3.5, angular_order=3, n_inducing=20, length_scale=6.0
+)
+
+
+def alloy(n: int, seed: int, size: tuple[int, int, int] = (1, 1, 1)) -> list[StructureSet]:
+    """Strained, rattled cells of Cu and Au in changing composition, with energies and forces of EMT."""
+    rng, sets = np.random.default_rng(seed), []
+    for _ in range(n):
+        atoms = bulk("Cu", "fcc", a=3.8, cubic=True) * size
+        n_gold = rng.integers(1, 4)
+        atoms.symbols[rng.choice(4, n_gold, replace=False)] = "Au"
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + 0.05 * rng.normal(size=(3, 3))), scale_atoms=True)
+        atoms.rattle(0.1, seed=int(rng.integers(1000)))
+        atoms.calc = EMT()
+        sets.append(
+            StructureSet(
+                tuple(atoms.get_chemical_symbols()),
+                atoms.positions[None],
+                atoms.cell.array[None],
+                (True, True, True),
+                np.array([atoms.get_potential_energy()]),
+                atoms.get_forces()[None],
+                (f"s{len(sets)}",),
+            )
+        )
+    return sets
+
+
+@pytest.fixture(scope="module")
+def sets():
+    return alloy(12, seed=0)
+
+
+@pytest.fixture(scope="module")
+def model(sets):
+    return fit_local(sets, SMALL, 0, lambda *_: None)[0]
+
+
+def quiet(*_):
+    """Show no progress."""
+
+
+def test_forces_are_minus_the_slope_of_the_energy(model, sets):
+    one, h = sets[0], 1e-5
+    _, forces = model.energies_and_forces(one)
+    for atom, axis in ((0, 0), (1, 2), (3, 1)):
+        step = np.zeros_like(one.positions)
+        step[0, atom, axis] = h
+        up, down = (model.energies(replace(one, positions=one.positions + s * step))[0] for s in (1, -1))
+        assert abs(forces[0, atom, axis]) > 1e-3
+        assert forces[0, atom, axis] == pytest.approx(-(up - down) / (2 * h), rel=1e-6, abs=1e-8)
+    np.testing.assert_allclose(forces.sum(axis=1), 0.0, atol=1e-12)
+
+
+def test_rows_of_forces_give_the_predicted_forces(model, sets):
+    found = environments(model.basis, model.scale, sets[1], True)
+    energies, forces = energy_and_force_rows(found, model.inducing)
+    expected = model.energies_and_forces(sets[1])
+    np.testing.assert_allclose(forces @ model.coefficients, expected[1][0], atol=1e-10)
+    prior = model.prior_energy(sets[1].species)
+    np.testing.assert_allclose(energies @ model.coefficients + prior, expected[0], atol=1e-10)
+
+
+def test_stress_is_the_slope_along_a_strain(model, sets):
+    one, h = sets[2], 1e-5
+    stress = model.stresses(one)[0]
+    volume = abs(np.linalg.det(one.cells[0]))
+    for a, b in ((0, 0), (1, 2)):
+        strain = np.zeros((3, 3))
+        strain[a, b] = h
+        energies = []
+        for sign in (1, -1):
+            turn = np.eye(3) + sign * strain
+            moved = replace(one, positions=one.positions @ turn.T, cells=one.cells @ turn.T)
+            energies.append(model.energies(moved)[0])
+        assert stress[a, b] == pytest.approx(
+            (energies[0] - energies[1]) / (2 * h * volume), rel=1e-6, abs=1e-9
+        )
+    np.testing.assert_allclose(stress, stress.T, atol=1e-10)
+
+
+def test_a_supercell_has_twice_the_energy_and_the_same_forces_and_stress(model, sets):
+    one = sets[3]
+    cell = one.cells[0].copy()
+    twice = StructureSet(
+        one.species * 2,
+        np.concatenate([one.positions, one.positions + cell[0]], axis=1),
+        (cell * np.array([[2.0], [1.0], [1.0]]))[None],
+        one.pbc,
+    )
+    energies, forces = model.energies_and_forces(one)
+    double, same = model.energies_and_forces(twice)
+    np.testing.assert_allclose(double, 2 * energies, rtol=1e-12)
+    np.testing.assert_allclose(same, np.concatenate([forces, forces], axis=1), atol=1e-10)
+    np.testing.assert_allclose(model.stresses(twice), model.stresses(one), atol=1e-12)
+    # the same environments: errors add up and do not average out
+    np.testing.assert_allclose(model.energy_sigma(twice), 2 * model.energy_sigma(one), rtol=1e-6)
+
+
+def test_order_wrapping_and_choice_of_cell_do_not_matter(model, sets):
+    one = sets[4]
+    order = np.array([2, 0, 3, 1])
+    shifts = np.array([[1, 0, 0], [0, -2, 0], [0, 0, 0], [1, 1, 1]]) @ one.cells[0]
+    skewed = np.array([[1.0, 0, 0], [2, 1, 0], [0, -1, 1]]) @ one.cells[0]
+    other = StructureSet(
+        tuple(one.species[i] for i in order), (one.positions + shifts)[:, order], skewed[None], one.pbc
+    )
+    energies, forces = model.energies_and_forces(one)
+    again, moved = model.energies_and_forces(other)
+    np.testing.assert_allclose(again, energies, rtol=1e-12)
+    np.testing.assert_allclose(moved, forces[:, order], atol=1e-10)
+    np.testing.assert_allclose(model.energy_sigma(other), model.energy_sigma(one), rtol=1e-8)
+
+
+def everything(sets):
+    """All environments of all sets as inducing ones, with rows and targets in units of noise."""
+    rng = np.random.default_rng(1)
+    model, _ = fit_local(sets, replace(SMALL, n_inducing=1), 0, quiet)
+    raw, kinds = sample(model.basis, sets, rng)
+    scale = Scale.of(raw, kinds, 2)
+    x = (raw - scale.mean[kinds]) * scale.inverse_std[kinds]
+    parts = [x[kinds == t] for t in (0, 1)]
+    inducing = Inducing(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), 6.0)
+    atomic = atomic_energies(sets, model.basis.species)
+    rows, targets = [], []
+    for s in sets:
+        energies, forces = energy_and_force_rows(environments(model.basis, scale, s, True), inducing)
+        rows += [energies / 0.02, forces.reshape(-1, len(inducing)) / 0.05]
+        prior = atomic[model.basis.species_index(s.species)].sum()
+        targets += [(s.energies - prior) / 0.02, s.forces.ravel() / 0.05]
+    return inducing, np.concatenate(rows), np.concatenate(targets)
+
+
+def test_evidence_and_mean_are_those_of_a_dense_process(sets):
+    inducing, rows, targets = everything(sets[:4])
+    triangle = Triangle(len(inducing))
+    triangle.add(rows, targets)
+    found = solve(triangle.factor, len(rows), 0.0, whiten(inducing.covariance()))
+    blocks = inducing.covariance()
+    k = np.zeros((len(inducing), len(inducing)))
+    k[: len(blocks[0]), : len(blocks[0])], k[len(blocks[0]) :, len(blocks[0]) :] = blocks
+    # covariance of what is observed: signal A K⁻¹ Aᵀ, noise 1, both times the noise scale
+    signal = found.signal_variance * rows @ np.linalg.pinv(k, rcond=1e-13, hermitian=True) @ rows.T
+    covariance = signal + found.noise_scale**2 * np.eye(len(rows))
+    _, log_det = np.linalg.slogdet(covariance)
+    fit = targets @ np.linalg.solve(covariance, targets)
+    dense = -0.5 * (log_det + fit + len(rows) * np.log(2 * np.pi))
+    assert found.log_evidence == pytest.approx(dense, rel=1e-6)
+    mean = signal @ np.linalg.solve(covariance, targets)
+    np.testing.assert_allclose(rows @ found.coefficients, mean, atol=1e-5 * np.abs(targets).max())
+
+
+def test_the_energy_covariance_on_all_environments_is_that_of_the_sums(sets):
+    inducing, rows, _ = everything(sets[:3])
+    energies = rows[[0, 13, 26]] * 0.02
+    b = whiten(inducing.covariance())
+    sums = (energies @ b) @ (energies @ b).T
+    direct = np.zeros((3, 3))
+    start = 0
+    for t, stop in enumerate(inducing.offsets[1:]):
+        own = kernel(inducing.z[start:stop], inducing.z[start:stop], 6.0)
+        where = np.concatenate(
+            [[i] * s.species.count(("Au", "Cu")[t]) for i, s in enumerate(sets[:3])]
+        ).astype(int)
+        for i in range(3):
+            for j in range(3):
+                direct[i, j] += own[np.ix_(where == i, where == j)].sum()
+        start = stop
+    np.testing.assert_allclose(sums, direct, rtol=1e-6)
+
+
+def test_left_out_errors_are_those_of_a_fit_without_the_structure(model, sets):
+    whole = left_out(model, sets, np.random.default_rng(0), number=len(sets))
+
+    noise = model.energy_noise(4)
+
+    def rows_of(s):
+        found = environments(model.basis, model.scale, s, True)
+        energies, forces = energy_and_force_rows(found, model.inducing)
+        a = np.concatenate([energies / noise, forces.reshape(12, -1) / model.noise_force])
+        prior = model.prior_energy(s.species)
+        return a, np.concatenate([(s.energies - prior) / noise, s.forces.ravel() / model.noise_force])
+
+    b = whiten(model.inducing.covariance())
+    for i in (0, 7):
+        parts = [rows_of(s) for k, s in enumerate(sets) if k != i]
+        a, y = (np.concatenate(x) for x in zip(*parts, strict=True))
+        p = a @ b
+        c = b @ np.linalg.solve(p.T @ p + np.eye(p.shape[1]) / model.signal_variance, p.T @ y)
+        own, target = rows_of(sets[i])
+        off = target - own @ c
+        assert whole.energy_errors[i] == pytest.approx(off[0] * noise, rel=1e-4, abs=1e-6)
+        forces = whole.force_errors.reshape(len(sets), 12)[i]
+        np.testing.assert_allclose(forces, off[1:] * model.noise_force, atol=1e-5)
+
+
+def test_factors_of_parts_merge_to_the_factor_of_all():
+    rng = np.random.default_rng(5)
+    rows, targets = rng.normal(size=(90, 7)), rng.normal(size=90)
+    whole, first, second = Triangle(7), Triangle(7), Triangle(7)
+    for start in range(0, 90, 4):
+        whole.add(rows[start : start + 4], targets[start : start + 4])
+    first.add(rows[:50], targets[:50])
+    second.add(rows[50:], targets[50:])
+    first.merge(second.factor, second.n_rows)
+    assert (first.n_rows, first.factor.shape) == (90, (8, 8))
+    square = np.column_stack([rows, targets]).T @ np.column_stack([rows, targets])
+    for triangle in (whole, first):
+        np.testing.assert_allclose(triangle.factor.T @ triangle.factor, square, atol=1e-10)
+
+
+def test_other_cells_and_compositions_are_predicted(sets):
+    training, test = alloy(60, seed=3), alloy(20, seed=4)
+    model, _ = fit_local(training, replace(SMALL, n_inducing=60, length_scale=None), 0, quiet)
+    off, spread = [], []
+    for s in test:
+        _, forces = model.energies_and_forces(s)
+        off.append(np.abs(forces - s.forces).mean())
+        spread.append(np.abs(s.forces).mean())
+    assert np.mean(off) < 0.15 * np.mean(spread)
+
+
+def test_sigma_is_zero_at_most_of_the_noise_where_there_are_data_and_large_where_there_are_none(model, sets):
+    far = replace(sets[0], positions=sets[0].positions.copy())
+    far.positions[0, 1] = far.positions[0, 0] + 1.2
+    assert model.energy_sigma(far)[0] > 5 * model.energy_sigma(sets[0])[0] > 0.0
+
+
+def test_energy_rows_need_no_derivatives(model, sets):
+    found = environments(model.basis, model.scale, sets[5], False)
+    assert found.slopes is None
+    full = energy_and_force_rows(environments(model.basis, model.scale, sets[5], True), model.inducing)[0]
+    np.testing.assert_array_equal(energy_rows(found, model.inducing), full)
