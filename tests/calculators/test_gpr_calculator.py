@@ -32,7 +32,12 @@ def fitted(structures, descriptor, length_scale):
         with publish(split, Job("split", {}, {})) as file:
             write_structures(file.create_group("train/a"), structures)
             file.create_group("test")
-        keys = {"descriptor": descriptor, "length_scale": length_scale, "noise_std_force": 1e-5}
+        keys = {
+            "model": "full",
+            "descriptor": descriptor,
+            "length_scale": length_scale,
+            "noise_std_force": 1e-5,
+        }
         fit_gpr.run(FitGprConfig(**keys), split, gpr, Context())
         return load_gps(gpr)["a"]
 
