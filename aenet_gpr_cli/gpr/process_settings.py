@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Lt
+from annotated_types import Ge, Le, Lt
 
 from aenet_gpr_cli.settings import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, settings
 from aenet_gpr_cli.structures import FloatArray
@@ -129,11 +129,11 @@ class Local:
 
     radial_cutoff: PositiveFloat = 6.0
     """radial cutoff in Å"""
-    radial_order: Annotated[int, Ge(0)] = 14
+    radial_order: Annotated[int, Ge(0), Le(1000)] = 14
     """highest radial Chebyshev order"""
     angular_cutoff: PositiveFloat = 5.0
     """angular cutoff in Å"""
-    angular_order: Annotated[int, Ge(-1)] = 8
+    angular_order: Annotated[int, Ge(-1), Le(1000)] = 8
     """highest angular Chebyshev order"""
     n_inducing: PositiveInt | None = None
     """inducing environments per species, far apart; default: one for eight energies and force components, at
