@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -73,6 +74,9 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
     ResourceError
         If the disk is full or may not be written.
     """
+    refuse_folder(path)
+    if durable:
+        _remove_orphans(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -83,6 +87,28 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_folder(path: Path) -> None:
+    """Make sure that no folder stands where a file is to be written.
+
+    Raises
+    ------
+    InputError
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: expected a file to write, got a folder; choose another --output")
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove temporary files of this output that killed processes of this machine have left."""
+    import psutil
+
+    for orphan in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        number = orphan.name.removeprefix(f".{path.name}.").removesuffix(".tmp")
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            with contextlib.suppress(OSError, OverflowError):
+                orphan.unlink()
 
 
 def cannot_write(path: Path, error: BaseException) -> ResourceError:

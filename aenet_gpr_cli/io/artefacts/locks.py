@@ -1,7 +1,8 @@
 """One writer per output: a lock file that says who holds it.
 
-A lock left by a dead process of this host is taken over; one of another host must be removed by hand,
-because nothing here can find out whether that process still lives.
+A lock left by a dead process of this host is taken over, also where another process has its number now, and
+one without readable content that is not new. One of another host must be removed by hand: nothing here
+can find out whether that process still lives.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from aenet_gpr_cli.errors import ResourceError
-from aenet_gpr_cli.io.files import cannot_write
+from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.io.files import cannot_write, refuse_folder
 
 LOCK_SUFFIX = ".lock"
+SECONDS_TO_WRITE = 10.0  # between making a lock and writing who holds it
+CLOCK_ERROR = 2.0  # s, of the start of a process against the times of files
 
 
 @contextlib.contextmanager
@@ -34,6 +37,7 @@ def lock(output: Path) -> Iterator[None]:
     ResourceError
         If another live process holds it.
     """
+    refuse_folder(output)
     path = output.with_name(f".{output.name}{LOCK_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,11 +56,14 @@ def _acquire(path: Path, output: Path) -> None:
         try:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
-            holder = _read(path)
-            if not _is_stale(holder):
+            if path.is_dir():
+                raise InputError(
+                    f"{path}: expected a lock file or nothing, got a folder; remove it"
+                ) from None
+            if not _is_stale(path):
+                state, holder = describe_holder(path)
                 raise ResourceError(
-                    f"{output} is being written by process {holder.get('pid')} on {holder.get('host')} "
-                    f"since {holder.get('since')}; wait for it, or remove {path} if it is dead"
+                    f"{output} is {state} by {holder}; wait for it, or remove {path} if it is dead"
                 ) from None
             path.unlink(missing_ok=True)
             continue
@@ -79,7 +86,9 @@ def describe_holder(path: Path) -> tuple[str, str]:
         The lock file.
     """
     holder = _read(path)
-    state = "left by a dead process" if _is_stale(holder) else "being written"
+    state = "left by a dead process" if _is_stale(path) else "being written"
+    if not holder:
+        return state, "a process that has left no name"
     return state, f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')}"
 
 
@@ -88,17 +97,31 @@ def _read(path: Path) -> dict[str, object]:
         content = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    known = isinstance(content, dict) and isinstance(content.get("host"), str)
+    return content if known and isinstance(content.get("pid"), int) else {}
 
 
-def _is_stale(holder: dict[str, object]) -> bool:
-    pid = holder.get("pid")
-    if holder.get("host") != socket.gethostname() or not isinstance(pid, int):
-        return False
+def _is_stale(path: Path) -> bool:
+    holder = _read(path)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
+        written = path.stat().st_mtime
+    except OSError:  # given back meanwhile
         return False
-    return pid == os.getpid()
+    if not holder:  # made a moment ago, or by a process that was killed before it could write
+        return time.time() - written > SECONDS_TO_WRITE
+    if holder["host"] != socket.gethostname():
+        return False
+    pid = int(str(holder["pid"]))
+    return pid == os.getpid() or not _lives_since(pid, written)
+
+
+def _lives_since(pid: int, written: float) -> bool:
+    """Whether a process is there and began before a lock was written, not the next one of this number."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).create_time() <= written + CLOCK_ERROR
+    except psutil.AccessDenied:
+        return True
+    except (psutil.Error, ValueError, OverflowError):  # no such process, or no number of one
+        return False
