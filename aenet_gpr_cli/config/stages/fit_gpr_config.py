@@ -17,7 +17,7 @@ class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
     neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
     model: Literal["auto", "full", "local"] = "auto"
     """full: one process per subset, of the same atoms in the same cell; local: one process of atomic
-    environments for all subsets, any composition and cell; auto: full where a subset has five structures
+    environments for all subsets, any composition and cell; auto: full where a subset has three structures
     and its cell is large enough for pairs at their nearest image, local for the others, or for all where
     most are others"""
     local: Local = Local()

@@ -17,7 +17,7 @@ from aenet_gpr_cli.io.artefacts.stored_gps import write_local
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import StructureSet
 
-FEWEST = 5  # structures of a subset that choose a length scale of their own
+FEWEST = 3  # structures of a subset that can choose a length scale of their own
 SMALLEST_CELL = (
     8.0  # Å between faces: in smaller cells pairs at their nearest image do not describe a structure
 )
