@@ -20,6 +20,7 @@ from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.checks import check_forces, require_labels
 from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
 from aenet_gpr_cli.subsystems.grouping import group
+from aenet_gpr_cli.subsystems.plausibility import implausible
 from aenet_gpr_cli.subsystems.sampling import Division, by_names, leaking, match_names, sample
 
 KIND = "split"
@@ -236,6 +237,13 @@ def _prepare(
         warnings.append(f"{name}: {len(pairs)} pairs of duplicate structures: {_some(named)}")
     if leaks := leaking(division, pairs):
         warnings.append(f"{name}: {len(leaks)} duplicates are in both training and test; remove them")
+    warnings += [f"{name}: {what}" for what in implausible(structures)]
+    if structures.forces is None and (n_dropped := sum(s.forces is not None for s in members)):
+        rest = len(members) - n_dropped
+        warnings.append(
+            f"{name}: the forces of {n_dropped} structures are not used, as {rest} of the subset have none; "
+            "leave those out to train on forces"
+        )
     if config.minimum_distance > 0:
         warnings += _too_close(name, structures, config.minimum_distance)
     if config.check_forces and structures.forces is not None:

@@ -7,6 +7,7 @@ __all__ = [
     "grouping",
     "molecular_symmetry",
     "ordering",
+    "plausibility",
     "reading_rules",
     "sampling",
 ]

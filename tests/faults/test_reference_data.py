@@ -23,6 +23,7 @@ def xyz(
     forces: str = "forces",
     more: str = "",
     scale: float = 1.0,
+    length: float = 1.0,
 ) -> Path:
     """Write waters; energies and forces are multiplied by `scale`."""
     rng, text = np.random.default_rng(0), ""
@@ -30,7 +31,7 @@ def xyz(
         s = water(rng, f"w{i}")
         e = scale * s.energy
         header = HEADER.format(forces=forces, energy=energy.format(e=e, other=e - 5), more=more)
-        rows = zip(s.species, s.positions.tolist(), (scale * s.forces).tolist(), strict=True)
+        rows = zip(s.species, (length * s.positions).tolist(), (scale * s.forces).tolist(), strict=True)
         text += f"3\n{header}\n" + "".join(f"{a} {' '.join(map(repr, [*r, *f]))}\n" for a, r, f in rows)
     path.write_text(text)
     return path
@@ -335,3 +336,31 @@ def test_what_was_read_is_told_in_a_few_lines(split, tmp_path):
     code, said, _found = split(folder)
     assert code == 0
     assert "read data: 14 files, extxyz, 14 frames; energy: energy, forces: forces, eV and Å" in said
+
+
+def test_numbers_in_other_units_are_pointed_out(split, tmp_path):
+    code, said, _ = split(xyz(tmp_path / "a.xyz"))
+    assert code == 0
+    assert "too long" not in said
+    assert "forces above" not in said
+    code, said, _ = split(xyz(tmp_path / "a.xyz", scale=51.4))
+    assert code == 0
+    assert "H2O: forces above 100 eV/Å in " in said
+    for factor, what in ((1.8897, "every bond is too long"), (0.48, "every bond is too short")):
+        path = xyz(tmp_path / "a.xyz", length=factor)
+        code, said, _ = split(path)
+        assert code == 0
+        assert what in said
+
+
+def test_forces_are_never_dropped_in_silence(split, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    xyz(folder / "a.xyz")
+    xyz(folder / "b.xyz", n=2, forces="velocities")
+    code, said, _ = split(folder)
+    assert code == 2
+    assert "2 of 10 without forces" in said
+    code, said, _ = split(folder, "--set", "require_forces=false")
+    assert code == 0
+    assert "the forces of 8 structures are not used, as 2 of the subset have none" in said

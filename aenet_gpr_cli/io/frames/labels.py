@@ -196,6 +196,8 @@ def _labelled(frame: Frame, energy_key: str, forces_key: str) -> Labelled:
         energy=energies[key] if key else None,
         forces=forces[column] if column else None,
     )
+    if structure.forces is None and structure.n_atoms == 1:  # zero by symmetry, and often not written
+        structure = replace(structure, forces=np.zeros((1, 3)))
     return Labelled(structure, key, column, definition, frame.units)
 
 
@@ -215,7 +217,6 @@ def _usable(
     frames: Sequence[Frame], found: Sequence[Labelled], rules: ReadingRules, where: str
 ) -> tuple[list[Labelled], list[LeftOut]]:
     any_energy = any(item.structure.energy is not None for item in found)
-    # the forces of a single atom are zero by symmetry and often not written
     any_forces = any(item.structure.forces is not None and item.structure.n_atoms > 1 for item in found)
     used: list[Labelled] = []
     unconverged: list[LeftOut] = []
@@ -226,7 +227,7 @@ def _usable(
             unconverged.append(LeftOut(s.name, "the electronic self-consistency was not reached"))
         elif any_energy and s.energy is None:
             incomplete.append(LeftOut(s.name, "no energy"))
-        elif any_forces and s.forces is None and s.n_atoms > 1:
+        elif any_forces and s.forces is None:
             incomplete.append(LeftOut(s.name, "no forces"))
         else:
             used.append(item)

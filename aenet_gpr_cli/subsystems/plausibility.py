@@ -1,0 +1,78 @@
+"""Numbers that are hardly those of atoms in eV and Å: other units, most often.
+
+Owns the limits and their wording. A finding warns; whether forces fit energies is left to `checks`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aenet_gpr_cli.lattice import Lattice
+from aenet_gpr_cli.structures import FloatArray, StructureSet
+
+LARGEST_FORCE = 100.0  # eV/Å; 0.4 Å inside a bond of carbon
+_BOHR = 0.529177
+_LOOSE, _TIGHT = 1.5, 0.66  # nearest neighbours in units of the sum of covalent radii: metals 1.3, N2 0.77
+_TRIPLE = 0.77  # no bond is shorter for its atoms than that of N2
+_APART = 2.5  # beyond that the atoms are meant to be apart
+_N_LOOKED_AT, _N_PAIRS = 50, 10**8
+_NOBLE = {"He", "Ne", "Ar", "Kr", "Xe", "Rn"}
+
+
+def implausible(structures: StructureSet) -> list[str]:
+    """Return what is hardly right in eV and Å, as sentences for the user.
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Positions in Å, forces in eV/Å.
+
+    Notes
+    -----
+    Lengths are judged by nearest neighbours, in units of the sum of their covalent radii, of at most 50
+    structures evenly spaced in the set; all of them must be too long or too short.
+    """
+    found = []
+    if structures.forces is not None:
+        largest = np.sqrt((structures.forces**2).sum(-1)).max(axis=1)
+        if (many := int((largest > LARGEST_FORCE).sum())) > 0:
+            worst = int(largest.argmax())
+            name = structures.names[worst] if structures.names else str(worst)
+            found.append(
+                f"forces above {LARGEST_FORCE:g} eV/Å in {many} of {len(structures)} structures, the largest "
+                f"{largest[worst]:.0f} eV/Å in {name}; another unit than eV/Å, or atoms that overlap"
+            )
+    ratios = _nearest(structures)
+    if len(ratios) and ratios.min() > _LOOSE and np.median(ratios) < _APART:
+        found.append(
+            f"every bond is too long, {np.median(ratios):.2f} times the sum of covalent radii; positions may "
+            "be in Bohr (1 Å is 1.89 Bohr), expected Å"
+        )
+    elif len(ratios) and np.median(ratios) < _TIGHT and ratios.max() < _TRIPLE:
+        found.append(
+            f"every bond is too short, {np.median(ratios):.2f} of the sum of covalent radii; positions may "
+            f"have been converted from Bohr twice ({_BOHR:.3f}), expected Å"
+        )
+    return found
+
+
+def _nearest(structures: StructureSet) -> FloatArray:
+    """Return distances of nearest neighbours over the sum of covalent radii, for every atom looked at."""
+    n = len(structures)
+    if n == 0 or structures.n_atoms < 2 or set(structures.species) & _NOBLE:
+        return np.array([])
+    from ase.data import atomic_numbers, covalent_radii
+
+    radii = np.array([covalent_radii[atomic_numbers[s]] for s in structures.species])
+    sums = radii[:, None] + radii
+    ratios = []
+    looked_at = max(1, min(n, _N_LOOKED_AT, _N_PAIRS // structures.n_atoms**2))
+    for index in np.unique(np.linspace(0, n - 1, looked_at).astype(int)):
+        positions = structures.positions[index]
+        vectors = positions[:, None] - positions
+        if structures.cells is not None and structures.is_periodic:
+            vectors = Lattice(structures.cells[index], structures.pbc).nearest(vectors)
+        ratio = np.linalg.norm(vectors, axis=-1) / sums
+        np.fill_diagonal(ratio, np.inf)
+        ratios.append(ratio.min(axis=1))
+    return np.concatenate(ratios)
