@@ -23,9 +23,7 @@ def unbounded(annotation: Any, found: tuple[Any, ...] = ()) -> bool:
     return any(unbounded(part, found) for part in get_args(annotation))
 
 
-@pytest.mark.parametrize(
-    "group", sorted(set().union(*map(_groups, MODELS.values())), key=lambda g: g.__name__)
-)
+@pytest.mark.parametrize("group", sorted(set().union(*map(_groups, MODELS.values())), key=str))
 def test_every_number_has_bounds(group):
     hints = get_type_hints(group, include_extras=True)
     assert [field.name for field in fields(group) if unbounded(hints[field.name])] == []
