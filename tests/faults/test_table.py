@@ -10,7 +10,8 @@ ROWS = re.findall(r"^\| (\d+) \|.*\| (.*) \|$", (ROOT / "tests/README.md").read_
 
 
 def test_every_case_has_a_row():
-    assert [int(number) for number, _ in ROWS] == list(range(1, 26))
+    assert len(ROWS) > 25
+    assert [int(number) for number, _ in ROWS] == list(range(1, len(ROWS) + 1))
 
 
 @pytest.mark.parametrize(("number", "cell"), ROWS)

@@ -148,5 +148,9 @@ class ActiveConfig:
             )
         if self.rank == "committee" and (self.train_ann is None or self.train_ann.n_members < 2):
             raise ValueError("rank: committee needs train_ann with n_members >= 2")
+        if self.start == 1 and not self.split.inputs:
+            raise ValueError(
+                "start: expected at least 2 without split.inputs; of one structure σ is 0 everywhere"
+            )
         if self.start is None and not self.split.inputs:
             raise ValueError("expected structures to start from: start, or split.inputs; got neither")
