@@ -17,7 +17,12 @@ from aenet_gpr_cli.io.formats.sources import read_data, source_hashes, source_la
 from aenet_gpr_cli.io.frames.report import DataSet
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.structures import Structure, StructureSet
-from aenet_gpr_cli.subsystems.checks import check_forces, require_labels
+from aenet_gpr_cli.subsystems.checks import (
+    check_forces,
+    check_net_force,
+    missing_forces,
+    require_labels,
+)
 from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
 from aenet_gpr_cli.subsystems.grouping import group
 from aenet_gpr_cli.subsystems.plausibility import implausible
@@ -36,6 +41,7 @@ COLUMNS = (
 )
 DEFAULT_TRAIN = 0.25  # of each subset, when nothing is said about the division; as in the paper
 SHOWN = 3  # names per warning
+MANY_CELLS = 4  # of one formula, with fewer structures than that in each: the cell varies
 
 
 @dataclass(slots=True)
@@ -83,7 +89,8 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     chosen = _chosen_names(config, structures, train_paths, test_paths, more_paths, lists)
     more = _names_in(structures, paths, len(more_paths))
     subsets = [_prepare(config, name, members, chosen, more) for name, members in group(structures).items()]
-    summary = Summary("Subsets", COLUMNS, [_row(s) for s in subsets], _notes(data, subsets, output))
+    notes = _about_all(subsets) + _notes(data, subsets, output)
+    summary = Summary("Subsets", COLUMNS, [_row(s) for s in subsets], notes)
     if context.dry_run:
         return planned(KIND, output, [" ".join(row) for row in summary.rows])
     with publish(output, job) as file:
@@ -247,10 +254,46 @@ def _prepare(
     if config.minimum_distance > 0:
         warnings += _too_close(name, structures, config.minimum_distance)
     if config.check_forces and structures.forces is not None:
+        if (wrong := missing_forces(structures)) is not None:
+            raise InputError(
+                f"{name}: {wrong}, so they are missing; expected forces in eV/Å. Leave their column out and "
+                "set require_forces: false, or take them as they are with check_forces: false"
+            )
         check = check_forces(structures)
         if check.is_warning:
             warnings.append(f"{name}: {check.message}")
+        if (net := check_net_force(structures)) is not None:
+            warnings.append(f"{name}: {net}")
     return _Subset(name, structures, division, warnings)
+
+
+def _about_all(subsets: list[_Subset]) -> list[str]:
+    """Return warnings about the whole set: a cell that varies, no test structures."""
+    said = []
+    kinds: dict[tuple[object, ...], list[_Subset]] = {}
+    for subset in subsets:
+        s = subset.structures
+        if s.is_periodic and s.cells is not None:
+            kinds.setdefault((s.pbc, tuple(sorted(s.species))), []).append(subset)
+    for parts in kinds.values():
+        n = sum(len(part.structures) for part in parts)
+        if len(parts) > MANY_CELLS and n < MANY_CELLS * len(parts):
+            cells = np.concatenate(
+                [part.structures.cells for part in parts if part.structures.cells is not None]
+            )
+            said.append(
+                f"the cell varies: {n} structures of {parts[0].structures.formula} have cells that differ "
+                f"by up to {np.ptp(cells, axis=0).max():.3g} Å, and become {len(parts)} subsets, each with "
+                "its own cell; a Gaussian process on distances holds for one cell only"
+            )
+    if not any(len(subset.division.test) for subset in subsets):
+        said.append(
+            "no subset has test structures, so that evaluate cannot say anything about errors; lower train, "
+            "raise test, or name test_inputs"
+        )
+    for text in said:
+        log.warning("%s", text)
+    return [f"warning: {text}" for text in said]
 
 
 def _too_close(name: str, structures: StructureSet, limit: float) -> list[str]:

@@ -25,6 +25,7 @@ from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import split_stage as split
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import full_subsets
 from aenet_gpr_cli.stages.shared.context import Context, Summary
+from aenet_gpr_cli.stages.shared.subset_parts import is_atom
 from aenet_gpr_cli.stages.workflow_steps import gaussian_processes, model_names
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
@@ -126,7 +127,9 @@ def _in_parts(job: SlurmJob, option: str, noun: str, output: str, memory: float)
 
 def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
     for output, section in gaussian_processes(config).items():
-        chosen = choose_subsets(subsets, section.subsets, Path("split.h5"))
+        atoms = section.model != "local"  # are passed by
+        wanted = section.subsets or [name for name, s in subsets.items() if not (atoms and is_atom(s))]
+        chosen = choose_subsets(subsets, wanted, Path("split.h5"))
         in_parts = len(full_subsets(section, chosen)) == len(chosen)  # the local process is one for all
         names = tuple(chosen) if in_parts else ("",)
         memory = max(fit_gib(section, subset) for subset in chosen.values())
@@ -141,9 +144,10 @@ def _augment(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
     for name, variant in config.augment.items():
         source = "gpr" if variant.method == "gpr" else "split"
         inputs = ("split.h5", *(["gpr.h5"] if source == "gpr" else []))
-        memory = max(augment_gib(variant, subset) for subset in subsets.values())
+        shaped = {name: subset for name, subset in subsets.items() if not is_atom(subset)}
+        memory = max(augment_gib(variant, subset) for subset in shaped.values())
         command = _stage("augment", *inputs, variant=name)
-        job = SlurmJob(f"augment_{name}", "augment", command, tuple(subsets), ready[source], memory)
+        job = SlurmJob(f"augment_{name}", "augment", command, tuple(shaped), ready[source], memory)
         yield from _in_parts(job, "--subset", "", f"augmented_{name}", OTHER_GIB)
 
 

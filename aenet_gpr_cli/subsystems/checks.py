@@ -16,7 +16,11 @@ from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureS
 _MAX_STRUCTURES = 2000  # enough to decide; keeps the table of distances below 32 MB
 _N_NEIGHBOURS = 3
 _MIN_PAIRS = 3
+_SMALL_CHANGE = 1e-6  # eV
+_SPREAD = 0.25  # of single slopes; a wrong unit or sign shows in all of them alike
 _MIN_CORRELATION = 0.9
+_NET = 0.05  # of the forces themselves; what a grid or a loose convergence leaves is far below
+_SMALL_FORCE = 0.01  # eV/Å: near a minimum nothing can be said
 _SLOPE_TOLERANCE = 0.2  # relative; the candidates below lie further apart than that
 
 # dE / (-F dR) if energies are in eV, positions in Å, and the forces in another unit.
@@ -85,6 +89,46 @@ def require_labels(structures: Sequence[Structure], energies: bool, forces: bool
         raise InputError(f"expected {wanted} for every structure, got {'; '.join(missing)}")
 
 
+def missing_forces(structures: StructureSet) -> str | None:
+    """Return what is wrong where every force is exactly zero though the energies differ, else None."""
+    forces, energies = structures.forces, structures.energies
+    if forces is None or energies is None or structures.n_atoms == 1 or forces.any():
+        return None
+    if (spread := float(np.ptp(energies))) < _SMALL_CHANGE:
+        return None
+    return f"all forces are exactly zero, while the energies differ by {spread:.3g} eV"
+
+
+def check_net_force(structures: StructureSet) -> str | None:
+    """Compare ΣF and Σ r×F of isolated structures with the forces: zero where nothing acts from outside.
+
+    Returns
+    -------
+    str or None
+        One sentence for the user where the median over the structures is not small.
+    """
+    if structures.forces is None or structures.is_periodic or structures.n_atoms < 2 or not len(structures):
+        return None
+    forces, arms = structures.forces, structures.positions - structures.positions.mean(axis=1, keepdims=True)
+    size = np.linalg.norm(forces, axis=2).sum(axis=1)
+    lever = (np.linalg.norm(forces, axis=2) * np.linalg.norm(arms, axis=2)).sum(axis=1)
+    if float(np.median(size)) < _SMALL_FORCE * structures.n_atoms:
+        return None
+    net = float(np.median(np.linalg.norm(forces.sum(axis=1), axis=1) / np.maximum(size, _SMALL_FORCE)))
+    torques = np.linalg.norm(np.cross(arms, forces).sum(axis=1), axis=1)
+    torque = float(np.median(torques / np.maximum(lever, _SMALL_FORCE)))
+    if max(net, torque) < _NET:
+        return None
+    if net < _NET:
+        what, why = "torque Σ r×F", "forces and positions in different axes (Gaussian's standard orientation)"
+    else:
+        what, why = "net force ΣF", "forces of fixed atoms set to zero, or of another order of the atoms"
+    return (
+        f"forces of an isolated structure have a {what} of {100 * max(net, torque):.0f} % of the forces; "
+        f"expected none; possible reasons: {why}, or a field from outside"
+    )
+
+
 def check_forces(structures: StructureSet) -> ForceCheck:
     """Compare forces, integrated between near neighbours of the set, with energy differences.
 
@@ -100,7 +144,7 @@ def check_forces(structures: StructureSet) -> ForceCheck:
     -------
     ForceCheck
         ``undecided`` where there are no labels, fewer than three pairs, or the neighbours are too far
-        apart for the rule to hold.
+        apart for the rule to hold: where the forces at both ends differ too much to say.
 
     Notes
     -----
@@ -116,7 +160,8 @@ def check_forces(structures: StructureSet) -> ForceCheck:
     i, j = index[one], index[other]
     step = structures.positions[j] - structures.positions[i]
     work = -0.5 * np.einsum("nax,nax->n", structures.forces[i] + structures.forces[j], step)
-    return _judge(work, structures.energies[j] - structures.energies[i])
+    bend = 0.5 * np.abs(np.einsum("nax,nax->n", structures.forces[i] - structures.forces[j], step))
+    return _judge(work, structures.energies[j] - structures.energies[i], bend)
 
 
 def _near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
@@ -136,7 +181,7 @@ def _near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
     return pairs[keep, 0], pairs[keep, 1]
 
 
-def _judge(work: FloatArray, change: FloatArray) -> ForceCheck:
+def _judge(work: FloatArray, change: FloatArray, bend: FloatArray) -> ForceCheck:
     n_pairs = len(work)
     size = float(work @ work) * float(change @ change)
     if n_pairs < _MIN_PAIRS or not size > 0.0:
@@ -150,9 +195,15 @@ def _judge(work: FloatArray, change: FloatArray) -> ForceCheck:
     if abs(correlation) < _MIN_CORRELATION:
         message = f"forces not checked: the structures are too far apart to integrate the forces ({numbers})"
         return ForceCheck(slope, correlation, n_pairs, "undecided", message)
-    unit = [unit for value, unit in _SLOPES if abs(abs(slope) / value - 1.0) < _SLOPE_TOLERANCE]
+    if abs(slope - 1.0) < _SLOPE_TOLERANCE:
+        return ForceCheck(slope, correlation, n_pairs, "ok", f"forces agree with the energies ({numbers})")
+    slope_of_most, spread = _robust_slope(work, change, bend)
+    if spread > _SPREAD:
+        message = f"forces not checked: they change too much between near structures ({numbers})"
+        return ForceCheck(slope, correlation, n_pairs, "undecided", message)
+    unit = [unit for value, unit in _SLOPES if abs(abs(slope_of_most) / value - 1.0) < _SLOPE_TOLERANCE]
     reversed_sign = (
-        "the sign is reversed: these are gradients dE/dR, expected F = -dE/dR" if slope < 0 else ""
+        "the sign is reversed: these are gradients dE/dR, expected F = -dE/dR" if slope_of_most < 0 else ""
     )
     wrong_unit = f"they look like {unit[0]}, expected eV/Å" if unit and unit[0] != "eV/Å" else ""
     if not unit:
@@ -168,3 +219,17 @@ def _judge(work: FloatArray, change: FloatArray) -> ForceCheck:
     return ForceCheck(
         slope, correlation, n_pairs, verdict, f"forces do not fit the energies: {what.strip()} ({numbers})"
     )
+
+
+def _robust_slope(work: FloatArray, change: FloatArray, bend: FloatArray) -> tuple[float, float]:
+    """Return the median of change/work and its relative spread, over the half where the force changes least.
+
+    Parameters
+    ----------
+    bend : ndarray of shape (n_pairs,), eV
+        Half the difference of -F·d at both ends: what is of second order in the step.
+    """
+    order = np.argsort(bend / np.maximum(np.abs(work), 1e-300), kind="stable")
+    straight = order[: max(2 * _MIN_PAIRS, len(work) // 2)]
+    low, middle, high = np.percentile(change[straight] / work[straight], [25, 50, 75])
+    return float(middle), float((high - low) / max(abs(middle), 1e-300))

@@ -40,7 +40,8 @@ def group(
     structures : sequence of Structure
         With unique names.
     cell_tolerance : float, Å
-        Cells count as the same if they are linked by steps in which no component differs by more.
+        Cells of a subset lie within this of one of them, in every component: the spread is bounded, also
+        where the cell drifts in small steps (constant pressure).
     templates : sequence of Structure
         Where one has the atoms, periodicity and cell of a subset, it gives the order of the atoms.
 
@@ -122,7 +123,7 @@ def _same_cell(members: list[Structure], tolerance: float) -> list[list[Structur
     cells = np.array([s.cell for s in members], float).reshape(len(members), 9)
     # The vector of a direction that is not periodic has no meaning.
     cells = cells * np.repeat(members[0].pbc, 3)
-    labels = _clusters(cells, tolerance)
+    labels = _by_leader(cells, tolerance, _clusters(cells, tolerance))
     parts = [[members[i] for i in np.flatnonzero(labels == label)] for label in range(labels.max() + 1)]
     smallest = [min(map(tuple, cells[labels == label].tolist())) for label in range(len(parts))]
     return [part for _, part in sorted(zip(smallest, parts, strict=True), key=lambda pair: pair[0])]
@@ -141,6 +142,22 @@ def _clusters(points: np.ndarray, tolerance: float) -> IntArray:
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(unique), len(unique)))
     _, labels = connected_components(links, directed=False)
     return np.asarray(labels[inverse.ravel()], np.int64)
+
+
+def _by_leader(points: np.ndarray, tolerance: float, labels: IntArray) -> IntArray:
+    """Divide linked points that spread further than the tolerance: each part lies around its first point."""
+    divided, n_parts = np.zeros_like(labels), 0
+    for label in range(labels.max() + 1):
+        left = np.flatnonzero(labels == label)
+        if (np.ptp(points[left], axis=0) <= tolerance).all():
+            divided[left], n_parts = n_parts, n_parts + 1
+            continue
+        left = left[np.lexsort(points[left].T[::-1])]
+        while len(left):
+            near = (np.abs(points[left] - points[left[0]]) <= tolerance).all(axis=1)
+            divided[left[near]], n_parts = n_parts, n_parts + 1
+            left = left[~near]
+    return divided
 
 
 def _named(formula: str, parts: list[list[Structure]]) -> dict[str, list[Structure]]:

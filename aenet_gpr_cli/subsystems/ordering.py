@@ -15,12 +15,15 @@ from aenet_gpr_cli.subsystems.geometry import distance_matrix
 
 # Matching by distances settles in two or three rounds; more rounds only serve hopeless cases.
 _ROUNDS = 20
+_BOND = 1.3  # times the sum of covalent radii: the usual bound of a bond
+_FEW = 0.2  # of the differing bonds may stay different, for example where one has just broken
 
 
 def in_order_of(structure: Structure, reference: Structure) -> Structure:
     """Put the atoms into the order of a reference structure of the same composition.
 
-    Where the species already come in the same order, nothing changes. Otherwise atoms of one species are
+    Where the species already come in the same order, atoms change places only where bonds differ and agree
+    after equal atoms are exchanged: equal elements were renumbered. Otherwise atoms of one species are
     matched by their surroundings: first by 1/(1+r) over the sorted distances to the atoms of each species,
     then by the distances to the atoms matched so far, D_ref[i, k] against D[j, π(k)], until that is stable.
     Distances do not depend on position and orientation; mirror images count as the same (their energy is).
@@ -39,9 +42,12 @@ def in_order_of(structure: Structure, reference: Structure) -> Structure:
     -----
     Cost about N³ for the assignments (Hungarian algorithm).
     """
-    if structure.species == reference.species:
+    if structure.species != reference.species:
+        order = _match(structure, reference)
+    elif (found := _renumbering(structure, reference)) is None:
         return structure
-    order = _match(structure, reference)
+    else:
+        order = found
     before = np.arange(structure.n_atoms) if structure.atom_order is None else np.array(structure.atom_order)
     return replace(_permuted(structure, order), atom_order=tuple(int(i) for i in before[order]))
 
@@ -60,6 +66,50 @@ def _permuted(structure: Structure, order: IntArray) -> Structure:
         positions=structure.positions[order],
         forces=None if structure.forces is None else structure.forces[order],
     )
+
+
+def _renumbering(structure: Structure, reference: Structure) -> IntArray | None:
+    """Return the order in which bonds agree with those of the reference; None if they do or cannot."""
+    ours, theirs = _bonds(structure), _bonds(reference)
+    different = int((ours != theirs).sum())
+    if not different:
+        return None
+    order = _match_to_skeleton(structure, reference, ours, theirs)
+    return order if (ours[np.ix_(order, order)] != theirs).sum() < _FEW * different else None
+
+
+def _match_to_skeleton(
+    structure: Structure, reference: Structure, ours: np.ndarray, theirs: np.ndarray
+) -> IntArray:
+    """Match the atoms of those elements whose bonds differ, by bonds and distances to the other atoms."""
+    species = np.array(reference.species)
+    fixed = np.ones(len(species), bool)
+    while (ours != theirs)[np.ix_(fixed, fixed)].any():
+        kinds = np.unique(species[fixed])
+        left = [
+            theirs[np.ix_(rest, rest)].sum() for kind in kinds if (rest := fixed & (species != kind)).any()
+        ]
+        if not left:
+            return _match(structure, reference)
+        fixed &= species != kinds[int(np.argmax(left))]
+    near, near_reference = _nearness(structure)[:, fixed], _nearness(reference)[:, fixed]
+    rows, wanted = np.hstack([near, ours[:, fixed]]), np.hstack([near_reference, theirs[:, fixed]])
+    order = np.arange(len(species))
+    order[~fixed] = np.flatnonzero(~fixed)[
+        _assign(rows[~fixed], wanted[~fixed], species[~fixed], species[~fixed])
+    ]
+    return order
+
+
+def _bonds(structure: Structure) -> np.ndarray:
+    """Return which atoms are bonded: nearer than 1.3 times the sum of the radii of both."""
+    from ase.data import atomic_numbers, covalent_radii
+
+    radii = np.array([covalent_radii[atomic_numbers[s]] for s in structure.species])
+    distances = distance_matrix(StructureSet.from_structures([structure]))[0]
+    found = distances < _BOND * (radii[:, None] + radii)
+    np.fill_diagonal(found, False)
+    return np.asarray(found)
 
 
 def _match(structure: Structure, reference: Structure) -> IntArray:

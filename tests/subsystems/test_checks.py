@@ -10,7 +10,12 @@ import pytest
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import Structure, StructureSet
-from aenet_gpr_cli.subsystems.checks import check_forces, require_labels
+from aenet_gpr_cli.subsystems.checks import (
+    check_forces,
+    check_net_force,
+    missing_forces,
+    require_labels,
+)
 
 
 def vibrating(n: int = 30, spread: float = 0.2, seed: int = 0) -> StructureSet:
@@ -95,3 +100,53 @@ def test_missing_labels_are_counted() -> None:
     assert caught.value.exit_code == 2
     require_labels([full, no_forces], energies=True, forces=False)
     require_labels(everything, energies=False, forces=False)
+
+
+def trimer(spread: float, n: int = 40, seed: int = 0, factor: float = 1.0) -> StructureSet:
+    """Lennard-Jones, exact forces; ε = σ = 1."""
+    base = np.array([[0.0, 0.0, 0.0], [1.12, 0.0, 0.0], [0.56, 0.97, 0.0]])
+    x = base + spread * np.random.default_rng(seed).normal(size=(n, 3, 3))
+    d = x[:, :, None] - x[:, None]
+    r = np.linalg.norm(d, axis=-1) + np.eye(3)
+    off = 1.0 - np.eye(3)
+    energies = (2.0 * off * (r**-12 - r**-6)).sum(axis=(1, 2))
+    forces = ((off * 24.0 * (2 * r**-14 - r**-8))[..., None] * d).sum(axis=2)
+    return StructureSet(("Ar",) * 3, x, energies=energies, forces=factor * forces)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("spread", [0.02, 0.05, 0.1, 0.15, 0.2, 0.3])
+def test_exact_forces_are_never_called_wrong(spread: float, seed: int) -> None:
+    found = check_forces(trimer(spread, seed=seed))
+    assert not found.is_warning, found.message
+    assert spread > 0.02 or found.verdict == "ok"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_wrong_units_of_a_stiff_molecule_are_still_named(seed: int) -> None:
+    assert check_forces(trimer(0.02, seed=seed, factor=-1 / 51.422)).verdict == "sign"
+    assert check_forces(trimer(0.02, seed=seed, factor=1 / 51.422)).verdict == "unit"
+
+
+def test_forces_that_are_all_zero_while_energies_differ_are_missing() -> None:
+    zero = scaled(vibrating(), 0.0)
+    assert "all forces are exactly zero, while the energies differ by" in str(missing_forces(zero))
+    assert missing_forces(vibrating()) is None
+    assert missing_forces(replace(zero, energies=np.ones(len(zero)))) is None
+
+
+def test_forces_in_other_axes_have_a_torque() -> None:
+    """As those of Gaussian beside the input orientation."""
+    right = trimer(0.05)
+    assert right.forces is not None
+    turned = replace(right, forces=right.forces[..., [1, 2, 0]])
+    found = check_net_force(turned)
+    assert found is not None
+    assert "torque Σ r×F" in found
+    assert "Gaussian's standard orientation" in found
+    fixed = right.forces.copy()
+    fixed[:, 0] = 0.0
+    assert "net force ΣF" in str(check_net_force(replace(right, forces=fixed)))
+    assert check_net_force(right) is None
+    cells = np.tile(10 * np.eye(3), (len(right), 1, 1))
+    assert check_net_force(replace(turned, pbc=(True, True, True), cells=cells)) is None

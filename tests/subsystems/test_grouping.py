@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import Structure
-from aenet_gpr_cli.subsystems.grouping import group, hill_formula, natural_key
+from aenet_gpr_cli.subsystems.grouping import CELL_TOLERANCE, group, hill_formula, natural_key
 
 SLAB, BULK = (True, True, False), (True, True, True)
 
@@ -100,3 +102,16 @@ def test_names_must_be_unique_and_something_must_be_there() -> None:
         group([make("a"), make("a")])
     with pytest.raises(InputError, match="at least one structure"):
         group([])
+
+
+def test_the_spread_of_a_drifting_cell_is_bounded_not_the_step():
+    """Constant pressure: the cell grows by 0.0009 Å a frame; no subset may hold more than the tolerance."""
+    atom = Structure(("Cu",), np.zeros((1, 3)), pbc=(True, True, True))
+    drift = [replace(atom, cell=(3.6 + 0.0009 * i) * np.eye(3), name=f"{i}") for i in range(40)]
+    found = group(drift)
+    assert sum(map(len, found.values())) == 40
+    for members in found.values():
+        assert np.ptp([s.cell for s in members], axis=0).max() <= CELL_TOLERANCE
+    assert found.keys() == group(drift[::-1]).keys()
+    names = {name: [s.name for s in members] for name, members in found.items()}
+    assert names == {name: [s.name for s in members] for name, members in group(drift[::-1]).items()}

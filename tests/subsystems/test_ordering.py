@@ -107,3 +107,41 @@ def test_a_template_gives_the_order() -> None:
     elsewhere = replace(molecule(rng), pbc=(True, True, True), cell=10 * np.eye(3))
     (members,) = group([other], templates=[elsewhere]).values()
     assert members[0].species == other.species
+
+
+def ethylene(rng) -> Structure:
+    base = np.array(
+        [
+            [0.0, 0, 0.66],
+            [0, 0, -0.66],
+            [0, 0.92, 1.23],
+            [0, -0.92, 1.23],
+            [0, 0.92, -1.23],
+            [0, -0.92, -1.23],
+        ]
+    )
+    return Structure(("C", "C", "H", "H", "H", "H"), base + 0.03 * rng.standard_normal(base.shape))
+
+
+def test_equal_elements_in_another_order_are_matched_by_bonds():
+    rng = np.random.default_rng(0)
+    reference, other = ethylene(rng), ethylene(rng)
+    order = [0, 1, 4, 3, 2, 5]
+    renumbered = replace(other, positions=other.positions[order])
+    found = in_order_of(renumbered, reference)
+    assert found.atom_order is not None
+    assert {found.atom_order[2], found.atom_order[3]} == {3, 4}  # the hydrogens of the first carbon
+    np.testing.assert_array_equal(in_file_order(found).positions, renumbered.positions)
+
+
+def test_a_structure_with_the_same_bonds_keeps_its_order():
+    rng = np.random.default_rng(1)
+    reference = ethylene(rng)
+    other = ethylene(rng)
+    turned = replace(other, positions=other.positions[[0, 1, 3, 2, 4, 5]])  # as a rotation would
+    for structure in (other, turned):
+        assert in_order_of(structure, reference) is structure
+    stretched = other.positions.copy()
+    stretched[2] += [0.0, 1.5, 1.0]  # a bond that breaks is no renumbering
+    broken = replace(other, positions=stretched)
+    assert in_order_of(broken, reference) is broken

@@ -31,7 +31,7 @@ from aenet_gpr_cli.stages.augment.augment_block import Block, Sources, forget, m
 from aenet_gpr_cli.stages.augment.copy_statistics import Statistics
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.processes import run_tasks
-from aenet_gpr_cli.stages.shared.subset_parts import asked_for
+from aenet_gpr_cli.stages.shared.subset_parts import asked_for, is_atom
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
 
@@ -78,7 +78,7 @@ def run(
     if config.method == "gpr" and gpr is None:
         raise ConfigError("augment: method gpr needs the output of fit-gpr; give it, or set method=taylor")
     inputs = {"split": split, **({"gpr": gpr} if config.method == "gpr" and gpr else {})}
-    part, everyone = asked_for(split, only)
+    part, everyone = asked_for(split, only, passed_by=is_atom)
     job = make_job(KIND, config, inputs, context, part=part, whole=everyone)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done

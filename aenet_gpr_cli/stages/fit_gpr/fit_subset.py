@@ -95,7 +95,7 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
     except NumericalError as error:
         note = f"; {_named(subset, duplicates)}" if len(duplicates.pairs) else ""
         raise NumericalError(f"{error}{note}") from error
-    _warn(name, model)
+    _warn(name, model, subset)
     likelihood = model.log_marginal_likelihood
     row = (
         name,
@@ -135,7 +135,7 @@ def _named(subset: StructureSet, duplicates: Duplicates) -> str:
     )
 
 
-def _warn(name: str, model: GPModel) -> None:
+def _warn(name: str, model: GPModel, subset: StructureSet) -> None:
     if model.jitter:
         log.warning(
             "%s: the factorisation needed a jitter of %.0e signal_std² on the diagonal; look for duplicates, "
@@ -143,7 +143,14 @@ def _warn(name: str, model: GPModel) -> None:
             name,
             model.jitter,
         )
-    if model.net_force_rms > LARGE_NET_FORCE:
+    if model.net_force_rms > LARGE_NET_FORCE and subset.is_periodic:
+        log.warning(
+            "%s: %.1e eV/Å per atom of the forces lie outside what distances of pairs at their nearest image "
+            "can describe; in a small cell further images count too: use descriptor: soap",
+            name,
+            model.net_force_rms,
+        )
+    elif model.net_force_rms > LARGE_NET_FORCE:
         log.warning(
             "%s: forces have a net force or torque of %.1e eV/Å per atom, which no invariant model can learn",
             name,

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
 
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, subset_names
+from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split, subset_names
+from aenet_gpr_cli.stages.shared.context import log
+from aenet_gpr_cli.structures import StructureSet
 
 
 def asked_for(
-    split: Path, only: Sequence[str], of: Sequence[str] | None = None
+    split: Path,
+    only: Sequence[str],
+    of: Sequence[str] | None = None,
+    passed_by: Callable[[StructureSet], bool] | None = None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the subsets that a job is to work on, and all that there are.
 
@@ -25,6 +31,8 @@ def asked_for(
         Names that are asked for; empty for all.
     of : sequence of str, optional
         All subsets of the stage; default: those with training structures.
+    passed_by : callable, optional
+        Whether the stage has nothing to do for a subset, unless it is asked for by name.
 
     Returns
     -------
@@ -39,7 +47,20 @@ def asked_for(
     if not split.is_file():
         return (), ()
     whole = tuple(of or subset_names(split, "train"))
+    if passed_by and not of:
+        sets = load_split(split, "train")
+        left_out = [name for name in whole if passed_by(sets[name])]
+        if left_out:
+            log.info("single atoms have no shape to learn: %s left out", ", ".join(left_out))
+        whole = tuple(name for name in whole if name not in left_out)
+        if not whole:
+            raise InputError(f"{split}: expected structures of several atoms, got single atoms only")
     return tuple(choose_subsets(dict.fromkeys(whole), list(only) or None, split)), whole
+
+
+def is_atom(subset: StructureSet) -> bool:
+    """Whether a subset holds single atoms: a constant energy, which needs no surrogate and has no copies."""
+    return subset.n_atoms == 1
 
 
 def copy_subsets(paths: Sequence[Path], kind: str, names: Sequence[str], file: h5py.File) -> list[list[str]]:

@@ -6,7 +6,7 @@ Energy-only, Taylor-ANN, GPR-ANN and direct force training differ by the key ``m
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +98,7 @@ def run(
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     references = choose_subsets(load_split(split, "train"), config.subsets, split)
+    _check_cutoff(config, references)
     with _open_copies(config, inputs.get("augmented"), references) as copies:
         data = TrainingSet.collect(list(references.values()), copies, config.loss.sigma_scale)
         basis = config.network.basis(data.species)
@@ -122,6 +123,21 @@ def run(
 
             work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, processes)
             return _train(work, len(data), context)
+
+
+def _check_cutoff(config: TrainAnnConfig, references: Mapping[str, StructureSet]) -> None:
+    """Refuse a cutoff that no two atoms are within: every feature would be the same constant."""
+    from aenet_gpr_cli.subsystems.contacts import close_contacts  # loads compiled code
+
+    network = config.network
+    cutoff = max(network.radial_cutoff, network.angular_cutoff or 0.0)
+    shaped = [subset for subset in references.values() if subset.n_atoms > 1]
+    periodic = any(subset.is_periodic for subset in references.values())  # an atom may see its own images
+    if shaped and not periodic and not any(close_contacts(subset, cutoff) for subset in shaped):
+        raise ConfigError(
+            f"network.radial_cutoff: no two atoms of the training structures are within {cutoff:g} Å, so "
+            "that the network would see nothing; expected a cutoff of several bond lengths, such as 6"
+        )
 
 
 def _train(work: Work, n_structures: int, context: Context) -> Summary:
