@@ -216,6 +216,40 @@ def test_a_file_that_ends_within_its_last_frame_gives_the_others(split, tmp_path
     assert "(incomplete: refuse), got 1 of 8 with: cut short" in said
 
 
+GAUSSIAN = """ Entering Gaussian System, Link 0=g16
+                         Input orientation:
+ ---------------------------------------------------------------------
+ Center     Atomic      Atomic             Coordinates (Angstroms)
+ Number     Number       Type             X           Y           Z
+ ---------------------------------------------------------------------
+      1          1           0        0.000000    0.000000    0.000000
+      2          1           0        {x}    0.000000    0.000000
+ ---------------------------------------------------------------------
+ SCF Done:  E(RB3LYP) = -1.17     A.U. after    9 cycles
+ ---------------------------------------------------------------------
+ Center     Atomic                   Forces (Hartrees/Bohr)
+ Number     Number              X              Y              Z
+ ---------------------------------------------------------------------
+      1        1        -0.100000000     0.000000000     0.000000000
+      2        1         0.100000000     0.000000000     0.000000000
+ ---------------------------------------------------------------------
+"""
+
+
+@pytest.mark.parametrize("cut", [250, 450, 700, 1000])
+def test_outputs_that_end_within_their_last_frame_give_the_others(split, tmp_path, cut):
+    (tmp_path / "h2.log").write_text("".join(GAUSSIAN.format(x=f"{x:.6f}") for x in (0.7, 0.72, 0.74))[:-cut])
+    code, said, found = split(tmp_path / "h2.log")
+    assert code == 0
+    assert "left out 1 of 3 frames" in said
+    assert sorted(found) == ["h2.log#0", "h2.log#1"]
+    path = vasprun(tmp_path / "vasprun.xml", [3, 3, 3], nelm=60)
+    path.write_text(path.read_text()[: -cut // 2])
+    code, said, found = split(path)
+    assert code == 0
+    assert len(found) == 3 or "left out 1 of 3 frames, cut short: vasprun.xml#2" in said
+
+
 def test_a_frame_without_forces_is_left_out_and_the_forces_of_the_others_are_kept(split, tmp_path):
     path = tmp_path / "h2.out"
     path.write_text(

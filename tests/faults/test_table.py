@@ -10,8 +10,8 @@ ROWS = re.findall(r"^\| (\d+) \|.*\| (.*) \|$", (ROOT / "tests/README.md").read_
 
 
 def test_every_case_has_a_row():
-    assert len(ROWS) > 25
     assert [int(number) for number, _ in ROWS] == list(range(1, len(ROWS) + 1))
+    assert len(ROWS) >= 33
 
 
 @pytest.mark.parametrize(("number", "cell"), ROWS)

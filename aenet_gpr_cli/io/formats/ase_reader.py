@@ -28,6 +28,10 @@ _BEGINS = {
 }
 
 
+class _Broken(InputError):
+    """A frame with parts missing, as the last one of an output that was cut short."""
+
+
 def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Frame | LeftOut]:
     """Iterate over the frames of a file that ASE reads.
 
@@ -52,24 +56,34 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
     from ase.io import iread
 
     frames: list[Frame] = []
+    broken: _Broken | None = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of ASE, on what is found out and named here
             options = {"non_convergence_ok": True} if file_format == "aims-output" else {}
             for index, atoms in enumerate(iread(str(path), index=":", format=file_format, **options)):
-                frames.append(from_ase(atoms, f"{name}#{index}", f"{where}, frame {index}"))
+                if broken is not None:
+                    raise broken  # not the last frame
+                try:
+                    frames.append(from_ase(atoms, f"{name}#{index}", f"{where}, frame {index}"))
+                except _Broken as error:
+                    broken = error
+        if broken is not None and not frames:
+            raise broken
     except InputError:
         raise
     except Exception as error:  # ASE's parsers raise whatever goes wrong inside them
+        broken = _Broken("cut") if frames and _begun(path, file_format) == len(frames) + 1 else None
         got = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         at = f"{where}, after frame {len(frames) - 1}" if frames else where
-        raise InputError(f"{at}: expected a complete file of format {file_format}, got {got}") from error
+        if broken is None:
+            raise InputError(f"{at}: expected a complete file of format {file_format}, got {got}") from error
     if not frames:
         raise InputError(f"{where}: expected at least one structure of format {file_format}, got none")
     for index in unconverged(path, file_format, len(frames)):
         frames[index].converged = False
     yield from frames
-    for index in range(len(frames), _begun(path, file_format)):
+    for index in range(len(frames), len(frames) + 1 if broken else _begun(path, file_format)):
         yield LeftOut(f"{name}#{index}", "cut short")
 
 
@@ -90,13 +104,13 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
         number that is not finite.
     """
     results = {} if atoms.calc is None else {k: v for k, v in atoms.calc.results.items() if v is not None}
-    if len(atoms) == 0 or 0 in atoms.numbers:
-        raise InputError(
-            f"{where}: expected atoms of known elements, got {'X' if len(atoms) else 'no atoms'}"
-        )
+    if len(atoms) == 0:
+        raise _Broken(f"{where}: expected atoms of known elements, got no atoms")
+    if 0 in atoms.numbers:
+        raise InputError(f"{where}: expected atoms of known elements, got X")
     forces = results.get("forces")
     if forces is not None and np.shape(forces) != (len(atoms), 3):
-        raise InputError(f"{where}: expected forces of shape ({len(atoms)}, 3), got {np.shape(forces)}")
+        raise _Broken(f"{where}: expected forces of shape ({len(atoms)}, 3), got {np.shape(forces)}")
     pbc = tuple(bool(periodic) for periodic in atoms.pbc)
     cell = checked_cell(np.array(atoms.cell, float), pbc, where)
     check_finite(where, position=atoms.positions, cell=cell)

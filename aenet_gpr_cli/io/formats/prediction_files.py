@@ -67,6 +67,8 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
             if getattr(item, key) is not None:
                 atoms.arrays[key] = getattr(item, key)
         labels = {"energy": s.energy, "forces": s.forces}
+        if item.energy_std is None:  # of `label`: the energy whose gradient the forces are
+            labels["free_energy"] = s.energy
         atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in labels.items() if v is not None})
         frames.append(atoms)
     with written_whole(path) as temporary:

@@ -77,7 +77,8 @@ def _of_vasprun(path: Path) -> list[bool]:
                 steps = []
                 element.clear()
     except ET.ParseError:
-        pass  # cut short; the reader says so
+        if steps:  # the last one is cut short
+            flags.append(_reached_the_limit(steps, nelm, ediff))
     return flags
 
 

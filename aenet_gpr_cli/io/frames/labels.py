@@ -99,13 +99,20 @@ def one_definition(found: Sequence[Labelled], rules: ReadingRules) -> str:
     if rules.energy_key:
         return rules.energy_key
     free = [item for item in found if item.definition == FREE]
-    plain = [item for item in found if item.definition == PLAIN]
+    plain = [item for item in found if item.definition == PLAIN and item.energy_key not in ("", TOTAL)]
+    unnamed = [item for item in found if item.energy_key == TOTAL]
     if free and plain:
         raise InputError(
             f"expected one definition of the energy for all structures, got free_energy (which differs from "
             f"energy) in {len(free)}, e.g. {free[0].structure.name}, and only {plain[0].energy_key} in "
             f"{len(plain)}, e.g. {plain[0].structure.name}; set energy_key to energy or free_energy "
             "(frames without it are left out), or read the files apart"
+        )
+    if free and unnamed:  # what `label` writes as XSF is the free energy, too
+        log.warning(
+            "%d structures have free_energy, %d only a total energy without a name, e.g. %s; make sure that "
+            "it is the same",
+            *(len(free), len(unnamed), unnamed[0].structure.name),
         )
     if free:
         return FREE
