@@ -82,7 +82,7 @@ def read_run(folder: Path) -> FinishedRun:
     augmented, by_hash = {}, {}
     for path in sorted(folder.glob("augmented_*.h5")):
         with open_artefact(path, "augment") as file:
-            augmented[path] = by_hash[sha256_of(path)] = _augmentation(file)
+            augmented[path] = by_hash[sha256_of(path)] = made_copies(file)
     rows = []
     for name in results:
         if name.startswith("ann_"):
@@ -95,11 +95,16 @@ def read_run(folder: Path) -> FinishedRun:
     return FinishedRun(folder, results, smallest, tuple(rows), augmented)
 
 
-def _augmentation(file: h5py.File) -> Row:
-    """Return the configuration; ``displacement`` as it came out where it was not given."""
+def made_copies(file: h5py.File) -> Row:
+    """Return the configuration of copies, with ``displacement`` and ``n_copies`` as they came out."""
     config: Row = json.loads(file.attrs["config"])
+    subsets = list(file["subsets"].values())
     if config["mode"] in UNGIVEN_DISPLACEMENT:
-        config["displacement"] = _rms_displacement(list(file["subsets"].values()))
+        config["displacement"] = _rms_displacement(subsets)
+    if config.get("n_total") is not None:
+        parents = sum(len(np.unique(subset["parents"][()])) for subset in subsets)
+        mean = sum(len(subset["energies"]) for subset in subsets) / max(1, parents)
+        config["n_copies"] = int(mean) if mean.is_integer() else round(mean, 1)
     return config
 
 

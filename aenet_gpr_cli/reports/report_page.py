@@ -13,6 +13,7 @@ from aenet_gpr_cli.figures.style import three_digits
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.reports import report_pictures as pictures
+from aenet_gpr_cli.reports.finished_run import made_copies
 from aenet_gpr_cli.reports.html_page import Section, folded, paragraph, render, table
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.workflow_steps import ORDER
@@ -161,10 +162,12 @@ def _augmentation(found: list[Found], folder: Path) -> list[str]:
     if not items:
         return []
     sets = {item.path.stem.removeprefix("augmented_"): item.path for item in items}
-    rows = [
-        [name, c["method"], f"{c['displacement']:g}", c["n_copies"]]
-        for name, c in ((name, item.nested("config")) for name, item in zip(sets, items, strict=True))
-    ]
+    rows = []
+    for name, path in sets.items():
+        with open_artefact(path) as file:
+            made = made_copies(file)
+        delta = "adaptive" if made["displacement"] is None else f"{made['displacement']:.3g}"
+        rows.append([name, made["method"], delta, made["n_copies"]])
     return [
         table(("variant", "labels by", "δ / Å", "copies per structure"), rows),
         *_tables(found, "augment"),
