@@ -14,7 +14,10 @@ SIGMA_MAX_ROWS = 7000  # of the stages that bound σ: 1 ms per structure; 250 EC
 class StageConfig:
     """Keys that every stage has; ``neutral`` ones do not change its result."""
 
-    neutral: ClassVar[frozenset[str]] = frozenset()
+    # of resources: how much, where and how often
+    neutral: ClassVar[frozenset[str]] = frozenset(
+        {"max_memory_gib", "workers", "device", "checkpoint_seconds", "jacobian_memory_gib"}
+    )
     seed: Seed = 0
     """seed of all random choices of this stage"""
 
@@ -39,6 +42,8 @@ class SigmaConfig(StageConfig):
 @settings
 class PredictingConfig(SigmaConfig):
     """Keys of the stages that predict with fitted models."""
+
+    neutral: ClassVar[frozenset[str]] = StageConfig.neutral | {"block_size"}
 
     block_size: PositiveInt = 100
     """structures predicted at a time"""

@@ -15,7 +15,7 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.parity_samples import ParitySamples
 from aenet_gpr_cli.figures.style import label_style
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.files import sha256_of
+from aenet_gpr_cli.io.artefacts.checksums import identity
 from aenet_gpr_cli.stages.evaluate.evaluation_pictures import parity_of
 
 Row = dict[str, Any]
@@ -82,7 +82,7 @@ def read_run(folder: Path) -> FinishedRun:
     augmented, by_hash = {}, {}
     for path in sorted(folder.glob("augmented_*.h5")):
         with open_artefact(path, "augment") as file:
-            augmented[path] = by_hash[sha256_of(path)] = made_copies(file)
+            augmented[path] = by_hash[identity(path)] = made_copies(file)
     rows = []
     for name in results:
         if name.startswith("ann_"):

@@ -16,11 +16,14 @@ from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish
+from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish_with_files
 from aenet_gpr_cli.io.artefacts.checkpoint import describe_differences, read_job
+from aenet_gpr_cli.io.artefacts.checksums import identity
+from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.stages.augment import augment_stage as augment
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.shared.context import Context, Summary, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.subset_parts import copy_subsets
 from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
 from aenet_gpr_cli.stages.train_ann.members import join_committees, read_committee, write_committee
@@ -60,14 +63,21 @@ def run(paths: Sequence[Path], output: Path, context: Context) -> Summary:
     for other in parts[1:]:
         _check_same(first, other, neutral)
     _check_complete(parts)
+    endings = kind.endings(first)
+    claim(first.kind, output, paths, endings)
     job = Job(first.kind, first.config, first.inputs, neutral=neutral)
-    if (done := nothing_to_do(output, job, context)) is not None:
+
+    def write(file: h5py.File, folder: Path) -> None:
+        kind.write(first, file, folder, output.stem)
+
+    if (done := nothing_to_do(output, job, context, write)) is not None:
         return done
     if context.dry_run:
         return planned("collect", output, [f"{len(first.whole)} {kind.noun}s of {first.kind}"])
-    with publish(output, job) as file:
+    with publish_with_files(output, job) as (file, folder):
         file.attrs["wall_time_s"] = sum(part.wall_time for part in parts)
         summary = kind.join(parts, output, file)
+        write(file, folder)
         file.attrs["summary"] = summary.to_json()
     return summary
 
@@ -87,10 +97,15 @@ def _join_fits(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summary
 
 
 def _join_copies(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summary:
-    names, config = parts[0].whole, build(AugmentConfig, parts[0].config, "parts")
+    names, config = parts[0].whole, _augmenting(parts[0])
     rows = copy_subsets([part.path for part in parts], augment.KIND, names, file)
-    notes = [f"{augment.how(config)}; wrote {output}", *augment.write_files(config, file, names, output)]
+    notes = [f"{augment.how(config)}; wrote {output}"]
+    notes += [f"wrote {beside(output, ending)}" for ending in augment.endings(config)]
     return Summary(augment.TITLE, augment.COLUMNS, rows, notes)
+
+
+def _augmenting(part: _Part) -> AugmentConfig:
+    return build(AugmentConfig, part.config, "parts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,15 @@ class _Kind:
     config: type[StageConfig]
     noun: str
     join: Callable[[Sequence[_Part], Path, h5py.File], Summary]
+
+    def endings(self, first: _Part) -> list[str]:
+        """Return how the names of files end that are written beside the artefact: those of copies."""
+        return augment.endings(_augmenting(first)) if first.kind == augment.KIND else []
+
+    def write(self, first: _Part, file: h5py.File, folder: Path, stem: str) -> None:
+        """Write these files to a folder."""
+        if first.kind == augment.KIND:
+            augment.write_files(_augmenting(first), file, first.whole, folder, stem)
 
 
 KINDS = {
@@ -111,6 +135,7 @@ KINDS = {
 
 def _read(path: Path) -> _Part:
     with open_artefact(path) as file:
+        identity(path)  # are its numbers those that were written?
         kind = str(file.attrs["kind"])
         if kind not in KINDS:
             raise InputError(f"{path}: expected the output of {', '.join(KINDS)}, got that of {kind}")

@@ -11,6 +11,7 @@ from aenet_gpr_cli.io.artefacts.stored_anns import load_ann, write_ann
 from aenet_gpr_cli.io.files import sha256_of
 from aenet_gpr_cli.io.formats.aenet_nn import read_nn, write_nn
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.outputs import claim, refuse_inputs
 
 COLUMNS = ("potential", "members", "species", "cutoffs / Å", "features", "hidden", "weights")
 METATOMIC = "metatomic"
@@ -39,6 +40,7 @@ def export(ann: Path, folder: Path, file_format: str, member: int | None, contex
     ResourceError
         If metatomic is wanted and not installed.
     """
+    refuse_inputs("export", [folder], [ann])
     model = load_ann(ann)
     if file_format == METATOMIC:
         chosen = model if member is None else model.select([member])
@@ -90,6 +92,7 @@ def import_potential(paths: list[Path], output: Path, context: Context) -> Summa
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise InputError(f"{missing[0]}: expected a .nn file of ænet, but it does not exist")
+    claim(POTENTIAL, output, paths)
     hashes = {f"{number}_{path.name}": sha256_of(path) for number, path in enumerate(paths)}
     job = Job(kind=POTENTIAL, config={"imported_from": "aenet"}, inputs=hashes)
     if (done := nothing_to_do(output, job, context)) is not None:

@@ -12,26 +12,35 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from aenet_gpr_cli.calculators.named_calculators import calculator_class, make_calculator
 from aenet_gpr_cli.config.stages.active_config import CalculatorConfig, LabelConfig
 from aenet_gpr_cli.errors import AenetGprError, ConfigError, InputError, NumericalError, ResourceError
-from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish, publish_with_files
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.artefacts.checksums import identity
+from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.artefacts.structure_sets import read_structures, write_structures
-from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_structure_files
+from aenet_gpr_cli.io.formats.prediction_files import (
+    PredictedStructure,
+    structure_endings,
+    write_structure_files,
+)
 from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes
 from aenet_gpr_cli.stages.select_stage import load_selected
 from aenet_gpr_cli.stages.shared.context import (
     Context,
     Progress,
     Summary,
+    by_name,
     log,
     make_job,
     nothing_to_do,
     planned,
 )
+from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
 from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.grouping import group
@@ -51,7 +60,7 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
     work_list : sequence of Path
         Output of `select`, or files and folders of structures.
     output : Path
-        Files for `split` are written beside it under the same name.
+        Files for `split` are written beside it: ``NAME_xsf``, ``NAME_structures.extxyz``.
 
     Raises
     ------
@@ -64,15 +73,24 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
     """
     if config.calculator.name != STORED:
         calculator_class(config.calculator.name)  # before anything else: is it there?
-    hashes = {f"{n}:{Path(p).name}": h for n, (p, h) in enumerate(source_hashes(work_list).items())}
-    job = make_job(KIND, config, {}, context, hashes)
-    if (done := nothing_to_do(output, job, context)) is not None:
+    endings = structure_endings(config.write)
+    claim(KIND, output, work_list, endings)
+    job = make_job(KIND, config, {}, context, _hashes(work_list))
+
+    def write(file: h5py.File, folder: Path) -> None:
+        sets = [read_structures(part) for part in file["subsets"].values()]
+        found = {s.name: s for each in sets for s in (each.structure(i) for i in range(len(each)))}
+        ordered = [in_file_order(found[s.name]) for s in _read(work_list, context) if s.name in found]
+        listed = [PredictedStructure(s, None, None, None) for s in ordered]
+        write_structure_files(folder, output.stem, listed, endings)
+
+    if (done := nothing_to_do(output, job, context, write)) is not None:
         return done
     structures = _read(work_list, context)
     if context.dry_run:
         return planned(KIND, output, [f"{len(structures)} structures with {config.calculator.name}"])
     checkpoint = Checkpoint(output, job)
-    with publish(output, job) as file:
+    with publish_with_files(output, job) as (file, folder):
         checkpoint.prepare(context.resume, context.restart)
         failures = _label_missing(config, structures, checkpoint, context)
         labelled = [
@@ -87,8 +105,8 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
         for name, subset in subsets.items():
             write_structures(file.create_group(f"subsets/{name}"), subset)
         file.attrs["failures"] = json.dumps(failures)
-        listed = [PredictedStructure(in_file_order(s), None, None, None) for s in labelled]
-        written = write_structure_files(output, listed, config.write)
+        write(file, folder)
+        written = [beside(output, ending) for ending in endings]
         notes = [f"failed: {name}: {reason}" for name, reason in list(failures.items())[:SHOWN]]
         if failures:
             notes.append(f"{len(failures)} of {len(structures)} calculations failed and were left out")
@@ -146,6 +164,12 @@ def _force_consistent_energy(atoms) -> float:  # type: ignore[no-untyped-def]  #
     """
     found: float | None = getattr(atoms.calc, "results", {}).get("free_energy")
     return atoms.get_potential_energy() if found is None else found
+
+
+def _hashes(work_list: Sequence[Path]) -> dict[str, str]:
+    found = source_hashes(work_list)
+    artefacts = [path for path in work_list if path.suffix == ".h5"]
+    return by_name(found | {str(path): identity(path) for path in artefacts})
 
 
 def _read(work_list: Sequence[Path], context: Context) -> list[Structure]:

@@ -11,12 +11,18 @@ import numpy as np
 
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND, describe_beyond
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
-from aenet_gpr_cli.io.artefacts.artefact import publish
+from aenet_gpr_cli.io.artefacts.artefact import publish_with_files
 from aenet_gpr_cli.io.artefacts.fields import write_field
+from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
-from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_structure_files
+from aenet_gpr_cli.io.formats.prediction_files import (
+    PredictedStructure,
+    structure_endings,
+    write_structure_files,
+)
 from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes
-from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.predictors import (
     Prediction,
     join_predictions,
@@ -44,14 +50,16 @@ def run(
     inputs : sequence of Path
         Files, folders and archives of structures; energies and forces in them are not needed.
     output : Path
-        The other formats are written beside it under the same name.
+        The other formats are written beside it: ``NAME_predictions.extxyz``, ``NAME_xsf``.
 
     Raises
     ------
     InputError
-        If the model does not fit the structures.
+        If the model does not fit the structures, or an input would be overwritten.
     """
-    job = make_job(KIND, config, {"model": model}, context, source_hashes(inputs))
+    endings = structure_endings(config.write, "predictions")
+    claim(KIND, output, [model, *inputs], endings)
+    job = make_job(KIND, config, {"model": model}, context, by_name(source_hashes(inputs)))
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     structures = read_sources(inputs, context.report)
@@ -61,7 +69,7 @@ def run(
         model, config.sigma, config.sigma_max_rows, config.max_memory_gib, config.members
     )
     found: dict[str, PredictedStructure] = {}
-    with publish(output, job) as file:
+    with publish_with_files(output, job) as (file, folder):
         for name, members in group(structures, templates=predictor.templates).items():
             subset = StructureSet.from_structures(members)
             parts = predictor.blocks(
@@ -72,7 +80,8 @@ def run(
             found |= {item.structure.name: item for item in predicted_structures(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
         notes = _warnings(ordered) + _outside(ordered)
-        notes += [f"wrote {path}" for path in (output, *write_structure_files(output, ordered, config.write))]
+        write_structure_files(folder, output.stem, ordered, endings)
+        notes += [f"wrote {path}" for path in (output, *(beside(output, ending) for ending in endings))]
         if len(ordered) > ROWS_SHOWN:
             notes.insert(0, f"and {len(ordered) - ROWS_SHOWN} more structures")
         rows = [_row(item) for item in ordered[:ROWS_SHOWN]]

@@ -15,13 +15,19 @@ from aenet_gpr_cli.descriptors.descriptor_settings import InverseDistanceSetting
 from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.surrogate import Geometry
-from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish_with_files
 from aenet_gpr_cli.io.artefacts.fields import write_field
+from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.artefacts.structure_sets import read_structures, write_structures
-from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_structure_files
+from aenet_gpr_cli.io.formats.prediction_files import (
+    PredictedStructure,
+    structure_endings,
+    write_structure_files,
+)
 from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes
 from aenet_gpr_cli.stages.ranking import GREEDY, Ranked, one_after_another, rank, unranked
-from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.structures import IntArray, Structure
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.units import MEV_PER_EV
@@ -48,7 +54,7 @@ def run(
     pool : sequence of Path
         Files, folders and archives of structures; labels are not needed.
     output : Path
-        The work list is written beside it under the same name.
+        The work list is written beside it: ``NAME_xsf``, ``NAME_structures.extxyz``.
     exclude : collection of str
         Names of structures of the pool that are not to be selected.
 
@@ -61,7 +67,9 @@ def run(
     """
     if model is None and config.strategy != "random":
         raise ConfigError("select: expected a model, or strategy: random, got neither")
-    hashes = {f"{n}:{Path(p).name}": h for n, (p, h) in enumerate(source_hashes(pool).items())}
+    endings = structure_endings(config.write)
+    claim(KIND, output, [model, *pool], endings)
+    hashes = by_name(source_hashes(pool))
     hashes |= {"excluded": json.dumps(sorted(exclude))} if exclude else {}
     job = make_job(KIND, config, {"model": model} if model else {}, context, hashes)
     if (done := nothing_to_do(output, job, context)) is not None:
@@ -79,11 +87,12 @@ def run(
     ranked = rank(config, model, given, context) if model else unranked(given)
     chosen = choose(config, ranked)
     sigma = "force_sigma" if config.rank_by == "forces" else "sigma"
-    with publish(output, job) as file:
+    with publish_with_files(output, job) as (file, folder):
         for name, item in ranked.items():
             _write(file, name, item, chosen[name], sigma)
         listed = [s for name, item in ranked.items() for s in _work(config, item, chosen[name])]
-        written = write_structure_files(output, listed, config.write)
+        write_structure_files(folder, output.stem, listed, endings)
+        written = [beside(output, ending) for ending in endings]
         rows = [_row(config, name, item, chosen[name]) for name, item in ranked.items()]
         summary = Summary(
             "Selected structures", COLUMNS, rows, [f"wrote {path}" for path in (output, *written)]

@@ -15,7 +15,16 @@ from aenet_gpr_cli.io.artefacts.structure_sets import PARTS, write_structures
 from aenet_gpr_cli.io.formats.published import PREFIX, resolve
 from aenet_gpr_cli.io.formats.sources import read_data, source_hashes, source_labels
 from aenet_gpr_cli.io.frames.report import DataSet
-from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.context import (
+    Context,
+    Summary,
+    by_name,
+    log,
+    make_job,
+    nothing_to_do,
+    planned,
+)
+from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.checks import (
     check_forces,
@@ -76,11 +85,8 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     more_paths = [_locate(text, folder) for text in config.train_inputs]
     paths = [*train_paths, *test_paths, *more_paths]
     lists = {key: folder / text for key in ("train_list", "test_list") if (text := getattr(config, key))}
-    hashes = {
-        f"{number}:{Path(path).name}": value
-        for number, (path, value) in enumerate(source_hashes(paths).items())
-    }
-    job = make_job(KIND, _without_folders(config), lists, context, hashes)
+    claim(KIND, output, [*paths, *lists.values()])
+    job = make_job(KIND, _without_folders(config), lists, context, by_name(source_hashes(paths)))
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     data = read_data(paths, config, context.report)
@@ -159,6 +165,8 @@ def _without_folders(config: SplitConfig) -> SplitConfig:
         inputs=names(config.inputs),
         test_inputs=names(config.test_inputs),
         train_inputs=names(config.train_inputs),
+        train_list=config.train_list and Path(config.train_list).name,
+        test_list=config.test_list and Path(config.test_list).name,
     )
 
 

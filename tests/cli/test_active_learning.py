@@ -45,7 +45,7 @@ def test_from_a_pool_to_labels_that_split_takes(run_cli, h2):
     code, out, _ = run_cli("label", "selected.h5", *LABEL)
     assert code == 0
     assert "Labelled structures" in out
-    options = ("--set=train=7", "--set=train_inputs=[labelled]", "-o", "s.h5")
+    options = ("--set=train=7", "--set=train_inputs=[labelled_xsf]", "-o", "s.h5")
     code, _, _ = run_cli("split", DATA / "h2/train_set.zip", *options)
     assert code == 0
     with h5py.File("s.h5") as file, h5py.File("split.h5") as before:
@@ -164,7 +164,7 @@ def test_dimers_are_labelled_with_gfn2_xtb(run_cli, tmp_path):
     assert code == 0, err
     assert "failed" not in out
     stored = {Path(name).name: s for name, s in given.items()}
-    labelled = read_sources([tmp_path / "labelled"])
+    labelled = read_sources([tmp_path / "labelled_xsf"])
     assert len(labelled) == 3
     for s in labelled:
         reference = stored[next(name for name in stored if Path(name).stem in s.name)]

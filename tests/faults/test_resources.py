@@ -131,8 +131,8 @@ def test_files_of_an_earlier_larger_run_are_not_taken_for_results(run_cli, water
         settings = [*keys, f"n_copies={copies}"]
         code, _, said = run_cli("augment", "split.h5", *(f"--set={key}" for key in settings))
         assert code == 0, said
-        assert len(list((tmp_path / "augmented").rglob("*.xsf"))) == 8 * copies
-    (tmp_path / "augmented/H2O/left_over.xsf").write_text("nonsense")
+        assert len(list((tmp_path / "augmented_xsf").rglob("*.xsf"))) == 8 * copies
+    (tmp_path / "augmented_xsf/H2O/left_over.xsf").write_text("nonsense")
     settings = ["mode=taylor", "levenberg_marquardt.iterations=2"]
     code, _, said = run_cli("train-ann", "split.h5", "augmented.h5", *(f"--set={key}" for key in settings))
     assert code == 0, said

@@ -50,7 +50,7 @@ def test_permuted_atoms_join_their_subset_and_get_their_order_back(run_cli, tmp_
     assert code == 0, said
     code, _, said = run_cli("augment", "split.h5", "gpr.h5", "--set", "write=[xsf]", "--set", "n_copies=1")
     assert code == 0, said
-    firsts = {"".join(read_xsf(path).species) for path in tmp_path.glob("augmented/H2O/*.xsf")}
+    firsts = {"".join(read_xsf(path).species) for path in tmp_path.glob("augmented_xsf/H2O/*.xsf")}
     assert firsts == {"OHH", "HOH"}
 
     rng = np.random.default_rng(5)
@@ -59,7 +59,7 @@ def test_permuted_atoms_join_their_subset_and_get_their_order_back(run_cli, tmp_
     write_xsf(permuted(asked, [2, 0, 1]), tmp_path / "y.xsf")
     code, _, said = run_cli("predict", "gpr.h5", "x.xsf", "y.xsf", "--set", "write=[xsf]")
     assert code == 0, said
-    x, y = (read_xsf(path) for path in sorted((tmp_path / "predictions").iterdir()))
+    x, y = (read_xsf(path) for path in sorted((tmp_path / "predictions_xsf").iterdir()))
     assert y.species == ("H", "O", "H")
     assert y.energy == pytest.approx(x.energy, abs=1e-9)
     np.testing.assert_allclose(y.forces, x.forces[[2, 0, 1]], atol=1e-9)

@@ -115,7 +115,7 @@ def test_an_old_potential_is_exported_and_old_models_rank_a_pool(run_cli, old):
             "--set",
             "n_select=2",
             "-o",
-            f"{model}.h5",
+            f"selected_{model}.h5",
         ]
         code, _, said = run_cli(*command)
         assert code == 0, said

@@ -42,7 +42,7 @@ def test_a_committee_with_its_spread(finished, files, tmp_path):
     energies, forces = predict_ann(
         load_ann(finished / "ann_gpr.h5"), StructureSet.from_structures(structures), True, 9
     )
-    frames = read(tmp_path / "out.extxyz", ":")
+    frames = read(tmp_path / "out_predictions.extxyz", ":")
     assert [f.info["name"] for f in frames] == [s.name for s in structures]
     for i, frame in enumerate(frames):
         assert frame.get_potential_energy() == pytest.approx(energies[:, i].mean(), abs=1e-9)
@@ -50,7 +50,7 @@ def test_a_committee_with_its_spread(finished, files, tmp_path):
         assert frame.info["energy_std"] == pytest.approx(energies[:, i].std(ddof=1), abs=1e-9)
         np.testing.assert_allclose(frame.arrays["forces_std"], forces[:, i].std(0, ddof=1), atol=1e-7)
     assert [f.info.get("reference_energy") for f in frames] == [None, None, None, -0.5]
-    written = [read_xsf(path) for path in sorted((tmp_path / "out").glob("*.xsf"))]
+    written = [read_xsf(path) for path in sorted((tmp_path / "out_xsf").glob("*.xsf"))]
     assert [s.energy for s in written] == pytest.approx(energies.mean(0), abs=1e-12)
     with h5py.File(output) as file:
         (group,) = file["subsets"].values()
@@ -72,7 +72,7 @@ def test_structures_outside_the_training_data_are_named(finished, files, tmp_pat
         (group,) = file["subsets"].values()
         far = [name for name, b in zip(group["names"], group["beyond_training"]) if b.max() > 0.2]
     assert far == [b"far.xyz#0"]
-    assert read(tmp_path / "out.extxyz", "-1").arrays["beyond_training"].min() > 0.2
+    assert read(tmp_path / "out_predictions.extxyz", "-1").arrays["beyond_training"].min() > 0.2
 
 
 def test_one_member_has_no_spread(finished, files, tmp_path):

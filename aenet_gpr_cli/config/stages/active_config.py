@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, MinLen
 from pydantic import Field
@@ -73,7 +73,6 @@ class CalculatorConfig:
 class LabelConfig(StageConfig):
     """Calculate energies and forces with any ASE calculator."""
 
-    neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
     calculator: CalculatorConfig = CalculatorConfig()
     """what calculates energies and forces"""
     workers: PositiveInt = 1

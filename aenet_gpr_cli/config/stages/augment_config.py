@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Le
 
@@ -18,7 +18,6 @@ CopyFormat = Literal["xsf", "extxyz"]
 class AugmentConfig(Gates, Placement, SigmaConfig):
     """Displace each reference structure M times by δ and label the copies with energies."""
 
-    neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
     method: Literal["gpr", "taylor"] = "gpr"
     """label by the Gaussian process, or by first-order Taylor expansion"""
     n_copies: Annotated[PositiveInt, Le(1_000_000)] = 36

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from annotated_types import MinLen
 
@@ -38,6 +38,8 @@ class ClusterConfig:
 @settings
 class BenchmarkConfig(StageConfig):
     """Train for a few epochs in a fresh process per point; measure time and peak memory."""
+
+    neutral: ClassVar[frozenset[str]] = frozenset()  # resources are what it measures
 
     modes: Annotated[tuple[BenchmarkMode, ...], MinLen(1)] = get_args(BenchmarkMode)
     """training modes"""

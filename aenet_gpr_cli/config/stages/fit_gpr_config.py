@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from aenet_gpr_cli.config.keys import StageConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import DescriptorChoice
@@ -14,7 +14,6 @@ from aenet_gpr_cli.settings import NonNegativeFloat, PositiveFloat, PositiveInt,
 class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
     """Fit a full GP on energies and forces for each subset."""
 
-    neutral: ClassVar[frozenset[str]] = frozenset({"workers"})
     model: Literal["auto", "full", "local"] = "auto"
     """full: one process per subset, of the same atoms in the same cell; local: one process of atomic
     environments for all subsets, any composition and cell; auto: full where a subset has three structures

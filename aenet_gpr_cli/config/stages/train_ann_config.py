@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from aenet_gpr_cli.ann.training_settings import Training
 from aenet_gpr_cli.config.keys import StageConfig
 from aenet_gpr_cli.settings import NonNegativeFloat, settings
@@ -13,7 +11,6 @@ from aenet_gpr_cli.settings import NonNegativeFloat, settings
 class TrainAnnConfig(Training, StageConfig):
     """Train a committee of neural-network potentials in one of four modes."""
 
-    neutral: ClassVar[frozenset[str]] = frozenset({"checkpoint_seconds"})
     subsets: tuple[str, ...] | None = None
     """train on these subsets only; default: all"""
     checkpoint_seconds: NonNegativeFloat = 60.0

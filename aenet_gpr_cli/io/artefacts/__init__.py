@@ -3,8 +3,10 @@
 __all__ = [
     "artefact",
     "checkpoint",
+    "checksums",
     "fields",
     "locks",
+    "side_files",
     "stored_anns",
     "stored_gps",
     "streaming",

@@ -1,19 +1,19 @@
 """HDF5 artefacts that explain themselves, published whole or not at all.
 
-Every artefact records its kind and format version, the resolved configuration, the SHA-256 of each
-input, the seed, package versions, wall time and peak memory. Writing goes to a temporary file in the same
-folder, is flushed to disk, and renamed; a reader never sees half a file. No pickled objects anywhere.
+Every artefact records its kind and format version, the resolved configuration, what identifies each input,
+the seed, package versions, wall time and peak memory, a checksum of its numbers and the files written beside
+it. Writing goes to a temporary file in the same folder, is flushed to disk, and renamed; a reader never sees
+half a file. No pickled objects anywhere.
 """
 
 from __future__ import annotations
 
 import contextlib
-import glob
 import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,23 @@ import h5py
 
 from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.artefacts.checksums import DAMAGE, checksum
 from aenet_gpr_cli.io.artefacts.full_disk import NotingFile
 from aenet_gpr_cli.io.artefacts.locks import lock
 from aenet_gpr_cli.io.artefacts.probing import probe, trust
+from aenet_gpr_cli.io.artefacts.side_files import (
+    copy_content,
+    hidden_folder,
+    list_files,
+    put_in_place,
+    remove_leftovers,
+)
 from aenet_gpr_cli.io.files import require_file, written_whole
 from aenet_gpr_cli.io.process_memory import peak_memory
 
 FORMAT_VERSION = 1
-DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py raises on overwritten bytes
+# Of the results: raised when a change makes them incomparable with earlier ones, which are then made again.
+NUMERICS = 1
 # Chunks that are allocated but not full yet, and space that HDF5 keeps, never make up more than this.
 SMALL_BYTES = 16 * 2**20
 FILLED = 0.5
@@ -47,13 +56,13 @@ class Job:
     config : dict
         Resolved configuration, as plain JSON values.
     inputs : dict of str to str
-        SHA-256 of each input, by a name that does not depend on the folder.
+        What identifies the content of each input, by a name that does not depend on the folder.
     part : tuple of str
         Names of the parts (members, subsets) that the artefact holds; empty for all of them.
     whole : tuple of str
         Names of all parts, where ``part`` is given.
     neutral : frozenset of str
-        Keys of the configuration that do not change the result.
+        Keys of the configuration, dotted, that do not change the result.
     """
 
     kind: str
@@ -65,10 +74,33 @@ class Job:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over kind, format version, configuration (without neutral keys), inputs and part."""
-        config = {key: value for key, value in self.config.items() if key not in self.neutral}
-        content = [self.kind, FORMAT_VERSION, config, self.inputs, *([self.part] if self.part else [])]
+        """SHA-256 over kind, versions of format and numerics, keys that are not neutral, inputs and part."""
+        return self._fingerprint(self.kind, NUMERICS, self.config, self.inputs, self.part)
+
+    def is_that_of(self, file: h5py.File) -> bool:
+        """Whether an artefact has the result of this job."""
+        if "checksum" in file.attrs:
+            return bool(file.attrs.get("fingerprint") == self.fingerprint)
+        # of version 0.1, which counted other keys
+        config, inputs, part = (
+            json.loads(file.attrs.get(name, "[]")) for name in ("config", "inputs", "part")
+        )
+        return self.fingerprint == self._fingerprint(str(file.attrs["kind"]), 1, config, inputs, part)
+
+    def _fingerprint(
+        self, kind: str, numerics: int, config: dict[str, Any], inputs: dict[str, str], part: Sequence[str]
+    ) -> str:
+        kept = {key: value for key, value in flat(config).items() if key not in self.neutral}
+        content = [kind, FORMAT_VERSION, numerics, kept, inputs, *([list(part)] if part else [])]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested configuration by dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
 
 
 def is_current(path: Path, job: Job) -> bool:
@@ -78,9 +110,7 @@ def is_current(path: Path, job: Job) -> bool:
     try:
         probe(path)
         with h5py.File(path, "r") as file:
-            return (
-                bool(file.attrs.get("complete", False)) and file.attrs.get("fingerprint") == job.fingerprint
-            )
+            return bool(file.attrs.get("complete", False)) and job.is_that_of(file)
     except (InputError, *DAMAGE):
         return False
 
@@ -101,24 +131,70 @@ def publish(path: Path, job: Job) -> Iterator[h5py.File]:
         If the disk is full or not writable, or another process writes the same file. An earlier artefact
         stays as it was.
     """
-    started = time.perf_counter()
     with lock(path):
-        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # of a killed process
-            stale.unlink(missing_ok=True)
-        with (
-            written_whole(path) as temporary,
-            NotingFile(temporary) as disk,
-            h5py.File(disk, "w", libver="v110") as file,
-        ):
-            _write_provenance(file, job)
+        remove_leftovers(path)
+        with _published(path, job) as file:
             yield file
-            earlier = float(file.attrs.get("wall_time_s", 0.0))
-            file.attrs["wall_time_s"] = earlier + time.perf_counter() - started
-            file.attrs["peak_rss_bytes"] = peak_memory()
-            file.attrs["complete"] = True
-            file.flush()
-            disk.raise_failure()
         trust(path)
+
+
+@contextlib.contextmanager
+def publish_with_files(path: Path, job: Job) -> Iterator[tuple[h5py.File, Path]]:
+    """Write an artefact and files beside it; see `publish` and `side_files`.
+
+    Yields
+    ------
+    file : h5py.File
+    folder : Path
+        Whatever the block writes here is put beside the artefact, under the same name, after that.
+
+    Raises
+    ------
+    InputError
+        If a file of one of these names is there that the artefact before does not list as its own.
+    """
+    with lock(path):
+        remove_leftovers(path)
+        with hidden_folder(path) as folder:
+            with _published(path, job) as file:
+                yield file, folder
+                list_files(file, folder, path)
+            trust(path)
+            put_in_place(path, folder)
+
+
+def write_files_again(path: Path, job: Job, write: Callable[[h5py.File, Path], object]) -> None:
+    """Write the files beside an artefact again, from what it holds.
+
+    Parameters
+    ----------
+    write : callable
+        Called with the artefact and the folder to write to.
+    """
+    with open_artefact(path) as old, publish_with_files(path, job) as (file, folder):
+        copy_content(old, file)
+        write(old, folder)
+
+
+@contextlib.contextmanager
+def _published(path: Path, job: Job) -> Iterator[h5py.File]:
+    started = time.perf_counter()
+    with (
+        written_whole(path) as temporary,
+        NotingFile(temporary) as disk,
+        h5py.File(disk, "w", libver="v110") as file,
+    ):
+        _write_provenance(file, job)
+        yield file
+        earlier = float(file.attrs.get("wall_time_s", 0.0))
+        file.attrs["wall_time_s"] = earlier + time.perf_counter() - started
+        file.attrs["peak_rss_bytes"] = peak_memory()
+        file.flush()
+        disk.raise_failure()
+        file.attrs["checksum"] = checksum(file)
+        file.attrs["complete"] = True
+        file.flush()
+        disk.raise_failure()
 
 
 @contextlib.contextmanager
@@ -166,6 +242,12 @@ def read_summary(path: Path) -> dict[str, Any]:
         return json.loads(file.attrs.get("summary", "{}"))
 
 
+def written_with(path: Path) -> dict[str, str]:
+    """Return the versions with which an artefact was written, as `versions` does."""
+    with open_artefact(path) as file:
+        return dict(json.loads(file.attrs.get("versions", "{}")))
+
+
 def versions() -> dict[str, str]:
     """Return the versions of this package, Python and the numerical libraries."""
     from importlib import metadata
@@ -180,6 +262,7 @@ def versions() -> dict[str, str]:
 def _write_provenance(file: h5py.File, job: Job) -> None:
     file.attrs["format"] = "aenet-gpr-cli"
     file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs["numerics"] = NUMERICS
     file.attrs["kind"] = job.kind
     file.attrs["complete"] = False
     file.attrs["fingerprint"] = job.fingerprint

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish
+from aenet_gpr_cli.io.artefacts.artefact import NUMERICS, Job, flat, open_artefact, publish
 
 log = logging.getLogger("aenet_gpr_cli")
 STATE = "state.h5"
@@ -185,7 +185,7 @@ def describe_differences(
         Empty if they are the same.
     """
     (config, inputs), (other_config, other_inputs) = ours, theirs
-    new, old = _flat(config), _flat(other_config)
+    new, old = flat(config), flat(other_config)
     lines = [
         f"{key}: {old.get(key, 'absent')} {where[0]}, {new.get(key, 'absent')} {where[1]}"
         for key in sorted(new.keys() | old.keys())
@@ -204,7 +204,9 @@ def read_job(file: h5py.File) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _differences(path: Path, job: Job) -> list[str]:
     with open_artefact(path) as file:
-        return describe_differences((job.config, job.inputs), read_job(file), job.neutral)
+        numerics = int(file.attrs.get("numerics", 1))
+        other = [f"numerics: version {numerics} there, {NUMERICS} here"] if numerics != NUMERICS else []
+        return other + describe_differences((job.config, job.inputs), read_job(file), job.neutral)
 
 
 def _is_done(output: Path, folder: Path) -> bool:
@@ -218,10 +220,3 @@ def _is_done(output: Path, folder: Path) -> bool:
             return output.stat().st_mtime_ns >= newest and read_job(done) == read_job(left)
     except InputError:
         return False
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -1,12 +1,7 @@
-"""Copies as files of other programs: XSF for ænet, extended XYZ for everything that reads through ASE.
-
-Files are made beside the place where they belong, and take it when all are there.
-"""
+"""Copies as files of other programs: XSF for ænet, extended XYZ for everything that reads through ASE."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,30 +18,21 @@ def write_copies_as_xsf(folder: Path, blocks: Iterable[AugmentedSet]) -> None:
     Parameters
     ----------
     folder : Path
-        Replaced as a whole, so that nothing of an earlier, larger run is left. Beyond 10,000 files it gets
-        subfolders.
+        Made if it does not exist. Beyond 10,000 files it gets subfolders.
     blocks : iterable of AugmentedSet
         Of one subset, in order.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        numbers: dict[str, int] = {}
-        done = 0
-        for block in blocks:
-            for index, (parent, copy) in enumerate(zip(block.parents, block.copies, strict=True)):
-                number = numbers.setdefault(parent, len(numbers))
-                place = temporary / (f"{done // FILES_PER_FOLDER:05d}" if done >= FILES_PER_FOLDER else "")
-                place.mkdir(parents=True, exist_ok=True)
-                structure = in_file_order(block.structures.structure(index))
-                write_xsf(structure, place / f"{number:05d}_{copy:04d}.xsf")
-                done += 1
-        temporary.mkdir(parents=True, exist_ok=True)
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    numbers: dict[str, int] = {}
+    done = 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for block in blocks:
+        for index, (parent, copy) in enumerate(zip(block.parents, block.copies, strict=True)):
+            number = numbers.setdefault(parent, len(numbers))
+            place = folder / (f"{done // FILES_PER_FOLDER:05d}" if done >= FILES_PER_FOLDER else "")
+            place.mkdir(exist_ok=True)
+            structure = in_file_order(block.structures.structure(index))
+            write_xsf(structure, place / f"{number:05d}_{copy:04d}.xsf")
+            done += 1
 
 
 def write_copies_as_extxyz(path: Path, blocks: Iterable[AugmentedSet]) -> None:
@@ -64,23 +50,18 @@ def write_copies_as_extxyz(path: Path, blocks: Iterable[AugmentedSet]) -> None:
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.io import write
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            for block in blocks:
-                frames = []
-                for index, (parent, copy) in enumerate(zip(block.parents, block.copies, strict=True)):
-                    s = in_file_order(block.structures.structure(index))
-                    atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
-                    atoms.info |= {"parent": parent, "copy": int(copy), "label": block.label}
-                    if block.sigma is not None:
-                        atoms.info["sigma"] = float(block.sigma[index])
-                    if block.domain_distance is not None:
-                        atoms.info["domain_distance"] = float(block.domain_distance[index])
-                    atoms.calc = SinglePointCalculator(atoms, energy=s.energy)
-                    frames.append(atoms)
-                if frames:
-                    write(file, frames, format="extxyz")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for block in blocks:
+            frames = []
+            for index, (parent, copy) in enumerate(zip(block.parents, block.copies, strict=True)):
+                s = in_file_order(block.structures.structure(index))
+                atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
+                atoms.info |= {"parent": parent, "copy": int(copy), "label": block.label}
+                if block.sigma is not None:
+                    atoms.info["sigma"] = float(block.sigma[index])
+                if block.domain_distance is not None:
+                    atoms.info["domain_distance"] = float(block.domain_distance[index])
+                atoms.calc = SinglePointCalculator(atoms, energy=s.energy)
+                frames.append(atoms)
+            if frames:
+                write(file, frames, format="extxyz")

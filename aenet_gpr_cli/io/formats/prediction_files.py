@@ -11,6 +11,8 @@ from aenet_gpr_cli.io.files import written_whole
 from aenet_gpr_cli.io.formats.xsf import write_xsf
 from aenet_gpr_cli.structures import FloatArray, Structure
 
+XSF_FOLDER = "_xsf/"
+
 
 @dataclass(frozen=True, slots=True)
 class PredictedStructure:
@@ -81,38 +83,43 @@ def write_xsf_files(folder: Path, predicted: Sequence[PredictedStructure]) -> No
     Parameters
     ----------
     folder : Path
-        Made if it does not exist; XSF files that are already in it are removed.
+        Made if it does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("*.xsf"):  # of an earlier, larger run
-        stale.unlink()
     for number, item in enumerate(predicted):
         label = re.sub(r"[^A-Za-z0-9_.+-]+", "_", item.structure.name.removesuffix(".xsf"))
         write_xsf(item.structure, folder / f"{number:05d}_{label[-80:]}.xsf")
 
 
-def write_structure_files(
-    output: Path, predicted: Sequence[PredictedStructure], formats: Collection[str]
-) -> list[Path]:
-    """Write structures beside an artefact, under its name.
+def structure_endings(formats: Collection[str], what: str = "structures") -> list[str]:
+    """Return the endings of the names of what `write_structure_files` writes.
 
     Parameters
     ----------
-    output : Path
-        The artefact.
     formats : collection of str
         Of ``extxyz`` and ``xsf``.
-
-    Returns
-    -------
-    list of Path
-        What was written.
+    what : str
+        What the structures are.
     """
-    written = []
-    if "extxyz" in formats:
-        written.append(output.with_suffix(".extxyz"))
-        write_extxyz(written[-1], predicted)
-    if "xsf" in formats:
-        written.append(output.with_suffix(""))
-        write_xsf_files(written[-1], predicted)
-    return written
+    return [{"extxyz": f"_{what}.extxyz", "xsf": XSF_FOLDER}[name] for name in sorted(formats)]
+
+
+def write_structure_files(
+    folder: Path, stem: str, predicted: Sequence[PredictedStructure], endings: Sequence[str]
+) -> None:
+    """Write structures in the formats of other programs.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    stem : str
+        With what the names begin.
+    endings : sequence of str
+        From `structure_endings`.
+    """
+    for ending in endings:
+        if ending == XSF_FOLDER:
+            write_xsf_files(folder / f"{stem}{ending}", predicted)
+        else:
+            write_extxyz(folder / f"{stem}{ending}", predicted)

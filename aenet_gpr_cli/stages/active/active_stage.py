@@ -19,12 +19,14 @@ from aenet_gpr_cli.config.stages.active_config import SEEDED, ActiveConfig
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.workflow_config import TrainVariant, WorkflowConfig
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
+from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.io.formats.published import PREFIX
 from aenet_gpr_cli.stages import label_stage as label
 from aenet_gpr_cli.stages import select_stage as select
 from aenet_gpr_cli.stages.active import active_table
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log
+from aenet_gpr_cli.stages.shared.outputs import claim, refuse_changed
 from aenet_gpr_cli.stages.workflow_steps import steps
 from aenet_gpr_cli.units import MEV_PER_EV
 
@@ -55,6 +57,14 @@ def run(config: ActiveConfig, folder: Path, workdir: Path, context: Context) -> 
     InterruptedRun
         If the context asked to stop; what is finished is kept.
     """
+    sources = [*config.pool, *config.split.inputs, *config.split.test_inputs, *config.split.train_inputs]
+    claim(
+        active_table.KIND,
+        workdir / "active.h5",
+        [_absolute(text, folder) for text in sources],
+        active_table.ENDINGS,
+    )
+    refuse_changed(workdir / "active.h5")
     workdir.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     reasons: list[str] = []
@@ -121,7 +131,7 @@ def _calculate(
     """Label what was selected; add its folder to ``labelled`` and its names to ``known``."""
     output = here / f"labelled_{name}.h5"
     label.run(config.label, [here / "selected.h5"], output, context)
-    labelled.append(str(output.with_suffix("").absolute()))
+    labelled.append(str(beside(output, "_xsf").absolute()))
     known |= {s.name for s in select.load_selected(here / "selected.h5")}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from aenet_gpr_cli.config.stages.active_config import ActiveConfig
 from aenet_gpr_cli.evaluation.crossing import crossing
-from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish_with_files
+from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.files import write_csv
-from aenet_gpr_cli.io.formats.sources import source_hashes
 from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job
 from aenet_gpr_cli.units import MEV_PER_EV
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KIND = "active"
+ENDINGS = (".csv", ".png")  # of what is written beside the artefact
 Row = dict[str, Any]
 
 
@@ -68,17 +70,19 @@ def publish_table(
     from aenet_gpr_cli.figures.style import save
 
     output = workdir / "active.h5"
-    write_csv(output.with_suffix(".csv"), rows)
-    save(_plot(rows, config.goal), output.with_suffix(".png"))
-    written = [output.with_suffix(suffix) for suffix in (".h5", ".csv", ".png")]
+    written = [output, *(beside(output, ending) for ending in ENDINGS)]
     forces = config.select.rank_by == "forces"
     sigma = "largest σ / eV/Å" if forces else "largest σ / meV"
     columns = ("chosen", "seed", "round", "structures", sigma, "model", "E MAE / meV", "‖F‖ MAE / eV/Å")
     notes = [*reasons, *_goal(config, rows), *(f"wrote {path}" for path in written)]
     summary = Summary("Active learning", columns, [_shown(row, forces) for row in rows], notes)
-    hashes = source_hashes([output.with_suffix(".csv")])
-    job = make_job(KIND, config, {}, context, {"table": next(iter(hashes.values()))})
-    with publish(output, job) as file:
+    job = make_job(
+        KIND, config, {}, context, {"table": hashlib.sha256(json.dumps(rows).encode()).hexdigest()}
+    )
+    with publish_with_files(output, job) as (file, folder):
+        csv, picture = (folder / path.name for path in written[1:])
+        write_csv(csv, rows)
+        save(_plot(rows, config.goal), picture)
         file.attrs["rounds"] = json.dumps(rows)
         file.attrs["summary"] = summary.to_json()
     return summary

@@ -17,8 +17,9 @@ import h5py
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.errors import ConfigError, ResourceError
 from aenet_gpr_cli.gpr.solvers.cholesky import dense_bytes
-from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish_with_files
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.artefacts.structure_sets import (
     append_augmented,
     augmented_blocks,
@@ -30,6 +31,7 @@ from aenet_gpr_cli.io.formats.copy_files import write_copies_as_extxyz, write_co
 from aenet_gpr_cli.stages.augment.augment_block import Block, Sources, forget, make_block, plan_blocks
 from aenet_gpr_cli.stages.augment.copy_statistics import Statistics
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
 from aenet_gpr_cli.stages.shared.subset_parts import asked_for, is_atom
 from aenet_gpr_cli.structures import StructureSet
@@ -77,10 +79,15 @@ def run(
     """
     if config.method == "gpr" and gpr is None:
         raise ConfigError("augment: method gpr needs the output of fit-gpr; give it, or set method=taylor")
+    claim(KIND, output, [split, gpr], () if only else endings(config))
     inputs = {"split": split, **({"gpr": gpr} if config.method == "gpr" and gpr else {})}
     part, everyone = asked_for(split, only, passed_by=is_atom)
     job = make_job(KIND, config, inputs, context, part=part, whole=everyone)
-    if (done := nothing_to_do(output, job, context)) is not None:
+
+    def write(file: h5py.File, folder: Path) -> None:
+        write_files(config, file, list(file["subsets"]), folder, output.stem)
+
+    if (done := nothing_to_do(output, job, context, write)) is not None:
         return done
     subsets = load_split(split, "train")
     _check_species(config, subsets)
@@ -92,13 +99,15 @@ def run(
     sources = Sources(split, inputs.get("gpr"), tuple(job.inputs.values()))
     blocks = _blocks(config, counts)
     checkpoint = Checkpoint(output, job)
-    with publish(output, job) as file:
+    with publish_with_files(output, job) as (file, folder):
         checkpoint.prepare(context.resume, context.restart)
         _make_missing(config, sources, blocks, checkpoint, context)
         totals = _join(blocks, checkpoint, file)
         rows = [_row(name, subset, totals[name]) for name, subset in subsets.items()]
         notes = [f"{how(config)}; wrote {output}"]
-        notes += [] if job.part else write_files(config, file, list(subsets), output)
+        if not job.part:
+            write_files(config, file, list(subsets), folder, output.stem)
+            notes += [f"wrote {beside(output, ending)}" for ending in endings(config)]
         summary = Summary(TITLE, COLUMNS, rows, notes)
         file.attrs["summary"] = summary.to_json()
     checkpoint.discard()
@@ -210,7 +219,14 @@ def _row(name: str, subset: StructureSet, total: Statistics) -> list[str]:
     ]
 
 
-def write_files(config: AugmentConfig, file: h5py.File, names: Sequence[str], output: Path) -> list[str]:
+def endings(config: AugmentConfig) -> list[str]:
+    """Return how the names of the files for other programs end."""
+    return [{"extxyz": "_copies.extxyz", "xsf": "_xsf/"}[name] for name in sorted(config.write)]
+
+
+def write_files(
+    config: AugmentConfig, file: h5py.File, names: Sequence[str], folder: Path, stem: str
+) -> None:
     """Write the copies in the formats of other programs, block by block.
 
     Parameters
@@ -219,23 +235,17 @@ def write_files(config: AugmentConfig, file: h5py.File, names: Sequence[str], ou
         Holds them.
     names : sequence of str
         Subsets, in the order wanted.
-    output : Path
-        The files are written beside it.
-
-    Returns
-    -------
-    list of str
-        What was written where.
+    folder : Path
+        Where to.
+    stem : str
+        With what the names of the files begin.
     """
-    written: list[Path] = []
     groups = {name: file[f"subsets/{name}"] for name in names}
-    if "xsf" in config.write:
-        for name, group in groups.items():
-            written.append(output.with_suffix("") / name)
-            written[-1].parent.mkdir(parents=True, exist_ok=True)
-            write_copies_as_xsf(written[-1], augmented_blocks(group, config.block_size))
-    if "extxyz" in config.write:
-        written.append(output.with_suffix(".extxyz"))
-        blocks = (augmented_blocks(group, config.block_size) for group in groups.values())
-        write_copies_as_extxyz(written[-1], chain.from_iterable(blocks))
-    return [f"wrote {path}" for path in written]
+    for ending in endings(config):
+        path = folder / f"{stem}{ending}"
+        if ending.endswith("/"):
+            for name, group in groups.items():
+                write_copies_as_xsf(path / name, augmented_blocks(group, config.block_size))
+        else:
+            blocks = (augmented_blocks(group, config.block_size) for group in groups.values())
+            write_copies_as_extxyz(path, chain.from_iterable(blocks))

@@ -15,17 +15,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
 from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError
 from aenet_gpr_cli.evaluation.crossing import crossing
 from aenet_gpr_cli.figures import benchmark_plot
 from aenet_gpr_cli.figures.style import save
-from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish, publish_with_files
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.files import write_csv
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages.benchmark.benchmark_grid import Point, points
 from aenet_gpr_cli.stages.shared.context import GO_ON, Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 KIND = "benchmark"
@@ -33,6 +37,7 @@ COLUMNS = (
     *("mode", "optimiser", "cutoffs / Å", "batch", "processes", "atoms", "structures"),
     *("set-up / s", "epoch / s", "peak memory / GiB", "of it data / GiB", "GP fit + labels / s"),
 )
+ENDINGS = (".csv", ".png")  # of what is written beside the artefact
 SURROGATE_KEYS = ("fit_seconds", "label_seconds", "surrogate_memory")
 SECONDS_BETWEEN_LOOKS = 0.2  # at the request to stop
 MODULE = "aenet_gpr_cli.stages.benchmark.benchmark_point"
@@ -59,22 +64,32 @@ def run(config: BenchmarkConfig, split: Path | None, output: Path, context: Cont
     """
     if split is None and not config.clusters.molecules:
         raise ConfigError("benchmark: expected a split, or sizes in clusters.molecules, got neither")
+    claim(KIND, output, [split], ENDINGS)
     job = make_job(KIND, config, {} if split is None else {"split": split}, context)
-    if (done := nothing_to_do(output, job, context)) is not None:
+
+    def write(file: h5py.File, folder: Path) -> None:
+        table = json.loads(file.attrs["table"])
+        csv, picture = (folder / f"{output.stem}{ending}" for ending in ENDINGS)
+        write_csv(csv, table)
+        save(benchmark_plot.plot(table), picture)
+
+    if (done := nothing_to_do(output, job, context, write)) is not None:
         return done
     todo = points(config, split)
     if context.dry_run:
         return planned(KIND, output, [f"{len(todo)} points, {config.n_epochs + 1} epochs each"])
     checkpoint = Checkpoint(output, job)
-    with publish(output, job) as file:
+    with publish_with_files(output, job) as (file, folder):
         checkpoint.prepare(context.resume, context.restart)
         file.attrs["wall_time_s"] = checkpoint.seconds_of_finished()
         table = _table(todo, _measure_missing(todo, config.threads, checkpoint, context))
-        write_csv(output.with_suffix(".csv"), table)
-        save(benchmark_plot.plot(table), output.with_suffix(".png"))
-        notes = [*crossings(table), *(f"wrote {output.with_suffix(s)}" for s in (".h5", ".csv", ".png"))]
+        notes = [
+            *crossings(table),
+            *(f"wrote {path}" for path in (output, *(beside(output, e) for e in ENDINGS))),
+        ]
         summary = Summary("Time per epoch and memory", COLUMNS, [_row(entry) for entry in table], notes)
         file.attrs["table"] = json.dumps(table)
+        write(file, folder)
         file.attrs["summary"] = summary.to_json()
     checkpoint.discard()
     return summary

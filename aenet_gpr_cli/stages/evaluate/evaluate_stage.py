@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import h5py
 
 from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefacts.artefact import publish
+from aenet_gpr_cli.io.artefacts.artefact import publish_with_files
 from aenet_gpr_cli.io.artefacts.fields import write_field
+from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.io.files import write_csv, write_json
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_extxyz
@@ -24,6 +25,7 @@ from aenet_gpr_cli.stages.evaluate.model_errors import (
 )
 from aenet_gpr_cli.stages.evaluate.sigma_coverage import Uncertainty, calibration_notes, joined
 from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.predictors import (
     Prediction,
     Predictor,
@@ -74,6 +76,7 @@ def run(
     InputError
         If a model does not fit the structures.
     """
+    claim(KIND, output, [split, *models.values()], _endings(config, models))
     job = make_job(KIND, config, {"split": split, **models}, context)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
@@ -81,19 +84,20 @@ def run(
     if context.dry_run:
         total = sum(len(subset) for subset in subsets.values())
         return planned(KIND, output, [f"{len(models)} models on {total} {config.on} structures"])
-    with publish(output, job) as file:
+    with publish_with_files(output, job) as (file, folder):
+        place = folder / output.name
         results = {}
         for name, path in models.items():
             predictor = load_predictor(path, config.sigma, config.sigma_max_rows, config.max_memory_gib)
             group = file.create_group(f"models/{name}")
-            results[name] = _evaluate(name, predictor, subsets, config, group, output, context)
+            results[name] = _evaluate(name, predictor, subsets, config, group, place, context)
         _write_reference(file, subsets)
         trainings = training_rows(models, results)
-        written = _write_tables(results, trainings, output)
+        _write_tables(results, trainings, place)
         if config.plots:
             from aenet_gpr_cli.stages.evaluate.evaluation_pictures import draw_evaluation
 
-            written += draw_evaluation(file, results, config.smallest_force, output)
+            draw_evaluation(file, results, config.smallest_force, place)
         rows = [_row(name, result["total"]) for name, result in results.items()]
         summary = Summary(
             f"Errors on the {config.on} structures",
@@ -103,7 +107,7 @@ def run(
                 *training_notes(trainings),
                 *calibration_notes(results, config.sigma),
                 f"wrote {output}",
-                *written,
+                *(f"wrote {output.with_name(path.name)}" for path in sorted(folder.iterdir())),
             ],
         )
         file.attrs["summary"] = summary.to_json()
@@ -146,7 +150,14 @@ def _evaluate(
 
 def extxyz_path(output: Path, model: str) -> Path:
     """Return where the predictions of a model are written."""
-    return output.with_name(f"{output.stem}_{model}.extxyz")
+    return beside(output, f"_{model}.extxyz")
+
+
+def _endings(config: EvaluateConfig, models: Iterable[str]) -> list[str]:
+    """Return how the names of all files end that may be written beside the artefact."""
+    pictures = ["_parity.png", "_summary.png"] if config.plots else []
+    structures = [f"_{name}.extxyz" for name in models] if config.extxyz else []
+    return [".json", ".csv", "_training.csv", *pictures, *structures]
 
 
 def _write_prediction(group: h5py.Group, prediction: Prediction) -> None:
@@ -167,21 +178,16 @@ def _write_reference(file: h5py.File, subsets: Mapping[str, StructureSet]) -> No
             write_field(group, "reference_forces", subset.forces)
 
 
-def _write_tables(
-    results: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]], output: Path
-) -> list[str]:
-    write_json(output.with_suffix(".json"), results)
+def _write_tables(results: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]], output: Path) -> None:
+    write_json(beside(output, ".json"), results)
     rows = [
         {"model": model, "part": part, "of": of, **{key: metrics.get(key) for key in result["total"]}}
         for model, result in results.items()
         for part, of, metrics in _parts(result)
     ]
-    written = [output.with_suffix(suffix) for suffix in (".json", ".csv")]
-    write_csv(written[1], rows)
+    write_csv(beside(output, ".csv"), rows)
     if trainings:
-        written.append(output.with_name(f"{output.stem}_training.csv"))
-        write_csv(written[2], trainings)
-    return [f"wrote {path}" for path in written]
+        write_csv(beside(output, "_training.csv"), trainings)
 
 
 def _parts(result: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -14,9 +14,7 @@ from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.io.artefacts.fields import read_optional
 
 
-def draw_evaluation(
-    file: h5py.File, results: Mapping[str, Any], smallest_force: float, output: Path
-) -> list[str]:
+def draw_evaluation(file: h5py.File, results: Mapping[str, Any], smallest_force: float, output: Path) -> None:
     """Draw parity plots and the comparison of the models.
 
     Parameters
@@ -29,21 +27,12 @@ def draw_evaluation(
         Reference forces must be larger for their direction to be compared.
     output : Path
         Pictures are named after it.
-
-    Returns
-    -------
-    list of str
-        What was written, one line each.
     """
     totals = {name: result["total"] for name, result in results.items()}
     samples = {name: parity_of(file, name, smallest_force) for name in results}
     pictures = {"parity": parity_plot.plot(samples, totals), "summary": error_bars.plot_models(totals)}
-    lines = []
     for name, figure in pictures.items():
-        path = output.with_name(f"{output.stem}_{name}.png")
-        save(figure, path)
-        lines.append(f"wrote {path}")
-    return lines
+        save(figure, output.with_name(f"{output.stem}_{name}.png"))
 
 
 def parity_of(file: h5py.File, model: str, smallest_force: float) -> ParitySamples:

@@ -22,6 +22,7 @@ from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import FittedLocal, fit_local_
 from aenet_gpr_cli.stages.fit_gpr.fit_plan import Plan, plan_fit
 from aenet_gpr_cli.stages.fit_gpr.fit_subset import COLUMNS, FittedSubset, fit_subset
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
 from aenet_gpr_cli.stages.shared.subset_parts import asked_for, copy_subsets, is_atom
 from aenet_gpr_cli.structures import StructureSet
@@ -52,6 +53,7 @@ def run(
     InterruptedRun
         If the context asked to stop; finished subsets are kept.
     """
+    claim(KIND, output, [split])
     part, whole = asked_for(split, only, config.subsets, None if config.model == "local" else is_atom)
     job = make_job(KIND, config, {"split": split}, context, part=part, whole=whole)
     if (done := nothing_to_do(output, job, context)) is not None:

@@ -1,3 +1,3 @@
 """What several stages share: context and table, processes and signals, parts by subset, predictors."""
 
-__all__ = ["context", "predictors", "processes", "signals", "subset_parts", "torchrun"]
+__all__ = ["context", "outputs", "predictors", "processes", "signals", "subset_parts", "torchrun"]

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from aenet_gpr_cli.errors import InputError, InterruptedRun
-from aenet_gpr_cli.io.artefacts.artefact import Job, is_current, read_summary
-from aenet_gpr_cli.io.files import sha256_of
+from aenet_gpr_cli.io.artefacts.artefact import (
+    Job,
+    is_current,
+    read_summary,
+    versions,
+    write_files_again,
+    written_with,
+)
+from aenet_gpr_cli.io.artefacts.checksums import disagreement, identity, is_altered
+from aenet_gpr_cli.io.artefacts.side_files import put_left_in_place, set_aside, wrong
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.settings import as_json
+from aenet_gpr_cli.stages.shared.outputs import refuse_changed
 
 log = logging.getLogger("aenet_gpr_cli")
 MISSING = "missing:"
@@ -112,7 +124,7 @@ def make_job(
     config : object
         Resolved configuration, a group of keys.
     inputs : mapping of str to Path
-        Input artefacts; each is hashed.
+        Input artefacts; each is verified and identified by its content.
     context : Context
         In a dry run an input may be missing: an earlier stage would write it.
     hashes : mapping of str to str, optional
@@ -123,12 +135,12 @@ def make_job(
     Raises
     ------
     InputError
-        If an input is missing.
+        If an input is missing, or its numbers do not agree with its checksum.
     """
     found: dict[str, str] = dict(hashes or {})
     for name, path in inputs.items():
         if path.is_file():
-            found[name] = sha256_of(path)
+            found[name] = identity(path)
         elif context.dry_run:
             found[name] = f"{MISSING} {path}"
         else:
@@ -139,26 +151,81 @@ def make_job(
     return Job(kind, as_json(config), found, part, whole, neutral)
 
 
-def nothing_to_do(output: Path, job: Job, context: Context) -> Summary | None:
+def by_name(hashes: Mapping[str, str]) -> dict[str, str]:
+    """Return hashes of sources by number and file name: in which folder a file lies does not count."""
+    return {f"{number}:{Path(path).name}": value for number, (path, value) in enumerate(hashes.items())}
+
+
+def nothing_to_do(
+    output: Path, job: Job, context: Context, write: Callable[[h5py.File, Path], object] | None = None
+) -> Summary | None:
     """Return a table when the stage need not or cannot run: up to date, or a dry run without its inputs.
+
+    Files beside the artefact that are lost are written again, changed ones are renamed first.
+
+    Parameters
+    ----------
+    write : callable, optional
+        Writes these files from the artefact to a folder; without it the stage runs again for them.
 
     Returns
     -------
     Summary or None
         None where the stage is to run.
+
+    Raises
+    ------
+    InputError
+        If the output, or a file beside it that would be replaced, was changed since it was written.
     """
     missing = [value for value in job.inputs.values() if value.startswith(MISSING)]
     if missing:
         return planned(job.kind, output, [f"{value}: an earlier stage writes it" for value in missing])
     if context.force or not is_current(output, job):
+        if not context.force and is_altered(output):
+            raise disagreement(output)
+        refuse_changed(output)
         return None
+    identity(output)
+    notes = _differing_versions(output)
+    if wrong(output):
+        if context.dry_run:
+            return planned(job.kind, output, [f"{path} is lost or changed" for path in wrong(output)])
+        notes += _mend(output, job, write)
+        if wrong(output):
+            return None
     stored: dict[str, Any] = read_summary(output)
     return Summary(
         title=f"{stored.get('title', job.kind)} (up to date)",
         columns=stored.get("columns", ()),
         rows=stored.get("rows", ()),
-        notes=stored.get("notes", ()),
+        notes=[*stored.get("notes", ()), *notes],
     )
+
+
+def _mend(output: Path, job: Job, write: Callable[[h5py.File, Path], object] | None) -> list[str]:
+    """Put files beside an artefact in order again, where that can be done without running the stage."""
+    put_left_in_place(output)
+    notes = []
+    for path in wrong(output):
+        if os.path.lexists(path):
+            note = f"{path} was changed since it was written; it is kept as {set_aside(path).name}"
+            log.warning("%s", note)
+            notes.append(note)
+    if write is not None and (again := wrong(output)):
+        write_files_again(output, job, write)
+        notes += [f"wrote {path} again" for path in again]
+    return notes
+
+
+def _differing_versions(output: Path) -> list[str]:
+    """Say in one line with which other versions an artefact was written."""
+    then, now = written_with(output), versions()
+    changed = {name: number for name, number in then.items() if now.get(name) != number}
+    if not changed:
+        return []
+    said = ", ".join(f"{name} {number} (now {now.get(name, 'none')})" for name, number in changed.items())
+    return [f"written with {said}; the results are comparable, --force makes them again"]
 
 
 def planned(kind: str, output: Path, lines: Sequence[str]) -> Summary:

@@ -25,6 +25,7 @@ from aenet_gpr_cli.io.artefacts.streaming import StoredStructures, open_augmente
 from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.scratch import ScratchRows
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.torchrun import torchrun_processes
 from aenet_gpr_cli.stages.train_ann.members import Committee, Keep, Work, train_members, write_committee
 from aenet_gpr_cli.structures import Copies, StructureSet
@@ -77,6 +78,7 @@ def run(
     NumericalError
         If members fail; the others are in the checkpoint.
     """
+    claim(KIND, output, [split, augmented])
     inputs = {"split": split}
     if config.with_copies:
         if augmented is None:

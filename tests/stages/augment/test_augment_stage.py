@@ -100,8 +100,10 @@ def test_files_for_other_programs_are_those_of_the_whole(inputs, tmp_path):
     assert not list(tmp_path.rglob("*.extxyz")) + list(tmp_path.rglob("*.xsf"))
     augment.run(config, *inputs, tmp_path / "whole.h5", Context())
     collect.run([tmp_path / f"part_{name}.h5" for name in names], tmp_path / "parts.h5", Context())
-    written = [sorted((tmp_path / stem).rglob("*.xsf")) for stem in ("parts", "whole")]
-    written = [[*files, tmp_path / f"{stem}.extxyz"] for files, stem in zip(written, ("parts", "whole"))]
+    written = [sorted((tmp_path / f"{stem}_xsf").rglob("*.xsf")) for stem in ("parts", "whole")]
+    written = [
+        [*files, tmp_path / f"{stem}_copies.extxyz"] for files, stem in zip(written, ("parts", "whole"))
+    ]
     assert len(written[0]) == 4 * 8 * 3 + 1
     for ours, theirs in zip(*written, strict=True):
         assert ours.read_text() == theirs.read_text()
@@ -201,15 +203,15 @@ def test_nothing_of_a_larger_run_is_left(inputs, tmp_path):
     output = tmp_path / "copies.h5"
     augment.run(settings(write=["xsf", "extxyz"]), *inputs, output, Context())
     augment.run(settings(write=["xsf", "extxyz"], n_copies=1), *inputs, output, Context())
-    assert len(list((tmp_path / "copies" / "H2O").glob("*.xsf"))) == 8
-    assert len(read(tmp_path / "copies.extxyz", ":")) == 32
+    assert len(list((tmp_path / "copies_xsf" / "H2O").glob("*.xsf"))) == 8
+    assert len(read(tmp_path / "copies_copies.extxyz", ":")) == 32
     assert len(load_augmented(output)["H2O"]) == 8
 
 
 def test_other_programs_read_the_copies(inputs, tmp_path):
     augment.run(settings(write=["xsf", "extxyz"]), *inputs, tmp_path / "copies.h5", Context())
     copies = load_augmented(tmp_path / "copies.h5")
-    frames = read(tmp_path / "copies.extxyz", ":")
+    frames = read(tmp_path / "copies_copies.extxyz", ":")
     joined = [(s, i) for s in copies.values() for i in range(len(s))]
     assert len(frames) == len(joined)
     for atoms, (subset, i) in zip(frames, joined, strict=True):
@@ -218,7 +220,7 @@ def test_other_programs_read_the_copies(inputs, tmp_path):
         assert atoms.get_potential_energy() == pytest.approx(subset.structures.energies[i], abs=1e-8)
         assert "forces" not in atoms.calc.results
         assert (atoms.info["parent"], atoms.info["copy"]) == (subset.parents[i], subset.copies[i])
-    first = read_xsf(sorted((tmp_path / "copies" / "HO").glob("*.xsf"))[0])
+    first = read_xsf(sorted((tmp_path / "copies_xsf" / "HO").glob("*.xsf"))[0])
     assert first.energy == copies["HO"].structures.energies[0]
 
 
@@ -281,7 +283,7 @@ def test_copies_tell_how_far_they_are_from_the_training_data(inputs, tmp_path):
         assert row[8] == str((distance > 1.0).sum())
     assert sum(int(row[8]) for row in table.rows) > 0
     assert any(int(row[8]) < int(row[2]) for row in table.rows)
-    frames = read(tmp_path / "a.extxyz", ":")
+    frames = read(tmp_path / "a_copies.extxyz", ":")
     told = np.concatenate([c.domain_distance for c in copies.values()])
     np.testing.assert_allclose([a.info["domain_distance"] for a in frames], told, rtol=1e-6)
 

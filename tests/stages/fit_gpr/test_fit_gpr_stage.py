@@ -289,7 +289,7 @@ def test_predictions_say_which_structure_is_outside(split, tmp_path):
     table = predict.run(
         PredictConfig(), tmp_path / "gpr.h5", [tmp_path / "new.xyz"], tmp_path / "p.h5", Context()
     )
-    near, far = (frame.info["domain_distance"] for frame in read(tmp_path / "p.extxyz", ":"))
+    near, far = (frame.info["domain_distance"] for frame in read(tmp_path / "p_predictions.extxyz", ":"))
     assert near < far > 1.0
     (note,) = [note for note in table.notes if "outside the training data" in note]
     assert "new.xyz" in note
