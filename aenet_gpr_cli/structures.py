@@ -44,6 +44,8 @@ class Structure:
         Where the structure came from; unique within a data set.
     atom_order : tuple of int or None
         Number of each atom in the file it came from, if its atoms were put into another order.
+    state : tuple of (str, float)
+        Charge and spin by their names in the file, where it has them.
     """
 
     species: tuple[str, ...]
@@ -54,6 +56,7 @@ class Structure:
     forces: FloatArray | None = None
     name: str = ""
     atom_order: tuple[int, ...] | None = None
+    state: tuple[tuple[str, float], ...] = ()
 
     @property
     def n_atoms(self) -> int:

@@ -31,6 +31,7 @@ from aenet_gpr_cli.subsystems.checks import (
     check_net_force,
     missing_forces,
     require_labels,
+    require_one_state,
 )
 from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
 from aenet_gpr_cli.subsystems.grouping import group
@@ -92,6 +93,7 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     data = read_data(paths, config, context.report)
     structures = data.structures
     require_labels(structures, energies=True, forces=config.require_forces)
+    require_one_state(structures)
     chosen = _chosen_names(config, structures, train_paths, test_paths, more_paths, lists)
     more = _names_in(structures, paths, len(more_paths))
     subsets = [_prepare(config, name, members, chosen, more) for name, members in group(structures).items()]

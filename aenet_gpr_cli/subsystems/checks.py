@@ -5,13 +5,14 @@ Owns findings and their wording. Whether a finding warns or stops is left to the
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet
+from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet, formula
 
 _MAX_STRUCTURES = 2000  # enough to decide; keeps the table of distances below 32 MB
 _N_NEIGHBOURS = 3
@@ -87,6 +88,29 @@ def require_labels(structures: Sequence[Structure], energies: bool, forces: bool
     if missing:
         wanted = " and ".join(label for label, on in (("energy", energies), ("forces", forces)) if on)
         raise InputError(f"expected {wanted} for every structure, got {'; '.join(missing)}")
+
+
+def require_one_state(structures: Sequence[Structure]) -> None:
+    """Refuse structures of one formula with different charge or spin: nothing in a model tells them apart.
+
+    Raises
+    ------
+    InputError
+        Naming the key, its values and how many structures have each.
+    """
+    counts: dict[tuple[tuple[str, ...], str], Counter[float | None]] = defaultdict(Counter)
+    keys = sorted({key for s in structures for key, _ in s.state})
+    for s in structures:
+        for key in keys:
+            counts[tuple(sorted(s.species)), key][dict(s.state).get(key)] += 1
+    for (species, key), values in counts.items():
+        given = {value: n for value, n in values.items() if value is not None}
+        if len(given) > 1:
+            said = ", ".join(f"{key}={value:g} in {n}" for value, n in sorted(given.items()))
+            raise InputError(
+                f"expected one {key} for all structures of {formula(species)}, got {said}: their energies "
+                "lie on different surfaces, which no model here tells apart; make a data set of each"
+            )
 
 
 def missing_forces(structures: StructureSet) -> str | None:

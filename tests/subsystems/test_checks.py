@@ -15,6 +15,7 @@ from aenet_gpr_cli.subsystems.checks import (
     check_net_force,
     missing_forces,
     require_labels,
+    require_one_state,
 )
 
 
@@ -150,3 +151,12 @@ def test_forces_in_other_axes_have_a_torque() -> None:
     assert check_net_force(right) is None
     cells = np.tile(10 * np.eye(3), (len(right), 1, 1))
     assert check_net_force(replace(turned, pbc=(True, True, True), cells=cells)) is None
+
+
+def test_states_of_one_formula_may_not_be_mixed() -> None:
+    water = Structure(("O", "H", "H"), np.zeros((3, 3)), name="a", state=(("charge", 0.0),))
+    ion = replace(water, state=(("charge", 1.0),))
+    other = Structure(("H",), np.zeros((1, 3)), state=(("charge", 1.0),))
+    require_one_state([water, water, other, replace(water, state=())])
+    with pytest.raises(InputError, match=r"expected one charge .* H2O, got charge=0 in 2, charge=1 in 1"):
+        require_one_state([water, ion, water])

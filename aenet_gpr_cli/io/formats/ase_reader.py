@@ -15,7 +15,15 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.frames.convergence import unconverged
-from aenet_gpr_cli.io.frames.frame import Frame, LeftOut, check_finite, checked_cell, energies_in, forces_in
+from aenet_gpr_cli.io.frames.frame import (
+    Frame,
+    LeftOut,
+    check_finite,
+    checked_cell,
+    energies_in,
+    forces_in,
+    state_in,
+)
 from aenet_gpr_cli.structures import NOT_PERIODIC, Structure
 
 if TYPE_CHECKING:
@@ -121,6 +129,7 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
             cell=cell,
             pbc=(pbc[0], pbc[1], pbc[2]) if any(pbc) else NOT_PERIODIC,
             name=name,
+            state=state_in(atoms.info),
         ),
         {
             **energies_in(atoms.info),

@@ -14,7 +14,15 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.frames.declared_units import Factors, declared
-from aenet_gpr_cli.io.frames.frame import Frame, LeftOut, check_finite, checked_cell, energies_in, forces_in
+from aenet_gpr_cli.io.frames.frame import (
+    Frame,
+    LeftOut,
+    check_finite,
+    checked_cell,
+    energies_in,
+    forces_in,
+    state_in,
+)
 from aenet_gpr_cli.io.frames.symbols import Symbols
 from aenet_gpr_cli.structures import FloatArray, Structure
 
@@ -147,7 +155,8 @@ def _converted(
         forces = {key: value * units.force for key, value in forces.items()}
     full = None if cell is None else checked_cell(cell, pbc, where)
     check_finite(where, position=positions, cell=full)
-    return Frame(Structure(species, positions, full, pbc, name=name), energies, forces, units=units.said)
+    structure = Structure(species, positions, full, pbc, name=name, state=state_in(info))
+    return Frame(structure, energies, forces, units=units.said)
 
 
 def _header(line: str, where: str) -> dict[str, object]:

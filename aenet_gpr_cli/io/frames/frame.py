@@ -14,6 +14,7 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 # of formats that have one energy and one set of forces, and no names for them
 TOTAL = "total energy"
 COLUMNS = "columns 5 to 7"
+_STATE = {"charge", "total_charge", "tot_charge", "spin", "total_spin", "multiplicity", "spin_multiplicity"}
 
 
 @dataclass(slots=True)
@@ -59,6 +60,15 @@ def energies_in(values: Mapping[str, Any]) -> dict[str, float]:
             except (TypeError, ValueError):
                 continue
     return found
+
+
+def state_in(values: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
+    """Return charge and spin of the whole frame, sorted by name."""
+    found = {}
+    for key, value in values.items():
+        if str(key).lower() in _STATE and not isinstance(value, (str, bool)) and np.ndim(value) == 0:
+            found[str(key)] = float(value)
+    return tuple(sorted(found.items()))
 
 
 def forces_in(arrays: Mapping[str, Any], n_atoms: int) -> dict[str, FloatArray]:

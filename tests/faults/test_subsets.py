@@ -1,0 +1,85 @@
+"""Sets whose structures do not belong together, or cannot be what they seem, as a user meets them."""
+
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.io.files import sha256_of
+
+from .conftest import water
+from .test_reference_data import xyz
+
+
+@pytest.fixture
+def split(run_cli, tmp_path):
+    def run(*options):
+        before = {p: sha256_of(p) for p in tmp_path.glob("*.xyz")}
+        code, out, err = run_cli("split", *before, "-o", "split.h5", *options)
+        assert {p: sha256_of(p) for p in before} == before
+        return code, " ".join((out + err).split())
+
+    return run
+
+
+def test_charges_of_one_formula_are_refused_by_key(split, tmp_path):
+    xyz(tmp_path / "a.xyz", more=" charge=0")
+    xyz(tmp_path / "b.xyz", more=" charge=1")
+    code, said = split()
+    assert code == 2
+    assert "expected one charge for all structures of H2O, got charge=0 in 8, charge=1 in 8" in said
+
+
+def test_forces_that_are_all_zero_are_refused(split, tmp_path):
+    text = xyz(tmp_path / "a.xyz").read_text().splitlines()
+    zero = [" ".join(line.split()[:4]) + " 0 0 0" if line[:2] in ("O ", "H ") else line for line in text]
+    (tmp_path / "a.xyz").write_text("\n".join(zero) + "\n")
+    code, said = split()
+    assert code == 2
+    assert "all forces are exactly zero, while the energies differ" in said
+    assert "check_forces: false" in said
+    assert split("--set", "check_forces=false")[0] == 0
+
+
+def test_a_set_without_test_structures_says_so(split, tmp_path):
+    xyz(tmp_path / "a.xyz")
+    code, said = split("--set", "train=8")
+    assert code == 0
+    assert "warning: no subset has test structures" in said
+
+
+def test_single_atoms_are_kept_and_passed_by(run_cli, split, tmp_path):
+    rows = [f"1\nProperties=species:S:1:pos:R:3 energy=-{e}\n{s} 0 0 0\n" for s, e in (("H", 13), ("O", 430))]
+    (tmp_path / "atoms.xyz").write_text("".join(rows))
+    xyz(tmp_path / "a.xyz")
+    assert split("--set", "train=6")[0] == 0
+    code, _, said = run_cli("fit-gpr", "split.h5", "--set", "length_scale=1.0", "--set", "model=full")
+    assert code == 0, said
+    assert "single atoms have no shape to learn: H, O left out" in said
+    assert run_cli("augment", "split.h5", "gpr.h5", "--set", "n_copies=2")[0] == 0
+    keys = ["mode=gpr", "n_members=1", "levenberg_marquardt.iterations=2", "network.hidden=[2]"]
+    code, _, said = run_cli("train-ann", "split.h5", "augmented.h5", *(f"--set={key}" for key in keys))
+    assert code == 0, said
+
+
+def test_a_cutoff_below_every_bond_is_refused(run_cli, split, tmp_path):
+    xyz(tmp_path / "a.xyz")
+    assert split()[0] == 0
+    keys = ["mode=energy_only", "network.radial_cutoff=0.5", "network.angular_cutoff=0.5"]
+    code, _, said = run_cli("train-ann", "split.h5", *(f"--set={key}" for key in keys))
+    assert code == 2
+    assert "network.radial_cutoff: no two atoms of the training structures are within 0.5 Å" in said
+
+
+def test_a_cell_that_drifts_is_said(split, tmp_path):
+    rng, text = np.random.default_rng(0), ""
+    for i in range(30):
+        s, a = water(rng, f"w{i}"), 9.0 + 0.0009 * i
+        head = (
+            f'Lattice="{a} 0 0 0 {a} 0 0 0 {a}" Properties=species:S:1:pos:R:3:forces:R:3 energy={s.energy!r}'
+        )
+        rows = np.hstack([s.positions, s.forces]).tolist()
+        lines = [f"{e} {' '.join(map(repr, row))}" for e, row in zip(s.species, rows, strict=True)]
+        text += "\n".join(["3", f'{head} pbc="T T T"', *lines]) + "\n"
+    (tmp_path / "npt.xyz").write_text(text)
+    code, said = split()
+    assert code == 0
+    assert "the cell varies: 30 structures of OH2 have cells that differ by up to 0.0261 Å" in said
