@@ -242,6 +242,16 @@ def read_summary(path: Path) -> dict[str, Any]:
         return json.loads(file.attrs.get("summary", "{}"))
 
 
+def kind_of(path: Path) -> str | None:
+    """Return the stage that wrote an HDF5 file; None where it is too damaged to say."""
+    try:
+        probe(path)
+        with h5py.File(path, "r") as file:
+            return str(file.attrs.get("kind", "another program"))
+    except (InputError, *DAMAGE):
+        return None
+
+
 def written_with(path: Path) -> dict[str, str]:
     """Return the versions with which an artefact was written, as `versions` does."""
     with open_artefact(path) as file:

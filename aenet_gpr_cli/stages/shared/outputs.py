@@ -13,10 +13,9 @@ from pathlib import Path
 import h5py
 
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.artefacts.artefact import kind_of
 from aenet_gpr_cli.io.artefacts.checkpoint import FOLDER_SUFFIX
-from aenet_gpr_cli.io.artefacts.checksums import DAMAGE
 from aenet_gpr_cli.io.artefacts.locks import LOCK_SUFFIX
-from aenet_gpr_cli.io.artefacts.probing import probe
 from aenet_gpr_cli.io.artefacts.side_files import beside, changed, listed, not_ours
 from aenet_gpr_cli.io.formats.published import resolve
 
@@ -113,13 +112,8 @@ def _refuse_others(kind: str, output: Path) -> None:
         raise InputError(f"{output} is there and is no file; move it away, or {HINT}")
     if not h5py.is_hdf5(output):
         raise InputError(f"{output} is there and is no artefact of {kind}; move it away, or {HINT}")
-    try:
-        probe(output)
-        with h5py.File(output, "r") as file:
-            found = str(file.attrs.get("kind", "another program"))
-    except (InputError, *DAMAGE):
-        return
-    if found != kind:
+    found = kind_of(output)
+    if found not in (None, kind):
         raise InputError(f"{output} is there and is the output of {found}; move it away, or {HINT}")
 
 
