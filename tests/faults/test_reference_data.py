@@ -398,3 +398,30 @@ def test_forces_are_never_dropped_in_silence(split, tmp_path):
     code, said, _ = split(folder, "--set", "require_forces=false")
     assert code == 0
     assert "the forces of 8 structures are not used, as 2 of the subset have none" in said
+
+
+@pytest.mark.parametrize("unit", [None, "eV"])
+def test_arrays_of_sgdml_and_rmd17_are_read_in_their_units(split, tmp_path, unit):
+    rng = np.random.default_rng(0)
+    frames = [water(rng, f"w{i}") for i in range(6)]
+    factor = 1.0 if unit else 1 / 0.0433641
+    arrays = {
+        "R": np.array([s.positions for s in frames]),
+        "E": factor * np.array([s.energy for s in frames]),
+        "F": factor * np.array([s.forces for s in frames]),
+    }
+    path = tmp_path / "w.npz"
+    if unit:
+        np.savez(path, z=np.array([8, 1, 1]), e_unit=unit, r_unit="Ang", **arrays)
+    else:
+        names = {"R": "coords", "E": "energies", "F": "forces"}
+        np.savez(path, nuclear_charges=np.array([8, 1, 1]), **{names[k]: v for k, v in arrays.items()})
+    code, said, found = split(path)
+    assert code == 0
+    assert ("converted from energy_unit=kcal/mol" in said) == (unit is None)
+    assert found["w.npz#3"].energy == pytest.approx(frames[3].energy, rel=1e-5)
+    np.testing.assert_allclose(found["w.npz#3"].forces, frames[3].forces, rtol=1e-5, atol=1e-9)
+    np.savez(path, z=np.array([8, 1, 1]), R=np.array([object()]), E=arrays["E"])
+    code, said, _ = split(path)
+    assert code == 2
+    assert "expected an .npz file of plain arrays" in said

@@ -21,10 +21,19 @@ from aenet_gpr_cli.io.formats.archives import ARCHIVE_SUFFIXES, is_archive, is_h
 from aenet_gpr_cli.io.formats.ase_reader import iter_ase
 from aenet_gpr_cli.io.formats.published import resolve
 from aenet_gpr_cli.io.formats.xsf import decode_xsf, parse_xsf_frames, read_xsf_frames
+from aenet_gpr_cli.io.frames.arrays import iter_npz
 from aenet_gpr_cli.io.frames.extxyz import iter_extxyz
 from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut
 from aenet_gpr_cli.io.frames.labels import label, one_definition, refuse
-from aenet_gpr_cli.io.frames.recognise import EXTXYZ, XSF, converter_of, format_of, looks_like_data, unpacked
+from aenet_gpr_cli.io.frames.recognise import (
+    EXTXYZ,
+    NPZ,
+    XSF,
+    converter_of,
+    format_of,
+    looks_like_data,
+    unpacked,
+)
 from aenet_gpr_cli.io.frames.report import DataSet, FileRead
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import Structure
@@ -35,8 +44,8 @@ log = logging.getLogger(__name__)
 
 
 LOOKED_FOR = (
-    "*.xsf, *.xyz, *.extxyz, *.traj, *.db, OUTCAR, vasprun.xml, outputs that ASE recognises, each also as "
-    ".gz, zip and tar"
+    "*.xsf, *.xyz, *.extxyz, *.traj, *.db, *.npz, OUTCAR, vasprun.xml, outputs that ASE recognises, "
+    "each also as .gz, zip and tar"
 )
 _SHOWN_PROBLEMS = 5
 
@@ -263,6 +272,8 @@ def _read(path: Path, name: str, file_format: str) -> Iterator[Frame | LeftOut |
             yield from map(_unnamed, read_xsf_frames(plain, name, str(path)))
         elif file_format == EXTXYZ:
             yield from iter_extxyz(plain, name, str(path))
+        elif file_format == NPZ:
+            yield from iter_npz(plain, name, str(path))
         else:
             yield from iter_ase(plain, file_format, name, str(path))
 

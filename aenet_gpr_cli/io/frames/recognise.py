@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import re
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,10 +32,10 @@ ASE_FORMATS = (
     ),
     *("orca-output", "nwchem-out", "castep-castep", "abinit-out", "gamess-us-out", "qbox"),
 )
-XSF, EXTXYZ = "xsf", "extxyz"
+XSF, EXTXYZ, NPZ = "xsf", "extxyz", "npz"
 SUFFIXES = {
     **{".xyz": EXTXYZ, ".extxyz": EXTXYZ, ".xsf": XSF, ".axsf": XSF},
-    **{".traj": "traj", ".db": "db", ".castep": "castep-castep"},
+    **{".traj": "traj", ".castep": "castep-castep"},
 }
 OUTPUT_NAMES = {"outcar": "vasp-out", "vasprun.xml": "vasp-xml"}
 MAX_UNPACKED = 8 * 2**30
@@ -47,6 +48,7 @@ _CONVERTERS = (
         "n2p2 input.data",
         "it does not say its units; n2p2's own tools or dpdata (format n2p2) write extended XYZ in eV and Å",
     ),
+    (rb"\A\x93NUMPY", "array", "folders of deepmd are converted by dpdata (format deepmd/npy)"),
     (rb"ITEM: TIMESTEP", "LAMMPS dump", "it holds no energies; a calculator or `label` gives them"),
 )
 _CONTENT = (
@@ -55,6 +57,7 @@ _CONTENT = (
     (re.compile(rb"\A\s*[0-9]+[ \t]*\r?\n[^\n]*Properties=species:"), EXTXYZ),
     (re.compile(rb"^\s*(?:PRIMVEC|PRIMCOORD|ATOMS)\s*$", re.MULTILINE), XSF),
     (re.compile(rb"\A- of Ulm"), "traj"),
+    (re.compile(rb"\ASQLite format 3\0.*CREATE TABLE systems", re.DOTALL), "db"),
     (re.compile(rb"\A\{.*\"(?:ids|nextid|numbers)\"", re.DOTALL), "json"),
 )
 # Names that nobody takes for a structure; other files that are not recognised are named.
@@ -75,6 +78,8 @@ def format_of(path: Path) -> str | None:
     known = SUFFIXES.get(Path(name).suffix) or OUTPUT_NAMES.get(name)
     if known:
         return known
+    if name.endswith(".npz") and path.is_file():
+        return NPZ if _members(path) & {"R.npy", "coords.npy"} else None
     head = _head(path)
     for pattern, found in _CONTENT:
         if pattern.search(head[:4000]):
@@ -125,6 +130,14 @@ def unpacked(path: Path) -> Iterator[Path]:
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(f"{path}: expected a complete .gz file, got: {error}") from error
         yield copy
+
+
+def _members(path: Path) -> set[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(archive.namelist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return set()
 
 
 def _head(path: Path) -> bytes:
