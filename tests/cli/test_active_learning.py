@@ -40,8 +40,8 @@ def test_from_a_pool_to_labels_that_split_takes(run_cli, h2):
     assert code == 0
     assert "Selected structures" in out
     chosen = load_selected(Path("selected.h5"))
-    assert len(chosen) == len(list(Path("selected").rglob("*.xsf"))) == 4
-    assert Path("selected.extxyz").is_file()
+    assert len(chosen) == len(list(Path("selected_xsf").rglob("*.xsf"))) == 4
+    assert Path("selected_structures.extxyz").is_file()
     code, out, _ = run_cli("label", "selected.h5", *LABEL)
     assert code == 0
     assert "Labelled structures" in out
@@ -60,7 +60,7 @@ def test_from_a_pool_to_labels_that_split_takes(run_cli, h2):
 def test_a_work_list_of_files_gets_the_same_labels(run_cli, h2):
     run_cli("select", *h2, "--set", "n_select=3", "-q")
     assert run_cli("label", "selected.h5", *LABEL, "-o", "a.h5")[0] == 0
-    assert run_cli("label", "selected", *LABEL, "-o", "b.h5")[0] == 0
+    assert run_cli("label", "selected_xsf", *LABEL, "-o", "b.h5")[0] == 0
     with h5py.File("a.h5") as a, h5py.File("b.h5") as b:
         ours, theirs = (np.sort(f["subsets/H2/energies"][()]) for f in (a, b))
     assert len(ours) == 3
