@@ -98,8 +98,9 @@ def test_a_device_of_torch_gives_the_same_process(split, tmp_path, solver):
         rtol=0,
         atol=1e-7,
     )
+    (tmp_path / "nonsense").mkdir()  # where there is a result already, the device does not matter
     with pytest.raises(ConfigError, match="available accelerator"):
-        fit(split, tmp_path / "device", device="nonsense", **keys)
+        fit(split, tmp_path / "nonsense", device="nonsense", **keys)
 
 
 def test_the_solver_is_chosen_by_a_forecast_that_names_both(split, tmp_path):
