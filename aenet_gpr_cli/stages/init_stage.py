@@ -92,4 +92,4 @@ def _workflow(
 
 
 def _relative(path: Path, folder: Path) -> str:
-    return os.path.relpath(path.resolve(), folder.resolve())
+    return os.path.relpath(os.path.realpath(path), os.path.realpath(folder))

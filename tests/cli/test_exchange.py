@@ -16,7 +16,7 @@ def test_from_aenet_and_back(run_cli, tmp_path):
     assert code == 0
     assert "-18642.2674" in said
     assert Path("predictions.h5").is_file()
-    assert Path("predictions.extxyz").is_file()
+    assert Path("predictions_predictions.extxyz").is_file()
     code, _, _ = run_cli("export", "ann.h5", "-o", "out", "--format", "nn.ascii", "-q")
     assert code == 0
     code, _, _ = run_cli("import", *Path("out").glob("*.ascii"), "-o", "again.h5")

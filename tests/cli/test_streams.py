@@ -76,7 +76,7 @@ def test_an_output_that_is_a_folder_is_told(run_cli, tmp_path):
     code, _, said = run_cli("init", "a.xsf", "-o", "w.yaml", "--force")
     assert code == 2
     assert "w.yaml" in said
-    assert "irectory" in said
+    assert "folder" in said
 
 
 @pytest.mark.parametrize(

@@ -56,10 +56,12 @@ def test_an_absurd_number_is_refused_by_key(run_cli, command, key, value, says):
 
 
 def test_one_structure_is_no_start(run_cli, tmp_path):
-    (tmp_path / "a.yaml").write_text("name: x\npool: [p]\nstart: 1\nsplit: {test_inputs: [p]}\n")
+    (tmp_path / "a.yaml").write_text(
+        "name: x\npool: [p]\nstart: 1\ntarget_sigma: 0.1\nsplit: {test_inputs: [p]}\n"
+    )
     code, _, said = run_cli("active", "a.yaml")
     assert code == 2
-    assert "start: expected at least 2 without split.inputs" in said
+    assert "start: expected at least 2 for target_sigma" in said
 
 
 def test_a_number_of_thousands_of_digits_is_not_repeated(run_cli):

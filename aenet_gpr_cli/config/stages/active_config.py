@@ -147,9 +147,12 @@ class ActiveConfig:
             )
         if self.rank == "committee" and (self.train_ann is None or self.train_ann.n_members < 2):
             raise ValueError("rank: committee needs train_ann with n_members >= 2")
-        if self.start == 1 and not self.split.inputs:
+        needs_sigma = self.target_sigma is not None or (
+            self.augment is not None and self.augment.mode == "adaptive"
+        )
+        if self.start == 1 and not self.split.inputs and needs_sigma:
             raise ValueError(
-                "start: expected at least 2 without split.inputs; of one structure σ is 0 everywhere"
+                "start: expected at least 2 for target_sigma or adaptive copies; one structure leaves no σ"
             )
         if self.start is None and not self.split.inputs:
             raise ValueError("expected structures to start from: start, or split.inputs; got neither")

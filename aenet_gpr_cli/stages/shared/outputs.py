@@ -94,14 +94,16 @@ def _meets(path: Path, source: Path) -> str | None:
 
 def _above(path: Path) -> Sequence[Path]:
     """The folders that a path lies in, as it is written and with links followed."""
-    return [*Path(os.path.abspath(path)).parents, *path.resolve().parents]
+    return [*Path(os.path.abspath(path)).parents, *Path(os.path.realpath(path)).parents]
 
 
 def _same(one: Path, other: Path) -> bool:
     try:
         return os.path.samefile(one, other)  # also by hard links, and where case does not matter
     except OSError:
-        return os.path.abspath(one) == os.path.abspath(other) or one.resolve() == other.resolve()
+        return os.path.abspath(one) == os.path.abspath(other) or os.path.realpath(one) == os.path.realpath(
+            other
+        )
 
 
 def _refuse_others(kind: str, output: Path) -> None:

@@ -331,7 +331,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot write"):
         write_xsf(parse_xsf(MOLECULE, "m"), tmp_path / "no_folder" / "a.xsf")
     (tmp_path / "taken").mkdir()
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match="expected a file to write, got a folder"):
         write_xsf(parse_xsf(MOLECULE, "m"), tmp_path / "taken")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 

@@ -239,9 +239,9 @@ def test_an_interrupted_work_list_goes_on(selected, tmp_path, monkeypatch):
     ("name", "said"),
     [
         ("nonsense", "expected a calculator of ASE"),
-        ("os.system", "expected the class of an ASE calculator"),
-        ("subprocess.Popen", "expected the class of an ASE calculator"),
-        ("no.such.module.Class", "cannot be imported"),
+        ("os.system", "not one of ASE's own"),
+        ("subprocess.Popen", "not one of ASE's own"),
+        ("no.such.module.Class", "not one of ASE's own"),
     ],
 )
 def test_only_ase_calculators_are_made(selected, tmp_path, name, said):
