@@ -230,6 +230,8 @@ def open_artefact(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
             yield file
         except KeyError as error:
             raise InputError(f"{path}: a part of the artefact is missing: {error}; write it again") from error
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}: a text in it is damaged ({error}); write it again") from error
         except OSError as error:
             if error.errno is not None or "read" not in str(error):  # of another file
                 raise
