@@ -90,7 +90,7 @@ def base(tmp_path_factory) -> Path:
         for path in (folder / "out").iterdir():
             path.rename(folder / path.name)
         (folder / "out").rmdir()
-    (folder / "predictions.extxyz").rename(folder / "structures.extxyz")
+    (folder / "predictions_predictions.extxyz").rename(folder / "structures.extxyz")
     (folder / "out").mkdir()
     return folder
 
