@@ -288,6 +288,9 @@ def _write_provenance(file: h5py.File, job: Job) -> None:
     file.attrs["created"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
+TEXTS = ("config", "inputs", "part", "whole", "versions", "summary", "metrics")  # attributes in JSON
+
+
 def _check(file: h5py.File, path: Path, kind: str | None) -> None:
     if file.attrs.get("format") != "aenet-gpr-cli":
         raise InputError(f"{path}: expected an artefact of aenet-gpr, got another HDF5 file")
@@ -302,6 +305,8 @@ def _check(file: h5py.File, path: Path, kind: str | None) -> None:
         raise InputError(f"{path}: expected the output of {kind}, got that of {found}")
     if not file.attrs.get("complete", False):
         raise InputError(f"{path}: the artefact is not complete; run {found} again")
+    for name in TEXTS:
+        json.loads(file.attrs.get(name, "{}"))  # a damaged text is a ValueError, which the caller tells
     refuse_hostile(file, path)
 
 
