@@ -58,14 +58,14 @@ def fit_local(
     raw, kinds = sample(basis, sets, rng)
     scale = Scale.of(raw, kinds, len(species))
     x = (raw - scale.mean[kinds]) * scale.inverse_std[kinds]
-    total = _n_rows(sets)
+    total = count_rows(sets)
     count = given.n_inducing or min(MOST_INDUCING, -(-total // (ROWS_PER_INDUCING * len(species))))
     fit = _Fit(basis, scale, given, atomic, x, kinds)
     length = given.length_scale
     if length is None:
         few = thin(sets, given.max_rows, rng)
         # as many rows to an inducing environment as in the fit: with fewer, long length scales look better
-        fewer = max(50, round(count * _n_rows(few) / total))
+        fewer = max(50, round(count * count_rows(few) / total))
         length = best_length(fit, few, inducing_environments(x, kinds, len(species), fewer), progress)
     chosen = replace(inducing_environments(x, kinds, len(species), count), length_scale=length)
     model, evidence = fit.solve(sets, chosen, progress)
@@ -178,7 +178,7 @@ def left_out(
         found = environments(model.basis, model.scale, one, True)
         energy, forces = energy_and_force_rows(found, model.inducing)
         assert one.energies is not None
-        noise = model.noise_energy * np.sqrt(one.n_atoms)
+        noise = model.energy_noise(one.n_atoms)
         rows = energy / noise
         residual = (one.energies - model.prior_energy(one.species) - energy @ model.coefficients) / noise
         if one.forces is not None:
@@ -197,7 +197,8 @@ def left_out(
     return LeftOut(np.array(energy_errors), np.concatenate(force_errors), factor)
 
 
-def _n_rows(sets: Sequence[StructureSet]) -> int:
+def count_rows(sets: Sequence[StructureSet]) -> int:
+    """Return the number of energies and force components of all sets."""
     return sum(len(s) * (1 + (0 if s.forces is None else 3 * s.n_atoms)) for s in sets)
 
 
@@ -226,7 +227,7 @@ def atomic_energies(sets: Sequence[StructureSet], species: tuple[str, ...]) -> F
 
 def thin(sets: Sequence[StructureSet], max_rows: int, rng: np.random.Generator) -> list[StructureSet]:
     """Return a share of the structures of all sets with about so many rows."""
-    share = min(1.0, max_rows / _n_rows(sets))
+    share = min(1.0, max_rows / count_rows(sets))
     out = []
     for s in sets:
         count = int(share * len(s) + rng.random())

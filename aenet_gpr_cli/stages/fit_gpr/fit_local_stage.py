@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.gpr.local.local_fit import fit_local
+from aenet_gpr_cli.gpr.local.local_fit import count_rows, fit_local
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.subset_lookup import LOCAL
 from aenet_gpr_cli.io.artefacts.stored_gps import write_local
@@ -63,11 +63,10 @@ def fit_local_subset(
     started = time.perf_counter()
     sets = list(subsets.values())
     model, evidence = fit_local(sets, config.local, config.seed, progress)
-    rows = sum(len(s) * (1 + (0 if s.forces is None else 3 * s.n_atoms)) for s in sets)
     row = (
         name,
         str(sum(map(len, sets))),
-        str(rows),
+        str(count_rows(sets)),
         f"chebyshev, {len(model.inducing)} inducing",
         f"{model.inducing.length_scale:.4g}",
         f"{np.sqrt(model.signal_variance):.3g}",
