@@ -38,6 +38,9 @@ class ChebyshevBasis:
         Ignored in a radial-only basis.
     angular_order : int or None
         Highest order of the angular polynomials; None or -1 for a radial-only basis.
+    inner_cutoffs : tuple of float, Å
+        Further angular cutoffs, descending, each with angular functions of its own: beyond ænet's descriptor,
+        which does not know how far the two neighbours of an angle are.
     """
 
     species: tuple[str, ...]
@@ -45,6 +48,7 @@ class ChebyshevBasis:
     radial_order: int
     angular_cutoff: float | None
     angular_order: int | None
+    inner_cutoffs: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.species or len(set(self.species)) != len(self.species):
@@ -57,6 +61,11 @@ class ChebyshevBasis:
             raise ConfigError(f"angular_order: expected -1 (none) or more, got {self.angular_order}")
         if self.n_angular and not (self.angular_cutoff is not None and self.angular_cutoff > 0):
             raise ConfigError(f"angular_cutoff: expected a positive distance in Å, got {self.angular_cutoff}")
+        chain = (*self.angular_cutoffs, 0.0)
+        if any(not far > near for far, near in pairwise(chain)):
+            raise ConfigError(
+                f"angular_cutoffs: expected positive descending distances in Å, got {list(chain[:-1])}"
+            )
 
     @property
     def n_radial(self) -> int:
@@ -69,9 +78,19 @@ class ChebyshevBasis:
         return 0 if self.angular_order is None else self.angular_order + 1
 
     @property
+    def angular_cutoffs(self) -> tuple[float, ...]:
+        """All angular cutoffs, descending, Å; none in a radial-only basis."""
+        return (float(self.angular_cutoff or 0.0), *self.inner_cutoffs) if self.n_angular else ()
+
+    @property
+    def half(self) -> int:
+        """Number of functions of one half of the descriptor."""
+        return self.n_radial + self.n_angular * len(self.angular_cutoffs)
+
+    @property
     def n_features(self) -> int:
         """Length of the descriptor: both halves, or only the first with a single species."""
-        return (self.n_radial + self.n_angular) * (1 if len(self.species) == 1 else 2)
+        return self.half * (1 if len(self.species) == 1 else 2)
 
     @property
     def cutoff(self) -> float:
@@ -129,7 +148,8 @@ def values(
     Returns
     -------
     ndarray of shape (n_atoms_total, n_features), dimensionless
-        ``[R_0 … R_Nr, A_0 … A_Na, Rw_0 … Rw_Nr, Aw_0 … Aw_Na]``; zeros for an atom without neighbours.
+        ``[R_0 … R_Nr, A_0 … A_Na, Rw_0 … Rw_Nr, Aw_0 … Aw_Na]``, with A_0 … A_Na and Aw_0 … Aw_Na of each
+        angular cutoff in turn; zeros for an atom without neighbours.
     """
     out = np.zeros((len(species_index), basis.n_features))
     edges = _edges(basis, species_index, neighbours)
@@ -297,10 +317,11 @@ def _share(
     """Run the loop over atoms, whole structures to each thread, so that no two threads write the same row."""
     compiled = work.Basis(
         radial_cutoff=float(basis.radial_cutoff),
-        angular_cutoff=float(basis.angular_cutoff or 0.0),
+        angular_cutoffs=np.array(basis.angular_cutoffs),
         n_radial=basis.n_radial,
         n_angular=basis.n_angular,
         halves=1 if len(basis.species) == 1 else 2,
+        half=basis.half,
         recurrence=work.recurrence(basis.n_angular),
         expansion=work.expansion(basis.n_angular),
     )

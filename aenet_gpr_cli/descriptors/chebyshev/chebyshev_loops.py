@@ -48,13 +48,20 @@ def geometry(edges: Edges, lo: int, n: int, g: FloatArray) -> None:
 
 
 @part
-def within(g: FloatArray, n: int, cutoff: float, near: FloatArray, place: IntArray) -> int:
-    """Gather the edges shorter than the cutoff in `near` and their places in `place`; return how many."""
-    count = 0
-    for e in range(n):
-        if g[0, e] < cutoff:
-            place[count] = e
-            count += 1
+def within(
+    g: FloatArray, n: int, cutoffs: FloatArray, near: FloatArray, place: IntArray, inside: IntArray
+) -> int:
+    """Gather the edges shorter than the largest cutoff in `near`, shell by shell from within.
+
+    The first inside[c] are shorter than cutoff c; their places are written to `place`. Returns inside[0].
+    """
+    count, lower = 0, 0.0
+    for c in range(len(cutoffs) - 1, -1, -1):
+        for e in range(n):
+            if lower <= g[0, e] < cutoffs[c]:
+                place[count] = e
+                count += 1
+        inside[c], lower = count, cutoffs[c]
     for row in range(5):
         for e in range(count):
             near[row, e] = g[row, place[e]]
@@ -147,19 +154,21 @@ def radial_part(i: int, edges: Edges, basis: Basis, work: Work) -> int:
 
 @inlined
 def angular_part(n: int, basis: Basis, work: Work) -> int:
-    """Write the moments of the edges within the angular cutoff; return their number."""
-    near_n = within(work.all, n, basis.angular_cutoff, work.near, work.place)
+    """Write the moments of the edges within each angular cutoff; return the number within the largest."""
     near = work.near
-    cutoff_function(near[0], basis.angular_cutoff, near_n, near[5], near[6])
+    near_n = within(work.all, n, basis.angular_cutoffs, near, work.place, work.inside)
     harmonics(near, near_n, basis.recurrence, work.q, work.c, work.s)
-    moments(near[5], near[4], near_n, work.q, work.c, work.s, work.moment)
+    for r in range(len(basis.angular_cutoffs)):
+        fc, dfc = near[5 + 2 * r], near[6 + 2 * r]
+        cutoff_function(near[0], basis.angular_cutoffs[r], work.inside[r], fc, dfc)
+        moments(fc, near[4], work.inside[r], work.q, work.c, work.s, work.moment[r])
     return near_n
 
 
 @loop
 def value_loop(first: int, last: int, edges: Edges, basis: Basis, work: Work, out: FloatArray) -> None:
     """Write the descriptors of the atoms first:last to out[atom, feature]."""
-    half = basis.n_radial + basis.n_angular
+    half, angular = basis.half, basis.n_angular
     for i in range(first, last):
         n = radial_part(i, edges, basis, work)
         for k in range(basis.n_radial):
@@ -172,37 +181,39 @@ def value_loop(first: int, last: int, edges: Edges, basis: Basis, work: Work, ou
                 out[i, half + k] = weighted
         if basis.n_angular == 0:
             continue
-        n = angular_part(n, basis, work)
+        angular_part(n, basis, work)
         for h in range(basis.halves):
-            own = 0.0
-            for e in range(n):
-                weight = work.near[5, e] * (work.near[4, e] if h == 1 else 1.0)
-                own += weight * weight
-            for k in range(basis.n_angular):
-                out[i, h * half + basis.n_radial + k] = -0.5 * own
-            for l in range(basis.n_angular):
-                power = 0.0
-                for m in range(l + 1):
-                    a, b = work.moment[h, l, m, 0], work.moment[h, l, m, 1]
-                    power += a * a + b * b
-                for k in range(l, basis.n_angular):
-                    out[i, h * half + basis.n_radial + k] += 0.5 * basis.expansion[k, l] * power
+            for r in range(len(basis.angular_cutoffs)):
+                start, own = h * half + basis.n_radial + r * angular, 0.0
+                for e in range(work.inside[r]):
+                    weight = work.near[5 + 2 * r, e] * (work.near[4, e] if h == 1 else 1.0)
+                    own += weight * weight
+                for k in range(angular):
+                    out[i, start + k] = -0.5 * own
+                for l in range(angular):
+                    power = 0.0
+                    for m in range(l + 1):
+                        a, b = work.moment[r, h, l, m, 0], work.moment[r, h, l, m, 1]
+                        power += a * a + b * b
+                    for k in range(l, angular):
+                        out[i, start + k] += 0.5 * basis.expansion[k, l] * power
 
 
 @part
-def angular_gradients(n: int, basis: Basis, work: Work) -> None:
-    """Write ½ d(Σ_m |M_lm|²)/dR_e to p[h, l, :, e], and −½ d(w_e²)/dR_e to its last l.
+def angular_gradients(r: int, basis: Basis, work: Work) -> None:
+    """Write, of cutoff r, ½ d(Σ_m |M_lm|²)/dR_e to p[r, h, l, :, e], and −½ d(w_e²)/dR_e to its last l.
 
     With b_lm = q_lm (c_m, s_m), M = Σ w b: the derivative is w' u (M·b) + (w/r) (1 − u uᵀ) M·∇b.
     """
     near, q, c, s, x = work.near, work.q, work.c, work.s, work.x[0]
+    n, fc, dfc = work.inside[r], near[5 + 2 * r], near[6 + 2 * r]
     for h in range(basis.halves):
         for l in range(basis.n_angular):
-            y = work.p[h, l]
+            y = work.p[r, h, l]
             for e in range(n):
                 x[e], y[0, e], y[1, e], y[2, e] = 0.0, 0.0, 0.0, 0.0
             for m in range(l + 1):
-                mc, ms = work.moment[h, l, m, 0], work.moment[h, l, m, 1]
+                mc, ms = work.moment[r, h, l, m, 0], work.moment[r, h, l, m, 1]
                 down, up = max(m - 1, 0), min(m + 1, l)
                 rise = basis.recurrence[2, l, m]  # zero for m = l
                 for e in range(n):
@@ -214,15 +225,15 @@ def angular_gradients(n: int, basis: Basis, work: Work) -> None:
             for e in range(n):
                 spin = near[4, e] if h == 1 else 1.0
                 ux, uy, uz = near[1, e], near[2, e], near[3, e]
-                turn = spin * near[5, e] / near[0, e]
-                along = spin * near[6, e] * x[e] - turn * (ux * y[0, e] + uy * y[1, e] + uz * y[2, e])
+                turn = spin * fc[e] / near[0, e]
+                along = spin * dfc[e] * x[e] - turn * (ux * y[0, e] + uy * y[1, e] + uz * y[2, e])
                 y[0, e] = along * ux + turn * y[0, e]
                 y[1, e] = along * uy + turn * y[1, e]
                 y[2, e] = along * uz + turn * y[2, e]
-        y = work.p[h, basis.n_angular]
+        y = work.p[r, h, basis.n_angular]
         for e in range(n):
             spin = near[4, e] if h == 1 else 1.0
-            along = -spin * spin * near[5, e] * near[6, e]
+            along = -spin * spin * fc[e] * dfc[e]
             y[0, e], y[1, e], y[2, e] = along * near[1, e], along * near[2, e], along * near[3, e]
 
 
@@ -238,7 +249,7 @@ def pull_back(
     out: FloatArray,
 ) -> None:
     """Add the gradient of Σ_f cotangent_f G_f of atom i to out[atom, xyz]."""
-    g, x, p, half, second = work.all, work.x, work.p, basis.n_radial + basis.n_angular, basis.halves - 1
+    g, x, half, second = work.all, work.x, basis.half, basis.halves - 1
     for e in range(n):
         x[3, e] = 0.0
     for k in range(basis.n_radial):
@@ -255,15 +266,17 @@ def pull_back(
         total_x, total_y, total_z = total_x + dx, total_y + dy, total_z + dz
     for e in range(near_n):
         x[0, e], x[1, e], x[2, e] = 0.0, 0.0, 0.0
-    for l in range(basis.n_angular + 1):
-        a, b = 0.0, 0.0
-        for k in range(basis.n_angular):
-            a += cotangent[basis.n_radial + k] * basis.expansion[k, l]
-            b += second * cotangent[second * half + basis.n_radial + k] * basis.expansion[k, l]
-        for e in range(near_n):
-            x[0, e] += a * p[0, l, 0, e] + b * p[second, l, 0, e]
-            x[1, e] += a * p[0, l, 1, e] + b * p[second, l, 1, e]
-            x[2, e] += a * p[0, l, 2, e] + b * p[second, l, 2, e]
+    for r in range(len(basis.angular_cutoffs)):
+        p, first = work.p[r], basis.n_radial + r * basis.n_angular
+        for l in range(basis.n_angular + 1):
+            a, b = 0.0, 0.0
+            for k in range(basis.n_angular):
+                a += cotangent[first + k] * basis.expansion[k, l]
+                b += second * cotangent[second * half + first + k] * basis.expansion[k, l]
+            for e in range(work.inside[r]):
+                x[0, e] += a * p[0, l, 0, e] + b * p[second, l, 0, e]
+                x[1, e] += a * p[0, l, 1, e] + b * p[second, l, 1, e]
+                x[2, e] += a * p[0, l, 2, e] + b * p[second, l, 2, e]
     for e in range(near_n):
         j = edges.neighbour[start + work.place[e]]
         out[j, 0] += x[0, e]
@@ -280,12 +293,12 @@ def push_forward(
     i: int, n: int, near_n: int, edges: Edges, basis: Basis, work: Work, tangent: FloatArray, out: FloatArray
 ) -> None:
     """Write the change of atom i's descriptor along tangent[atom, xyz] to out[feature]."""
-    g, x, p, half, second = work.all, work.x, work.p, basis.n_radial + basis.n_angular, basis.halves - 1
+    g, x, half, second = work.all, work.x, basis.half, basis.halves - 1
     for e in range(n):
         j = edges.neighbour[edges.offsets[i] + e]
         for a in range(3):
-            x[a, e] = tangent[j, a] - tangent[i, a]
-        x[3, e] = x[0, e] * g[1, e] + x[1, e] * g[2, e] + x[2, e] * g[3, e]
+            x[4 + a, e] = tangent[j, a] - tangent[i, a]
+        x[3, e] = x[4, e] * g[1, e] + x[5, e] * g[2, e] + x[6, e] * g[3, e]
     for k in range(basis.n_radial):
         plain, weighted = 0.0, 0.0
         for e in range(n):
@@ -293,22 +306,24 @@ def push_forward(
             weighted += g[4, e] * x[3, e] * work.d[k, e]
         out[second * half + k] = weighted
         out[k] = plain
-    for e in range(near_n):  # place[e] ≥ e: nothing is overwritten before it is read
+    for e in range(near_n):
         for a in range(3):
-            x[a, e] = x[a, work.place[e]]
-    for k in range(basis.n_angular):
-        out[second * half + basis.n_radial + k] = 0.0
-        out[basis.n_radial + k] = 0.0
-    for l in range(basis.n_angular + 1):
-        plain, weighted = 0.0, 0.0
-        for e in range(near_n):
-            plain += x[0, e] * p[0, l, 0, e] + x[1, e] * p[0, l, 1, e] + x[2, e] * p[0, l, 2, e]
-            weighted += (
-                x[0, e] * p[second, l, 0, e] + x[1, e] * p[second, l, 1, e] + x[2, e] * p[second, l, 2, e]
-            )
+            x[a, e] = x[4 + a, work.place[e]]
+    for r in range(len(basis.angular_cutoffs)):
+        p, first = work.p[r], basis.n_radial + r * basis.n_angular
         for k in range(basis.n_angular):
-            out[second * half + basis.n_radial + k] += second * basis.expansion[k, l] * weighted
-            out[basis.n_radial + k] += basis.expansion[k, l] * plain
+            out[second * half + first + k] = 0.0
+            out[first + k] = 0.0
+        for l in range(basis.n_angular + 1):
+            plain, weighted = 0.0, 0.0
+            for e in range(work.inside[r]):
+                plain += x[0, e] * p[0, l, 0, e] + x[1, e] * p[0, l, 1, e] + x[2, e] * p[0, l, 2, e]
+                weighted += (
+                    x[0, e] * p[second, l, 0, e] + x[1, e] * p[second, l, 1, e] + x[2, e] * p[second, l, 2, e]
+                )
+            for k in range(basis.n_angular):
+                out[second * half + first + k] += second * basis.expansion[k, l] * weighted
+                out[first + k] += basis.expansion[k, l] * plain
 
 
 @loop
@@ -331,7 +346,8 @@ def derivative_loop(
         near_n = 0
         if basis.n_angular > 0:
             near_n = angular_part(n, basis, work)
-            angular_gradients(near_n, basis, work)
+            for r in range(len(basis.angular_cutoffs)):
+                angular_gradients(r, basis, work)
         for k in range(given.shape[0]):
             if forward:
                 push_forward(i, n, near_n, edges, basis, work, given[k], out[k, i])
@@ -341,8 +357,8 @@ def derivative_loop(
 
 @loop
 def edge_loop(first: int, last: int, edges: Edges, basis: Basis, work: Work, out: FloatArray) -> None:
-    """Write the derivatives of the atoms' descriptors by their edges to out[edge, xyz, feature]."""
-    half = basis.n_radial + basis.n_angular
+    """Write the derivatives of the atoms' descriptors by their edges to zeros out[edge, xyz, feature]."""
+    half, angular = basis.half, basis.n_angular
     for i in range(first, last):
         n, start = radial_part(i, edges, basis, work), edges.offsets[i]
         g = work.all
@@ -353,21 +369,17 @@ def edge_loop(first: int, last: int, edges: Edges, basis: Basis, work: Work, out
                     out[start + e, a, k] = slope
                     if basis.halves == 2:
                         out[start + e, a, half + k] = g[4, e] * slope
-        if basis.n_angular == 0:
+        if angular == 0:
             continue
-        near_n = angular_part(n, basis, work)
-        angular_gradients(near_n, basis, work)
-        for e in range(n):
-            for a in range(3):
-                for h in range(basis.halves):
-                    for k in range(basis.n_angular):
-                        out[start + e, a, h * half + basis.n_radial + k] = 0.0
-        for e in range(near_n):
-            place = start + work.place[e]
-            for a in range(3):
-                for h in range(basis.halves):
-                    for k in range(basis.n_angular):
-                        slope = 0.0
-                        for l in range(basis.n_angular + 1):
-                            slope += basis.expansion[k, l] * work.p[h, l, a, e]
-                        out[place, a, h * half + basis.n_radial + k] = slope
+        angular_part(n, basis, work)
+        for r in range(len(basis.angular_cutoffs)):
+            angular_gradients(r, basis, work)
+            for e in range(work.inside[r]):
+                for a in range(3):
+                    for h in range(basis.halves):
+                        place = h * half + basis.n_radial + r * angular
+                        for k in range(angular):
+                            slope = 0.0
+                            for l in range(angular + 1):
+                                slope += basis.expansion[k, l] * work.p[r, h, l, a, e]
+                            out[start + work.place[e], a, place + k] = slope

@@ -28,10 +28,11 @@ class Basis(NamedTuple):
     """Cutoffs, numbers of functions, and the factors of the recurrences and of T_n = Σ_l B_nl P_l."""
 
     radial_cutoff: float
-    angular_cutoff: float
+    angular_cutoffs: FloatArray  # descending
     n_radial: int
     n_angular: int
     halves: int
+    half: int
     recurrence: FloatArray
     expansion: FloatArray
 
@@ -40,16 +41,17 @@ class Work(NamedTuple):
     """Room for the terms of one atom."""
 
     all: FloatArray  # rows r, u_x, u_y, u_z, s_j, f_c, f_c' of the neighbours
-    near: FloatArray  # the same of those within the angular cutoff
+    near: FloatArray  # the same of those within an angular cutoff, with f_c, f_c' of each
     place: IntArray  # where in `all` these are
+    inside: IntArray  # how many of them are within each angular cutoff, the nearest first
     f: FloatArray  # f_c T_n
     d: FloatArray  # its derivative by r
     q: FloatArray  # factors of the spherical harmonics, see `harmonics`
     c: FloatArray
     s: FloatArray
-    moment: FloatArray  # [half, l, m, cos or sin]
-    p: FloatArray  # derivatives of the angular terms by the edges: [half, l, xyz, edge]
-    x: FloatArray  # four rows for intermediate results
+    moment: FloatArray  # [cutoff, half, l, m, cos or sin]
+    p: FloatArray  # derivatives of the angular terms by the edges: [cutoff, half, l, xyz, edge]
+    x: FloatArray  # rows for intermediate results
 
 
 def workspace(basis: Basis, n_edges: int, derivatives: bool) -> Work:
@@ -60,19 +62,20 @@ def workspace(basis: Basis, n_edges: int, derivatives: bool) -> Work:
     derivatives : bool
         Whether derivatives are wanted, too.
     """
-    radial, angular = basis.n_radial, basis.n_angular
+    radial, angular, cutoffs = basis.n_radial, basis.n_angular, len(basis.angular_cutoffs)
     return Work(
         all=np.empty((7, n_edges)),
-        near=np.empty((7, n_edges)),
+        near=np.empty((5 + 2 * cutoffs, n_edges)),
         place=np.empty(n_edges, np.int64),
+        inside=np.zeros(cutoffs, np.int64),
         f=np.empty((radial, n_edges)),
         d=np.empty((radial if derivatives else 0, n_edges)),
         q=np.empty((angular, angular, n_edges)),
         c=np.empty((angular, n_edges)),
         s=np.empty((angular, n_edges)),
-        moment=np.empty((2, angular, angular, 2)),
-        p=np.empty((basis.halves if derivatives else 0, angular + 1, 3, n_edges)),
-        x=np.empty((4, n_edges)),
+        moment=np.empty((cutoffs, 2, angular, angular, 2)),
+        p=np.empty((cutoffs, basis.halves if derivatives else 0, angular + 1, 3, n_edges)),
+        x=np.empty((7, n_edges)),
     )
 
 

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import (
     ChebyshevBasis,
     edge_gradients,
+    edge_jacobians,
     features,
     jvp,
     values,
@@ -333,3 +334,44 @@ def test_unknown_species_and_wrong_length_are_refused():
     _, species, neighbours = block()
     with pytest.raises(InputError, match="species_index"):
         values(basis(), species[:-1], neighbours)
+
+
+@pytest.mark.parametrize("n_species", [1, 3])
+def test_several_angular_cutoffs_are_the_descriptors_of_each_side_by_side(n_species):
+    _, species, neighbours = block(2, 9, n_species)
+    cutoffs = (4.2, 3.6, 2.4)
+    several = replace(basis(n_species), angular_cutoff=cutoffs[0], inner_cutoffs=cutoffs[1:])
+    rng = np.random.default_rng(3)
+    tangents = rng.normal(size=(2, len(species), 3))
+    cotangents = rng.normal(size=(2, len(species), several.n_features))
+    pulled, edges = np.zeros((2, len(species), 3)), edge_jacobians(several, species, neighbours)
+    found, pushed = values(several, species, neighbours), jvp(several, species, neighbours, tangents)
+    radial = replace(several, angular_order=None, angular_cutoff=None, inner_cutoffs=())
+    parts = [(radial, 0, several.n_radial)]
+    for k, cutoff in enumerate(cutoffs):
+        one = replace(several, angular_cutoff=cutoff, inner_cutoffs=())
+        parts.append((one, several.n_radial + k * several.n_angular, several.n_angular))
+    seen = 0
+    for one, start, count in parts:
+        halves = range(several.n_features // several.half)
+        here = np.concatenate([h * several.half + start + np.arange(count) for h in halves])
+        skipped = one.n_radial if one is not radial else 0
+        there = np.concatenate([h * one.half + skipped + np.arange(count) for h in halves])
+        for of_all, of_one in (
+            (found, values(one, species, neighbours)),
+            (pushed, jvp(one, species, neighbours, tangents)),
+            (edges, edge_jacobians(one, species, neighbours)),
+        ):
+            np.testing.assert_allclose(of_all[..., here], of_one[..., there], atol=1e-11)
+        alone = np.zeros((2, len(species), one.n_features))
+        alone[..., there] = cotangents[..., here]
+        pulled += vjp(one, species, neighbours, alone)
+        seen += len(here)
+    assert seen == several.n_features
+    np.testing.assert_allclose(vjp(several, species, neighbours, cotangents), pulled, atol=1e-10)
+
+
+@pytest.mark.parametrize("inner", [(3.6,), (4.0,), (3.0, 3.2), (0.0,)])
+def test_angular_cutoffs_descend(inner):
+    with pytest.raises(ConfigError, match="descending"):
+        replace(basis(), inner_cutoffs=inner)
