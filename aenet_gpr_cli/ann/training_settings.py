@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
+from aenet_gpr_cli.descriptors.environment_keys import Cutoffs, EnvironmentKeys
 from aenet_gpr_cli.settings import Fraction, NonNegativeFloat, Number, PositiveFloat, PositiveInt, settings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ Mode = Literal["energy_only", "taylor", "gpr", "direct"]
 
 
 @settings
-class Network:
+class Network(EnvironmentKeys):
     """Chebyshev descriptor of the atomic environment, and one multilayer perceptron per species."""
 
     radial_cutoff: PositiveFloat = 6.5
@@ -28,6 +29,9 @@ class Network:
     """highest radial Chebyshev order"""
     angular_cutoff: PositiveFloat = 4.0
     """angular cutoff in Å"""
+    angular_cutoffs: Cutoffs | None = None
+    """several angular cutoffs in Å side by side, in place of angular_cutoff: angles then know how far their
+    neighbours are; ænet's files cannot carry them"""
     angular_order: Annotated[int, Ge(-1), Le(1000)] = 4
     """highest angular Chebyshev order; -1: radial only"""
     species: tuple[str, ...] | None = None
@@ -38,22 +42,11 @@ class Network:
     """ænet's names"""
 
     def __post_init__(self) -> None:
-        if self.angular_order >= 0 and self.angular_cutoff > self.radial_cutoff:
-            raise ValueError(
-                f"expected angular_cutoff <= radial_cutoff, got {self.angular_cutoff} > {self.radial_cutoff}"
-            )
+        self.check_angles()
 
     def basis(self, species: Iterable[str]) -> ChebyshevBasis:
         """Return the descriptor for the species of the data."""
-        from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis  # compiles
-
-        return ChebyshevBasis(
-            species=self.species or tuple(sorted(species)),
-            radial_cutoff=self.radial_cutoff,
-            radial_order=self.radial_order,
-            angular_cutoff=self.angular_cutoff,
-            angular_order=self.angular_order,
-        )
+        return self.environment_basis(self.species or tuple(sorted(species)))
 
 
 @settings

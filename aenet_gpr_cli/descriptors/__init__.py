@@ -1,3 +1,3 @@
 """Descriptors of whole structures (for the GP) and of atomic environments (for the ANN)."""
 
-__all__ = ["build", "chebyshev", "descriptor_settings", "interface", "soap", "structure"]
+__all__ = ["build", "chebyshev", "descriptor_settings", "environment_keys", "interface", "soap", "structure"]

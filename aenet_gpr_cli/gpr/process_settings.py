@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le, Lt
 
+from aenet_gpr_cli.descriptors.environment_keys import Cutoffs, EnvironmentKeys
 from aenet_gpr_cli.settings import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, settings
 from aenet_gpr_cli.structures import FloatArray
 
@@ -124,7 +125,7 @@ class ConjugateGradient:
 
 
 @settings
-class Local:
+class Local(EnvironmentKeys):
     """The local (atom-centred, sparse) Gaussian process."""
 
     radial_cutoff: PositiveFloat = 6.0
@@ -133,6 +134,9 @@ class Local:
     """highest radial Chebyshev order"""
     angular_cutoff: PositiveFloat = 5.0
     """angular cutoff in Å"""
+    angular_cutoffs: Cutoffs | None = None
+    """several angular cutoffs in Å side by side, in place of angular_cutoff: angles then know how far their
+    neighbours are"""
     angular_order: Annotated[int, Ge(-1), Le(1000)] = 8
     """highest angular Chebyshev order"""
     n_inducing: PositiveInt | None = None
@@ -146,3 +150,6 @@ class Local:
     """assumed noise of the forces, in eV/Å; scaled by evidence"""
     max_rows: PositiveInt = 6000
     """energies and force components on which length scales are compared"""
+
+    def __post_init__(self) -> None:
+        self.check_angles()

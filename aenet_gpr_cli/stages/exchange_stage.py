@@ -114,9 +114,7 @@ def _row(name: str, model: ANNModel) -> list[str]:
         name,
         str(model.n_members),
         " ".join(basis.species),
-        f"{basis.radial_cutoff:g}/{basis.angular_cutoff:g}"
-        if basis.n_angular
-        else f"{basis.radial_cutoff:g}",
+        "/".join(f"{cutoff:g}" for cutoff in (basis.radial_cutoff, *basis.angular_cutoffs)),
         str(basis.n_features),
         "-".join(map(str, model.hidden)) or "–",
         str(model.architecture.n_weights),

@@ -33,7 +33,7 @@ class ScriptedChebyshev(torch.nn.Module):
     def __init__(self, basis: ChebyshevBasis) -> None:
         super().__init__()
         self.radial_cutoff = float(basis.radial_cutoff)
-        self.angular_cutoff = float(basis.angular_cutoff or 0.0)
+        self.angular_cutoffs: List[float] = list(basis.angular_cutoffs) or [0.0]  # noqa: UP006
         self.n_radial, self.n_angular = basis.n_radial, basis.n_angular
         self.both_halves = len(basis.species) > 1
         table = recurrence(max(basis.n_angular, 1))  # TorchScript takes no empty lists
@@ -67,11 +67,12 @@ class ScriptedChebyshev(torch.nn.Module):
         parts = [_sum_to(radial, centres, n_atoms)]
         weighted = [_sum_to(radial * spin[:, None], centres, n_atoms)]
         if self.n_angular > 0:
-            near = torch.nonzero(r < self.angular_cutoff)[:, 0]
-            w = _cutoff_function(r[near], self.angular_cutoff)
+            near = torch.nonzero(r < self.angular_cutoffs[0])[:, 0]
             harmonics = self._harmonics(vectors[near] / r[near][:, None])
-            parts.append(self._angular(w, harmonics, centres[near], n_atoms))
-            weighted.append(self._angular(w * spin[near], harmonics, centres[near], n_atoms))
+            for cutoff in self.angular_cutoffs:
+                w = _cutoff_function(r[near], cutoff)
+                parts.append(self._angular(w, harmonics, centres[near], n_atoms))
+                weighted.append(self._angular(w * spin[near], harmonics, centres[near], n_atoms))
         if self.both_halves:
             parts = parts + weighted
         return torch.cat(parts, dim=1)

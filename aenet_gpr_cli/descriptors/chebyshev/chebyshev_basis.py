@@ -6,10 +6,11 @@ formed. Neighbour lists come from `neighbour_list`, the loops from `chebyshev_lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,19 @@ class ChebyshevBasis:
             raise ConfigError(
                 f"angular_cutoffs: expected positive descending distances in Å, got {list(chain[:-1])}"
             )
+
+    @classmethod
+    def from_attributes(cls, stored: Mapping[str, Any]) -> ChebyshevBasis:
+        """Return the basis whose fields were stored by name; None and an empty tuple may be left out."""
+        angular = stored.get("angular_cutoff")
+        return cls(
+            species=tuple(str(symbol) for symbol in stored["species"]),
+            radial_cutoff=float(stored["radial_cutoff"]),
+            radial_order=int(stored["radial_order"]),
+            angular_cutoff=None if angular is None else float(angular),
+            angular_order=int(stored["angular_order"]),
+            inner_cutoffs=tuple(float(cutoff) for cutoff in stored.get("inner_cutoffs", ())),
+        )
 
     @property
     def n_radial(self) -> int:

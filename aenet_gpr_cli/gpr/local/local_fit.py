@@ -50,9 +50,7 @@ def fit_local(
         If a set has no energies.
     """
     species = tuple(sorted({symbol for s in sets for symbol in s.species}))
-    basis = ChebyshevBasis(
-        species, given.radial_cutoff, given.radial_order, given.angular_cutoff, given.angular_order
-    )
+    basis = given.environment_basis(species)
     rng = np.random.default_rng(seed)
     atomic = atomic_energies(sets, species)
     raw, kinds = sample(basis, sets, rng)

@@ -33,13 +33,7 @@ def write_ann(group: h5py.Group, model: ANNModel) -> None:
 def read_ann(group: h5py.Group) -> ANNModel:
     """Read a committee of networks."""
     species = tuple(str(symbol) for symbol in group.attrs["species"])
-    basis = ChebyshevBasis(
-        species=species,
-        radial_cutoff=float(group.attrs["radial_cutoff"]),
-        radial_order=int(group.attrs["radial_order"]),
-        angular_cutoff=float(group.attrs["angular_cutoff"]),
-        angular_order=int(group.attrs["angular_order"]),
-    )
+    basis = ChebyshevBasis.from_attributes(group.attrs)
     parts = {symbol: group[f"networks/{symbol}"] for symbol in species}
     n_layers = len(group.attrs["hidden"]) + 1
     return ANNModel(

@@ -94,15 +94,8 @@ def read_local(group: h5py.Group) -> LocalModel:
     names = {entry.name for entry in dataclasses.fields(LocalModel)} - parts
     arrays = {name: group[name][()] for name in names if name in group}
     numbers: dict[str, Any] = {name: float(group.attrs[name]) for name in names if name in group.attrs}
-    angular = group.attrs.get("angular_cutoff")
     return LocalModel(
-        basis=ChebyshevBasis(
-            species=tuple(str(symbol) for symbol in group.attrs["species"]),
-            radial_cutoff=float(group.attrs["radial_cutoff"]),
-            radial_order=int(group.attrs["radial_order"]),
-            angular_cutoff=None if angular is None else float(angular),
-            angular_order=int(group.attrs["angular_order"]),
-        ),
+        basis=ChebyshevBasis.from_attributes(group.attrs),
         scale=Scale(group["feature_mean"][()], group["feature_inverse_std"][()]),
         inducing=Inducing(
             group["inducing"][()], group["inducing_offsets"][()], float(group.attrs["length_scale"])
