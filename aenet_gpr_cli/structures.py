@@ -40,6 +40,8 @@ class Structure:
         Total energy.
     forces : ndarray of shape (n_atoms, 3), eV/Å, or None
         Physical forces, F = -dE/dR.
+    stress : ndarray of shape (3, 3), eV/Å³, or None
+        σ = (1/V) dE/dε, positive under tension; None where it is not known.
     name : str
         Where the structure came from; unique within a data set.
     atom_order : tuple of int or None
@@ -54,6 +56,7 @@ class Structure:
     pbc: Pbc = NOT_PERIODIC
     energy: float | None = None
     forces: FloatArray | None = None
+    stress: FloatArray | None = None
     name: str = ""
     atom_order: tuple[int, ...] | None = None
     state: tuple[tuple[str, float], ...] = ()
@@ -81,6 +84,8 @@ class StructureSet:
     cells : ndarray of shape (n_structures, 3, 3), Å, or None
     energies : ndarray of shape (n_structures,), eV, or None
     forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å, or None
+    stress : ndarray of shape (n_structures, 3, 3), eV/Å³, or None
+        Positive under tension; NaN for structures whose stress is not known.
     names : tuple of str
         One unique name per structure.
     atom_orders : ndarray of int, shape (n_structures, n_atoms), or None
@@ -93,6 +98,7 @@ class StructureSet:
     pbc: Pbc = NOT_PERIODIC
     energies: FloatArray | None = None
     forces: FloatArray | None = None
+    stress: FloatArray | None = None
     names: tuple[str, ...] = ()
     atom_orders: IntArray | None = None
 
@@ -103,6 +109,7 @@ class StructureSet:
             ("cells", self.cells, (n, 3, 3)),
             ("energies", self.energies, (n,)),
             ("forces", self.forces, (n, atoms, 3)),
+            ("stress", self.stress, (n, 3, 3)),
             ("atom_orders", self.atom_orders, (n, atoms)),
         ):
             if array is not None and array.shape != shape:
@@ -137,6 +144,7 @@ class StructureSet:
             cells=None if self.cells is None else self.cells[index],
             energies=None if self.energies is None else self.energies[index],
             forces=None if self.forces is None else self.forces[index],
+            stress=None if self.stress is None else self.stress[index],
             names=tuple(self.names[i] for i in index) if self.names else (),
             atom_orders=None if self.atom_orders is None else self.atom_orders[index],
         )
@@ -146,8 +154,8 @@ class StructureSet:
         return self
 
     def moved_to(self, positions: FloatArray) -> StructureSet:
-        """Return the same atoms in the same cells at other positions, without energies and forces."""
-        return replace(self, positions=positions, energies=None, forces=None)
+        """Return the same atoms in the same cells at other positions, without labels."""
+        return replace(self, positions=positions, energies=None, forces=None, stress=None)
 
     def structure(self, index: int) -> Structure:
         """Return one structure."""
@@ -158,6 +166,7 @@ class StructureSet:
             pbc=self.pbc,
             energy=None if self.energies is None else float(self.energies[index]),
             forces=None if self.forces is None else self.forces[index],
+            stress=None if self.stress is None or np.isnan(self.stress[index]).any() else self.stress[index],
             name=self.names[index] if self.names else "",
             atom_order=None if self.atom_orders is None else tuple(self.atom_orders[index].tolist()),
         )
@@ -166,7 +175,7 @@ class StructureSet:
     def from_structures(cls, structures: Iterable[Structure]) -> StructureSet:
         """Batch structures with the same species, order and periodicity.
 
-        Energies (forces) are kept only where every structure has them.
+        Energies (forces) are kept only where every structure has them, the stress where any has one.
 
         Raises
         ------
@@ -190,6 +199,7 @@ class StructureSet:
             pbc=first.pbc,
             energies=_stack([s.energy for s in items]),
             forces=_stack([s.forces for s in items]),
+            stress=_known([s.stress for s in items]),
             names=tuple(s.name for s in items),
             atom_orders=_orders(items),
         )
@@ -305,3 +315,9 @@ def _stack(items: Sequence[FloatArray | float | None]) -> FloatArray | None:
     if any(item is None for item in items):
         return None
     return np.array(items, float)
+
+
+def _known(items: Sequence[FloatArray | None]) -> FloatArray | None:
+    if all(item is None for item in items):
+        return None
+    return np.array([np.full((3, 3), np.nan) if item is None else item for item in items], float)

@@ -1,6 +1,6 @@
-"""Units of everything stored and printed: eV, Å, eV/Å, degrees.
+"""Units of everything stored and printed: eV, Å, eV/Å, eV/Å³, degrees.
 
-Forces are physical, F = -dE/dR. Cell vectors are the rows of a cell matrix.
+Forces are physical, F = -dE/dR; stress is positive under tension. Cell vectors are the rows of a cell matrix.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 ENERGY = "eV"
 LENGTH = "Å"
 FORCE = "eV/Å"
+STRESS = "eV/Å³"
 ANGLE = "degree"
 DIMENSIONLESS = "dimensionless"
 

@@ -42,7 +42,7 @@ from aenet_gpr_cli.stages.shared.context import (
 )
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
-from aenet_gpr_cli.structures import Structure, StructureSet
+from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.grouping import group
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 
@@ -110,6 +110,8 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
         notes = [f"failed: {name}: {reason}" for name, reason in list(failures.items())[:SHOWN]]
         if failures:
             notes.append(f"{len(failures)} of {len(structures)} calculations failed and were left out")
+        if "xsf" in config.write and any(s.stress is not None for s in subsets.values()):
+            notes.append("the XSF files hold no stress; the artefact and extended XYZ do")
         notes += [f"wrote {path}" for path in (output, *written)]
         summary = Summary("Labelled structures", COLUMNS, [_row(n, s) for n, s in subsets.items()], notes)
         file.attrs["summary"] = summary.to_json()
@@ -130,7 +132,7 @@ def calculate(
     Returns
     -------
     Structure
-        With energy (eV) and forces (eV/Å).
+        With energy (eV) and forces (eV/Å), and the stress (eV/Å³) where the calculator gives it, too.
 
     Raises
     ------
@@ -150,11 +152,12 @@ def calculate(
     try:
         forces = np.array(atoms.get_forces(), float)
         energy = float(_force_consistent_energy(atoms))
+        stress = _stress(atoms)
     except Exception as error:  # whatever goes wrong inside a calculator
         raise NumericalError(f"{type(error).__name__}: {error}".splitlines()[0][:300]) from error
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
         raise NumericalError("expected finite energy and forces, got NaN or infinity")
-    return replace(structure, energy=energy, forces=forces)
+    return replace(structure, energy=energy, forces=forces, stress=stress)
 
 
 def _force_consistent_energy(atoms) -> float:  # type: ignore[no-untyped-def]  # ase.Atoms: heavy to import
@@ -164,6 +167,16 @@ def _force_consistent_energy(atoms) -> float:  # type: ignore[no-untyped-def]  #
     """
     found: float | None = getattr(atoms.calc, "results", {}).get("free_energy")
     return atoms.get_potential_energy() if found is None else found
+
+
+def _stress(atoms) -> FloatArray | None:  # type: ignore[no-untyped-def]
+    """Return the stress that was calculated with the forces, which costs nothing more."""
+    found = getattr(atoms.calc, "results", {}).get("stress")
+    if found is None or not atoms.pbc.any() or atoms.cell.rank < 3 or not np.isfinite(found).all():
+        return None
+    from ase.stress import voigt_6_to_full_3x3_stress
+
+    return np.array(voigt_6_to_full_3x3_stress(found) if np.size(found) == 6 else found, float)
 
 
 def _hashes(work_list: Sequence[Path]) -> dict[str, str]:

@@ -91,7 +91,7 @@ def run(
 
 
 def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> None:
-    write_structures(group, replace(subset, energies=None, forces=None))
+    write_structures(group, replace(subset, energies=None, forces=None, stress=None))
     write_field(group, "predicted_energies", prediction.energies)
     write_field(group, "predicted_forces", prediction.forces)
     if prediction.sigma is not None:

@@ -178,7 +178,7 @@ def _work(config: SelectConfig, item: Ranked, chosen: IntArray) -> list[Predicte
 
 
 def _without_labels(s: Structure) -> Structure:
-    return in_file_order(replace(s, energy=None, forces=None))
+    return in_file_order(replace(s, energy=None, forces=None, stress=None))
 
 
 def _row(config: SelectConfig, name: str, item: Ranked, chosen: IntArray) -> list[str]:

@@ -16,6 +16,9 @@ class ReadingRules:
     there is one, else energy, else the only other one whose name says that it is a reference"""
     forces_key: str | None = None
     """name of the forces in the files; default: forces, else the only column with such a name"""
+    stress_key: str | None = None
+    """name of the stress (eV/Å³, positive under tension) or virial (eV, -V times the stress) in the files;
+    default: that of the energy, else stress, else the only usual name (virial, REF_stress, ...)"""
     unconverged: Literal["skip", "refuse", "keep"] = "skip"
     """frames whose electronic self-consistency was not reached: leave out and name, refuse, or use them"""
     incomplete: Literal["skip", "refuse"] = "skip"

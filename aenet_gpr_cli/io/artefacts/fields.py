@@ -34,6 +34,9 @@ FIELDS: dict[str, Field] = {
     "pbc": Field(units.DIMENSIONLESS, "periodicity along each lattice vector"),
     "energies": Field(units.ENERGY, "(structure) total energies"),
     "forces": Field(units.FORCE, "(structure, atom, xyz) physical forces F = -dE/dR"),
+    "stress": Field(
+        units.STRESS, "(structure, xyz, xyz) stress, positive under tension; NaN where not known"
+    ),
     "names": Field("", "(structure) where each structure came from"),
     "atom_orders": Field(units.DIMENSIONLESS, "(structure, atom) number, from 0, of each atom in its file"),
     # augmentation

@@ -24,7 +24,7 @@ def write_structures(group: h5py.Group, structures: StructureSet) -> None:
     write_field(group, "positions", structures.positions)
     write_field(group, "pbc", np.array(structures.pbc))
     write_field(group, "names", structures.names)
-    for name in ("cells", "energies", "forces", "atom_orders"):
+    for name in ("cells", "energies", "forces", "stress", "atom_orders"):
         values = getattr(structures, name)
         if values is not None:
             write_field(group, name, values)
@@ -47,6 +47,7 @@ def read_structures(group: h5py.Group, rows: slice = slice(None)) -> StructureSe
         pbc=pbc,
         energies=read_optional(group, "energies", rows),
         forces=read_optional(group, "forces", rows),
+        stress=read_optional(group, "stress", rows),
         names=read_strings(group, "names", rows),
         atom_orders=read_optional(group, "atom_orders", rows),
     )

@@ -23,7 +23,9 @@ from aenet_gpr_cli.io.frames.frame import (
     energies_in,
     forces_in,
     state_in,
+    volume_of,
 )
+from aenet_gpr_cli.io.frames.stress import stresses_in
 from aenet_gpr_cli.structures import NOT_PERIODIC, Structure
 
 if TYPE_CHECKING:
@@ -139,6 +141,10 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
             **forces_in(atoms.arrays, len(atoms)),
             **({} if forces is None else {"forces": np.array(forces, float)}),
         },
+        stresses_in(
+            atoms.info | {k: v for k, v in results.items() if k in ("stress", "virial")},
+            volume_of(np.array(atoms.cell, float), pbc),
+        ),
     )
 
 

@@ -68,7 +68,7 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
         for key in ("forces_std", "reference_forces", "beyond_training"):
             if getattr(item, key) is not None:
                 atoms.arrays[key] = getattr(item, key)
-        labels = {"energy": s.energy, "forces": s.forces}
+        labels = {"energy": s.energy, "forces": s.forces, "stress": s.stress}
         if item.energy_std is None:  # of `label`: the energy whose gradient the forces are
             labels["free_energy"] = s.energy
         atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in labels.items() if v is not None})

@@ -98,7 +98,7 @@ def format_xsf(structure: Structure) -> str:
 
     An isolated structure becomes ``ATOMS`` and a periodic one ``PRIMVEC`` and ``PRIMCOORD``. ænet treats
     every ``PRIMVEC`` as fully periodic; a structure that is not keeps its periodicity in a comment.
-    The cell of an isolated structure has no meaning and is not written.
+    The cell of an isolated structure has no meaning and is not written; a stress has no place in XSF.
 
     Parameters
     ----------

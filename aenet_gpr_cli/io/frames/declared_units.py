@@ -12,6 +12,7 @@ from aenet_gpr_cli.errors import InputError
 HARTREE = 27.211386245988
 BOHR = 0.529177210903
 _KCAL_PER_MOL = 4184.0 / 96485.33212331001
+GPA = 1.0 / 160.21766339999998
 
 _ENERGY = {
     **dict.fromkeys(("ev", "electronvolt", "electronvolts"), 1.0),
@@ -27,21 +28,29 @@ _LENGTH = {
     "nm": 10.0,
     "pm": 0.01,
 }
-_KEY = re.compile(
-    r"(energ(?:y|ies)|forces?|length|lengths|positions?|pos|distances?)[-_]?units?", re.IGNORECASE
-)
-_KEY_BEFORE = re.compile(
-    r"units?[-_]?(?:of[-_])?(energ(?:y|ies)|forces?|lengths?|positions?|pos|distances?)", re.IGNORECASE
-)
+_PRESSURE = {
+    **{"gpa": GPA, "mpa": 1e-3 * GPA, "pa": 1e-9 * GPA, "bar": 1e-4 * GPA},
+    **dict.fromkeys(("kbar", "kb"), 0.1 * GPA),
+    **dict.fromkeys(("au", "a.u."), HARTREE / BOHR**3),
+}
+_WHAT = r"(energ(?:y|ies)|forces?|lengths?|positions?|pos|distances?|stress(?:es)?|virials?)"
+_KINDS = {"e": "energy", "f": "force", "s": "stress", "v": "virial"}
+_KEY = re.compile(_WHAT + r"[-_]?units?", re.IGNORECASE)
+_KEY_BEFORE = re.compile(r"units?[-_]?(?:of[-_])?" + _WHAT, re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """What energies, positions and forces are multiplied by, and what is said about it."""
+    """What energies, positions, forces, stress and virial are multiplied by, and what is said about it.
+
+    The factors of stress and virial are None where other units are declared but not theirs.
+    """
 
     energy: float = 1.0
     length: float = 1.0
     force: float = 1.0
+    stress: float | None = 1.0
+    virial: float | None = 1.0
     said: str = ""
     undeclared: str = ""
 
@@ -71,19 +80,30 @@ def declared(info: Mapping[str, object], where: str) -> Factors:
     for key, value in info.items():
         found = _KEY.fullmatch(str(key)) or _KEY_BEFORE.fullmatch(str(key))
         if found:
-            kind = {"e": "energy", "f": "force"}.get(found[1][0].lower(), "length")
+            kind = _KINDS.get(found[1][0].lower(), "length")
             given[kind] = str(key), str(value)
     if not given:
         return Factors()
     energy = _factor(given.get("energy"), _energy_factor, "eV, Hartree, Ry, kcal/mol or kJ/mol", where)
     length = _factor(given.get("length"), _length_factor, "Å, Bohr or nm", where)
     force = _factor(given.get("force"), _force_factor, "eV/Å, Hartree/Bohr, kcal/mol/Å, ...", where)
+    stress = _factor(given.get("stress"), _stress_factor, "eV/Å^3, GPa, kbar or Hartree/Bohr^3", where)
+    virial = _factor(given.get("virial"), _energy_factor, "eV, Hartree, Ry, kcal/mol or kJ/mol", where)
     other = [f"{key}={text}" for key, text in given.values()]
     undeclared = other[0] if "force" not in given and (energy != 1.0 or length != 1.0) else ""
-    factors = {"energy": energy, "length": length, "force": force}
+    factors = {"energy": energy, "length": length, "force": force, "stress": stress, "virial": virial}
     converted = [f"{given[kind][0]}={given[kind][1]}" for kind, factor in factors.items() if factor != 1.0]
     said = f"converted from {', '.join(converted)}" if converted else ""
-    return Factors(energy, length, force, said, undeclared)
+    standard = energy == 1.0 and length == 1.0
+    return Factors(
+        energy,
+        length,
+        force,
+        stress if standard or "stress" in given else None,
+        virial if standard or "virial" in given else energy,
+        said,
+        undeclared,
+    )
 
 
 def _factor(given, factor_of, expected: str, where: str) -> float:  # type: ignore[no-untyped-def]
@@ -112,6 +132,17 @@ def _force_factor(text: str) -> float | None:
     if not slash or energy not in _ENERGY or length not in _LENGTH:
         return None
     return _ENERGY[energy] / _LENGTH[length]
+
+
+def _stress_factor(text: str) -> float | None:
+    plain = re.sub(r"[³()]|\^|\*\*", lambda m: "3" if m[0] == "³" else "", _plain(text))
+    if plain in _PRESSURE:
+        return _PRESSURE[plain]
+    energy, slash, volume = plain.rpartition("/")
+    length = volume.removesuffix("3")
+    if not slash or energy not in _ENERGY or length not in _LENGTH or length == volume:
+        return None
+    return float(_ENERGY[energy] / _LENGTH[length] ** 3)
 
 
 def _plain(text: str) -> str:

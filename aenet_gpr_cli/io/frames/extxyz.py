@@ -22,13 +22,18 @@ from aenet_gpr_cli.io.frames.frame import (
     energies_in,
     forces_in,
     state_in,
+    volume_of,
 )
+from aenet_gpr_cli.io.frames.stress import stresses_in
 from aenet_gpr_cli.io.frames.symbols import Symbols
 from aenet_gpr_cli.structures import FloatArray, Structure
 
 _DEFAULT = "species:S:1:pos:R:3"
+# ASE takes no six numbers, and nine of other names only in quotes
 _STRESS = re.compile(
-    r"""(?<![\w-])\w*(?:stress|virial)s?\s*=\s*(?:"[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|\S+)""", re.IGNORECASE
+    r"""(?<![\w-])(?P<key>(?![\w-]*unit)[\w-]*(?:stress|virial)[\w-]*)\s*=\s*"""
+    r"""(?P<value>"[^"]*"|'[^']*'|\{[^}]*\}|\[\s*\[.*?\]\s*\]|\[[^\]]*\]|\S+)""",
+    re.IGNORECASE,
 )
 
 
@@ -154,18 +159,22 @@ def _converted(
     if units.force != 1.0:
         forces = {key: value * units.force for key, value in forces.items()}
     full = None if cell is None else checked_cell(cell, pbc, where)
+    stresses = stresses_in(info, volume_of(cell, pbc), units)
     check_finite(where, position=positions, cell=full)
     structure = Structure(species, positions, full, pbc, name=name, state=state_in(info))
-    return Frame(structure, energies, forces, units=units.said)
+    return Frame(structure, energies, forces, stresses, units=units.said)
 
 
 def _header(line: str, where: str) -> dict[str, object]:
     from ase.io.extxyz import key_val_str_to_dict
 
-    # stress is not used, and ASE takes no six numbers (xx yy zz yz xz xy)
+    stresses = {
+        found["key"]: re.sub(r"[\[\]{}\"',]", " ", found["value"]).replace("D", "E").split()
+        for found in _STRESS.finditer(line)
+    }
     line = _STRESS.sub(" ", line)
     try:
-        return dict(key_val_str_to_dict(line.strip())) if line.strip() else {}
+        return {**(key_val_str_to_dict(line.strip()) if line.strip() else {}), **stresses}
     except Exception as error:  # whatever the comment of a plain XYZ file makes it raise
         if "Properties" in line or "Lattice" in line:
             raise InputError(f"{where}: expected key=value pairs in the header, got {error}") from error

@@ -29,6 +29,8 @@ class Frame:
         Every energy of the frame by its name in the file.
     forces : dict of str to ndarray of shape (n_atoms, 3), eV/Å
         Every force column by its name in the file.
+    stresses : dict of str to ndarray of shape (3, 3), eV/Å³
+        Every stress by its name in the file, positive under tension; NaN where it cannot be one.
     converged : bool
         False where the file says that the electronic self-consistency was not reached.
     units : str
@@ -38,6 +40,7 @@ class Frame:
     structure: Structure
     energies: dict[str, float] = field(default_factory=dict)
     forces: dict[str, FloatArray] = field(default_factory=dict)
+    stresses: dict[str, FloatArray] = field(default_factory=dict)
     converged: bool = True
     units: str = ""
 
@@ -99,6 +102,11 @@ def checked_cell(cell: FloatArray, pbc: tuple[bool, ...], where: str) -> FloatAr
     if not np.linalg.svd(present, compute_uv=False)[-1] > 1e-10:
         raise InputError(f"{where}: expected independent lattice vectors, got a cell without volume")
     return np.array(complete_cell(cell), float)
+
+
+def volume_of(cell: FloatArray | None, pbc: tuple[bool, ...]) -> float:
+    """Return the volume in Å³ that a stress counts for; 0 without periodicity or three vectors."""
+    return abs(float(np.linalg.det(cell))) if cell is not None and any(pbc) else 0.0
 
 
 def check_finite(where: str, **labelled: object) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut, check_finite
+from aenet_gpr_cli.io.frames.stress import STANDARD, stress_key_of, stress_of
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
 
@@ -44,6 +45,9 @@ class Labelled:
     definition : str
         ``free_energy`` where it differs from ``energy``, ``energy`` where there is no other, or that both
         agree.
+    units : str
+        What was converted.
+    stress_key : str
     """
 
     structure: Structure
@@ -51,6 +55,7 @@ class Labelled:
     forces_key: str
     definition: str
     units: str = ""
+    stress_key: str = ""
 
 
 def label(
@@ -78,13 +83,16 @@ def label(
     """
     energy_key = _energy_key(frames, rules, where)
     forces_key = _forces_key(frames, rules, energy_key, where)
-    found = [_labelled(frame, energy_key, forces_key) for frame in frames]
+    asked_for = None if rules is None else rules.stress_key
+    stress_key = stress_key_of(frames, asked_for, energy_key, where, strict=rules is not None)
+    found = [_labelled(frame, energy_key, forces_key, stress_key) for frame in frames]
     for index, item in enumerate(found):
         at = f"{where}, frame {index}" if len(found) > 1 or "#" in item.structure.name else where
         check_finite(at, energy=item.structure.energy, force=item.structure.forces)
-    _say_names(found, rules, where)
     if rules is None:
         return found, []
+    _say_names(found, rules, where)
+    _say_lost(frames, stress_key, where)
     return _usable(frames, found, rules, where)
 
 
@@ -188,7 +196,7 @@ def _stem(name: str) -> str:
     return re.sub(r"_?(?:free_?)?(?:energy|forces?)_?", "", name, flags=re.IGNORECASE).lower()
 
 
-def _labelled(frame: Frame, energy_key: str, forces_key: str) -> Labelled:
+def _labelled(frame: Frame, energy_key: str, forces_key: str, stress_key: str) -> Labelled:
     energies, forces = frame.energies, frame.forces
     if energy_key:
         key = energy_key if energy_key in energies else (TOTAL if list(energies) == [TOTAL] else "")
@@ -202,22 +210,34 @@ def _labelled(frame: Frame, energy_key: str, forces_key: str) -> Labelled:
         frame.structure,
         energy=energies[key] if key else None,
         forces=forces[column] if column else None,
+        stress=(stress := stress_of(frame, stress_key)),
     )
     if structure.forces is None and structure.n_atoms == 1:  # zero by symmetry, and often not written
         structure = replace(structure, forces=np.zeros((1, 3)))
-    return Labelled(structure, key, column, definition, frame.units)
+    return Labelled(structure, key, column, definition, frame.units, "" if stress is None else stress_key)
 
 
-def _say_names(found: Sequence[Labelled], rules: ReadingRules | None, where: str) -> None:
+def _say_names(found: Sequence[Labelled], rules: ReadingRules, where: str) -> None:
     """Say once for a file what was taken under names that are not the standard ones."""
-    if rules is None:
-        return
     energies = {item.energy_key for item in found} - {"", *_STANDARD}
     forces = {item.forces_key for item in found} - {"", COLUMNS, "forces"}
-    if (energies and not rules.energy_key) or (forces and not rules.forces_key):
+    stress = {item.stress_key for item in found} - {"", STANDARD}
+    given = (rules.energy_key, rules.forces_key, rules.stress_key)
+    if any(names and not key for names, key in zip((energies, forces, stress), given, strict=True)):
         named = [f"energy from {name}" for name in sorted(energies)]
         named += [f"forces from {name}" for name in sorted(forces)]
-        log.warning("%s: %s (energy_key and forces_key choose others)", where, ", ".join(named))
+        named += [
+            f"stress from {name}" if STANDARD in name.lower() else f"stress from -{name}/V" for name in stress
+        ]
+        keys = "energy_key, forces_key and stress_key" if stress else "energy_key and forces_key"
+        log.warning("%s: %s (%s choose others)", where, ", ".join(named), keys)
+
+
+def _say_lost(frames: Sequence[Frame], stress_key: str, where: str) -> None:
+    lost = sum(stress_key in f.stresses and stress_of(f, stress_key) is None for f in frames)
+    if lost:
+        why = "it is not finite or not symmetric"
+        log.warning("%s: %s of %d of %d frames is not used, as %s", where, stress_key, lost, len(frames), why)
 
 
 def _usable(

@@ -95,12 +95,21 @@ def _keys(file: FileRead) -> tuple[str, ...]:
     return (
         of([item.energy_key for item in file.used]),
         of([item.forces_key for item in file.used]),
+        _stress(file),
         "/".join(sorted({item.units for item in file.used} - {""})),
     )
 
 
+def _stress(file: FileRead) -> str:
+    names = sorted({item.stress_key for item in file.used} - {""})
+    if not names:
+        return ""
+    some_lack = any(not item.stress_key for item in file.used)
+    return f"stress: {'/'.join(names)}{' (not in all)' if some_lack else ''}, "
+
+
 def _line(key: tuple[str, ...], files: Sequence[FileRead]) -> str:
-    source, file_format, energy, forces, units = key
+    source, file_format, energy, forces, stress, units = key
     used = sum(len(file.used) for file in files)
     why = Counter(item.why for file in files for item in file.left_out)
     left_out = sum(why.values())
@@ -109,5 +118,5 @@ def _line(key: tuple[str, ...], files: Sequence[FileRead]) -> str:
     reasons = f"; left out: {', '.join(f'{n} × {reason}' for reason, n in why.items())}" if why else ""
     return (
         f"read {source}: {many}{file_format}, {of} frames; energy: {energy}, forces: {forces}, "
-        f"{units or 'eV and Å'}{reasons}"
+        f"{stress}{units or 'eV and Å'}{reasons}"
     )

@@ -153,7 +153,7 @@ def predicted_structures(
     for i, given in enumerate(members):
         back = slice(None) if given.atom_order is None else np.argsort(given.atom_order)
         yield PredictedStructure(
-            structure=in_file_order(replace(given, energy=float(energies[i]), forces=forces[i])),
+            structure=in_file_order(replace(given, energy=float(energies[i]), forces=forces[i], stress=None)),
             energy_std=None if prediction.sigma is None else float(prediction.sigma[i]),
             forces_std=None if spread is None else spread[i][back],
             reference_energy=given.energy,

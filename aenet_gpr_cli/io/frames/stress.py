@@ -1,0 +1,145 @@
+"""Stress of a frame: its usual names, virials, units; eV/Å³, positive under tension.
+
+Owns which numbers are a stress and which of several is meant. What else a frame has is left to `labels`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.frames.declared_units import Factors
+from aenet_gpr_cli.io.frames.frame import Frame
+from aenet_gpr_cli.structures import FloatArray
+
+STANDARD = "stress"
+_NAME = re.compile(r"(?![\w-]*unit)[\w-]*(?:stress|virial)[\w-]*", re.IGNORECASE)
+_PART = r"(?:ref|dft|qm|true|target|total|pbe|scf|cauchy)"
+_REFERENCE = re.compile(
+    rf"(?:{_PART}_)?(?:virial_)?(?:stress|virial)(?:es|s)?(?:_tensor)?(?:_{_PART})?", re.IGNORECASE
+)
+_VOIGT = [[0, 5, 4], [5, 1, 3], [4, 3, 2]]  # xx yy zz yz xz xy
+_ASYMMETRY = 0.01  # of the largest element; more is no stress
+SAME = 1e-6  # eV/Å³ (0.2 MPa): below the last digit of any output
+
+
+def is_stress(name: str) -> bool:
+    """Return whether a name says that it is a stress or a virial."""
+    return _NAME.fullmatch(name) is not None
+
+
+def stresses_in(
+    values: Mapping[str, Any], volume: float, units: Factors | None = None
+) -> dict[str, FloatArray]:
+    """Return every stress of a frame by its name in the file.
+
+    σ = -W/V for a virial W (eV), named by a word with ``virial`` and without ``stress``.
+
+    Parameters
+    ----------
+    values : mapping of str to array_like
+        Six numbers (xx yy zz yz xz xy) or nine; what has others is passed over.
+    volume : float, Å³
+        Not positive where there is none: then there is no stress either.
+    units : Factors, optional
+        What the file declares; default: eV/Å³ and eV.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (3, 3), eV/Å³
+        Positive under tension; NaN where the numbers are not finite or not symmetric.
+    """
+    units = units or Factors()
+    found: dict[str, FloatArray] = {}
+    for key, value in values.items():
+        if volume <= 0.0 or not is_stress(str(key)) or (tensor := _tensor(value)) is None:
+            continue
+        factor = (
+            units.stress
+            if STANDARD in str(key).lower()
+            else None
+            if units.virial is None
+            else -units.virial / volume
+        )
+        if factor is not None:
+            found[str(key)] = _symmetric(tensor) * factor
+    return found
+
+
+def stress_key_of(
+    frames: Sequence[Frame], asked_for: str | None, energy_key: str, where: str, strict: bool = True
+) -> str:
+    """Return the name of the stress that is meant; empty where there is none.
+
+    That which belongs to the energy (REF_stress to REF_energy), else ``stress``, else the only usual name, or
+    any of those that agree.
+
+    Parameters
+    ----------
+    strict : bool
+        Refuse several that differ.
+
+    Raises
+    ------
+    InputError
+        If the name asked for is not there, or several differ.
+    """
+    names = list(dict.fromkeys(key for frame in frames for key in frame.stresses))
+    if asked_for:
+        if asked_for in names or not names:
+            return asked_for
+        raise InputError(f"{where}: expected the stress_key {asked_for!r}, got {', '.join(names)}")
+    known = [name for name in names if _REFERENCE.fullmatch(name)]
+    belonging = [name for name in known if energy_key and _stem(name) == _stem(energy_key)]
+    known = belonging or known
+    if STANDARD in known:
+        known.insert(0, known.pop(known.index(STANDARD)))
+    rivals = [name for name in known[1:] if _differ(frames, known[0], name)]
+    if rivals and strict:
+        raise InputError(
+            f"{where}: expected one stress in each frame, got several that differ: "
+            f"{', '.join([known[0], *rivals])} (a virial counts as -virial/V); say which with stress_key "
+            f"(stress_key: {known[0]})"
+        )
+    return known[0] if known else ""
+
+
+def stress_of(frame: Frame, key: str) -> FloatArray | None:
+    """Return the stress under a name, None where it is not known."""
+    found = frame.stresses.get(key)
+    return None if found is None or not np.isfinite(found).all() else found
+
+
+def _stem(name: str) -> str:
+    pattern = r"_?(?:free_?)?(?:virial_stress|energy|stress(?:es)?|virials?)(?:_tensor)?_?"
+    return re.sub(pattern, "", name, flags=re.IGNORECASE).lower()
+
+
+def _differ(frames: Sequence[Frame], one: str, other: str) -> bool:
+    return any(
+        np.nanmax(np.abs(f.stresses[one] - f.stresses[other]), initial=0.0) > SAME
+        for f in frames
+        if one in f.stresses and other in f.stresses
+    )
+
+
+def _tensor(value: Any) -> FloatArray | None:
+    try:
+        flat = np.asarray(value, float).ravel()
+    except (TypeError, ValueError):
+        return None
+    if flat.size == 6:
+        return flat[_VOIGT]
+    return flat.reshape(3, 3) if flat.size == 9 else None
+
+
+def _symmetric(tensor: FloatArray) -> FloatArray:
+    if not np.isfinite(tensor).all():
+        return np.full((3, 3), np.nan)
+    if np.abs(tensor - tensor.T).max() > _ASYMMETRY * np.abs(tensor).max():
+        return np.full((3, 3), np.nan)
+    return 0.5 * (tensor + tensor.T)
