@@ -5,6 +5,7 @@ __all__ = [
     "greedy_batch",
     "hyperparameters",
     "kernels",
+    "left_out_errors",
     "local",
     "process",
     "process_settings",

@@ -42,8 +42,9 @@ class LocalModel:
         Prior mean, in the order of the basis.
     reach : ndarray of shape (n_species,), dimensionless
         Largest distance of a training environment to the inducing ones.
-    sigma_factor : float, dimensionless
-        What makes σ agree with the errors of structures left out.
+    sigma_factor, force_sigma_factor : float, dimensionless
+        What makes σ and noise of the energies, and those of the forces, agree with the errors of structures
+        left out.
     left_out_error, left_out_force_error : float, eV, eV/Å
         Median error of the energies and mean error of the force components of structures left out.
     """
@@ -60,6 +61,7 @@ class LocalModel:
     atomic_energies: FloatArray
     reach: FloatArray
     sigma_factor: float = 1.0
+    force_sigma_factor: float = 1.0
     left_out_error: float = 0.0
     left_out_force_error: float = 0.0
     _whitening: list[FloatArray] = field(default_factory=list, repr=False, compare=False)
@@ -79,7 +81,7 @@ class LocalModel:
 
     def energy_noise(self, n_atoms: int) -> float:
         """Return the standard deviation of the noise of the energy of a structure, eV."""
-        return self.noise_energy * float(np.sqrt(n_atoms))
+        return self.sigma_factor * self.noise_energy * float(np.sqrt(n_atoms))
 
     def typical_sigma(self, method: str, max_rows: int, seed: int) -> float:
         """Return the median error of structures left out of the fit, eV."""
@@ -147,13 +149,23 @@ class LocalModel:
 
     def force_sigma(self, structures: StructureSet) -> FloatArray:
         """Return the σ of the forces, root mean square over components, shape (n_structures,), eV/Å."""
+        each = self.force_component_sigma(structures)
+        return np.sqrt((each**2).mean(axis=(1, 2)))
+
+    def force_component_sigma(self, structures: StructureSet) -> FloatArray:
+        """Return the σ of each force component without noise, (n_structures, n_atoms, 3), eV/Å."""
         out = []
         for block in blocks_of(structures, ROWS_AT_A_TIME):
             found = environments(self.basis, self.scale, block, True)
             _, rows = energy_and_force_rows(found, self.inducing)
             variances = (rows @ self.directions) ** 2 @ self.variances
-            out.append(np.sqrt(variances.reshape(len(block), -1).mean(axis=1)))
-        return self.sigma_factor * np.concatenate(out)
+            out.append(np.sqrt(variances).reshape(len(block), -1, 3))
+        return self.force_sigma_factor * np.concatenate(out)
+
+    @property
+    def force_noise(self) -> float:
+        """Standard deviation of the noise of the force components, eV/Å."""
+        return self.force_sigma_factor * self.noise_force
 
     def domain(self, structures: StructureSet) -> FloatArray:
         """Return the largest distance of an atom to the inducing ones, in units of the training data's."""

@@ -1,3 +1,3 @@
 """The fitted Gaussian process: prior, fit, prediction, where it applies."""
 
-__all__ = ["aenet_gpr", "conditioning", "gp_model", "structure_distances"]
+__all__ = ["aenet_gpr", "conditioning", "gp_model", "leave_one_out", "structure_distances"]

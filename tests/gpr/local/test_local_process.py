@@ -9,9 +9,11 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel
 from aenet_gpr_cli.gpr.local.environments import Scale, environments, sample
-from aenet_gpr_cli.gpr.local.local_fit import atomic_energies, fit_local, left_out
+from aenet_gpr_cli.gpr.local.local_fit import atomic_energies, choose_design, fit_local
+from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.posterior import solve, whiten
 from aenet_gpr_cli.gpr.local.triangle import Triangle
 from aenet_gpr_cli.gpr.process_settings import Local
@@ -190,9 +192,7 @@ def test_the_energy_covariance_on_all_environments_is_that_of_the_sums(sets):
 
 
 def test_left_out_errors_are_those_of_a_fit_without_the_structure(model, sets):
-    whole = left_out(model, sets, np.random.default_rng(0), number=len(sets))
-
-    noise = model.energy_noise(4)
+    noise = model.noise_energy * 2.0
 
     def rows_of(s):
         found = environments(model.basis, model.scale, s, True)
@@ -203,15 +203,60 @@ def test_left_out_errors_are_those_of_a_fit_without_the_structure(model, sets):
 
     b = whiten(model.inducing.covariance())
     for i in (0, 7):
+        off = leave_out(model, sets[i])
         parts = [rows_of(s) for k, s in enumerate(sets) if k != i]
         a, y = (np.concatenate(x) for x in zip(*parts, strict=True))
         p = a @ b
-        c = b @ np.linalg.solve(p.T @ p + np.eye(p.shape[1]) / model.signal_variance, p.T @ y)
+        inverse = np.linalg.inv(p.T @ p + np.eye(p.shape[1]) / model.signal_variance)
         own, target = rows_of(sets[i])
-        off = target - own @ c
-        assert whole.energy_errors[i] == pytest.approx(off[0] * noise, rel=1e-4, abs=1e-6)
-        forces = whole.force_errors.reshape(len(sets), 12)[i]
-        np.testing.assert_allclose(forces, off[1:] * model.noise_force, atol=1e-5)
+        expected = target - own @ b @ inverse @ p.T @ y
+        assert off.energy_errors[0] == pytest.approx(expected[0] * noise, rel=1e-4, abs=1e-6)
+        np.testing.assert_allclose(off.force_errors, expected[1:] * model.noise_force, atol=1e-5)
+        variances = 1.0 + np.diag(own @ b @ inverse @ b.T @ own.T)
+        np.testing.assert_allclose(off.force_z, expected[1:] / np.sqrt(variances[1:]), atol=1e-4)
+        # what no inducing environment takes up makes the energy less certain still
+        assert 0.0 < abs(off.energy_z[0]) < abs(expected[0]) / np.sqrt(variances[0])
+
+
+def test_sigma_is_calibrated_for_energies_and_forces_apart(model, sets):
+    plain = replace(model, sigma_factor=1.0, force_sigma_factor=1.0)
+    parts = [leave_out(plain, s) for s in sets]
+    right = calibrated(plain, parts)
+    z = np.concatenate([part.force_z for part in parts])
+    assert right.force_sigma_factor == pytest.approx(np.sqrt(np.mean(z**2)))
+    np.testing.assert_allclose(
+        right.force_sigma(sets[0]), right.force_sigma_factor * plain.force_sigma(sets[0])
+    )
+    assert right.energy_noise(4) == pytest.approx(right.sigma_factor * plain.energy_noise(4))
+    assert right.sigma_factor != pytest.approx(right.force_sigma_factor, rel=1e-3)
+
+
+def test_shares_of_the_structures_and_interrupted_sums_give_the_model_of_all(sets):
+    mixed = [
+        *sets[:5],
+        replace(sets[5], forces=None),
+        StructureSet.from_structures([sets[6].structure(0)] * 3),
+    ]
+    design = choose_design(mixed, SMALL, 0, quiet)
+    kept = []
+    whole = add_up(
+        design, mixed, Sums(len(design.inducing)), quiet, keep=lambda sums: kept.append(sums.state())
+    )
+    model, evidence = model_of(design, whole)
+    merged = Sums(len(design.inducing))
+    for k in range(3):
+        merged.merge(add_up(design, mixed, Sums(len(design.inducing)), quiet, (k, 3)).state())
+    resumed = Sums(len(design.inducing))
+    resumed.merge(kept[2])
+    add_up(design, mixed, resumed, quiet)
+    assert whole.triangle.n_rows == 8 * 13 + 1
+    for sums in (merged, resumed):
+        assert sums.triangle.n_rows == whole.triangle.n_rows
+        again, same = model_of(design, sums)
+        assert same == pytest.approx(evidence, rel=1e-10)
+        for s in sets:
+            np.testing.assert_allclose(again.energies(s), model.energies(s), rtol=1e-9)
+            np.testing.assert_allclose(again.energy_sigma(s), model.energy_sigma(s), rtol=1e-6)
 
 
 def test_factors_of_parts_merge_to_the_factor_of_all():

@@ -1,0 +1,160 @@
+"""Rows of all structures added up, block by block: what each process and part of a job does with its share.
+
+What is chosen before (`Design`) is the same everywhere; the sums of shares merge to those of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows
+from aenet_gpr_cli.gpr.local.environments import Scale, environments
+from aenet_gpr_cli.gpr.local.local_model import LocalModel
+from aenet_gpr_cli.gpr.local.posterior import solve, whiten
+from aenet_gpr_cli.gpr.local.triangle import Triangle
+from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
+
+ATOMS_PER_BLOCK = 300  # of rows: 300 atoms, 1,000 inducing environments: 7 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What the rows are taken of.
+
+    Attributes
+    ----------
+    basis : ChebyshevBasis
+    scale : Scale
+    inducing : Inducing
+    atomic_energies, reach : ndarray of shape (n_species,)
+        See `LocalModel`.
+    noise_energy, noise_force : float, eV per square root of the atoms, eV/Å
+        Assumed noises, which the evidence scales.
+    """
+
+    basis: ChebyshevBasis
+    scale: Scale
+    inducing: Inducing
+    atomic_energies: FloatArray
+    reach: FloatArray
+    noise_energy: float
+    noise_force: float
+
+
+class Sums:
+    """The triangle of rows added up so far.
+
+    Attributes
+    ----------
+    triangle : Triangle
+    log_noises : float
+        Sum of the logarithms of the assumed noises of the rows.
+    n_blocks : int
+        Blocks behind it, of the share that is being added up.
+    """
+
+    def __init__(self, n_inducing: int) -> None:
+        self.triangle, self.log_noises, self.n_blocks = Triangle(n_inducing), 0.0, 0
+
+    def merge(self, state: dict[str, FloatArray]) -> None:
+        """Add what another one has given as its state."""
+        self.triangle.merge(state["factor"], int(state["n_rows"]))
+        self.log_noises += float(state["log_noises"])
+        self.n_blocks += int(state["n_blocks"])
+
+    def state(self) -> dict[str, FloatArray]:
+        """Return what another process, a later run or the collection of parts needs."""
+        return {
+            "factor": self.triangle.factor,
+            "n_rows": np.array(float(self.triangle.n_rows)),
+            "log_noises": np.array(float(self.log_noises)),
+            "n_blocks": np.array(float(self.n_blocks)),
+        }
+
+
+def add_up(
+    design: Design,
+    sets: Sequence[AnySet],
+    sums: Sums,
+    progress: Progress,
+    share: tuple[int, int] = (0, 1),
+    keep: Callable[[Sums], None] | None = None,
+) -> Sums:
+    """Add the rows of a share of all structures, from the block on that the sums have come to.
+
+    Parameters
+    ----------
+    sets : sequence of AnySet
+        With energies, and forces where they are known; read block by block.
+    sums : Sums
+        Changed.
+    share : tuple of two int
+        Every n-th structure, beginning with the k-th: (k, n).
+    keep : callable, optional
+        Called with the sums after each block.
+    """
+    blocks = list(_blocks(sets, *share))
+    total = sum(len(indices) for _, indices in blocks)
+    done = sum(len(indices) for _, indices in blocks[: sums.n_blocks])
+    for k, indices in blocks[sums.n_blocks :]:
+        _add_block(design, sets[k].select(indices).in_memory(), sums)
+        sums.n_blocks += 1
+        done += len(indices)
+        progress(done, total, "structures")
+        if keep is not None:
+            keep(sums)
+    return sums
+
+
+def model_of(design: Design, sums: Sums) -> tuple[LocalModel, float]:
+    """Return the process that all rows give, and its log evidence."""
+    triangle, inducing = sums.triangle, design.inducing
+    known = solve(triangle.factor, triangle.n_rows, sums.log_noises, whiten(inducing.covariance()))
+    model = LocalModel(
+        basis=design.basis,
+        scale=design.scale,
+        inducing=inducing,
+        coefficients=known.coefficients,
+        directions=known.directions,
+        variances=known.variances,
+        signal_variance=known.signal_variance,
+        noise_energy=known.noise_scale * design.noise_energy,
+        noise_force=known.noise_scale * design.noise_force,
+        atomic_energies=design.atomic_energies,
+        reach=design.reach,
+    )
+    return model, known.log_evidence
+
+
+def _blocks(sets: Sequence[AnySet], share: int, of: int) -> Iterator[tuple[int, IntArray]]:
+    """Yield a set and which of its structures: those of the share, some atoms at a time."""
+    before = 0
+    for k, s in enumerate(sets):
+        own = np.arange((share - before) % of, len(s), of)
+        size = max(1, ATOMS_PER_BLOCK // max(s.n_atoms, 1))
+        for start in range(0, len(own), size):
+            yield k, own[start : start + size]
+        before += len(s)
+
+
+def _add_block(design: Design, block: StructureSet, sums: Sums) -> None:
+    inducing = design.inducing
+    prior = float(design.atomic_energies[design.basis.species_index(block.species)].sum())
+    noise = design.noise_energy * np.sqrt(block.n_atoms)
+    found = environments(design.basis, design.scale, block, block.forces is not None)
+    assert block.energies is not None  # the choice of atomic energies has checked
+    if block.forces is None:
+        energies = energy_rows(found, inducing)
+    else:
+        energies, forces = energy_and_force_rows(found, inducing)
+        sums.triangle.add(
+            forces.reshape(-1, len(inducing)) / design.noise_force, block.forces.ravel() / design.noise_force
+        )
+        sums.log_noises += block.forces.size * float(np.log(design.noise_force))
+    sums.triangle.add(energies / noise, (block.energies - prior) / noise)
+    sums.log_noises += len(block) * float(np.log(noise))

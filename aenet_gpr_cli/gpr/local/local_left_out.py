@@ -1,0 +1,75 @@
+"""Errors of training structures that the local process predicts without them, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from aenet_gpr_cli.gpr.left_out_errors import LeftOut
+from aenet_gpr_cli.gpr.local.design import energy_and_force_rows
+from aenet_gpr_cli.gpr.local.environments import environments
+from aenet_gpr_cli.gpr.local.local_model import LocalModel
+from aenet_gpr_cli.structures import FloatArray, StructureSet
+
+
+def leave_out(model: LocalModel, structures: StructureSet) -> LeftOut:
+    """Return the errors of training structures as if each had not been trained on.
+
+    With the rows A of a structure in units of the noise and C = A Cov(c) Aᵀ, the residual r of a fit with all
+    becomes (1 − C)⁻¹ r without it, and its variance, noise included, the diagonal of (1 − C)⁻¹; energies vary
+    in addition by what the inducing environments do not span.
+
+    Parameters
+    ----------
+    model : LocalModel
+        Before its σ is calibrated, see `calibrated`.
+    structures : StructureSet
+        Of the fit.
+    """
+    errors: list[FloatArray] = []
+    z: list[FloatArray] = []
+    for number in range(len(structures)):
+        one = structures.select([number])
+        found = environments(model.basis, model.scale, one, True)
+        energy, forces = energy_and_force_rows(found, model.inducing)
+        assert one.energies is not None  # it was trained on
+        noise = np.array([model.noise_energy * np.sqrt(one.n_atoms)])
+        rows, targets = energy, one.energies - model.prior_energy(one.species)
+        if one.forces is not None:
+            rows = np.concatenate([rows, forces.reshape(-1, len(model.inducing))])
+            targets = np.concatenate([targets, one.forces.ravel()])
+            noise = np.append(noise, np.full(one.forces.size, model.noise_force))
+        half = (rows / noise[:, None] @ model.directions) * np.sqrt(model.variances)
+        inverse = np.linalg.inv(np.eye(len(rows)) - half @ half.T)
+        without = inverse @ ((targets - rows @ model.coefficients) / noise)
+        variances = np.diag(inverse).copy()
+        variances[0] += model.unspanned(found, energy)[0] / noise[0] ** 2
+        errors.append(without * noise)
+        z.append(without / np.sqrt(variances))
+    return LeftOut(
+        np.array([e[0] for e in errors]),
+        np.concatenate([e[1:] for e in errors]),
+        np.array([e[0] for e in z]),
+        np.concatenate([e[1:] for e in z]),
+    )
+
+
+def calibrated(model: LocalModel, parts: Sequence[LeftOut]) -> LocalModel:
+    """Return the process with σ, of energies and of forces, such that left-out structures have √⟨z²⟩ = 1.
+
+    Parameters
+    ----------
+    parts : sequence of LeftOut
+        Of its subsets.
+    """
+    off = LeftOut.joined(parts)
+    known = len(off.force_errors) > 0
+    return replace(
+        model,
+        sigma_factor=float(np.sqrt(np.mean(off.energy_z**2))),
+        force_sigma_factor=float(np.sqrt(np.mean(off.force_z**2))) if known else 1.0,
+        left_out_error=float(np.median(np.abs(off.energy_errors))),
+        left_out_force_error=off.force_mae,
+    )
