@@ -42,7 +42,7 @@ def alloy(n: int, seed: int, size: tuple[int, int, int] = (1, 1, 1)) -> list[Str
                 (True, True, True),
                 np.array([atoms.get_potential_energy()]),
                 atoms.get_forces()[None],
-                (f"s{len(sets)}",),
+                names=(f"s{len(sets)}",),
             )
         )
     return sets
