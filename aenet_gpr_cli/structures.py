@@ -47,7 +47,9 @@ class Structure:
     atom_order : tuple of int or None
         Number of each atom in the file it came from, if its atoms were put into another order.
     state : tuple of (str, float)
-        Charge and spin by their names in the file, where it has them.
+        ``charge``, ``multiplicity`` and ``spin``, where the file has them.
+    magnetic_moment : float or None, μB
+        Of the whole structure.
     """
 
     species: tuple[str, ...]
@@ -60,6 +62,7 @@ class Structure:
     name: str = ""
     atom_order: tuple[int, ...] | None = None
     state: tuple[tuple[str, float], ...] = ()
+    magnetic_moment: float | None = None
 
     @property
     def n_atoms(self) -> int:
@@ -90,6 +93,8 @@ class StructureSet:
         One unique name per structure.
     atom_orders : ndarray of int, shape (n_structures, n_atoms), or None
         Number of each atom in the file it came from; None where all came in this order.
+    state : tuple of (str, float)
+        Charge and spin that every structure has, see `Structure`.
     """
 
     species: tuple[str, ...]
@@ -101,6 +106,7 @@ class StructureSet:
     stress: FloatArray | None = None
     names: tuple[str, ...] = ()
     atom_orders: IntArray | None = None
+    state: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         n, atoms = len(self.positions), len(self.species)
@@ -169,6 +175,7 @@ class StructureSet:
             stress=None if self.stress is None or np.isnan(self.stress[index]).any() else self.stress[index],
             name=self.names[index] if self.names else "",
             atom_order=None if self.atom_orders is None else tuple(self.atom_orders[index].tolist()),
+            state=self.state,
         )
 
     @classmethod
@@ -202,6 +209,7 @@ class StructureSet:
             stress=_known([s.stress for s in items]),
             names=tuple(s.name for s in items),
             atom_orders=_orders(items),
+            state=first.state if all(s.state == first.state for s in items) else (),
         )
 
 

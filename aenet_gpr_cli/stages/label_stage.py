@@ -29,6 +29,7 @@ from aenet_gpr_cli.io.formats.prediction_files import (
     write_structure_files,
 )
 from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes
+from aenet_gpr_cli.io.frames.frame import state_in
 from aenet_gpr_cli.stages.select_stage import load_selected
 from aenet_gpr_cli.stages.shared.context import (
     Context,
@@ -43,6 +44,7 @@ from aenet_gpr_cli.stages.shared.context import (
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
+from aenet_gpr_cli.subsystems.checks import require_one_state
 from aenet_gpr_cli.subsystems.grouping import group
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 
@@ -157,7 +159,8 @@ def calculate(
         raise NumericalError(f"{type(error).__name__}: {error}".splitlines()[0][:300]) from error
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
         raise NumericalError("expected finite energy and forces, got NaN or infinity")
-    return replace(structure, energy=energy, forces=forces, stress=stress)
+    state = state_in(calculator.parameters) or structure.state
+    return replace(structure, energy=energy, forces=forces, stress=stress, state=state)
 
 
 def _force_consistent_energy(atoms) -> float:  # type: ignore[no-untyped-def]  # ase.Atoms: heavy to import
@@ -191,6 +194,8 @@ def _read(work_list: Sequence[Path], context: Context) -> list[Structure]:
     structures = [*selected, *(read_sources(files, context.report) if files else [])]
     if len({s.name for s in structures}) < len(structures):
         raise InputError("label: expected every structure once, but some names are repeated in the work list")
+    for text in require_one_state(structures):
+        log.warning("%s", text)
     return structures
 
 

@@ -32,6 +32,7 @@ from aenet_gpr_cli.subsystems.checks import (
     missing_forces,
     require_labels,
     require_one_state,
+    unlike_moments,
 )
 from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
 from aenet_gpr_cli.subsystems.grouping import group
@@ -93,11 +94,11 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     data = read_data(paths, config, context.report)
     structures = data.structures
     require_labels(structures, energies=True, forces=config.require_forces)
-    require_one_state(structures)
+    notes_on_states = [*require_one_state(structures), *unlike_moments(structures)]
     chosen = _chosen_names(config, structures, train_paths, test_paths, more_paths, lists)
     more = _names_in(structures, paths, len(more_paths))
     subsets = [_prepare(config, name, members, chosen, more) for name, members in group(structures).items()]
-    notes = _about_all(subsets) + _notes(data, subsets, output)
+    notes = _about_all(subsets, notes_on_states) + _notes(data, subsets, output)
     summary = Summary("Subsets", COLUMNS, [_row(s) for s in subsets], notes)
     if context.dry_run:
         return planned(KIND, output, [" ".join(row) for row in summary.rows])
@@ -277,9 +278,8 @@ def _prepare(
     return _Subset(name, structures, division, warnings)
 
 
-def _about_all(subsets: list[_Subset]) -> list[str]:
-    """Return warnings about the whole set: a cell that varies, no test structures."""
-    said = []
+def _about_all(subsets: list[_Subset], said: list[str]) -> list[str]:
+    """Return warnings about the whole set: those given, a cell that varies, no test structures."""
     kinds: dict[tuple[object, ...], list[_Subset]] = {}
     for subset in subsets:
         s = subset.structures

@@ -35,6 +35,12 @@ _SLOPES = (
 )
 
 
+# of a structure that does not say it
+_NEUTRAL = {"charge": (0.0,), "multiplicity": (1.0,), "spin": (0.0,)}
+_MOMENT_STEP = 0.5  # μB, a gap between sorted moments; a flipped electron changes them by 2
+_SHOWN_MOMENTS = 4
+
+
 @dataclass(frozen=True, slots=True)
 class ForceCheck:
     """How forces, integrated between near neighbours, compare with differences of the energy.
@@ -90,27 +96,67 @@ def require_labels(structures: Sequence[Structure], energies: bool, forces: bool
         raise InputError(f"expected {wanted} for every structure, got {'; '.join(missing)}")
 
 
-def require_one_state(structures: Sequence[Structure]) -> None:
+def require_one_state(structures: Sequence[Structure]) -> list[str]:
     """Refuse structures of one formula with different charge or spin: nothing in a model tells them apart.
+
+    Returns
+    -------
+    list of str
+        What may be amiss, as sentences for the user: neutral structures beside others that do not say it.
 
     Raises
     ------
     InputError
-        Naming the key, its values and how many structures have each.
+        Naming the key, its values and how many structures have each; also where some are charged (or have a
+        spin) and others do not say.
     """
     counts: dict[tuple[tuple[str, ...], str], Counter[float | None]] = defaultdict(Counter)
     keys = sorted({key for s in structures for key, _ in s.state})
     for s in structures:
+        state = dict(s.state)
         for key in keys:
-            counts[tuple(sorted(s.species)), key][dict(s.state).get(key)] += 1
+            value = state.get(key)
+            counts[tuple(sorted(s.species)), key][None if value is None else round(value, 4)] += 1
+    unsaid: dict[str, int] = defaultdict(int)
     for (species, key), values in counts.items():
         given = {value: n for value, n in values.items() if value is not None}
-        if len(given) > 1:
-            said = ", ".join(f"{key}={value:g} in {n}" for value, n in sorted(given.items()))
+        silent = values.get(None, 0)
+        if len(given) > 1 or (silent and any(value not in _NEUTRAL[key] for value in given)):
+            said = [f"{key}={value:g} in {n}" for value, n in sorted(given.items())]
+            said += [f"none given in {silent}"] if silent else []
             raise InputError(
-                f"expected one {key} for all structures of {formula(species)}, got {said}: their energies "
-                "lie on different surfaces, which no model here tells apart; make a data set of each"
+                f"expected one {key} for all structures of {formula(species)}, got {', '.join(said)}: their "
+                "energies lie on different surfaces, which no model here tells apart; make a data set of each"
+                + (f", or write {key}=... into every frame" if silent else "")
             )
+        if given and silent:
+            unsaid[key] += silent
+    return [
+        f"{n} structures do not say their {key}, others of the same formula are {_NEUTRAL[key][0]:g}; taken "
+        "as the same"
+        for key, n in unsaid.items()
+    ]
+
+
+def unlike_moments(structures: Sequence[Structure]) -> list[str]:
+    """Return sentences about formulas with clearly different magnetic moments, whatever their sign."""
+    by_formula: dict[tuple[str, ...], list[Structure]] = defaultdict(list)
+    for s in structures:
+        if s.magnetic_moment is not None:
+            by_formula[tuple(sorted(s.species))].append(s)
+    found = []
+    for species, members in by_formula.items():
+        moments = np.sort(np.abs([float(s.magnetic_moment or 0.0) for s in members]))
+        steps = np.flatnonzero(np.diff(moments) > _MOMENT_STEP)
+        if len(steps):
+            parts = np.split(moments, steps + 1)
+            said = ", ".join(f"{part.mean():.2g} μB in {len(part)}" for part in parts[:_SHOWN_MOMENTS])
+            said += f" and {len(parts) - _SHOWN_MOMENTS} others" if len(parts) > _SHOWN_MOMENTS else ""
+            found.append(
+                f"{formula(species)}: total magnetic moments differ, {said}: probably different spin states, "
+                "whose energies lie on different surfaces"
+            )
+    return found
 
 
 def missing_forces(structures: StructureSet) -> str | None:

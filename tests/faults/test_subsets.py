@@ -28,6 +28,44 @@ def test_charges_of_one_formula_are_refused_by_key(split, tmp_path):
     assert "expected one charge for all structures of H2O, got charge=0 in 8, charge=1 in 8" in said
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        (
+            "charge=-1",
+            "",
+            "expected one charge for all structures of H2O, got charge=-1 in 8, none given in 8",
+        ),
+        ("total_charge=1", "charge=0", "got charge=0 in 8, charge=1 in 8"),
+        ("spin_multiplicity=2", "multiplicity=1", "got multiplicity=1 in 8, multiplicity=2 in 8"),
+        ("charge=0", "", "warning: 8 structures do not say their charge, others of the same formula are 0"),
+        ("magmom=2.0", "magmom=0.02", "total magnetic moments differ, 0.02 μB in 8, 2 μB in 8"),
+        ("charge=1", "charge=1.00000001", ""),
+    ],
+)
+def test_states_that_may_differ_are_told(split, tmp_path, one, other, said):
+    xyz(tmp_path / "a.xyz", more=f" {one}")
+    xyz(tmp_path / "b.xyz", more=f" {other}")
+    code, found = split()
+    assert code == (2 if "got" in said else 0), found
+    assert said in found
+    assert said or "charge" not in found
+
+
+def test_a_charge_goes_the_way_of_the_structures(run_cli, tmp_path, waters):
+    xyz(tmp_path / "ions.xyz", more=" charge=-1")
+    keys = ["calculator.name=emt", "write=[xsf,extxyz]"]
+    code, _, said = run_cli("label", "ions.xyz", "-o", "l.h5", *(f"--set={key}" for key in keys))
+    assert code == 0, said
+    for given in ("l_xsf", "l_structures.extxyz"):
+        code, out, err = run_cli("split", "ions.xyz", given, "-o", "s.h5", "--force")
+        assert code == 0, out + err
+        assert "charge" not in out + err
+        code, out, err = run_cli("split", waters, given, "-o", "s.h5", "--force")
+        assert code == 2
+        assert "got charge=-1 in 8, none given in 12" in " ".join(err.split())
+
+
 def test_forces_that_are_all_zero_are_refused(split, tmp_path):
     text = xyz(tmp_path / "a.xyz").read_text().splitlines()
     zero = [" ".join(line.split()[:4]) + " 0 0 0" if line[:2] in ("O ", "H ") else line for line in text]

@@ -16,6 +16,7 @@ from aenet_gpr_cli.subsystems.checks import (
     missing_forces,
     require_labels,
     require_one_state,
+    unlike_moments,
 )
 
 
@@ -157,6 +158,27 @@ def test_states_of_one_formula_may_not_be_mixed() -> None:
     water = Structure(("O", "H", "H"), np.zeros((3, 3)), name="a", state=(("charge", 0.0),))
     ion = replace(water, state=(("charge", 1.0),))
     other = Structure(("H",), np.zeros((1, 3)), state=(("charge", 1.0),))
-    require_one_state([water, water, other, replace(water, state=())])
+    assert require_one_state([water, water, other]) == []
+    (said,) = require_one_state([water, replace(water, state=())])
+    assert "1 structures do not say their charge, others of the same formula are 0" in said
     with pytest.raises(InputError, match=r"expected one charge .* H2O, got charge=0 in 2, charge=1 in 1"):
         require_one_state([water, ion, water])
+    with pytest.raises(
+        InputError, match=r"got charge=1 in 2, none given in 1: .* write charge=... into every"
+    ):
+        require_one_state([ion, replace(water, state=()), ion])
+    triplet = replace(water, state=(("charge", 0.0), ("multiplicity", 3.0)))
+    with pytest.raises(
+        InputError, match=r"expected one multiplicity .* got multiplicity=3 in 1, none given in 1"
+    ):
+        require_one_state([water, triplet])
+    fractional = replace(water, state=(("charge", 0.25),))
+    require_one_state([fractional, replace(water, state=(("charge", 0.250001),))])
+
+
+def test_clearly_different_moments_of_one_formula_are_told() -> None:
+    iron = Structure(("Fe", "Fe"), np.eye(2, 3), name="a")
+    of = [replace(iron, magnetic_moment=m) for m in (4.4, 4.5, -4.45, 4.38)]
+    assert unlike_moments([*of, iron]) == []
+    (said,) = unlike_moments([*of, replace(iron, magnetic_moment=0.01)])
+    assert "Fe2: total magnetic moments differ, 0.01 μB in 1, 4.4 μB in 4: probably different spin" in said

@@ -39,6 +39,8 @@ FIELDS: dict[str, Field] = {
     ),
     "names": Field("", "(structure) where each structure came from"),
     "atom_orders": Field(units.DIMENSIONLESS, "(structure, atom) number, from 0, of each atom in its file"),
+    "state_names": Field("", "charge, multiplicity, spin: what all structures share"),
+    "state_values": Field("e, dimensionless", "values of these"),
     # augmentation
     "parents": Field("", "(copy) name of the reference structure"),
     "copies": Field(units.DIMENSIONLESS, "(copy) number of the copy within its parent"),

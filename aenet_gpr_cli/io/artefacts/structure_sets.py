@@ -28,6 +28,10 @@ def write_structures(group: h5py.Group, structures: StructureSet) -> None:
         values = getattr(structures, name)
         if values is not None:
             write_field(group, name, values)
+    if structures.state:
+        names, numbers = zip(*structures.state, strict=True)
+        write_field(group, "state_names", names)
+        write_field(group, "state_values", np.array(numbers))
 
 
 def read_structures(group: h5py.Group, rows: slice = slice(None)) -> StructureSet:
@@ -50,6 +54,7 @@ def read_structures(group: h5py.Group, rows: slice = slice(None)) -> StructureSe
         stress=read_optional(group, "stress", rows),
         names=read_strings(group, "names", rows),
         atom_orders=read_optional(group, "atom_orders", rows),
+        state=_read_state(group),
     )
 
 
@@ -103,6 +108,12 @@ def augmented_blocks(group: h5py.Group, size: int) -> Iterator[AugmentedSet]:
     """
     for start in range(0, len(group["copies"]), size):
         yield read_augmented(group, slice(start, start + size))
+
+
+def _read_state(group: h5py.Group) -> tuple[tuple[str, float], ...]:
+    if "state_names" not in group:
+        return ()
+    return tuple(zip(read_strings(group, "state_names"), group["state_values"][()].tolist(), strict=True))
 
 
 def load_split(path: Path, part: str) -> dict[str, StructureSet]:

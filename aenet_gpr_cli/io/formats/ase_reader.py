@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.frames.convergence import unconverged
+from aenet_gpr_cli.io.frames.calculation import stated, unconverged
 from aenet_gpr_cli.io.frames.frame import (
     Frame,
     LeftOut,
@@ -22,6 +23,7 @@ from aenet_gpr_cli.io.frames.frame import (
     checked_cell,
     energies_in,
     forces_in,
+    moment_in,
     state_in,
     volume_of,
 )
@@ -92,6 +94,9 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
         raise InputError(f"{where}: expected at least one structure of format {file_format}, got none")
     for index in unconverged(path, file_format, len(frames)):
         frames[index].converged = False
+    if state := stated(path, file_format):
+        for frame in frames:
+            frame.structure = replace(frame.structure, state=state)
     yield from frames
     for index in range(len(frames), len(frames) + 1 if broken else _begun(path, file_format)):
         yield LeftOut(f"{name}#{index}", "cut short")
@@ -114,6 +119,8 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
         number that is not finite.
     """
     results = {} if atoms.calc is None else {k: v for k, v in atoms.calc.results.items() if v is not None}
+    # databases of ASE keep what others have in `info` one level below
+    info = atoms.info | dict(atoms.info.get("data") or {}) | dict(atoms.info.get("key_value_pairs") or {})
     if len(atoms) == 0:
         raise _Broken(f"{where}: expected atoms of known elements, got no atoms")
     if 0 in atoms.numbers:
@@ -131,10 +138,11 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
             cell=cell,
             pbc=(pbc[0], pbc[1], pbc[2]) if any(pbc) else NOT_PERIODIC,
             name=name,
-            state=state_in(atoms.info),
+            state=state_in(info),
+            magnetic_moment=moment_in(info | results),
         ),
         {
-            **energies_in(atoms.info),
+            **energies_in(info),
             **{k: v for k, v in energies_in(results).items() if k in ("energy", "free_energy")},
         },
         {
@@ -142,7 +150,7 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
             **({} if forces is None else {"forces": np.array(forces, float)}),
         },
         stresses_in(
-            atoms.info | {k: v for k, v in results.items() if k in ("stress", "virial")},
+            info | {k: v for k, v in results.items() if k in ("stress", "virial")},
             volume_of(np.array(atoms.cell, float), pbc),
         ),
     )

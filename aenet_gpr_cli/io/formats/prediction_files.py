@@ -61,6 +61,7 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
         s = item.structure
         atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
         atoms.info["name"] = s.name
+        atoms.info |= dict(s.state)
         for key in ("energy_std", "force_std", "reference_energy", "domain_distance"):
             value = getattr(item, key)
             if value is not None:

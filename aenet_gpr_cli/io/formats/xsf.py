@@ -98,7 +98,8 @@ def format_xsf(structure: Structure) -> str:
 
     An isolated structure becomes ``ATOMS`` and a periodic one ``PRIMVEC`` and ``PRIMCOORD``. ænet treats
     every ``PRIMVEC`` as fully periodic; a structure that is not keeps its periodicity in a comment.
-    The cell of an isolated structure has no meaning and is not written; a stress has no place in XSF.
+    The cell of an isolated structure has no meaning and is not written; a stress has no place in XSF. Charge
+    and spin become comments, which the reader knows (``# charge = 1``).
 
     Parameters
     ----------
@@ -116,6 +117,7 @@ def format_xsf(structure: Structure) -> str:
     lines = []
     if structure.energy is not None:
         lines.append(f"# total energy = {structure.energy:.17g} eV")
+    lines += [f"# {name} = {value:.17g}" for name, value in structure.state]
     if any(structure.pbc):
         assert structure.cell is not None  # checked above
         if not all(structure.pbc):

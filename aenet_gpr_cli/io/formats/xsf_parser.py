@@ -34,6 +34,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eEdD][+-]?[0-9]+
 _TOTAL = re.compile(r"total\s+energy\s*[=:]\s*(\S*)\s*(\S*)", re.IGNORECASE)
 _COHESIVE = re.compile(r"cohesive\s+energy\s*[=:]", re.IGNORECASE)
 _PBC = re.compile(r"pbc\s*=\s*([TF])\s+([TF])\s+([TF])", re.IGNORECASE)
+_STATE = re.compile(r"\s*(charge|multiplicity|spin)\s*=\s*(\S+)\s*", re.IGNORECASE)
 _OTHER_UNITS = {
     *("ha", "hartree", "hartrees", "ry", "rydberg", "a.u.", "au", "mev", "kev"),
     *("kj/mol", "kcal/mol", "j", "ev/atom", "cm-1"),
@@ -120,6 +121,13 @@ def _structure(rows: list[_Row], comments: list[tuple[int, str]], name: str, whe
         energy=_energy(comments, where),
         forces=np.ascontiguousarray(values[:, 3:]) if values.shape[1] == 6 else None,
         name=name,
+        state=tuple(
+            sorted(
+                (found[1].lower(), _number(found[2], where, line))
+                for line, comment in comments
+                if (found := _STATE.fullmatch(comment))
+            )
+        ),
     )
 
 

@@ -14,7 +14,12 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 # of formats that have one energy and one set of forces, and no names for them
 TOTAL = "total energy"
 COLUMNS = "columns 5 to 7"
-_STATE = {"charge", "total_charge", "tot_charge", "spin", "total_spin", "multiplicity", "spin_multiplicity"}
+_STATE = {
+    **dict.fromkeys(("charge", "total_charge", "tot_charge", "net_charge"), "charge"),
+    **dict.fromkeys(("spin", "total_spin"), "spin"),
+    **dict.fromkeys(("multiplicity", "spin_multiplicity", "mult"), "multiplicity"),
+}
+_MOMENT = {"magmom", "total_magmom", "total_magnetization", "magnetization", "tot_magnetization"}
 
 
 @dataclass(slots=True)
@@ -66,12 +71,28 @@ def energies_in(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def state_in(values: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
-    """Return charge and spin of the whole frame, sorted by name."""
+    """Return charge and spin of the whole frame under one name each, sorted."""
     found = {}
     for key, value in values.items():
-        if str(key).lower() in _STATE and not isinstance(value, (str, bool)) and np.ndim(value) == 0:
-            found[str(key)] = float(value)
+        if str(key).lower() in _STATE and (number := _number(value)) is not None:
+            found[_STATE[str(key).lower()]] = number
     return tuple(sorted(found.items()))
+
+
+def moment_in(values: Mapping[str, Any]) -> float | None:
+    """Return the magnetic moment of the whole frame, in μB."""
+    numbers = [_number(value) for key, value in values.items() if str(key).lower() in _MOMENT]
+    return next((number for number in numbers if number is not None), None)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, (str, bool)) or np.ndim(value) != 0:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
 
 
 def forces_in(arrays: Mapping[str, Any], n_atoms: int) -> dict[str, FloatArray]:

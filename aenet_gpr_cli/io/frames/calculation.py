@@ -1,4 +1,4 @@
-"""Which frames of an output are not converged electronically, by what the code itself wrote.
+"""What an output says of its calculation: frames not converged electronically, charge and spin.
 
 Owns the words and counts of each code. What becomes of such frames is left to `labels`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import mul
 from pathlib import Path
 
 # format → pattern of which each frame has one line, pattern of what says that it did not converge
@@ -22,6 +23,65 @@ _SAYS: dict[str, tuple[str, str]] = {
         r"Self-consistency cycle not (?:yet )?converged(?! - restarting)",
     ),
 }
+
+
+# format → what precedes the charge and the multiplicity
+_NUMBER = r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
+_STATES: dict[str, dict[str, str]] = {
+    "gaussian-out": {"charge": r"^\s*Charge =", "multiplicity": r"^\s*Charge =\s*\S+\s+Multiplicity ="},
+    "orca-output": {
+        "charge": r"Total Charge\s+Charge\s+\.+",
+        "multiplicity": r"Multiplicity\s+Mult\s+\.+",
+    },
+    "aims-output": {"charge": r"^\s*Charge ="},
+}
+
+
+def stated(path: Path, file_format: str) -> tuple[tuple[str, float], ...]:
+    """Return charge and multiplicity that an output tells, as `structures.Structure` has them."""
+    if file_format in ("vasp-xml", "vasp-out"):
+        charge = _charge_of_vasp(path)
+        return () if charge is None else (("charge", charge),)
+    patterns = {name: re.compile(words + _NUMBER) for name, words in _STATES.get(file_format, {}).items()}
+    found: dict[str, float] = {}
+    if patterns:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                for name in patterns.keys() - found.keys():
+                    if match := patterns[name].search(line):
+                        found[name] = float(match[1])
+                if len(found) == len(patterns):
+                    break
+    return tuple(sorted(found.items()))
+
+
+def _charge_of_vasp(path: Path) -> float | None:
+    """Return the valence electrons of the atoms less those that there are (NELECT); None if not said."""
+    numbers: dict[str, list[float]] = {}
+    patterns = {
+        "electrons": r"NELECT(?:\s*=|\">)\s*([\d.]+)",
+        "valences": r"^\s*ZVAL\s*=((?:\s+\d+\.\d*)+)\s*$",
+        "counts": r"ions per type =((?:\s+\d+)+)",
+        "type": r"<rc><c>\s*(\d+)\s*</c><c>\s*[A-Z][a-z]?\s*</c><c>[^<]*</c><c>\s*([\d.]+)\s*</c>",
+    }
+    compiled = {name: re.compile(pattern) for name, pattern in patterns.items()}
+    electrons: float | None = None
+    core = 0.0
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if "TOTAL-FORCE" in line or "<calculation>" in line:
+                break
+            for name, pattern in compiled.items():
+                for match in pattern.finditer(line):
+                    if name == "electrons":
+                        electrons = float(match[1])
+                    elif name == "type":
+                        core += float(match[1]) * float(match[2])
+                    else:
+                        numbers[name] = [float(x) for x in match[1].split()]
+    counts, valences = numbers.get("counts", []), numbers.get("valences", [])
+    core = core or (sum(map(mul, counts, valences)) if len(counts) == len(valences) else 0.0)
+    return None if electrons is None or not core else round(core - electrons, 4) + 0.0
 
 
 def unconverged(path: Path, file_format: str, n_frames: int) -> set[int]:
