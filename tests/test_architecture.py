@@ -70,7 +70,7 @@ ROOM_IMPORTS = {
         "loss": {"execution", "network", "data"},
         "optimisers": {"execution", "network", "data", "loss"},
     },
-    "io": {"artefacts": set(), "formats": {"frames"}, "frames": set()},
+    "io": {"artefacts": {"hdf5"}, "formats": {"frames"}, "frames": set(), "hdf5": set()},
     "config": {"stages": set()},
 }
 MOST_MODULES = 12

@@ -15,7 +15,7 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.parity_samples import ParitySamples
 from aenet_gpr_cli.figures.style import label_style
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.checksums import identity
+from aenet_gpr_cli.io.hdf5.checksums import identity
 from aenet_gpr_cli.stages.evaluate.evaluation_pictures import parity_of
 
 Row = dict[str, Any]

@@ -18,8 +18,8 @@ from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish_with_files
 from aenet_gpr_cli.io.artefacts.checkpoint import describe_differences, read_job
-from aenet_gpr_cli.io.artefacts.checksums import identity
 from aenet_gpr_cli.io.artefacts.side_files import beside
+from aenet_gpr_cli.io.hdf5.checksums import identity
 from aenet_gpr_cli.stages.augment import augment_stage as augment
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.shared.context import Context, Summary, nothing_to_do, planned

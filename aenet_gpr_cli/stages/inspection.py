@@ -13,7 +13,7 @@ import h5py
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, read_summary
 from aenet_gpr_cli.io.artefacts.checkpoint import FOLDER_SUFFIX, STATE
-from aenet_gpr_cli.io.artefacts.locks import LOCK_SUFFIX, describe_holder
+from aenet_gpr_cli.io.hdf5.locks import LOCK_SUFFIX, describe_holder
 from aenet_gpr_cli.io.slurm import Submitted, queued, read_record
 from aenet_gpr_cli.stages.shared.context import Summary
 from aenet_gpr_cli.units import BYTES_PER_GIB
@@ -117,7 +117,7 @@ def _in_folder(folder: Path, workdir: Path) -> Iterator[list[str]]:
 
 def _finished(path: Path) -> list[str]:
     try:
-        with open_artefact(path) as file:
+        with open_artefact(path, numbers=False) as file:
             kind, attributes = str(file.attrs["kind"]), dict(file.attrs)
     except InputError as error:
         return ["damaged", "", str(error).removeprefix(f"{path}: ")]
@@ -132,7 +132,7 @@ def _checkpoint(folder: Path) -> list[str]:
     kept = [f"{len(finished)} finished: {_listed(finished)}"] if finished else []
     for path in sorted(folder.glob("*.h5")):
         try:
-            with open_artefact(path) as file:
+            with open_artefact(path, numbers=False) as file:
                 kinds.add(str(file.attrs["kind"]).removesuffix(" state"))
                 if path.name == STATE:
                     seconds, when = float(file.attrs["so_far_s"]), file.attrs["created"]

@@ -20,7 +20,6 @@ from aenet_gpr_cli.config.stages.active_config import CalculatorConfig, LabelCon
 from aenet_gpr_cli.errors import AenetGprError, ConfigError, InputError, NumericalError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish, publish_with_files
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
-from aenet_gpr_cli.io.artefacts.checksums import identity
 from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.artefacts.structure_sets import read_structures, write_structures
 from aenet_gpr_cli.io.formats.prediction_files import (
@@ -30,6 +29,7 @@ from aenet_gpr_cli.io.formats.prediction_files import (
 )
 from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes
 from aenet_gpr_cli.io.frames.frame import state_in
+from aenet_gpr_cli.io.hdf5.checksums import identity
 from aenet_gpr_cli.stages.select_stage import load_selected
 from aenet_gpr_cli.stages.shared.context import (
     Context,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aenet_gpr_cli.errors import ResourceError
-from aenet_gpr_cli.io.artefacts.full_disk import RESERVE_BYTES
+from aenet_gpr_cli.io.hdf5.full_disk import RESERVE_BYTES
 from aenet_gpr_cli.stages.shared.context import Context
 from tests.stages.unfinished import assert_same, left_behind, write_split
 

@@ -11,8 +11,9 @@ import pytest
 from aenet_gpr_cli.cli.main import cli
 from aenet_gpr_cli.config.slurm_config import SlurmResources
 from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.io.artefacts import probing
 from aenet_gpr_cli.io.artefacts.artefact import Job, is_current, open_artefact, publish
+from aenet_gpr_cli.io.hdf5 import probing
+from aenet_gpr_cli.io.hdf5.checksums import seal
 from aenet_gpr_cli.io.slurm import SlurmJob, script_text
 
 from .conftest import in_child
@@ -122,6 +123,7 @@ def test_names_cannot_steer_a_terminal(run_cli, tmp_path, waters):
             r' "notes": ["[blue]\u001b]0;x\u0007"]}'
         )
         file["train/H2O/positions"].attrs["meaning"] = "[link=x]\x1b[2J"
+        seal(file)
     code, shown, more = run_cli("show", "split.h5")
     assert code == 0
     for text in ("[/nothing]\\x1b[2J", "[bold]", "[red]\\x1b", "[blue]\\x1b]0;x\\x07", "[link=x]\\x1b[2J"):

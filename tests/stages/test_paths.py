@@ -9,6 +9,7 @@ import h5py
 import pytest
 
 from aenet_gpr_cli.io.artefacts import artefact
+from aenet_gpr_cli.io.hdf5.checksums import seal
 from tests.cli.conftest import run_cli
 from tests.finished_runs import finished
 
@@ -142,6 +143,7 @@ def test_places_and_resources_do_not_count_and_numerics_do(here, run_cli, monkey
     assert predict(str(here / "else/dimers"), "--set", "max_memory_gib=3", "--set", "block_size=7")
     with h5py.File("p.h5", "a") as file:
         file.attrs["versions"] = json.dumps({"aenet-gpr-cli": "0.0.9"})
+        seal(file)
     _, out, _ = run_cli("predict", "gpr.h5", "else/dimers", "-o", "p.h5")
     assert "written with aenet-gpr-cli 0.0.9 (now" in " ".join(out.split())
     monkeypatch.setattr(artefact, "NUMERICS", artefact.NUMERICS + 1)

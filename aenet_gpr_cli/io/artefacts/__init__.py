@@ -3,9 +3,7 @@
 __all__ = [
     "artefact",
     "checkpoint",
-    "checksums",
     "fields",
-    "locks",
     "side_files",
     "stored_anns",
     "stored_gps",

@@ -22,10 +22,6 @@ import h5py
 
 from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefacts.checksums import DAMAGE, checksum
-from aenet_gpr_cli.io.artefacts.full_disk import NotingFile
-from aenet_gpr_cli.io.artefacts.locks import lock
-from aenet_gpr_cli.io.artefacts.probing import probe, trust
 from aenet_gpr_cli.io.artefacts.side_files import (
     copy_content,
     hidden_folder,
@@ -34,14 +30,16 @@ from aenet_gpr_cli.io.artefacts.side_files import (
     remove_leftovers,
 )
 from aenet_gpr_cli.io.files import require_file, written_whole
+from aenet_gpr_cli.io.hdf5.checksums import DAMAGE, damaged, seal, verify, verify_record
+from aenet_gpr_cli.io.hdf5.contents import refuse_hostile
+from aenet_gpr_cli.io.hdf5.full_disk import NotingFile
+from aenet_gpr_cli.io.hdf5.locks import lock
+from aenet_gpr_cli.io.hdf5.probing import probe, trust
 from aenet_gpr_cli.io.process_memory import peak_memory
 
 FORMAT_VERSION = 1
 # Of the results: raised when a change makes them incomparable with earlier ones, which are then made again.
 NUMERICS = 1
-# Chunks that are allocated but not full yet, and space that HDF5 keeps, never make up more than this.
-SMALL_BYTES = 16 * 2**20
-FILLED = 0.5
 VERSIONED = ("numpy", "scipy", "torch", "ase", "dscribe", "numba", "h5py")
 
 
@@ -191,25 +189,27 @@ def _published(path: Path, job: Job) -> Iterator[h5py.File]:
         file.attrs["peak_rss_bytes"] = peak_memory()
         file.flush()
         disk.raise_failure()
-        file.attrs["checksum"] = checksum(file)
+        seal(file)
         file.attrs["complete"] = True
         file.flush()
         disk.raise_failure()
 
 
 @contextlib.contextmanager
-def open_artefact(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
+def open_artefact(path: Path, kind: str | None = None, numbers: bool = True) -> Iterator[h5py.File]:
     """Open an artefact for reading after checking what it is.
 
     Parameters
     ----------
     kind : str, optional
         The stage that must have written it.
+    numbers : bool
+        Compare the numbers with their checksum, once per process; not needed for a look at attributes.
 
     Raises
     ------
     InputError
-        If it is missing, damaged, incomplete, of another kind or version, or links to other files.
+        If it is missing, damaged, altered, incomplete, of another kind or version, or links to other files.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file; expected the output of {kind or 'an earlier stage'}")
@@ -225,7 +225,9 @@ def open_artefact(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
         try:
             _check(file, path, kind)
         except DAMAGE as error:
-            raise InputError(f"{path}: the artefact is damaged ({error}); write it again") from error
+            raise damaged(path, error) from error
+        if numbers:
+            verify(file, path)
         try:
             yield file
         except KeyError as error:
@@ -235,7 +237,7 @@ def open_artefact(path: Path, kind: str | None = None) -> Iterator[h5py.File]:
         except OSError as error:
             if error.errno is not None or "read" not in str(error):  # of another file
                 raise
-            raise InputError(f"{path}: the artefact is damaged ({error}); write it again") from error
+            raise damaged(path, error) from error
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -307,56 +309,5 @@ def _check(file: h5py.File, path: Path, kind: str | None) -> None:
         raise InputError(f"{path}: the artefact is not complete; run {found} again")
     for name in TEXTS:
         json.loads(file.attrs.get(name, "{}"))  # a damaged text is a ValueError, which the caller tells
+    verify_record(file, path)
     refuse_hostile(file, path)
-
-
-def refuse_hostile(group: h5py.Group, path: Path) -> None:
-    """Make sure that a file is self-contained and as large as it claims.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        The root of the file.
-    path : Path
-        Named in messages.
-
-    Raises
-    ------
-    InputError
-        If something links elsewhere or occurs twice (a loop), keeps its data in another file, is no array of
-        numbers or text, or claims much more data than there is.
-    """
-    seen = {h5py.h5o.get_info(group.id).addr}
-    waiting = [group]
-    while waiting:
-        here = waiting.pop()
-        for name in here:
-            where = f"{here.name.rstrip('/')}/{name}"
-            if not isinstance(here.get(name, getlink=True), h5py.HardLink):
-                raise InputError(f"{path}: {where} links elsewhere, which artefacts must not do")
-            child = here[name]
-            address = h5py.h5o.get_info(child.id).addr
-            if address in seen:
-                raise InputError(
-                    f"{path}: {where} is there under another name too, which artefacts must not do"
-                )
-            seen.add(address)
-            if isinstance(child, h5py.Group):
-                waiting.append(child)
-            else:
-                _refuse_content(child, where, path)
-
-
-def _refuse_content(child: Any, where: str, path: Path) -> None:
-    if not isinstance(child, h5py.Dataset):
-        raise InputError(f"{path}: {where} is neither a group nor an array, which artefacts must not hold")
-    if child.external or child.is_virtual:
-        raise InputError(f"{path}: {where} keeps its data in another file, which artefacts must not do")
-    if h5py.check_ref_dtype(child.dtype) is not None:
-        raise InputError(f"{path}: {where} holds references, which artefacts must not do")
-    claimed, stored = child.size * child.dtype.itemsize if child.size else 0, child.id.get_storage_size()
-    if claimed > SMALL_BYTES and stored < FILLED * claimed:
-        raise InputError(
-            f"{path}: {where} claims {claimed / 2**20:.0f} MiB, the file holds {stored / 2**20:.0f} MiB of it"
-            "; write it again"
-        )

@@ -20,10 +20,10 @@ from typing import Any
 import h5py
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefacts.checksums import DAMAGE
-from aenet_gpr_cli.io.artefacts.locks import lock
-from aenet_gpr_cli.io.artefacts.probing import probe
 from aenet_gpr_cli.io.files import cannot_write, sha256_of
+from aenet_gpr_cli.io.hdf5.checksums import DAMAGE
+from aenet_gpr_cli.io.hdf5.locks import lock
+from aenet_gpr_cli.io.hdf5.probing import probe
 
 FILES, BEFORE = "files", "files_before"
 Listed = dict[str, list[str]]  # hashes that each file, named from the folder of the artefact, may have

@@ -21,8 +21,8 @@ from aenet_gpr_cli.io.artefacts.artefact import (
     write_files_again,
     written_with,
 )
-from aenet_gpr_cli.io.artefacts.checksums import disagreement, identity, is_altered
 from aenet_gpr_cli.io.artefacts.side_files import put_left_in_place, set_aside, wrong
+from aenet_gpr_cli.io.hdf5.checksums import disagreement, identity, is_altered
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages.shared.outputs import refuse_changed

@@ -15,9 +15,9 @@ import h5py
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import kind_of
 from aenet_gpr_cli.io.artefacts.checkpoint import FOLDER_SUFFIX
-from aenet_gpr_cli.io.artefacts.locks import LOCK_SUFFIX
 from aenet_gpr_cli.io.artefacts.side_files import beside, changed, listed, not_ours
 from aenet_gpr_cli.io.formats.published import resolve
+from aenet_gpr_cli.io.hdf5.locks import LOCK_SUFFIX
 
 HINT = "choose another --output"
 

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError, ResourceError
-from aenet_gpr_cli.io.artefacts import artefact as artefact_module
 from aenet_gpr_cli.io.artefacts.artefact import Job, is_current, open_artefact, publish
 from aenet_gpr_cli.io.artefacts.fields import FIELDS, write_field
-from aenet_gpr_cli.io.artefacts.locks import lock
 from aenet_gpr_cli.io.artefacts.structure_sets import (
     append_augmented,
     read_augmented,
     read_structures,
     write_structures,
 )
+from aenet_gpr_cli.io.hdf5 import contents
+from aenet_gpr_cli.io.hdf5.locks import lock
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet
 
 JOB = Job("split", {"seed": 3, "train": 2}, {"a.zip": "00ff"})
@@ -239,7 +239,7 @@ def test_a_hostile_file_is_refused_by_name(artefact, attack, message):
 
 
 def test_what_grows_on_disk_is_accepted(artefact, monkeypatch):
-    monkeypatch.setattr(artefact_module, "SMALL_BYTES", 0)
+    monkeypatch.setattr(contents, "SMALL_BYTES", 0)
     with h5py.File(artefact, "a") as file:
         grown = file.create_dataset("grown", shape=(0, 3), maxshape=(None, 3), dtype="f8", chunks=(64, 3))
         for n in (5, 64, 130):
@@ -247,7 +247,7 @@ def test_what_grows_on_disk_is_accepted(artefact, monkeypatch):
             grown[:] = 1.0
         file["nothing"] = np.zeros((0, 3))
         file["one"] = 3.0
-    with open_artefact(artefact) as file:
+    with open_artefact(artefact, numbers=False) as file:
         assert file["grown"].shape == (130, 3)
 
 

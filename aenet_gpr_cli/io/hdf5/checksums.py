@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.artefacts.probing import probe
 from aenet_gpr_cli.io.files import sha256_of
+from aenet_gpr_cli.io.hdf5.probing import probe
 
 # attributes of the file that are no results
 PROVENANCE = frozenset(
@@ -32,9 +32,10 @@ PROVENANCE = frozenset(
             "part",
         ),
         *("whole", "seed", "versions", "created", "wall_time_s", "peak_rss_bytes", "so_far_s", "summary"),
-        *("checksum", "files", "files_before"),
+        *("checksum", "record", "files", "files_before"),
     }
 )
+NOT_IN_RECORD = frozenset({"record", "complete"})  # written after it
 BLOCK_BYTES = 2**24  # read at a time
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py raises on overwritten bytes
 _verified: dict[tuple[object, ...], str] = {}  # identities of files that this process has read
@@ -45,6 +46,23 @@ def checksum(file: h5py.File) -> str:
     total = hashlib.sha256()
     _add_group(total, file, "/")
     return total.hexdigest()
+
+
+def seal(file: h5py.File) -> None:
+    """Store the checksums of a file that is complete: of its numbers, and of what it says of itself."""
+    file.attrs["checksum"] = checksum(file)
+    file.attrs["record"] = _record(file)
+
+
+def verify_record(file: h5py.File, path: Path) -> None:
+    """Make sure that configuration, inputs and the rest of what an artefact says of itself are as written.
+
+    Raises
+    ------
+    InputError
+    """
+    if "record" in file.attrs and _record(file) != file.attrs["record"]:
+        raise disagreement(path, "what it says of itself does")
 
 
 def identity(path: Path) -> str:
@@ -58,11 +76,24 @@ def identity(path: Path) -> str:
     InputError
         If the numbers do not agree with the checksum, or cannot be read.
     """
-    state = path.stat()
-    key = (path.resolve(), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    key = _key(path)
     if key not in _verified:
         _verified[key] = _identity(path)
     return _verified[key]
+
+
+def verify(file: h5py.File, path: Path) -> None:
+    """Make sure, once per process, that an open artefact holds the numbers that were written.
+
+    Artefacts of version 0.1 have no checksum and are taken as they are.
+
+    Raises
+    ------
+    InputError
+        If the numbers do not agree with the checksum, or cannot be read.
+    """
+    if "checksum" in file.attrs and (key := _key(path)) not in _verified:
+        _verified[key] = _verified_checksum(file, path)
 
 
 def is_altered(path: Path) -> bool:
@@ -75,12 +106,23 @@ def is_altered(path: Path) -> bool:
         return False
 
 
-def disagreement(path: Path) -> InputError:
-    """Return the error for an artefact whose numbers are not those that were written."""
+def disagreement(path: Path, what: str = "its numbers do") -> InputError:
+    """Return the error for an artefact that is not what was written."""
     return InputError(
-        f"{path}: its numbers do not agree with its checksum; it was altered or damaged after it was "
-        "written: put the original back, or write it again with --force"
+        f"{path}: {what} not agree with its checksum; it was altered or damaged after it was written: put "
+        "the original back, or write it again with --force"
     )
+
+
+def _record(file: h5py.File) -> str:
+    total = hashlib.sha256()
+    _add_attributes(total, file, NOT_IN_RECORD)
+    return total.hexdigest()
+
+
+def _key(path: Path) -> tuple[object, ...]:
+    state = path.stat()
+    return path.resolve(), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def _identity(path: Path) -> str:
@@ -89,14 +131,24 @@ def _identity(path: Path) -> str:
     probe(path)
     try:
         with h5py.File(path, "r") as file:
-            if (stored := file.attrs.get("checksum")) is None:
-                return sha256_of(path)
-            found = checksum(file)
+            return _verified_checksum(file, path) if "checksum" in file.attrs else sha256_of(path)
     except DAMAGE as error:
-        raise InputError(f"{path}: the artefact is damaged ({error}); write it again") from error
-    if found != stored:
+        raise damaged(path, error) from error
+
+
+def _verified_checksum(file: h5py.File, path: Path) -> str:
+    try:
+        found = checksum(file)
+    except DAMAGE as error:
+        raise damaged(path, error) from error
+    if found != file.attrs["checksum"]:
         raise disagreement(path)
     return found
+
+
+def damaged(path: Path, error: BaseException) -> InputError:
+    """Return the error for an artefact that HDF5 cannot read."""
+    return InputError(f"{path}: the artefact is damaged ({error}); write it again")
 
 
 def _add_group(total: Any, group: h5py.Group, where: str) -> None:

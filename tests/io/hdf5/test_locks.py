@@ -8,8 +8,8 @@ import time
 import pytest
 
 from aenet_gpr_cli.errors import InputError, ResourceError
-from aenet_gpr_cli.io.artefacts.locks import lock
 from aenet_gpr_cli.io.files import write_text
+from aenet_gpr_cli.io.hdf5.locks import lock
 
 OLD = 1e9  # a time before this machine was started
 
