@@ -7,24 +7,67 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
 
-# format → pattern of which each frame has one line, pattern of what says that it did not converge
-_SAYS: dict[str, tuple[str, str]] = {
-    "espresso-out": (r"convergence has been achieved|convergence NOT achieved", r"convergence NOT achieved"),
-    "orca-output": (
-        r"FINAL SINGLE POINT ENERGY",
-        r"SCF NOT CONVERGED AFTER|SERIOUS PROBLEM IN SCF|not fully converged|NOT YET CONVERGED",
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What a code writes.
+
+    Attributes
+    ----------
+    begins : str
+        What begins the part of a frame; empty where ``ends`` ends it, or every statement on convergence is one.
+    ends : str
+        What ends it.
+    result : str
+        What a part must have to be a frame of the reader.
+    good, bad : str
+        Statements on convergence; the last one of a part holds.
+    """
+
+    begins: str
+    ends: str
+    result: str
+    good: str
+    bad: str
+
+
+_SAYS = {
+    # hybrid functionals converge several times in a frame; a relaxation prints its last structure twice
+    "espresso-out": _Words(
+        begins=r"Program PWSCF|ATOMIC_POSITIONS",
+        ends="",
+        result=r"^!    total energy|Forces acting on atoms|total   stress|Magnetic moment per site|"
+        r"End of (?:self-consistent|band structure) calculation",
+        good=r"convergence has been achieved",
+        bad=r"convergence NOT achieved",
     ),
-    "gaussian-out": (r"SCF Done:", r"Convergence criterion not met|Convergence failure"),
-    "aims-output": (
-        r"Self-consistency cycle converged|Self-consistency cycle not (?:yet )?converged(?! - restarting)",
-        r"Self-consistency cycle not (?:yet )?converged(?! - restarting)",
+    # geometry cycles "have not yet converged", too: that is no reason
+    "orca-output": _Words(
+        begins="",
+        ends=r"ORCA TERMINATED NORMALLY|ORCA GEOMETRY RELAXATION STEP",
+        result="",
+        good=r"SCF CONVERGED AFTER",
+        bad=r"SCF NOT CONVERGED AFTER|[Ww]avefunction (?:not fully converged|IS NOT FULLY CONVERGED)",
+    ),
+    "gaussian-out": _Words(
+        begins="",
+        ends=r"SCF Done:",
+        result="",
+        good="",
+        bad=r"Convergence criterion not met|Convergence failure",
+    ),
+    "aims-output": _Words(
+        begins="",
+        ends="",
+        result="",
+        good=r"Self-consistency cycle converged",
+        bad=r"SELF-CONSISTENCY CYCLE DID NOT CONVERGE",
     ),
 }
-
-
 # format → what precedes the charge and the multiplicity
 _NUMBER = r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
 _STATES: dict[str, dict[str, str]] = {
@@ -105,12 +148,10 @@ def unconverged(path: Path, file_format: str, n_frames: int) -> set[int]:
     if counter is not None:
         flags = counter(path)
     elif file_format in _SAYS:
-        flags = _of_words(path, *_SAYS[file_format])
+        flags = _of_words(path, _SAYS[file_format])
     else:
         return set()
-    if not any(flags) or flags.count(False) == n_frames < len(
-        flags
-    ):  # the reader leaves the others out itself
+    if not any(flags):
         return set()
     if len(flags) < n_frames or any(flags[n_frames:]):
         return set(range(n_frames))
@@ -156,9 +197,9 @@ def _of_outcar(path: Path) -> list[bool]:
         for line in file:
             if "Iteration" in line and (found := re.search(r"Iteration\s+\d+\(\s*(\d+)\)", line)):
                 step = int(found[1])
-            elif "aborting loop" in line:
-                missed = "not reached" in line
-                reached = not missed
+            elif "aborting loop" in line:  # also: because hard stop was set
+                reached = "EDIFF is reached" in line
+                missed = not reached
             elif "NELM " in line and (found := re.search(r"NELM\s*=\s*(\d+)", line)):
                 nelm = int(found[1])
             elif "TOTAL-FORCE (eV/Angst)" in line:
@@ -167,19 +208,30 @@ def _of_outcar(path: Path) -> list[bool]:
     return flags
 
 
-def _of_words(path: Path, frame: str, bad: str) -> list[bool]:
-    """Return for each frame whether the code complained since the frame before."""
-    ends, says = re.compile(frame), re.compile(bad, re.IGNORECASE)
+def _of_words(path: Path, words: _Words) -> list[bool]:
+    """Return for each part of a file that is a frame whether it ends unconverged."""
+    begins, ends, result, good, bad = (
+        re.compile(pattern) if pattern else None
+        for pattern in (words.begins, words.ends, words.result, words.good, words.bad)
+    )
     flags: list[bool] = []
-    complained = False
+    complained, has_result, each_is_one = False, not words.result, not (words.begins or words.ends)
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            if says.search(line):
-                complained = True
-            if ends.search(line):
+            if begins and begins.search(line):
+                flags += [complained] if has_result else []
+                complained = has_result = False
+            if result and result.search(line):
+                has_result = True
+            is_bad = bad is not None and bad.search(line) is not None
+            if is_bad or (good is not None and good.search(line)):
+                complained = is_bad
+                flags += [is_bad] if each_is_one else []
+            if ends and ends.search(line):
                 flags.append(complained)
                 complained = False
-    return [*flags, True] if complained else flags
+    left = has_result if words.begins else complained and not each_is_one
+    return [*flags, complained] if left else flags
 
 
 def _float(text: str | None) -> float:

@@ -86,7 +86,9 @@ def label(
     asked_for = None if rules is None else rules.stress_key
     stress_key = stress_key_of(frames, asked_for, energy_key, where, strict=rules is not None)
     found = [_labelled(frame, energy_key, forces_key, stress_key) for frame in frames]
-    for index, item in enumerate(found):
+    for index, (frame, item) in enumerate(zip(frames, found, strict=True)):
+        if rules is not None and rules.unconverged != "keep" and not frame.converged:
+            continue  # left out below, and some readers give no number then
         at = f"{where}, frame {index}" if len(found) > 1 or "#" in item.structure.name else where
         check_finite(at, energy=item.structure.energy, force=item.structure.forces)
     if rules is None:
