@@ -1,4 +1,4 @@
-"""Keys of the Chebyshev descriptor that networks and the local process have in common. Imports nothing heavy."""
+"""Keys of the Chebyshev descriptor that networks and the local process share. Imports nothing heavy."""
 
 from __future__ import annotations
 

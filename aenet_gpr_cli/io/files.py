@@ -82,7 +82,7 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
         yield temporary
         _take_name(temporary, path, durable)
     except (OSError, RuntimeError) as error:
-        if _no_place(error):
+        if no_place(error):
             raise cannot_write(path, error) from error
         raise
     finally:
@@ -156,7 +156,8 @@ def _to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def _no_place(error: BaseException) -> bool:
+def no_place(error: BaseException) -> bool:
+    """Whether an error of the system or of HDF5 says that there is no space, or no right, to write."""
     if isinstance(error, OSError) and error.errno in _NO_PLACE:
         return True
     text = str(error).lower()  # of HDF5, which gives no number

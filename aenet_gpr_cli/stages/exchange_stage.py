@@ -7,8 +7,9 @@ from pathlib import Path
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
+from aenet_gpr_cli.io.artefacts.file_list import publish_files
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann, write_ann
-from aenet_gpr_cli.io.files import sha256_of
+from aenet_gpr_cli.io.files import refuse_folder, sha256_of
 from aenet_gpr_cli.io.formats.aenet_nn import read_nn, write_nn
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.outputs import claim, refuse_inputs
@@ -36,15 +37,14 @@ def export(ann: Path, folder: Path, file_format: str, member: int | None, contex
     Raises
     ------
     InputError
-        If there is no such member.
+        If there is no such member, or a file is in the way that no earlier export has written.
     ResourceError
         If metatomic is wanted and not installed.
     """
+    if file_format == METATOMIC:
+        return _export_metatomic(ann, member, folder, context)
     refuse_inputs("export", [folder], [ann])
     model = load_ann(ann)
-    if file_format == METATOMIC:
-        chosen = model if member is None else model.select([member])
-        return _export_metatomic(ann, chosen, folder, context)
     if member is not None or model.n_members == 1:
         folders = {member or 0: folder}
     else:
@@ -55,14 +55,18 @@ def export(ann: Path, folder: Path, file_format: str, member: int | None, contex
     lines = [f"{len(folders)} members of {ann}, format {file_format}"]
     if context.dry_run:
         return planned("export", folder, lines)
-    for number, target in folders.items():
-        write_nn(model, number, target, file_format)
+    with publish_files(folder) as made:
+        for number, target in folders.items():
+            write_nn(model, number, made / target.relative_to(folder), file_format)
     notes = [f"wrote {target}" for target in folders.values()]
     return Summary("Potential for ænet", COLUMNS, [_row(ann.name, model)], notes)
 
 
-def _export_metatomic(ann: Path, model: ANNModel, output: Path, context: Context) -> Summary:
+def _export_metatomic(ann: Path, member: int | None, output: Path, context: Context) -> Summary:
     path = output if output.suffix == ".pt" else output / f"{ann.stem}.pt"
+    refuse_inputs("export", [path], [ann])
+    refuse_folder(path)
+    model = load_ann(ann).select(None if member is None else [member])
     if context.dry_run:
         return planned("export", path, [f"{model.n_members} members of {ann}, format {METATOMIC}"])
     try:
@@ -71,8 +75,8 @@ def _export_metatomic(ann: Path, model: ANNModel, output: Path, context: Context
         raise ResourceError(
             f"metatomic cannot be loaded ({error}); pip install 'aenet-gpr-cli[metatomic]'"
         ) from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_metatomic(model, path, ann.stem)
+    with publish_files(path.parent) as made:
+        write_metatomic(model, made / path.name, ann.stem)
     return Summary("Potential for metatomic", COLUMNS, [_row(ann.name, model)], [f"wrote {path}"])
 
 

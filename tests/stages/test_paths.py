@@ -148,3 +148,30 @@ def test_places_and_resources_do_not_count_and_numerics_do(here, run_cli, monkey
     assert "written with aenet-gpr-cli 0.0.9 (now" in " ".join(out.split())
     monkeypatch.setattr(artefact, "NUMERICS", artefact.NUMERICS + 1)
     assert not predict("else/dimers")
+
+
+def test_export_replaces_only_what_it_has_written(finished, here, run_cli):
+    """The user's own H.nn, and one of an earlier export that was edited, are refused; so is the input."""
+    shutil.copy(finished / "ann_gpr.h5", here / "ann.h5")
+    export = ["export", "ann.h5", "-o", "aenet", "--member", "0"]
+    (here / "aenet").mkdir()
+    (here / "aenet/H.nn").write_text("mine")
+    before = contents(here)
+    code, _, error = run_cli(*export)
+    assert code == 2
+    assert "aenet/H.nn is there, and was not written by an earlier call" in " ".join(error.split())
+    assert contents(here) == before
+    (here / "aenet/H.nn").unlink()
+    assert run_cli(*export)[0] == 0
+    first = contents(here / "aenet")
+    assert run_cli(*export[:-1], "1")[0] == 0  # of the same names: these are its own
+    assert contents(here / "aenet") != first
+    with open(here / "aenet/H.stp", "a") as file:
+        file.write("! mine\n")
+    before = contents(here)
+    assert run_cli(*export)[0] == 2
+    assert contents(here) == before
+    shutil.copy("ann.h5", "ann.pt")
+    before = contents(here)
+    assert run_cli("export", "ann.pt", "-o", "ann.pt", "--format", "metatomic")[0] == 2
+    assert contents(here) == before

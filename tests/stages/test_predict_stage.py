@@ -126,7 +126,7 @@ def test_an_imported_potential_predicts_what_predict_x_does(tmp_path):
 def test_all_members_are_exported(finished, tmp_path):
     ann, folder = finished / "ann_gpr.h5", tmp_path / "aenet"
     aenet_files.export(ann, folder, "nn", None, Context())
-    assert sorted(p.name for p in folder.iterdir()) == ["member_00", "member_01"]
+    assert sorted(p.name for p in folder.glob("[!.]*")) == ["member_00", "member_01"]
     aenet_files.import_potential([folder / "member_01" / "H.nn"], tmp_path / "again.h5", Context())
     model, again = load_ann(ann), load_ann(tmp_path / "again.h5")
     h2 = StructureSet(("H", "H"), np.array([[[0, 0, 0], [0, 0, 1.3]]], float))

@@ -4,6 +4,7 @@ __all__ = [
     "artefact",
     "checkpoint",
     "fields",
+    "file_list",
     "side_files",
     "stored_anns",
     "stored_gps",

@@ -95,12 +95,12 @@ def list_files(file: h5py.File, folder: Path, output: Path) -> None:
         If a file of one of the names is not ours.
     """
     earlier = listed(output)
-    new = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files_in(folder)}
+    new = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files_in(folder)}
     for name, value in new.items():
         target = output.parent / name
-        if os.path.lexists(target) and not _is_one_of(target, [*earlier.get(name, []), value]):
+        if os.path.lexists(target) and not is_one_of(target, [*earlier.get(name, []), value]):
             raise InputError(f"{target} {not_ours(output)}")
-    before = {name: values for name, values in earlier.items() if _is_one_of(output.parent / name, values)}
+    before = {name: values for name, values in earlier.items() if is_one_of(output.parent / name, values)}
     if new or before:
         file.attrs[FILES], file.attrs[BEFORE] = json.dumps(new), json.dumps(before)
 
@@ -113,16 +113,16 @@ def not_ours(output: Path) -> str:
 def put_in_place(output: Path, folder: Path) -> None:
     """Move listed files from the hidden folder to their places; remove those of the artefact before."""
     new, known = listed(output, latest=True), listed(output)
-    for path in _files_in(folder):
+    for path in files_in(folder):
         name = path.relative_to(folder).as_posix()
         target = output.parent / name
-        if _is_one_of(path, new.get(name, [])) and (
-            not os.path.lexists(target) or _is_one_of(target, known[name])
+        if is_one_of(path, new.get(name, [])) and (
+            not os.path.lexists(target) or is_one_of(target, known[name])
         ):
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
     for name in known.keys() - new.keys():
-        if _is_one_of(output.parent / name, known[name]):
+        if is_one_of(output.parent / name, known[name]):
             (output.parent / name).unlink()
             for parent in Path(name).parents[:-1]:
                 with contextlib.suppress(OSError):  # something else is in it
@@ -141,13 +141,13 @@ def put_left_in_place(output: Path) -> None:
 def changed(output: Path) -> list[Path]:
     """Return listed files that are there, but are not what they were."""
     paths = ((output.parent / name, values) for name, values in listed(output).items())
-    return [path for path, values in paths if os.path.lexists(path) and not _is_one_of(path, values)]
+    return [path for path, values in paths if os.path.lexists(path) and not is_one_of(path, values)]
 
 
 def wrong(output: Path) -> list[Path]:
     """Return files of the artefact that are missing, or not what they should be."""
     paths = ((output.parent / name, values) for name, values in listed(output, latest=True).items())
-    return [path for path, values in paths if not _is_one_of(path, values)]
+    return [path for path, values in paths if not is_one_of(path, values)]
 
 
 def set_aside(path: Path) -> Path:
@@ -170,9 +170,11 @@ def copy_content(source: h5py.File, target: h5py.File) -> None:
             target.attrs[name] = attributes[name]
 
 
-def _files_in(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
+    """Return what is no folder in a folder, at any depth."""
     return sorted(path for path in folder.rglob("*") if not path.is_dir())
 
 
-def _is_one_of(path: Path, hashes: list[str]) -> bool:
+def is_one_of(path: Path, hashes: list[str]) -> bool:
+    """Whether a path is a file with one of the hashes."""
     return path.is_file() and sha256_of(path) in hashes

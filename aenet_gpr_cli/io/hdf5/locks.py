@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aenet_gpr_cli.errors import InputError, ResourceError
-from aenet_gpr_cli.io.files import cannot_write, refuse_folder
+from aenet_gpr_cli.io.files import cannot_write, no_place, refuse_folder
 
 LOCK_SUFFIX = ".lock"
 SECONDS_TO_WRITE = 10.0  # between making a lock and writing who holds it
@@ -35,7 +35,9 @@ def lock(output: Path) -> Iterator[None]:
     Raises
     ------
     ResourceError
-        If another live process holds it.
+        If another live process holds it, or there is no space or right to write.
+    InputError
+        If no file can be in that place.
     """
     refuse_folder(output)
     path = output.with_name(f".{output.name}{LOCK_SUFFIX}")
@@ -43,7 +45,9 @@ def lock(output: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _acquire(path, output)
     except OSError as error:
-        raise cannot_write(output, error) from error
+        if no_place(error):
+            raise cannot_write(output, error) from error
+        raise InputError(f"{output}: cannot be written there ({error}); choose another --output") from error
     try:
         yield
     finally:

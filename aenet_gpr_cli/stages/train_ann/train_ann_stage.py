@@ -132,7 +132,7 @@ def _check_cutoff(config: TrainAnnConfig, references: Mapping[str, StructureSet]
     from aenet_gpr_cli.subsystems.contacts import close_contacts  # loads compiled code
 
     network = config.network
-    cutoff = max(network.radial_cutoff, *network.angles)
+    cutoff = max((network.radial_cutoff, *network.angles))
     shaped = [subset for subset in references.values() if subset.n_atoms > 1]
     periodic = any(subset.is_periodic for subset in references.values())  # an atom may see its own images
     if shaped and not periodic and not any(close_contacts(subset, cutoff) for subset in shaped):
