@@ -52,7 +52,12 @@ def two_subsets(tmp_path_factory) -> Path:
         "fit_gpr": {"length_scale": 1.0, "power": 1.0},
         "compare_gpr": {"cartesian_before": {"descriptor": "cartesian", "length_scale": 0.4}},
         "augment": {m: {"method": m, "displacement": 0.02, "n_copies": 3} for m in ("gpr", "taylor")},
-        "train_ann": {"defaults": defaults, "gpr": {"mode": "gpr"}, "direct": {"mode": "direct"}},
+        "train_ann": {
+            "defaults": defaults,
+            "gpr": {"mode": "gpr"},
+            "direct": {"mode": "direct"},
+            "combined": {"mode": "combined", "loss": {"force_fraction": 0.5}},
+        },
     }
     run_all(build(WorkflowConfig, workflow, "workflow.yaml"), workdir)
     return workdir

@@ -1,6 +1,7 @@
 """Training of a committee from labelled structures to a potential: the one entry for the stage.
 
-Energy-only, GPR-ANN, Taylor-ANN and direct force training differ only in the data and in the key ``mode``.
+Energy-only, GPR-ANN, Taylor-ANN, direct force training and both together differ only in the data and in the
+key ``mode``.
 """
 
 from __future__ import annotations
@@ -239,7 +240,9 @@ def _optimise(case: Case, objective: Objective, state: State, around: Surroundin
     if settings.optimiser == "adamw":
         compiled = isinstance(objective.passes, CompiledPasses)
         with portions.one_thread() if compiled else nullcontext():
-            return adamw.run_adamw(*data, settings.adamw, case.seed, state, around)
+            both = settings.with_copies and settings.with_forces
+            apart = int((case.inside < case.data.n_references).sum()) if both else 0
+            return adamw.run_adamw(*data, apart, settings.adamw, case.seed, state, around)
     size = 8 * objective.architecture.n_weights**2
     together = max(1, min(len(case.members), LM_MATRIX_MEMORY // (4 * size)))
     return levenberg_marquardt.run_levenberg_marquardt(

@@ -16,7 +16,8 @@ from aenet_gpr_cli.settings import Fraction, NonNegativeFloat, Number, PositiveF
 if TYPE_CHECKING:
     from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 
-Mode = Literal["energy_only", "taylor", "gpr", "direct"]
+Mode = Literal["energy_only", "taylor", "gpr", "direct", "combined"]
+Label = Literal["taylor", "gpr"]  # of copies: where their energies come from
 
 
 @settings
@@ -109,9 +110,14 @@ class Loss:
     per: Literal["atom", "structure"] = "structure"
     """energy error per atom, or of the whole structure"""
     alpha: Annotated[float, Ge(0), Le(1)] = 0.3
-    """α, weight of the forces in direct force training"""
+    """α, weight of the forces (mean square per atom) where they are trained on; that of all energies, also of
+    copies, is 1 - α"""
+    balance: Literal["alpha", "evidence"] = "alpha"
+    """alpha: α decides how energies and forces weigh; evidence: α is where it begins, and the noises of
+    reference energies, of energies of copies and of forces are determined from the training data at every
+    iteration of Levenberg-Marquardt (MacKay)"""
     force_fraction: Annotated[float, Gt(0), Le(1)] = 1.0
-    """share of the forces in direct force training"""
+    """share of the reference forces that is trained on"""
     force_selection: Literal["structures", "components"] = "components"
     """draw whole structures, or force components of every structure"""
     sigma_scale: PositiveFloat | None = None
@@ -120,10 +126,11 @@ class Loss:
 
 @settings
 class Training:
-    """Train a committee of neural-network potentials in one of four modes."""
+    """Train a committee of neural-network potentials in one of five modes."""
 
     mode: Mode = "gpr"
-    """energy_only: reference energies; gpr, taylor: augmented energies; direct: forces"""
+    """energy_only: reference energies; gpr, taylor: augmented energies; direct: reference energies and
+    forces; combined: these, and energies of copies labelled by the Gaussian process"""
     network: Network = Network()
     """descriptor and layers"""
     n_members: Annotated[PositiveInt, Le(10_000)] = 1
@@ -155,7 +162,7 @@ class Training:
     """memory that descriptors may take, in GiB; larger sets keep them on disk, as float32, beside the
     output for the time of the training"""
     jacobian_memory_gib: NonNegativeFloat = 1.0
-    """store the descriptor derivatives of direct force training up to this size, in GiB"""
+    """store the descriptor derivatives of the forces that are trained on up to this size, in GiB"""
 
     @property
     def held_out(self) -> float:
@@ -166,14 +173,21 @@ class Training:
         return 0.0 if lm and self.levenberg_marquardt.regularisation == "evidence" else 0.1
 
     @property
+    def label(self) -> Label | None:
+        """Label that the copies carry which are trained on; None: no copies."""
+        if self.mode == "combined":
+            return "gpr"
+        return self.mode if self.mode in ("gpr", "taylor") else None
+
+    @property
     def with_copies(self) -> bool:
-        """Whether labelled copies are trained on; the mode is the label that they carry."""
-        return self.mode in ("gpr", "taylor")
+        """Whether labelled copies are trained on."""
+        return self.label is not None
 
     @property
     def with_forces(self) -> bool:
         """Whether forces are trained on."""
-        return self.mode == "direct" and self.loss.alpha > 0.0
+        return self.mode in ("direct", "combined") and self.loss.alpha > 0.0
 
     def __post_init__(self) -> None:
         if self.optimiser == "levenberg_marquardt":
@@ -181,3 +195,11 @@ class Training:
                 raise ValueError(f"dtype: expected float64 with Levenberg-Marquardt, got {self.dtype}")
             if self.loss.form != "mse":
                 raise ValueError(f"loss.form: expected mse with Levenberg-Marquardt, got {self.loss.form}")
+        if self.loss.balance == "evidence":
+            lm = self.optimiser == "levenberg_marquardt"
+            if not lm or self.levenberg_marquardt.regularisation != "evidence":
+                raise ValueError(
+                    "loss.balance: evidence needs optimiser levenberg_marquardt with regularisation evidence"
+                )
+            if self.loss.alpha == 1.0:
+                raise ValueError("loss.alpha: expected less than 1 where balance is by evidence, got 1")

@@ -93,12 +93,13 @@ def augment(split: Path, gpr: Path | None, options: dict[str, Any]) -> None:
 def train_ann(split: Path, augmented: Path | None, options: dict[str, Any]) -> None:
     """Train a committee of neural-network potentials.
 
-    SPLIT is the output of `split`; AUGMENTED that of `augment`, for the modes gpr and taylor. The mode is one
-    key: energy_only, gpr, taylor, or direct (energies and forces).
+    SPLIT is the output of `split`; AUGMENTED that of `augment`, for the modes gpr, taylor and combined. The
+    mode is one key: energy_only, gpr, taylor, direct (energies and forces), or combined (forces and copies).
 
     \b
     aenet-gpr train-ann split.h5 augmented.h5 --set mode=gpr -o ann_gpr.h5
     aenet-gpr train-ann split.h5 --set mode=direct -o ann_direct.h5
+    aenet-gpr train-ann split.h5 augmented.h5 --set mode=combined -o ann_combined.h5
     aenet-gpr train-ann split.h5 augmented.h5 -c ann.yaml --member 3 -o ann.member_3.h5   (then: collect)
     torchrun --nproc-per-node 4 -m aenet_gpr_cli train-ann split.h5 --set mode=direct     (data-parallel)
 

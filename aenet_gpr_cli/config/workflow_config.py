@@ -28,7 +28,8 @@ class TrainVariant(TrainAnnConfig):
     """One training of a workflow."""
 
     augmented: str | None = None
-    """which augmentation variant supplies the copies; default: the one named like the mode"""
+    """which augmentation variant supplies the copies; default: the one named like their
+    label, taylor or gpr"""
 
 
 @settings
@@ -90,9 +91,7 @@ class WorkflowConfig:
 
     def source_of(self, variant: TrainVariant) -> str | None:
         """Return the augmentation variant that a training reads, or None."""
-        if variant.mode in ("energy_only", "direct"):
-            return variant.augmented
-        return variant.augmented or variant.mode
+        return variant.augmented or variant.label
 
 
 def _expand(stage: str, section: dict[str, Any], augment: Any) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def plot(table: Sequence[Row]) -> Figure:
         for column, (name, rows) in enumerate(found.items()):
             for (key, surrogate, label, factor), axis in zip(MEASURES, axes[:, column], strict=True):
                 _draw(axis, name, rows, lambda row, key=key: row[key], factor, False)  # type: ignore[misc]
-                _draw(axis, name, [row for row in rows if row["mode"] == "gpr"], surrogate, factor, True)
+                _draw(axis, name, _with_surrogate(rows), surrogate, factor, True)
                 if name == "size":
                     _mark_crossings(axis, rows, key)
                 if column == 0:
@@ -160,6 +160,12 @@ def _mark_crossings(axis: Axes, rows: Sequence[Row], key: str) -> None:
             axis.annotate(
                 f"{start:.0f}", (start, 0.02), xycoords=("data", "axes fraction"), fontsize=6.5, color=GREY
             )
+
+
+def _with_surrogate(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of one mode whose labels a surrogate gave."""
+    found = [row for row in rows if row["fit_seconds"] is not None]
+    return [row for row in found if row["mode"] == found[0]["mode"]]
 
 
 def _setting(row: Row, keys: Sequence[str]) -> tuple[float, ...]:

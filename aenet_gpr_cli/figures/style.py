@@ -61,6 +61,7 @@ MODES = {
     "ann_direct_10": ModeStyle("direct forces, 10 %", "#7ab8e0", "v"),
     "ann_direct_100": ModeStyle("direct forces, 100 %", "#1f4e9c", "D"),
     "ann_direct": ModeStyle("direct forces", "#1f4e9c", "D"),
+    "ann_combined": ModeStyle("forces and copies", "#c2185b", "*"),
     "gp": ModeStyle("GP (surrogate)", "#b2182b", "P"),
 }
 OTHER = ModeStyle("", GREY, "X")
@@ -101,7 +102,7 @@ def mode_style(name: str) -> ModeStyle:
 
 
 def training_mode_style(mode: str) -> ModeStyle:
-    """Look up how a training mode (``energy_only``, ``taylor``, ``gpr``, ``direct``) is drawn."""
+    """Look up how a training mode, such as ``energy_only`` or ``combined``, is drawn."""
     return mode_style(f"ann_{mode}")
 
 

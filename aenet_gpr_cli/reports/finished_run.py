@@ -23,7 +23,7 @@ SURROGATE = "gpr"  # name of the Gaussian process behind the networks
 METHODS = ("taylor", "gpr")
 UNGIVEN_DISPLACEMENT = ("adaptive", "thermal")  # modes of augment; thermal in artefacts of 0.1.0 only
 SOURCE_KEYS = ("method", "mode", "displacement", "n_copies")
-ORDER = ("ann_energy", "ann_taylor", "ann_gpr", "ann_direct")  # of models side by side
+ORDER = ("ann_energy", "ann_taylor", "ann_gpr", "ann_direct", "ann_combined")  # of models side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class FinishedRun:
         Reference forces must be larger for their direction to be compared.
     rows : tuple of dict
         One per network: ``model``, ``method``, ``mode``, ``displacement`` (Å; of adaptive copies the
-        root mean square) and ``n_copies`` of its augmentation (None without), ``force_fraction`` (0 but in
-        direct force training), and its total errors.
+        root mean square) and ``n_copies`` of its augmentation (None without, and where forces are trained
+        on with them), ``force_fraction`` (0 but in direct force training), and its total errors.
     augmented : dict of Path to dict
         Configuration of each augmented set.
     """
@@ -87,8 +87,10 @@ def read_run(folder: Path) -> FinishedRun:
     for name in results:
         if name.startswith("ann_"):
             with open_artefact(folder / f"{name}.h5", "train-ann") as file:
-                source = by_hash.get(json.loads(file.attrs["inputs"]).get("augmented", ""), {})
                 training = json.loads(file.attrs["config"])
+                source = by_hash.get(json.loads(file.attrs["inputs"]).get("augmented", ""), {})
+                if training.get("mode") == "combined":
+                    source = {}  # compared with the sweeps over copies, not part of them
             settings = {key: source.get(key) for key in SOURCE_KEYS}
             settings["force_fraction"] = _force_fraction(training)
             rows.append({"model": name, **settings, **results[name]["total"]})
@@ -161,7 +163,7 @@ def shown_models(run: FinishedRun) -> dict[str, str]:
     -------
     dict of str to str
         Model → δ and M, where there was a choice; empty otherwise. In the order energies only, Taylor
-        expansion, GP, direct forces.
+        expansion, GP, direct forces, forces and copies.
     """
     most = max((row["force_fraction"] for row in run.rows), default=0.0)
     fractions = {row["model"]: row["force_fraction"] for row in run.rows}

@@ -231,5 +231,5 @@ def train_gib(
     n_weights = len(species) * sum((a + 1) * b for a, b in pairwise(layers))
     descriptors = min(2 * environments * n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)
     needed = 9 * environments + 40 * sum(counts.values()) + 4 * n_weights**2
-    jacobian = config.jacobian_memory_gib if config.mode == "direct" else 0.0
+    jacobian = config.jacobian_memory_gib if config.with_forces else 0.0
     return PROGRAM_GIB + descriptors + needed * NUMBER / BYTES_PER_GIB + jacobian

@@ -146,6 +146,8 @@ def test_variants_start_from_the_defaults_of_their_section():
 def test_a_training_without_its_augmentation_is_refused():
     with pytest.raises(ConfigError, match="needs the augmentation variant 'gpr'; known: none"):
         build(WorkflowConfig, {**MINIMAL, "train_ann": {"gpr": {"mode": "gpr"}}}, "w")
+    with pytest.raises(ConfigError, match="needs the augmentation variant 'gpr'; known: none"):
+        build(WorkflowConfig, {**MINIMAL, "train_ann": {"both": {"mode": "combined"}}}, "w")
 
 
 def test_two_ways_of_dividing_are_refused():

@@ -25,6 +25,8 @@ from aenet_gpr_cli.figures.style import (
         ("ann_gpr", "GPR-ANN"),
         ("ann_direct", "direct forces"),
         ("ann_direct_10", "direct forces, 10 %"),
+        ("ann_combined", "forces and copies"),
+        ("ann_combined_all", "forces and copies (all)"),
         ("gpr", "GP (surrogate)"),
         ("gpr_cartesian_before", "GP, cartesian before"),
         ("ann_direct_100", "direct forces, 100 %"),
@@ -37,7 +39,7 @@ def test_labels_follow_the_names_of_models(name, label):
 
 
 def test_a_training_mode_and_the_model_it_makes_look_the_same():
-    for mode in ("energy_only", "taylor", "gpr", "direct"):
+    for mode in ("energy_only", "taylor", "gpr", "direct", "combined"):
         assert training_mode_style(mode) == mode_style(f"ann_{mode}")
 
 
@@ -46,8 +48,9 @@ def test_the_surrogate_is_not_drawn_as_the_network_trained_on_it():
 
 
 def test_modes_have_different_colours_and_markers():
-    styles = [mode_style(n) for n in ("ann_energy_only", "ann_taylor", "ann_gpr", "ann_direct", "gpr")]
-    assert len({style.colour for style in styles}) == len({style.marker for style in styles}) == 5
+    modes = ("energy_only", "taylor", "gpr", "direct", "combined")
+    styles = [mode_style("gpr"), *map(training_mode_style, modes)]
+    assert len({style.colour for style in styles}) == len({style.marker for style in styles}) == 6
 
 
 def test_settings_hold_within_the_block_only():

@@ -11,10 +11,8 @@ import yaml
 from torch import distributed
 
 from aenet_gpr_cli.settings import as_json
-from aenet_gpr_cli.stages import split_stage as split
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
-from tests.finished_runs import CASE, small_workflow
 from tests.stages.unfinished import left_behind, small_training
 
 pytestmark = pytest.mark.skipif(
@@ -60,14 +58,14 @@ def potential(path):
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory):
-    """A split, a configuration, the command line, and the result of one process."""
+def case(tmp_path_factory, finished):
+    """References and copies, a configuration, the command line, and the result of one process."""
     folder = tmp_path_factory.mktemp("processes")
-    split.run(small_workflow().split, CASE, folder / "split.h5", Context())
-    config = small_training("levenberg_marquardt", "direct", levenberg_marquardt={"iterations": 5})
+    given = (finished / "split.h5", finished / "augmented_gpr.h5")
+    config = small_training("levenberg_marquardt", "combined", levenberg_marquardt={"iterations": 5})
     (folder / "ann.yaml").write_text(yaml.safe_dump(as_json(config)))
-    train_ann.run(config, folder / "split.h5", None, folder / "one.h5", Context())
-    return folder, ("train-ann", folder / "split.h5", "-c", folder / "ann.yaml", "-o")
+    train_ann.run(config, *given, folder / "one.h5", Context())
+    return folder, ("train-ann", *given, "-c", folder / "ann.yaml", "-o")
 
 
 @pytest.fixture(scope="module")

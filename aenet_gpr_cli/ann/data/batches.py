@@ -151,6 +151,8 @@ class TensorData:
         Per species, the atoms per structure where all structures have the same number, else -1.
     position : tensor of int, shape (n,)
         Where each structure of the whole training set is among these, -1 where another process holds it.
+    n_references : int
+        Structures before the first copy.
     """
 
     tables: list[AtomTable | StreamedTable]
@@ -160,6 +162,7 @@ class TensorData:
     groups: list[tuple[int, int]]
     uniform: list[int]
     position: Tensor
+    n_references: int
 
     def here(self, index: Tensor) -> Tensor:
         """Return the places of those structures that this process holds.
@@ -248,6 +251,7 @@ def tensor_data(
         groups=[(int(end - size), int(end)) for end, size in zip(ends, sizes, strict=True)],
         uniform=[counts[symbol][0] if len(set(counts[symbol])) == 1 else -1 for symbol in rows],
         position=torch.as_tensor(position, device=like.device),
+        n_references=data.n_references,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reference forces for direct force training: which are taken, where they are in a batch, what they weigh.
+"""Reference forces that are trained on: which are taken, where they are in a batch, what they weigh.
 
 The products with the descriptor Jacobian are `jacobian_products`'. Energies are in units of energy_scale.
 """
@@ -57,7 +57,7 @@ def select_components(data: TrainingSet, indices: IntArray, loss: Loss, seed: in
     ]
     total = sum(len(k) for k in known)
     if total == 0:
-        raise InputError("direct force training: expected forces in the reference structures, got none")
+        raise InputError("training on forces: expected forces in the reference structures, got none")
     if loss.force_selection == "structures":
         chosen = np.zeros(total, bool)
         chosen[stream.permutation(total)[: max(1, round(loss.force_fraction * total))]] = True

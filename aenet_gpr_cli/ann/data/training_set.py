@@ -27,16 +27,19 @@ class TrainingSet:
     Attributes
     ----------
     subsets : tuple of AnySet
-        Each with energies; forces are used by direct force training only.
+        Each with energies; forces are used in the modes direct and combined only; copies have none.
     parents : tuple of str
         Of every structure, subset by subset: its own name, or that of the structure it is a copy of.
     weights : ndarray of shape (n_structures,), dimensionless
         Weight of each structure in the loss.
+    n_references : int
+        Structures before the first copy.
     """
 
     subsets: tuple[AnySet, ...]
     parents: tuple[str, ...]
     weights: FloatArray
+    n_references: int
 
     def __len__(self) -> int:
         return sum(len(s) for s in self.subsets)
@@ -54,7 +57,8 @@ class TrainingSet:
             s.select(index[(index >= end - len(s)) & (index < end)] - (end - len(s)))
             for s, end in zip(self.subsets, ends, strict=True)
         )
-        return TrainingSet(subsets, tuple(self.parents[i] for i in index), self.weights[index])
+        references = int(np.count_nonzero(index < self.n_references))
+        return TrainingSet(subsets, tuple(self.parents[i] for i in index), self.weights[index], references)
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -99,7 +103,8 @@ class TrainingSet:
             if sigma_scale is not None and item.sigma is not None:
                 weight = 1.0 / (1.0 + (item.sigma / sigma_scale) ** 2)
             weights.append(weight)
-        return cls(tuple(subsets), tuple(parents), np.concatenate(weights))
+        n_references = sum(len(subset) for subset in references)
+        return cls(tuple(subsets), tuple(parents), np.concatenate(weights), n_references)
 
     def feature_bytes(self, n_features: int) -> int:
         """Return the memory of the descriptors of all atoms in training, bytes."""

@@ -82,6 +82,29 @@ class Sums:
         return result[0], result[1]
 
 
+KINDS = ("reference energies", "energies of copies", "forces")  # of rows, each with a noise of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What squared, weighted errors count in the loss, by the kind of row.
+
+    ``energy``, ``copy`` and ``force`` of shape (n_members or 1, 1); structures from ``n_references`` on are
+    copies, whose share is that of the others where ``copy`` is None.
+    """
+
+    energy: Tensor
+    copy: Tensor | None
+    force: Tensor
+    n_references: int
+
+    def of_energies(self, index: Tensor) -> Tensor:
+        """Return the shares (n_members or 1, n or 1) of the energies of n structures."""
+        if self.copy is None:
+            return self.energy
+        return torch.where(index < self.n_references, self.energy, self.copy)
+
+
 @dataclass(frozen=True, slots=True)
 class SelectedForces:
     """Of a batch of one subset: places in the batch of the structures with forces, and rows in the subset.

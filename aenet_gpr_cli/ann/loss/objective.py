@@ -17,7 +17,7 @@ from aenet_gpr_cli.ann.data.batches import Batch, TensorData
 from aenet_gpr_cli.ann.data.force_targets import BatchForces, ForceData
 from aenet_gpr_cli.ann.execution.portions import Pieces
 from aenet_gpr_cli.ann.execution.surroundings import Processes
-from aenet_gpr_cli.ann.loss.loss_terms import SelectedForces, Sums, WeightedBatch
+from aenet_gpr_cli.ann.loss.loss_terms import SelectedForces, Shares, Sums, WeightedBatch
 from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.network.backend import Passes
 from aenet_gpr_cli.ann.network.tensor_passes import Pass
@@ -58,6 +58,8 @@ class Objective:
         Structures evaluated at a time where the batch is the whole set; less where they do not fit.
     passes : Passes
     processes : Processes
+    emphasis : tensor of shape (n_members, 3), or None
+        Factors on the squares of residuals, by `loss_terms.KINDS`, beyond what ``loss`` says; None: 1.
     """
 
     architecture: Architecture
@@ -67,14 +69,17 @@ class Objective:
     block_size: int
     passes: Passes
     processes: Processes
+    emphasis: Tensor | None = None
 
     def for_members(self, members: IntArray) -> Objective:
         """Return the objective of some of the members only, where they have weights of their own."""
-        weights = self.data.weights
-        if len(weights) == 1:
-            return self
+        weights, emphasis = self.data.weights, self.emphasis
         rows = torch.as_tensor(members, device=weights.device)
-        return replace(self, data=replace(self.data, weights=weights[rows]))
+        if emphasis is not None:
+            emphasis = emphasis[rows]
+        if len(weights) == 1:
+            return self if emphasis is None else replace(self, emphasis=emphasis)
+        return replace(self, data=replace(self.data, weights=weights[rows]), emphasis=emphasis)
 
     def divisor(self, n_atoms: Tensor) -> Tensor:
         """Return what the energy errors of structures with so many atoms are divided by."""
@@ -168,34 +173,44 @@ class Objective:
             else:
                 self.passes.energy_gradient(flat, s, state, weight, out)
 
-    def shares(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def shares(self, index: Tensor) -> Shares:
         """Return what the squared, weighted errors of energies and of force components count in the loss.
 
         Parameters
         ----------
         index : tensor of int
             Structures of the mean-square loss.
+        """
+        here, alpha, first = self.data.here(index), self.loss.alpha, self.data.n_references
+        energy = (1.0 - alpha) / self.processes.add(self.data.weights[:, here].sum(1, keepdim=True))
+        force = torch.zeros_like(energy)
+        if self.forces is not None:
+            force = 3.0 * alpha / self.processes.add(self.forces.total_weight(self.data, here)[:, None])
+        if self.emphasis is None:
+            return Shares(energy, None, force, first)
+        of_energy, of_copy, of_force = self.emphasis.split(1, dim=1)
+        return Shares(of_energy * energy, of_copy * energy, of_force * force, first)
 
-        Returns
-        -------
-        tuple of tensors of shape (n_members or 1, 1)
+    def rows_by_kind(self, index: Tensor) -> Tensor:
+        """Return the summed weights of rows, by `loss_terms.KINDS`, of structures over all processes.
+
+        A tensor of shape (n_members or 1, 3).
         """
         here = self.data.here(index)
-        energy = self.processes.add(self.data.weights[:, here].sum(1, keepdim=True))
-        if self.forces is None:
-            return (1.0 - self.loss.alpha) / energy, torch.zeros_like(energy)
-        force = self.processes.add(self.forces.total_weight(self.data, here)[:, None])
-        return (1.0 - self.loss.alpha) / energy, 3.0 * self.loss.alpha / force
+        weights, copies = self.data.weights[:, here], here >= self.data.n_references
+        energies = [weights[:, ~copies].sum(1), weights[:, copies].sum(1)]
+        forces = self.forces.total_weight(self.data, here) if self.forces is not None else 0.0 * energies[0]
+        return self.processes.add(torch.stack([*energies, forces], dim=1))
 
-    def weighted_batch(self, index: Tensor, shares: tuple[Tensor, Tensor]) -> WeightedBatch:
+    def weighted_batch(self, index: Tensor, shares: Shares) -> WeightedBatch:
         """Gather structures with the same atoms, with the roots of their `shares`."""
         batch = self.data.batch(index)
-        energy_root = (shares[0] * batch.weights).sqrt() / self.divisor(batch.n_atoms)
+        energy_root = (shares.of_energies(index) * batch.weights).sqrt() / self.divisor(batch.n_atoms)
         parts = self.forces.batch(batch).parts if self.forces is not None else []
         if not parts:
             return WeightedBatch(batch, energy_root, None)
         subset, inside, slots = parts[0]  # structures with the same atoms: one subset
-        root = (shares[1] * batch.weights[:, inside]).sqrt()
+        root = (shares.force * batch.weights[:, inside]).sqrt()
         return WeightedBatch(batch, energy_root, SelectedForces(subset, inside, slots, root))
 
     def residuals(self, flat: Tensor, index: Tensor) -> Tensor:
@@ -216,10 +231,10 @@ class Objective:
         def evaluate(some: Tensor) -> tuple[Tensor, Tensor]:
             batch = self.data.batch(some)
             errors = self.errors(flat, batch, 0)
-            energy = errors.energy * (shares[0] * batch.weights).sqrt()
+            energy = errors.energy * (shares.of_energies(some) * batch.weights).sqrt()
             if errors.forces is None:
                 return energy, energy[:, :0]
-            return energy, errors.force * (shares[1] * errors.forces.weights).sqrt()
+            return energy, errors.force * (shares.force * errors.forces.weights).sqrt()
 
         for block in self._blocks(index):
             found = [both for _, both in pieces.evaluate(block, evaluate)]
@@ -250,10 +265,10 @@ class Objective:
             batch = self.data.batch(some)
             errors = self.errors(flat, batch, self._full_order)
             n, n_forces = len(some), errors.force.shape[1]
-            energy = cotangents[:, start : start + n] * (shares[0] * batch.weights).sqrt()
+            energy = cotangents[:, start : start + n] * (shares.of_energies(some) * batch.weights).sqrt()
             force = cotangents[:, force_start : force_start + n_forces]
             if errors.forces is not None:
-                force = force * (shares[1] * errors.forces.weights).sqrt()
+                force = force * (shares.force * errors.forces.weights).sqrt()
             part = torch.zeros_like(flat)
             self._pull(flat, batch, errors, energy, force, part)
             return part, n_forces

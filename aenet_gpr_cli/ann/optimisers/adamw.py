@@ -15,7 +15,7 @@ from torch import Tensor
 from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.training_settings import AdamW
-from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.structures import FloatArray, IntArray
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # the usual constants, and those of ænet-PyTorch
 
@@ -65,6 +65,7 @@ def run_adamw(
     objective: Objective,
     train: Tensor,
     held_out: Tensor,
+    apart: int,
     settings: AdamW,
     seed: int,
     state: State,
@@ -76,6 +77,8 @@ def run_adamw(
     ----------
     train, held_out : tensors of int, ascending
         Structures to train on, and to validate on. Without any held out the training loss is used.
+    apart : int
+        So many of the first structures of ``train`` are spread evenly over the batches; 0: no difference.
     seed : int
         Of the order of the batches, the same for all members.
     state : dict of str to ndarray
@@ -104,7 +107,10 @@ def run_adamw(
             finished = False
             break
         rate = _learning_rate(settings, epoch)
-        loss, steps = _epoch(objective, train, settings, rate, [seed, 2, epoch], arrays, steps)
+        order = shuffled(len(train), apart, [seed, 2, epoch])
+        loss, steps = _epoch(
+            objective, train[torch.as_tensor(order, device=device)], settings, rate, arrays, steps
+        )
         check = loss
         if len(held_out):
             check = objective.sums(arrays["weights"], held_out).loss(objective.loss).double().cpu().numpy()
@@ -124,28 +130,44 @@ def run_adamw(
     return Outcome(best, result["training_loss"], result["validation_loss"], result, finished)
 
 
+def shuffled(n: int, apart: int, stream: list[int]) -> IntArray:
+    """Return n structures in random order.
+
+    Parameters
+    ----------
+    apart : int
+        The first ones so many, such as the few with forces among copies without, come at even distances, so
+        that each batch holds its share of them: its forces then weigh what they weigh in the loss of all.
+    stream : list of int
+        Seed.
+    """
+    rng = np.random.default_rng(stream)
+    if apart in (0, n):
+        return rng.permutation(n)
+    places = np.concatenate([(rng.permutation(k) + rng.random()) / k for k in (apart, n - apart)])
+    return np.argsort(places, kind="stable")
+
+
 _MOVING = ("weights", "first_moment", "second_moment")
 
 
 def _epoch(
     objective: Objective,
-    train: Tensor,
+    ordered: Tensor,
     settings: AdamW,
     rate: float,
-    stream: list[int],
     arrays: dict[str, Tensor],
     steps: int,
 ) -> tuple[FloatArray, int]:
     """Go once through the training structures; return the mean loss of the batches and the step count."""
-    order = torch.as_tensor(np.random.default_rng(stream).permutation(len(train)), device=train.device)
     gradient = torch.empty_like(arrays["weights"])
     total = arrays["weights"].new_zeros(len(gradient))
-    for part in order.split(settings.batch_size):
-        sums = objective.gradient(arrays["weights"], train[part], gradient)
+    for part in ordered.split(settings.batch_size):
+        sums = objective.gradient(arrays["weights"], part, gradient)
         total += sums.loss(objective.loss) * len(part)
         steps += 1
         _step(arrays, gradient, rate, settings.weight_decay, steps)
-    return (total / len(train)).double().cpu().numpy(), steps
+    return (total / len(ordered)).double().cpu().numpy(), steps
 
 
 def _step(arrays: dict[str, Tensor], gradient: Tensor, rate: float, decay: float, steps: int) -> None:

@@ -59,6 +59,22 @@ class Factor:
                 row[:] = np.square(np.tril(inverse)).sum(0)
         return torch.from_numpy(rows)
 
+    def inverse(self) -> Tensor:
+        """Return the inverse, (n_members, n_weights, n_weights); not finite without a factor.
+
+        Time: n_weights³ multiplications per member.
+        """
+        if self.tensor is not None:
+            return torch.cholesky_inverse(self.tensor)
+        whole = np.full((len(self.arrays), self.width, self.width), np.nan)
+        for factor, square in zip(self.arrays, whole, strict=True):
+            if factor is not None:
+                inverse = factor.copy()
+                lapack_invert(inverse)
+                inverse = np.tril(inverse)
+                np.matmul(inverse.T, inverse, out=square)
+        return torch.from_numpy(whole)
+
 
 def factorise(matrix: Tensor, damping: Tensor) -> Factor:
     """Factorise JᵀJ + diag(damping).

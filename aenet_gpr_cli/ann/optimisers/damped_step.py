@@ -45,9 +45,17 @@ class Linearisation:
     loss: Tensor
 
     @classmethod
-    def at(cls, objective: Objective, weights: Tensor, train: Tensor) -> Linearisation:
-        """Linearise the objective of these members, with mean-square loss, on the structures ``train``."""
-        matrix, gradient, _ = normal_equations(objective, weights, train)
+    def at(
+        cls, objective: Objective, weights: Tensor, train: Tensor, apart: tuple[Tensor, Tensor] | None = None
+    ) -> Linearisation:
+        """Linearise the objective of these members, with mean-square loss, on the structures ``train``.
+
+        Parameters
+        ----------
+        apart : tuple of tensors, optional
+            See `normal_equations`.
+        """
+        matrix, gradient, _ = normal_equations(objective, weights, train, apart)
         residuals = objective.residuals(weights, train)
         # the loss is rounded as that of the trials
         return cls(weights, matrix, gradient, residuals, objective.mean_square(residuals))

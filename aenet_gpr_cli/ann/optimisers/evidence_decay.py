@@ -50,12 +50,18 @@ def groups(architecture: Architecture, device: torch.device) -> Tensor:
 
 def n_rows(objective: Objective, train: Tensor) -> Tensor:
     """Return the sum of the weights of all energies and force components in the loss, (n_members or 1,)."""
-    energy, force = objective.shares(train)
+    shares = objective.shares(train)
+    energy, force = shares.energy, shares.force
     # with α = 1 the energies are not in the loss, and their share is 0
     rows = (1.0 - objective.loss.alpha) / energy if objective.loss.alpha < 1.0 else torch.zeros_like(energy)
     if objective.forces is not None:
         rows = rows + 3.0 * objective.loss.alpha / force
     return rows[:, 0]
+
+
+def has_learnt(loss: Tensor, spread: Tensor, iteration: IntArray) -> Tensor:
+    """Return of which members, a tensor of bool, the residuals may pass for noise."""
+    return torch.as_tensor(iteration >= LONGEST, device=loss.device) | (loss < LEARNT * spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class Evidence:
         old: Tensor,
         members: IntArray,
         iteration: IntArray,
+        spread: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the decays to go on with, and which members' have stopped changing.
 
@@ -115,6 +122,8 @@ class Evidence:
             Numbers of these members.
         iteration : ndarray of int, shape (n_members,)
             Linearisations before this one.
+        spread : tensor of shape (n_members,), optional
+            Loss of networks that predict nothing, where kinds of rows have an emphasis.
 
         Returns
         -------
@@ -129,13 +138,12 @@ class Evidence:
         square = zero.scatter_add(1, index, weights.square())
         determined = size - old * zero.scatter_add(1, index, inverse)
         determined = torch.minimum(determined.clamp_min(1e-6), size)
-        n_rows, spread = self.n_rows[members], self.spread[members]
+        n_rows, spread = self.n_rows[members], self.spread[members] if spread is None else spread
         noise = loss / (n_rows - determined.sum(1)).clamp_min(1.0)
         noise = torch.maximum(noise, self.smallest_noise**2 * spread / n_rows)
         found = noise[:, None] * determined / square
         found = torch.minimum(torch.maximum(found, old / CHANGE), old * CHANGE)
         found = torch.minimum(found, largest)  # more switches nothing off that is not off already
-        late = torch.as_tensor(iteration >= LONGEST, device=loss.device)
-        ready = late | (loss < LEARNT * spread)
+        ready = has_learnt(loss, spread, iteration)
         new = torch.where(ready[:, None] & torch.isfinite(found) & (found > 0), found, old)
         return new, ready & ((new <= SETTLED * old) & (old <= SETTLED * new)).all(1)

@@ -7,18 +7,22 @@ does not grow with the set. The state is a dictionary of plain arrays.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann.execution import portions
 from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
+from aenet_gpr_cli.ann.loss.loss_terms import KINDS
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.damped_step import Linearisation, Step, descend
-from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, n_groups
+from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, has_learnt, n_groups
+from aenet_gpr_cli.ann.optimisers.evidence_noise import Noises
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
@@ -35,6 +39,7 @@ def start(weights: FloatArray, architecture: Architecture, settings: LevenbergMa
         "best_loss": np.full(members, np.inf),
         "damping": np.full(members, damping),
         "decay": np.full((members, n_groups(architecture)), decay),
+        "emphasis": np.ones((members, len(KINDS))),
         "wait": np.zeros(members, int),
         "stalled": np.zeros(members, bool),
         "iteration": np.zeros(members, int),
@@ -75,15 +80,17 @@ def run_levenberg_marquardt(
     state["training_loss"] = _padded(state["training_loss"], settings.iterations)
     state["validation_loss"] = _padded(state["validation_loss"], settings.iterations)
     members = len(state["weights"])
-    known = None
+    known = noises = None
     if settings.regularisation == "evidence":
         known = Evidence.of(objective, train, members, settings.smallest_noise)
+        if objective.loss.balance == "evidence":
+            noises = Noises.of(objective, train, members, settings.smallest_noise)
     finished = True
     threads = _threads_pay(objective, train)
     with portions.workers(members_at_once) if threads else portions.alone() as each:
 
         def iterate(some: IntArray) -> None:
-            _iterate(objective, train, held_out, settings, known, state, some)
+            _iterate(objective, train, held_out, settings, known, noises, state, some)
 
         together = members if threads else members_at_once
         for first in range(0, members, together):
@@ -146,26 +153,38 @@ def _iterate(
     held_out: Tensor,
     settings: LevenbergMarquardt,
     known: Evidence | None,
+    noises: Noises | None,
     state: State,
     active: IntArray,
 ) -> None:
     """Do one linearisation for the members ``active``, and up to ``trials`` steps from it."""
     device = objective.data.energies.device
-    objective = objective.for_members(active)
+    plain = objective = objective.for_members(active)
     # a copy in torch's aligned memory: BLAS may round differently for others, and a resumed run must not
     weights = torch.tensor(state["weights"][active], device=device)
-    here = Linearisation.at(objective, weights, train)
-    old = torch.as_tensor(state["decay"][active], device=device)
+    old, done = torch.as_tensor(state["decay"][active], device=device), state["iteration"][active]
+    places, apart, spread = groups(objective.architecture, device), None, None
+    if noises is not None:
+        emphasis = torch.tensor(state["emphasis"][active], device=device)
+        objective = replace(objective, emphasis=emphasis)
+        size = (len(KINDS), *weights.shape)
+        apart = weights.new_zeros(*size, weights.shape[1]), weights.new_zeros(size[:2])
+        spread = (emphasis * noises.spread[active]).sum(1)
+    here = Linearisation.at(objective, weights, train, apart)
     new, settled = old, torch.ones_like(here.loss, dtype=torch.bool)
     if known is not None:
-        done = state["iteration"][active]
-        new, settled = known.decays(here.matrix, weights, here.loss, old, active, done)
-    decay = new[:, groups(objective.architecture, device)]
+        new, settled = known.decays(here.matrix, weights, here.loss, old, active, done, spread)
+    if noises is not None and apart is not None and spread is not None:
+        following, steady = noises.emphasis(apart, old[:, places], emphasis, active)
+        ready = has_learnt(here.loss, spread, done)
+        state["emphasis"][active] = torch.where(ready[:, None], following, emphasis).cpu().numpy()
+        settled = settled & steady
+    decay = new[:, places]
     damping = torch.as_tensor(state["damping"][active], device=device)
     step = descend(objective, train, here, decay, damping, settings)
     check = step.loss
     if len(held_out):
-        check = objective.mean_square(objective.residuals(step.weights, held_out))
+        check = plain.mean_square(plain.residuals(step.weights, held_out))
     _record(state, active, step, check, bool(len(held_out)), known is not None)
     stalled = (step.gain <= settings.tolerance) & settled
     state["decay"][active] = new.cpu().numpy()

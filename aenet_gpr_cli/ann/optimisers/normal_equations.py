@@ -1,6 +1,7 @@
 """JᵀJ and Jᵀρ of the mean-square loss, accumulated in blocks of structures.
 
 ρ are the weighted residuals, loss = ρᵀρ, and J = ∂ρ/∂W has one row per energy and one per force component.
+Sums over the rows of one kind (`loss_terms.KINDS`) add up to those over all.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from aenet_gpr_cli.ann.optimisers.jacobian_torch import tensor_rows
 ROWS = 2048  # rows of J held at a time, per member: enough for full speed of the product
 
 
-def normal_equations(objective: Objective, flat: Tensor, train: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def normal_equations(
+    objective: Objective, flat: Tensor, train: Tensor, apart: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return JᵀJ, Jᵀρ and the loss ρᵀρ of each member, over all processes.
 
     Parameters
@@ -30,6 +33,8 @@ def normal_equations(objective: Objective, flat: Tensor, train: Tensor) -> tuple
     flat : tensor of shape (n_members, n_weights)
     train : tensor of int, ascending
         Structures.
+    apart : tuple of tensors, shapes (n_kinds, n_members, n_weights, n_weights), (n_kinds, n_members)
+        Optional: zeros, to which JᵀJ and ρᵀρ are added by the kind of row.
 
     Returns
     -------
@@ -37,19 +42,24 @@ def normal_equations(objective: Objective, flat: Tensor, train: Tensor) -> tuple
         Of JᵀJ the lower triangle only.
     """
     members, width = flat.shape
-    matrix, gradient = flat.new_zeros(members, width, width), flat.new_zeros(members, width)
-    loss = flat.new_zeros(members)
+    matrices, losses = apart or (flat.new_zeros(1, members, width, width), flat.new_zeros(1, members))
+    gradient = flat.new_zeros(members, width)
     # compiled rows gain nothing from being together, and skip what has no weight for a member
     single = isinstance(objective.passes, CompiledPasses)
     for chosen in np.split(np.arange(members), members if single else 1):
         part = slice(int(chosen[0]), int(chosen[-1]) + 1)
-        for rows, residuals in weighted_rows(objective.for_members(chosen), flat[part], train):
-            _add_square(matrix[part], rows)
+        for some, rows, residuals in _blocks_of_rows(objective.for_members(chosen), flat[part], train):
+            of_energies = int(some[0]) >= objective.data.n_references  # their place among the kinds
+            split = [(0, slice(None))]
+            if apart is not None:
+                split = [(int(of_energies), slice(len(some))), (2, slice(len(some), None))]
+            for kind, which in split:
+                _add_square(matrices[kind, part], rows[:, which])
+                losses[kind, part] += residuals[:, which].square().sum(1)
             gradient[part] += torch.bmm(residuals[:, None, :], rows)[:, 0]
-            loss[part] += residuals.square().sum(1)
-    for total in (matrix, gradient, loss):
+    for total in (matrices, gradient, losses):
         objective.processes.add(total)
-    return matrix, gradient, loss
+    return (matrices[0], gradient, losses[0]) if apart is None else (matrices.sum(0), gradient, losses.sum(0))
 
 
 def _add_square(matrix: Tensor, rows: Tensor) -> None:
@@ -69,6 +79,14 @@ def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator
     tuple of tensors of shape (n_members, n_rows, n_weights), (n_members, n_rows)
         Energies first, then force components, structure by structure.
     """
+    for _, rows, residuals in _blocks_of_rows(objective, flat, train):
+        yield rows, residuals
+
+
+def _blocks_of_rows(
+    objective: Objective, flat: Tensor, train: Tensor
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield structures, all references or all copies, with their rows and residuals."""
     shares = objective.shares(train)
     make = compiled_rows if isinstance(objective.passes, CompiledPasses) else tensor_rows
 
@@ -77,8 +95,8 @@ def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator
 
     pieces = Pieces(ROWS)
     for block in _blocks(objective, objective.data.here(train)):
-        for _, rows_and_residuals in pieces.evaluate(block, evaluate):
-            yield rows_and_residuals
+        for some, (rows, residuals) in pieces.evaluate(block, evaluate):
+            yield some, rows, residuals
 
 
 def _blocks(objective: Objective, here: Tensor) -> Iterator[Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import MinLen
 
@@ -11,7 +11,7 @@ from aenet_gpr_cli.config.keys import StageConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, settings
 
-BenchmarkMode = Literal["energy_only", "gpr", "direct"]
+BenchmarkMode = Literal["energy_only", "gpr", "direct", "combined"]
 Optimiser = Literal["adamw", "levenberg_marquardt"]
 
 
@@ -41,7 +41,7 @@ class BenchmarkConfig(StageConfig):
 
     neutral: ClassVar[frozenset[str]] = frozenset()  # resources are what it measures
 
-    modes: Annotated[tuple[BenchmarkMode, ...], MinLen(1)] = get_args(BenchmarkMode)
+    modes: Annotated[tuple[BenchmarkMode, ...], MinLen(1)] = ("energy_only", "gpr", "direct")
     """training modes"""
     optimisers: Annotated[tuple[Optimiser, ...], MinLen(1)] = ("adamw",)
     """optimisers; an epoch of Levenberg-Marquardt is one linearisation"""
@@ -58,11 +58,11 @@ class BenchmarkConfig(StageConfig):
     clusters: ClusterConfig = ClusterConfig()
     """clusters of rising size, besides the given structures"""
     n_copies: PositiveInt = 36
-    """M of the gpr mode"""
+    """M of the modes with copies"""
     displacement: PositiveFloat = 0.034
-    """δ of the gpr mode in Å"""
+    """δ of the modes with copies, in Å"""
     fit_gpr: FitGprConfig = FitGprConfig()
-    """keys of fit-gpr: its fit and its labels are part of what the gpr mode costs"""
+    """keys of fit-gpr: its fit and its labels are part of what modes with copies cost"""
     n_members: PositiveInt = 1
     """members of the committee"""
     n_epochs: PositiveInt = 3

@@ -9,7 +9,7 @@ from aenet_gpr_cli.settings import NonNegativeFloat, settings
 
 @settings
 class TrainAnnConfig(Training, StageConfig):
-    """Train a committee of neural-network potentials in one of four modes."""
+    """Train a committee of neural-network potentials in one of five modes."""
 
     subsets: tuple[str, ...] | None = None
     """train on these subsets only; default: all"""

@@ -82,7 +82,7 @@ def points(config: BenchmarkConfig, split: Path | None) -> list[Point]:
         for point in _of_mode(config, mode, optimiser, split)
     ]
     # the Gaussian process of each system
-    found += [replace(p, training=None, processes=1) for p in found if p.labels["mode"] == "gpr"]
+    found += [replace(p, training=None, processes=1) for p in found if p.training and p.training.with_copies]
     once = {point.name: point for point in found}
     return sorted(once.values(), key=lambda point: point.processes > 1)
 

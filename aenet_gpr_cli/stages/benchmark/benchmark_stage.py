@@ -140,7 +140,7 @@ def _crossings_of(
 
 
 def _table(todo: Sequence[Point], measured: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of the trainings, those of the gpr mode with what their surrogate took."""
+    """Return the rows of the trainings, those with copies with what their surrogate took."""
     surrogates = {point.n_molecules: measured[point.name] for point in todo if point.training is None}
     none = dict.fromkeys(SURROGATE_KEYS)
     return [

@@ -1,6 +1,6 @@
 """`train-ann`: split.h5 (+ augmented.h5) → ann.h5, a committee of neural-network potentials.
 
-Energy-only, Taylor-ANN, GPR-ANN and direct force training differ by the key ``mode`` only.
+Energy-only, Taylor-ANN, GPR-ANN, direct force training and both together differ by the key ``mode`` only.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def run(
     split : Path
         Output of `split`.
     augmented : Path or None
-        Output of `augment`; needed for the modes gpr and taylor.
+        Output of `augment`; needed for the modes gpr, taylor and combined.
     member : int, optional
         Train this one only, counted from 0, to be collected with the others later.
 
@@ -88,7 +88,7 @@ def run(
         inputs["augmented"] = augmented
     elif augmented is not None:
         raise ConfigError(
-            f"train-ann: mode {config.mode} takes no augmented structures; use mode gpr or taylor"
+            f"train-ann: mode {config.mode} takes no augmented structures; use mode gpr, taylor or combined"
         )
     if member is not None and not 0 <= member < config.n_members:
         raise ConfigError(
@@ -174,9 +174,9 @@ def _open_copies(
     with open_augmented(path) as stored:
         chosen = {name: copies for name, copies in stored.items() if name in references}
         for name, copies in chosen.items():
-            if copies.label != config.mode:
+            if copies.label != config.label:
                 raise ConfigError(
-                    f"{path}: expected copies labelled {config.mode}, got {copies.label}; change mode"
+                    f"{path}: expected copies labelled {config.label}, got {copies.label}; change mode"
                 )
             strangers = sorted(set(copies.parents) - set(references[name].names))
             if strangers:

@@ -53,6 +53,14 @@ def test_the_batch_size_is_for_adamw_only():
     assert {point.labels["batch_size"] for point in points(config, Path("split.h5"))} == {32}
 
 
+def test_the_surrogate_of_all_modes_with_copies_is_measured_once():
+    config = BenchmarkConfig(modes=("combined", "gpr", "direct"))
+    found = [point.labels["mode"] for point in points(config, Path("split.h5"))]
+    assert {mode: found.count(mode) for mode in found} == {
+        "combined": 6, "gpr": 6, "direct": 6, "surrogate": 1
+    }  # fmt: skip
+
+
 def test_stopped_and_resumed(finished, tmp_path):
     config, output = build(BenchmarkConfig, SMALL | {"batch_sizes": [3]}, "test"), tmp_path / "benchmark.h5"
     seen = []
