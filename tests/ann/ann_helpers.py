@@ -19,7 +19,7 @@ def labelled(species, positions, prefix="s", cells=None, pbc=(False, False, Fals
     energies = 0.25 * (off * (r - 1.5) ** 2).sum((1, 2)) - 10.0 * len(species)
     forces = -((off * (r - 1.5) / r)[..., None] * d).sum(2)
     names = tuple(f"{prefix}{i}" for i in range(len(positions)))
-    return StructureSet(species, positions, cells, pbc, energies, forces, names)
+    return StructureSet(species, positions, cells, pbc, energies, forces, names=names)
 
 
 def molecules(species, n, seed, spread=0.15):
