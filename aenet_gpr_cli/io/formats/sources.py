@@ -13,7 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.files import require_file, sha256_of
@@ -32,6 +32,7 @@ from aenet_gpr_cli.io.frames.recognise import (
     converter_of,
     format_of,
     looks_like_data,
+    not_repeated,
     unpacked,
 )
 from aenet_gpr_cli.io.frames.report import DataSet, FileRead
@@ -105,8 +106,9 @@ def read_data(
         except InputError as error:
             problems.append(str(error))
             continue
-        data.files.append(found)
-        data.structures += sorted((item.structure for item in found.used), key=lambda s: natural_key(s.name))
+        data.files += found
+        used = [item.structure for file in found for item in file.used]
+        data.structures += sorted(used, key=lambda s: natural_key(s.name))
     if progress:
         progress(len(files), len(files), f"read {len(data.structures)} structures")
     if problems:
@@ -120,27 +122,51 @@ def read_data(
 
 def _read_file(
     path: Path, name: str, source: str, rules: ReadingRules | None, problems: list[str]
-) -> FileRead:
-    frames: list[Frame] = []
-    cut: list[LeftOut] = []
+) -> list[FileRead]:
     require_file(path)
-    file_format = "archive" if is_archive(path) else format_of(path)
+    if is_archive(path):
+        return _read_archive(path, name, source, rules, problems)
+    file_format = format_of(path)
     if file_format is None:
         got = converter_of(path) or f"a file of unknown format '{path.suffix or path.name}'"
         raise InputError(f"{path}: expected {LOOKED_FOR} ({', '.join(ARCHIVE_SUFFIXES)}), got {got}")
-    for item in _read(path, name, file_format):
-        if isinstance(item, InputError):
-            problems.append(str(item))
-        elif isinstance(item, LeftOut):
-            cut.append(item)
-        else:
-            frames.append(item)
-    used, left_out = label(frames, rules, str(path))
+    return [_labelled(list(_read(path, name, str(path), file_format)), rules, str(path), source, file_format)]
+
+
+def _read_archive(
+    path: Path, name: str, source: str, rules: ReadingRules | None, problems: list[str]
+) -> list[FileRead]:
+    """Read the members: all XSF files as one, which have no keys of their own, and each of the others."""
+    xsf: list[Frame | LeftOut] = []
+    found: dict[str, FileRead] = {}
+    for member, content in iter_archive(path):
+        where = f"{path}/{member}"
+        try:
+            if isinstance(content, InputError):
+                raise content
+            if isinstance(content, bytes):
+                xsf += map(_unnamed, parse_xsf_frames(decode_xsf(content, where), f"{name}/{member}", where))
+                continue
+            file_format = format_of(content)
+            assert file_format is not None  # `iter_archive` gives no others
+            items = list(_read(content, f"{name}/{member}", where, file_format))
+            found[member] = _labelled(items, rules, where, source, f"{file_format} in an archive")
+        except InputError as error:
+            problems.append(str(error))
+    kept = not_repeated([PurePosixPath(member) for member in found])
+    files = [file for member, file in found.items() if PurePosixPath(member) in kept]
+    return [_labelled(xsf, rules, str(path), source, "archive (XSF)"), *files] if xsf else files
+
+
+def _labelled(
+    items: Sequence[Frame | LeftOut], rules: ReadingRules | None, where: str, source: str, file_format: str
+) -> FileRead:
+    frames = [item for item in items if isinstance(item, Frame)]
+    cut = [item for item in items if isinstance(item, LeftOut)]
+    used, left_out = label(frames, rules, where)
     if cut and rules is not None and rules.incomplete == "refuse":
-        refuse(cut, len(frames) + len(cut), "incomplete", str(path))
-    return FileRead(
-        source, f"{file_format} (XSF)" if file_format == "archive" else file_format, used, [*left_out, *cut]
-    )
+        refuse(cut, len(items), "incomplete", where)
+    return FileRead(source, file_format, used, [*left_out, *cut])
 
 
 def source_labels(paths: Sequence[Path | str]) -> list[str]:
@@ -252,9 +278,7 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
                 pending.append(path)
             else:
                 (found if is_archive(path) or format_of(path) else ignored).append(path)
-    both = {path.parent for path in found if path.name.lower() in ("vasprun.xml", "vasprun.xml.gz")}
-    # the same frames
-    found = [p for p in found if p.name not in ("OUTCAR", "OUTCAR.gz") or p.parent not in both]
+    found = not_repeated(found)
     first, second = (
         sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
         for files in (found, ignored)
@@ -262,29 +286,16 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
     return first, second
 
 
-def _read(path: Path, name: str, file_format: str) -> Iterator[Frame | LeftOut | InputError]:
-    if file_format == "archive":
-        for member, content in iter_archive(path):
-            yield from _read_member(content, f"{name}/{member}", f"{path}/{member}")
-        return
+def _read(path: Path, name: str, where: str, file_format: str) -> Iterator[Frame | LeftOut]:
     with unpacked(path) as plain:
         if file_format == XSF:
-            yield from map(_unnamed, read_xsf_frames(plain, name, str(path)))
+            yield from map(_unnamed, read_xsf_frames(plain, name, where))
         elif file_format == EXTXYZ:
-            yield from iter_extxyz(plain, name, str(path))
+            yield from iter_extxyz(plain, name, where)
         elif file_format == NPZ:
-            yield from iter_npz(plain, name, str(path))
+            yield from iter_npz(plain, name, where)
         else:
-            yield from iter_ase(plain, file_format, name, str(path))
-
-
-def _read_member(content: bytes | InputError, name: str, where: str) -> Iterator[Frame | InputError]:
-    try:
-        if isinstance(content, InputError):
-            raise content
-        yield from map(_unnamed, parse_xsf_frames(decode_xsf(content, where), name, where))
-    except InputError as error:
-        yield error
+            yield from iter_ase(plain, file_format, name, where)
 
 
 def _unnamed(structure: Structure) -> Frame:

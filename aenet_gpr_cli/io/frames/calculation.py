@@ -19,7 +19,7 @@ class _Words:
     Attributes
     ----------
     begins : str
-        What begins the part of a frame; empty where ``ends`` ends it, or every statement on convergence is one.
+        What begins the part of a frame; empty where ``ends`` ends it, or every statement is one.
     ends : str
         What ends it.
     result : str

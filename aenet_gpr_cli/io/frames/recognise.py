@@ -10,9 +10,10 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from aenet_gpr_cli.errors import InputError
 
@@ -32,6 +33,7 @@ ASE_FORMATS = (
     ),
     *("orca-output", "nwchem-out", "castep-castep", "abinit-out", "gamess-us-out", "qbox"),
 )
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 XSF, EXTXYZ, NPZ = "xsf", "extxyz", "npz"
 SUFFIXES = {
     **{".xyz": EXTXYZ, ".extxyz": EXTXYZ, ".xsf": XSF, ".axsf": XSF},
@@ -39,6 +41,7 @@ SUFFIXES = {
 }
 OUTPUT_NAMES = {"outcar": "vasp-out", "vasprun.xml": "vasp-xml"}
 MAX_UNPACKED = 8 * 2**30
+HEAD_BYTES = 100_000  # that a format is known by
 
 # Content that neither we nor ASE read, and what converts it.
 _CONVERTERS = (
@@ -94,6 +97,12 @@ def format_of(path: Path) -> str | None:
     return magic if magic in ASE_FORMATS else None
 
 
+def not_repeated(paths: Sequence[AnyPath]) -> list[AnyPath]:
+    """Return the paths without an ``OUTCAR`` beside its ``vasprun.xml``, which holds the same frames."""
+    both = {path.parent for path in paths if path.name.lower() in ("vasprun.xml", "vasprun.xml.gz")}
+    return [p for p in paths if p.name not in ("OUTCAR", "OUTCAR.gz") or p.parent not in both]
+
+
 def looks_like_data(path: Path) -> bool:
     """Return whether a file that is not recognised might hold structures all the same."""
     return not _NO_DATA.fullmatch(path.name) or converter_of(path) != ""
@@ -147,8 +156,8 @@ def _head(path: Path) -> bytes:
     try:
         if path.suffix.lower() == ".gz":
             with gzip.open(path) as packed:
-                return packed.read(100_000)
+                return packed.read(HEAD_BYTES)
         with path.open("rb") as file:
-            return file.read(100_000)
+            return file.read(HEAD_BYTES)
     except (OSError, EOFError, zlib.error):
         return b""

@@ -21,6 +21,7 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.formats import archives
 from aenet_gpr_cli.io.formats.sources import read_data, read_sources, source_hashes, source_labels
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
+from tests.io.frames import outputs
 
 
 def xsf(energy: float) -> str:
@@ -96,6 +97,29 @@ def test_archives_are_read_in_place(tmp_path: Path, suffix: str) -> None:
     assert [s.name for s in found] == [f"{path.name}/set/file_2.xsf", f"{path.name}/set/file_10.xsf"]
     assert [s.energy for s in found] == [2, 10]
     assert [p.name for p in tmp_path.iterdir()] == [path.name]  # nothing was extracted
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
+def test_archives_hold_files_of_any_format(tmp_path: Path, suffix: str) -> None:
+    frames = "".join(
+        f"1\nProperties=species:S:1:pos:R:3:forces:R:3 energy={e}\nH 0 0 0 0 0 0\n" for e in (-1, -2)
+    )
+    path = tmp_path / f"data{suffix}"
+    members = {
+        "a/frames.xyz": frames,
+        "a/run_7.log": outputs.gaussian([True, True]),
+        "a/OUTCAR": outputs.outcar([3, 3], 60),
+        "b/x.xsf": xsf(10),
+        "README.md": "nothing",
+        "deep.zip": "PK",
+    }
+    make_zip(path, dict(members)) if suffix == ".zip" else make_tar(path, members, "w:gz")
+    data = read_data([path], ReadingRules())
+    base = path.name
+    several = [f"{base}/a/{name}#{i}" for name in ("frames.xyz", "run_7.log", "OUTCAR") for i in (0, 1)]
+    assert {s.name for s in data.structures} == {f"{base}/b/x.xsf", *several}
+    assert any("extxyz in an archive, 2 frames" in line for line in data.lines())
+    assert [p.name for p in tmp_path.iterdir()] == [base]  # nothing was extracted here
 
 
 def test_archives_inside_a_folder_are_found(tmp_path: Path) -> None:
