@@ -70,7 +70,13 @@ ROOM_IMPORTS = {
         "loss": {"execution", "network", "data"},
         "optimisers": {"execution", "network", "data", "loss"},
     },
-    "io": {"artefacts": {"hdf5"}, "formats": {"frames"}, "frames": set(), "hdf5": set()},
+    "io": {
+        "artefacts": {"hdf5"},
+        "formats": {"frames", "readers"},
+        "frames": set(),
+        "hdf5": set(),
+        "readers": {"frames"},
+    },
     "config": {"stages": set()},
 }
 MOST_MODULES = 12

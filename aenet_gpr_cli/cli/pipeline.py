@@ -19,8 +19,8 @@ from aenet_gpr_cli.cli.options import PATH, gather, load_config, resumable, run_
 def split(inputs: tuple[Path, ...], options: dict[str, Any]) -> None:
     """Read structures, group them into homogeneous subsets, divide each into training and test.
 
-    INPUTS are XSF files, folders, zip or tar archives of XSF files, extxyz files, or outputs of
-    electronic-structure codes that ASE reads. Energies in eV, forces in eV/Å.
+    INPUTS are XSF files, extxyz files, outputs of electronic-structure codes, data of other potentials
+    (see the README), and folders and archives of these. Energies in eV, forces in eV/Å.
 
     \b
     aenet-gpr split my_dft_runs/ --set train=0.8 -o split.h5

@@ -326,7 +326,7 @@ def test_files_are_known_by_content_and_compressed(split, tmp_path):
     assert len(found) == 7
     assert "2 files not read, their format is not known" in said
     assert "data/strange.dat" in said
-    assert "CP2K output: dpdata" in said
+    assert "CP2K output without coordinates: dpdata" in said
     assert "README" not in said
     cut = folder / "more.xyz.gz"
     cut.write_bytes(cut.read_bytes()[:-40])

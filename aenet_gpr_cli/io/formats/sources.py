@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -21,21 +21,28 @@ from aenet_gpr_cli.io.formats.archives import ARCHIVE_SUFFIXES, is_archive, is_h
 from aenet_gpr_cli.io.formats.ase_reader import iter_ase
 from aenet_gpr_cli.io.formats.published import resolve
 from aenet_gpr_cli.io.formats.xsf import decode_xsf, parse_xsf_frames, read_xsf_frames
-from aenet_gpr_cli.io.frames.arrays import iter_npz
-from aenet_gpr_cli.io.frames.extxyz import iter_extxyz
 from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut
 from aenet_gpr_cli.io.frames.labels import label, one_definition, refuse
 from aenet_gpr_cli.io.frames.recognise import (
+    CP2K,
+    DEEPMD,
     EXTXYZ,
+    N2P2,
     NPZ,
     XSF,
     converter_of,
     format_of,
     looks_like_data,
     not_repeated,
+    parts_of_deepmd,
     unpacked,
 )
 from aenet_gpr_cli.io.frames.report import DataSet, FileRead
+from aenet_gpr_cli.io.readers.arrays import iter_npz
+from aenet_gpr_cli.io.readers.cp2k import iter_cp2k
+from aenet_gpr_cli.io.readers.deepmd import iter_deepmd
+from aenet_gpr_cli.io.readers.extxyz import iter_extxyz
+from aenet_gpr_cli.io.readers.n2p2 import iter_n2p2
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.grouping import natural_key
@@ -45,10 +52,17 @@ log = logging.getLogger(__name__)
 
 
 LOOKED_FOR = (
-    "*.xsf, *.xyz, *.extxyz, *.traj, *.db, *.npz, OUTCAR, vasprun.xml, outputs that ASE recognises, "
-    "each also as .gz, zip and tar"
+    "*.xsf, *.xyz, *.extxyz, *.traj, *.db, *.npz, OUTCAR, vasprun.xml, outputs that ASE or we recognise, "
+    "input.data of n2p2, folders of deepmd; files also as .gz, zip and tar"
 )
 _SHOWN_PROBLEMS = 5
+_READERS: dict[str, Callable[[Path, str, str], Iterator[Frame | LeftOut]]] = {
+    EXTXYZ: iter_extxyz,
+    NPZ: iter_npz,
+    CP2K: iter_cp2k,
+    N2P2: iter_n2p2,
+    DEEPMD: iter_deepmd,
+}
 
 
 def read_sources(paths: Sequence[Path | str], progress: Progress | None = None) -> list[Structure]:
@@ -222,11 +236,14 @@ def source_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
         path = _existing(_resolve(given))
         if path.is_dir():
             total = hashlib.sha256()
-            for file in _walk(path)[0]:
+            for file in (part for found in _walk(path)[0] for part in (found, *_belonging(found))):
                 total.update(f"{file.relative_to(path).as_posix()}\0{_hash(file)}\n".encode())
             hashes[str(given)] = total.hexdigest()
         else:
-            hashes[str(given)] = _hash(path)
+            parts = [_hash(file) for file in (path, *_belonging(path))]
+            hashes[str(given)] = (
+                parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
+            )
     return hashes
 
 
@@ -279,6 +296,8 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
             else:
                 (found if is_archive(path) or format_of(path) else ignored).append(path)
     found = not_repeated(found)
+    belonging = {part for path in found for part in _belonging(path)}
+    ignored = [path for path in ignored if path not in belonging]
     first, second = (
         sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
         for files in (found, ignored)
@@ -286,14 +305,17 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
     return first, second
 
 
+def _belonging(path: Path) -> list[Path]:
+    """Return the files that are read with this one."""
+    return parts_of_deepmd(path) if path.name.lower() == "type.raw" else []
+
+
 def _read(path: Path, name: str, where: str, file_format: str) -> Iterator[Frame | LeftOut]:
     with unpacked(path) as plain:
         if file_format == XSF:
             yield from map(_unnamed, read_xsf_frames(plain, name, where))
-        elif file_format == EXTXYZ:
-            yield from iter_extxyz(plain, name, where)
-        elif file_format == NPZ:
-            yield from iter_npz(plain, name, where)
+        elif file_format in _READERS:
+            yield from _READERS[file_format](plain, name, where)
         else:
             yield from iter_ase(plain, file_format, name, where)
 

@@ -35,6 +35,7 @@ ASE_FORMATS = (
 )
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 XSF, EXTXYZ, NPZ = "xsf", "extxyz", "npz"
+CP2K, N2P2, DEEPMD = "cp2k", "n2p2", "deepmd"
 SUFFIXES = {
     **{".xyz": EXTXYZ, ".extxyz": EXTXYZ, ".xsf": XSF, ".axsf": XSF},
     **{".traj": "traj", ".castep": "castep-castep"},
@@ -45,13 +46,17 @@ HEAD_BYTES = 100_000  # that a format is known by
 
 # Content that neither we nor ASE read, and what converts it.
 _CONVERTERS = (
-    (rb"CP2K\|", "CP2K output", "dpdata (format cp2k/output or cp2k/aimd_output) writes extended XYZ"),
     (
-        rb"\A\s*begin\s*\n(?:\s*(?:comment|lattice|atom|energy|charge)\b.*\n)+",
-        "n2p2 input.data",
-        "it does not say its units; n2p2's own tools or dpdata (format n2p2) write extended XYZ in eV and Å",
+        rb"CP2K\|",
+        "CP2K output without coordinates",
+        "dpdata (format cp2k/aimd_output) reads trajectories and writes extended XYZ; for single points set "
+        "FORCE_EVAL/PRINT/FORCES ON",
     ),
-    (rb"\A\x93NUMPY", "array", "folders of deepmd are converted by dpdata (format deepmd/npy)"),
+    (
+        rb"\A\x93NUMPY",
+        "array",
+        "of deepmd it is read as a folder with type.raw; other arrays as .npz of sGDML (z, R, E, F)",
+    ),
     (rb"ITEM: TIMESTEP", "LAMMPS dump", "it holds no energies; a calculator or `label` gives them"),
 )
 _CONTENT = (
@@ -59,6 +64,8 @@ _CONTENT = (
     (re.compile(rb"<modeling>"), "vasp-xml"),
     (re.compile(rb"\A\s*[0-9]+[ \t]*\r?\n[^\n]*Properties=species:"), EXTXYZ),
     (re.compile(rb"^\s*(?:PRIMVEC|PRIMCOORD|ATOMS)\s*$", re.MULTILINE), XSF),
+    (re.compile(rb"^ CP2K\|", re.MULTILINE), CP2K),
+    (re.compile(rb"\A\s*begin\s*\n(?:\s*(?:comment|lattice|atom|energy|charge)\b.*\n)+"), N2P2),
     (re.compile(rb"\A- of Ulm"), "traj"),
     (re.compile(rb"\ASQLite format 3\0.*CREATE TABLE systems", re.DOTALL), "db"),
     (re.compile(rb"\A\{.*\"(?:ids|nextid|numbers)\"", re.DOTALL), "json"),
@@ -83,10 +90,12 @@ def format_of(path: Path) -> str | None:
         return known
     if name.endswith(".npz") and path.is_file():
         return NPZ if _members(path) & {"R.npy", "coords.npy"} else None
+    if name == "type.raw":
+        return DEEPMD if parts_of_deepmd(path) else None
     head = _head(path)
     for pattern, found in _CONTENT:
         if pattern.search(head[:4000]):
-            return found
+            return found if found != CP2K or _has(path, b"ATOMIC COORDINATES IN") else None
     from ase.io.formats import UnknownFileTypeError, match_magic
 
     # By content, not as ASE does by name first: for ASE every *.out is an output of Quantum ESPRESSO.
@@ -95,6 +104,14 @@ def format_of(path: Path) -> str | None:
     except UnknownFileTypeError:
         return None
     return magic if magic in ASE_FORMATS else None
+
+
+def parts_of_deepmd(path: Path) -> list[Path]:
+    """Return the files that belong to the ``type.raw`` of a system of DeePMD, empty if it is none."""
+    sets = sorted(folder for folder in path.parent.glob("set.*") if (folder / "coord.npy").is_file())
+    arrays = [file for folder in sets for file in sorted(folder.glob("*.npy"))]
+    others = [path.parent / name for name in ("type_map.raw", "nopbc")] if arrays else []
+    return [*(file for file in others if file.is_file()), *arrays]
 
 
 def not_repeated(paths: Sequence[AnyPath]) -> list[AnyPath]:
@@ -147,6 +164,14 @@ def _members(path: Path) -> set[str]:
             return set(archive.namelist())
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         return set()
+
+
+def _has(path: Path, words: bytes) -> bool:
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            return any(words in line for line in file)
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def _head(path: Path) -> bytes:

@@ -169,3 +169,49 @@ def gaussian(converged: Sequence[bool], charge: int = 0, mult: int = 1) -> str:
             " -------------------------------------------------------------------\n"
         )
     return text + " Normal termination of Gaussian 16\n"
+
+
+def cp2k(converged: Sequence[bool], new: bool = True, periodic: str = "XYZ", charge: int = 0) -> str:
+    """Single points, one after another; `new` as from version 2025."""
+    text = (
+        " CP2K| version string:                                          CP2K version 2025.1\n"
+        f" CELL| Periodicity                                                        {periodic}\n"
+        " CELL| Vector a [angstrom]:       5.000     0.000     0.000    |a| =       5.000\n"
+        " CELL| Vector b [angstrom]:       0.000     6.000     0.000    |b| =       6.000\n"
+        " CELL| Vector c [angstrom]:       0.000     0.000     7.000    |c| =       7.000\n"
+        " DFT| Multiplicity                                                             1\n"
+        f" DFT| Charge                                                                   {charge}\n"
+    )
+    for i, good in enumerate(converged):
+        said = "SCF run converged in     9 steps" if good else "SCF run NOT converged"
+        unit = "[hartree]       " if new else "[a.u.]:       "
+        text += (
+            " MODULE QUICKSTEP:  ATOMIC COORDINATES IN angstrom\n\n"
+            "  Atom  Kind  Element       X           Y           Z          Z(eff)       Mass\n\n"
+            "       1     1 H    1    0.000000    0.000000    0.000000      1.00       1.0079\n"
+            f"       2     1 H    1    {0.74 + 0.01 * i:.6f}    0.000000    0.000000      1.00       1.0079\n\n\n"
+            f"  *** {said} ***\n\n"
+            "     Atom     Element   Kind\n      1       H      1       1.000\n"
+            f" ENERGY| Total FORCE_EVAL ( QS ) energy {unit}{-1.17 + 0.001 * i:.12f}\n\n"
+        )
+        text += (
+            " FORCES| Atomic forces [hartree/bohr]\n"
+            " FORCES|   Atom     x               y               z               |f|\n"
+            " FORCES|      1 -1.00000000E-02  0.00000000E+00  0.00000000E+00   1.00000000E-02\n"
+            " FORCES|      2  1.00000000E-02  0.00000000E+00  0.00000000E+00   1.00000000E-02\n"
+            " FORCES| Sum     0.00000000E+00  0.00000000E+00  0.00000000E+00   0.00000000E+00\n"
+            if new
+            else " ATOMIC FORCES in [a.u.]\n\n # Atom   Kind   Element          X              Y              Z\n"
+            "      1      1      H          -0.01000000     0.00000000     0.00000000\n"
+            "      2      1      H           0.01000000     0.00000000     0.00000000\n"
+            " SUM OF ATOMIC FORCES           0.00000000     0.00000000     0.00000000     0.00000000\n"
+        )
+        text += (
+            "\n STRESS| Analytical stress tensor [GPa]\n"
+            " STRESS|                        x                   y                   z\n"
+            " STRESS|      x        1.00000000000E+00   1.00000000000E-01   2.00000000000E-01\n"
+            " STRESS|      y        1.00000000000E-01   2.00000000000E+00   3.00000000000E-01\n"
+            " STRESS|      z        2.00000000000E-01   3.00000000000E-01   3.00000000000E+00\n"
+            " STRESS| 1/3 Trace                                             2.00000000000E+00\n\n"
+        )
+    return text

@@ -26,7 +26,7 @@ from aenet_gpr_cli.io.frames.frame import (
     volume_of,
 )
 from aenet_gpr_cli.io.frames.stress import stresses_in
-from aenet_gpr_cli.io.frames.symbols import Symbols
+from aenet_gpr_cli.io.readers.symbols import Symbols
 from aenet_gpr_cli.structures import FloatArray, Structure
 
 _DEFAULT = "species:S:1:pos:R:3"
