@@ -50,6 +50,8 @@ class Structure:
         ``charge``, ``multiplicity`` and ``spin``, where the file has them.
     magnetic_moment : float or None, μB
         Of the whole structure.
+    group : str
+        Kind of structure that its file says it is (``config_type``), for strata and reports; empty for none.
     """
 
     species: tuple[str, ...]
@@ -63,6 +65,7 @@ class Structure:
     atom_order: tuple[int, ...] | None = None
     state: tuple[tuple[str, float], ...] = ()
     magnetic_moment: float | None = None
+    group: str = ""
 
     @property
     def n_atoms(self) -> int:
@@ -95,6 +98,8 @@ class StructureSet:
         Number of each atom in the file it came from; None where all came in this order.
     state : tuple of (str, float)
         Charge and spin that every structure has, see `Structure`.
+    groups : tuple of str
+        Kind of each structure, see `Structure`; empty where none has one.
     """
 
     species: tuple[str, ...]
@@ -107,6 +112,7 @@ class StructureSet:
     names: tuple[str, ...] = ()
     atom_orders: IntArray | None = None
     state: tuple[tuple[str, float], ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n, atoms = len(self.positions), len(self.species)
@@ -122,6 +128,8 @@ class StructureSet:
                 raise InputError(f"{label}: expected an array of shape {shape}, got {array.shape}")
         if self.names and len(self.names) != n:
             raise InputError(f"names: expected {n}, got {len(self.names)}")
+        if self.groups and len(self.groups) != n:
+            raise InputError(f"groups: expected {n}, got {len(self.groups)}")
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -141,6 +149,13 @@ class StructureSet:
         """Whether any lattice direction is periodic."""
         return any(self.pbc)
 
+    @property
+    def cell_spread(self) -> float:
+        """Largest difference of a component of the periodic lattice vectors between structures, Å."""
+        if self.cells is None or not self.is_periodic or not len(self):
+            return 0.0
+        return float(np.ptp(self.cells[:, list(self.pbc)], axis=0).max())
+
     def select(self, indices: Sequence[int] | IntArray | slice) -> StructureSet:
         """Return the structures at ``indices``, in that order."""
         index = np.arange(len(self))[indices] if isinstance(indices, slice) else np.asarray(indices, int)
@@ -153,6 +168,7 @@ class StructureSet:
             stress=None if self.stress is None else self.stress[index],
             names=tuple(self.names[i] for i in index) if self.names else (),
             atom_orders=None if self.atom_orders is None else self.atom_orders[index],
+            groups=tuple(self.groups[i] for i in index) if self.groups else (),
         )
 
     def in_memory(self) -> StructureSet:
@@ -176,6 +192,7 @@ class StructureSet:
             name=self.names[index] if self.names else "",
             atom_order=None if self.atom_orders is None else tuple(self.atom_orders[index].tolist()),
             state=self.state,
+            group=self.groups[index] if self.groups else "",
         )
 
     @classmethod
@@ -210,6 +227,7 @@ class StructureSet:
             names=tuple(s.name for s in items),
             atom_orders=_orders(items),
             state=first.state if all(s.state == first.state for s in items) else (),
+            groups=tuple(s.group for s in items) if any(s.group for s in items) else (),
         )
 
 

@@ -12,7 +12,17 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "aenet_gpr_cli"
 LAYERS = {
-    0: ("errors", "units", "structures", "settings", "progress", "jit", "lattice", "text"),
+    0: (
+        "errors",
+        "units",
+        "structures",
+        "settings",
+        "progress",
+        "jit",
+        "lattice",
+        "text",
+        "reference_energies",
+    ),
     1: ("subsystems", "descriptors", "gpr", "augmentation", "ann", "evaluation"),
     2: ("io", "config"),
     3: ("stages", "figures", "calculators"),

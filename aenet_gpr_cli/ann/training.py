@@ -16,7 +16,7 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann.data.batches import TensorData, tensor_data
 from aenet_gpr_cli.ann.data.force_targets import ForceData, held_here, select_components
-from aenet_gpr_cli.ann.data.normalisation import Normalisation, energy_scaling, least_squares_energies
+from aenet_gpr_cli.ann.data.normalisation import Normalisation, energy_scaling
 from aenet_gpr_cli.ann.data.training_set import (
     FeatureStatistics,
     TrainingSet,
@@ -36,6 +36,7 @@ from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.training_settings import Training
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, NumericalError
+from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import FloatArray, IntArray
 from aenet_gpr_cli.units import BYTES_PER_GIB
 

@@ -193,6 +193,7 @@ def as_augmented_set(
         forces=None,
         names=tuple(f"{name}#{copy}" for name, copy in zip(parent_names, copies, strict=True)),
         atom_orders=None if structures.atom_orders is None else structures.atom_orders[parents],
+        groups=(),
     )
     return AugmentedSet(children, parent_names, copies, sigma, label, domain_distance)
 

@@ -110,7 +110,7 @@ def show(summary: Any, quiet: bool = False) -> None:
             table.add_column(
                 Text(visible(column)), justify="left" if number == 0 else "right", no_wrap=number == 0
             )
-        for row in summary.rows:
+        for row in summary.short or summary.rows:
             table.add_row(*(Text(visible(str(cell))) for cell in row))
         console.print(table)
     for note in summary.notes:

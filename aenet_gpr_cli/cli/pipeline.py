@@ -17,7 +17,7 @@ from aenet_gpr_cli.cli.options import PATH, gather, load_config, resumable, run_
 @stage_options("split.h5")
 @gather
 def split(inputs: tuple[Path, ...], options: dict[str, Any]) -> None:
-    """Read structures, group them into homogeneous subsets, divide each into training and test.
+    """Read structures, group them into subsets, divide them into training and test.
 
     INPUTS are XSF files, extxyz files, outputs of electronic-structure codes, data of other potentials
     (see the README), and folders and archives of these. Energies in eV, forces in eV/Å.
@@ -25,7 +25,7 @@ def split(inputs: tuple[Path, ...], options: dict[str, Any]) -> None:
     \b
     aenet-gpr split my_dft_runs/ --set train=0.8 -o split.h5
     """
-    from aenet_gpr_cli.stages import split_stage as stage
+    from aenet_gpr_cli.stages.split import split_stage as stage
 
     config, folder = load_config("split", options)
     if inputs:

@@ -57,7 +57,7 @@ def validate(config: Path, what: str | None, options: dict[str, Any]) -> None:
     """
     from aenet_gpr_cli.config.reading import MODELS, read_config
     from aenet_gpr_cli.errors import ConfigError
-    from aenet_gpr_cli.stages.split_stage import check_inputs, check_present
+    from aenet_gpr_cli.stages.split.input_paths import check_inputs, check_present
     from aenet_gpr_cli.text import visible
 
     if what is not None and what not in MODELS:

@@ -28,13 +28,32 @@ from aenet_gpr_cli.gpr.uncertainty.energy_sigma import EnergySigmaBound, energy_
 from aenet_gpr_cli.gpr.uncertainty.force_sigma import ForceSigmaBound
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc, Structure, StructureSet, formula
 from aenet_gpr_cli.subsystems.geometry import unwrap
-from aenet_gpr_cli.subsystems.grouping import CELL_TOLERANCE
+from aenet_gpr_cli.subsystems.grouping import CELL_TOLERANCE, varies
 
 MAX_JITTER = 1e-8  # of a unit signal variance: more would change predictions visibly
 # for exact σ without a matrix; an unfinished solution leaves σ too large, by the square of its error
 EXACT_SIGMA = ConjugateGradient(tolerance=1e-4, max_iterations=20000, max_rank=4000)
 FOLDS = 10  # of training structures, for their σ without themselves
 ENOUGH = 20  # left-out structures for a median
+
+
+def refuse_varying_cells(structures: StructureSet, name: str = "") -> None:
+    """Refuse structures whose cells differ, for which a full process is meaningless.
+
+    Parameters
+    ----------
+    name : str
+        Of the subset, for the message.
+
+    Raises
+    ------
+    InputError
+    """
+    if varies(structures):
+        raise InputError(
+            f"{name or structures.formula}: expected one cell for a full process, got cells that differ by "
+            f"up to {structures.cell_spread:.3g} Å; use fit_gpr.model: local (or auto) for it"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +81,14 @@ class Geometry:
 
     @classmethod
     def of(cls, structures: StructureSet, settings: DescriptorSettings) -> Geometry:
-        """Return the geometry of a subset; its first structure is the reference."""
+        """Return the geometry of a subset; its first structure is the reference.
+
+        Raises
+        ------
+        InputError
+            If the cell varies: distances at the nearest image then do not tell structures apart.
+        """
+        refuse_varying_cells(structures)
         periodic = structures.is_periodic and structures.cells is not None
         return cls(
             settings=settings,

@@ -14,7 +14,7 @@ __all__ = [
     "predict_stage",
     "select_stage",
     "shared",
-    "split_stage",
+    "split",
     "submit_stage",
     "train_ann",
     "workflow_steps",

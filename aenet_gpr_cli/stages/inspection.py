@@ -38,6 +38,7 @@ def show(path: Path) -> list[Summary]:
     tables = [Summary(f"{path.name}: output of {kind}", ("", ""), _provenance(attributes))]
     if stored:
         notes = [note for note in stored["notes"] if not note.startswith("wrote ")]
+        notes += stored.get("details", []) if stored.get("short") else []
         tables.append(Summary(stored["title"], stored["columns"], stored["rows"], notes))
     tables.append(Summary("Arrays", ("name", "shape", "type", "unit", "meaning"), arrays))
     return tables

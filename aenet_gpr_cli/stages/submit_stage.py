@@ -22,10 +22,10 @@ from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
 from aenet_gpr_cli.settings import as_json
-from aenet_gpr_cli.stages import split_stage as split
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import full_subsets
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.shared.subset_parts import is_atom
+from aenet_gpr_cli.stages.split import split_stage as split
 from aenet_gpr_cli.stages.workflow_steps import gaussian_processes, model_names
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB

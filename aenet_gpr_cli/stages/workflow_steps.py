@@ -58,7 +58,7 @@ def model_names(config: WorkflowConfig) -> list[str]:
 
 
 def _split(config: WorkflowConfig, source_folder: Path, workdir: Path) -> Iterator[Step]:
-    from aenet_gpr_cli.stages import split_stage as split
+    from aenet_gpr_cli.stages.split import split_stage as split
 
     yield partial(split.run, config.split, source_folder, workdir / "split.h5")
 

@@ -5,9 +5,12 @@ __all__ = [
     "contacts",
     "geometry",
     "grouping",
+    "isolated_atoms",
     "molecular_symmetry",
     "ordering",
     "plausibility",
     "reading_rules",
     "sampling",
+    "stratification",
+    "trajectories",
 ]

@@ -79,8 +79,9 @@ def unwrap(structures: StructureSet, reference: FloatArray | None = None) -> Unw
 def duplicates(structures: StructureSet, tolerance: float) -> list[tuple[int, int, float]]:
     """Find structures that agree in all interatomic distances, whatever their position and orientation.
 
-    Two structures are duplicates if max_ij |r_ij - r'_ij| ≤ tolerance (minimum image where periodic).
-    Mirror images count: their energies are the same.
+    Two structures are duplicates if max_ij |r_ij - r'_ij| ≤ tolerance (minimum image where periodic), and the
+    lengths of their lattice vectors and of their sums, sorted, agree as well. Mirror images count: their
+    energies are the same.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def duplicates(structures: StructureSet, tolerance: float) -> list[tuple[int, in
     first, second = np.triu_indices(structures.n_atoms, 1)
     if len(structures) < 2:
         return []
-    key = _telling_distances(structures, first, second)
+    key = np.hstack([_telling_distances(structures, first, second), _cell_lengths(structures)])
     # Distances of the same structure in another orientation differ by rounding.
     window = tolerance + 1e-12 * (1.0 + np.abs(key).max(initial=0.0))
     alive = np.argsort(key[:, 0], kind="stable")
@@ -121,6 +122,16 @@ def duplicates(structures: StructureSet, tolerance: float) -> list[tuple[int, in
         alive = np.delete(alive, close[same] + offset)
         offset = 1 if same.any() else offset + 1
     return sorted(pairs)
+
+
+def _cell_lengths(structures: StructureSet) -> FloatArray:
+    """Return lengths of the periodic lattice vectors and of the sums of two, sorted, shape (n, ≤6), Å."""
+    if structures.cells is None or not structures.is_periodic:
+        return np.zeros((len(structures), 0))
+    rows = structures.cells[:, list(structures.pbc)]
+    one, other = np.triu_indices(rows.shape[1], 1)
+    sums = np.linalg.norm(rows[:, one] + rows[:, other], axis=2)
+    return np.hstack([np.sort(np.linalg.norm(rows, axis=2), axis=1), np.sort(sums, axis=1)])
 
 
 def distance_matrix(structures: StructureSet) -> FloatArray:

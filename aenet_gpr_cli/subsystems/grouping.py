@@ -1,4 +1,4 @@
-"""Grouping of structures into homogeneous subsets, with stable and readable names.
+"""Grouping of structures into subsets of the same atoms, with stable and readable names.
 
 Owns what makes two structures members of the same subset. Dividing a subset into training and test
 structures is left to `sampling`, its geometry to `geometry`.
@@ -13,11 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.structures import IntArray, Structure
-from aenet_gpr_cli.subsystems.ordering import in_order_of
+from aenet_gpr_cli.structures import IntArray, Structure, StructureSet
+from aenet_gpr_cli.subsystems.ordering import by_species, in_order_of
 
 # Cells of one calculation differ by rounding in the output (1e-4 Å); a real change of volume is larger.
 CELL_TOLERANCE = 1e-3
+# A full process needs as many structures of one cell to be worth it; a cell that changes all the time, as
+# under constant pressure, has many values.
+FEWEST_PER_CELL, MOST_CELLS = 10, 5
 
 _KIND = ("", "-wire", "-slab", "-cell")  # by the number of periodic directions
 
@@ -26,6 +29,7 @@ def group(
     structures: Sequence[Structure],
     cell_tolerance: float = CELL_TOLERANCE,
     templates: Sequence[Structure] = (),
+    cells_may_vary: bool = False,
 ) -> dict[str, list[Structure]]:
     """Group structures into the paper's homogeneous sub-systems.
 
@@ -44,6 +48,9 @@ def group(
         where the cell drifts in small steps (constant pressure).
     templates : sequence of Structure
         Where one has the atoms, periodicity and cell of a subset, it gives the order of the atoms.
+    cells_may_vary : bool
+        Put structures that differ by their cell only into one subset, after those of a few fixed cells with
+        at least ten structures each. Its species are put into one order, its atoms stay as they are.
 
     Returns
     -------
@@ -63,14 +70,23 @@ def group(
         raise InputError(f"expected a unique name for each structure, got '{repeated[0]}' more than once")
     by_formula: dict[str, list[list[Structure]]] = defaultdict(list)
     for members in _same_atoms(structures):
-        for part in _same_cell(members, cell_tolerance):
+        parts = _same_cell(members, cell_tolerance)
+        fixed, varying = _by_use(parts, cell_tolerance) if cells_may_vary else (parts, [])
+        for part in fixed:
             fitting = [t for t in templates if _same_kind(t, part[0], cell_tolerance)]
             reference = fitting[0] if fitting else part[0]
             by_formula[hill_formula(reference.species)].append([in_order_of(s, reference) for s in part])
+        if varying:
+            by_formula[hill_formula(varying[0].species)].append([by_species(s, varying[0]) for s in varying])
     groups: dict[str, list[Structure]] = {}
     for formula, parts in by_formula.items():
         groups.update(_named(formula, parts))
     return {name: groups[name] for name in sorted(groups, key=natural_key)}
+
+
+def varies(structures: StructureSet) -> bool:
+    """Whether the cell differs between structures, by more than members of a subset of one cell."""
+    return structures.cell_spread > 2.0 * CELL_TOLERANCE
 
 
 def hill_formula(species: Sequence[str]) -> str:
@@ -127,6 +143,32 @@ def _same_cell(members: list[Structure], tolerance: float) -> list[list[Structur
     parts = [[members[i] for i in np.flatnonzero(labels == label)] for label in range(labels.max() + 1)]
     smallest = [min(map(tuple, cells[labels == label].tolist())) for label in range(len(parts))]
     return [part for _, part in sorted(zip(smallest, parts, strict=True), key=lambda pair: pair[0])]
+
+
+def _by_use(parts: list[list[Structure]], tolerance: float) -> tuple[list[list[Structure]], list[Structure]]:
+    """Return the parts whose cell is worth a subset of its own, and all other structures in natural order."""
+    if len(parts) == 1:
+        return parts, []
+    apart = _apart(parts, tolerance)
+    own = [n for n, part in enumerate(parts) if len(part) >= FEWEST_PER_CELL and apart[n]]
+    own = own if len(own) <= MOST_CELLS else []
+    others = [n for n in range(len(parts)) if n not in own]
+    if len(others) == 1 and apart[others[0]]:
+        return parts, []  # one more cell, though with few structures
+    varying = (structure for n in others for structure in parts[n])
+    return [parts[n] for n in own], sorted(varying, key=lambda s: natural_key(s.name))
+
+
+def _apart(parts: list[list[Structure]], tolerance: float) -> list[bool]:
+    """Return for each part whether no other has a cell so near that both are one that drifts."""
+    periodic = list(parts[0][0].pbc)
+    cells = [np.array([s.cell for s in part], float)[:, periodic].reshape(len(part), -1) for part in parts]
+    low, high = np.array([c.min(axis=0) for c in cells]), np.array([c.max(axis=0) for c in cells])
+    reach = 2.0 * tolerance
+    near = [
+        ((low - reach <= h) & (high + reach >= b)).all(axis=1).sum() for b, h in zip(low, high, strict=True)
+    ]
+    return [int(count) == 1 for count in near]  # itself
 
 
 def _clusters(points: np.ndarray, tolerance: float) -> IntArray:

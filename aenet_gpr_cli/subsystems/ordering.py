@@ -52,6 +52,30 @@ def in_order_of(structure: Structure, reference: Structure) -> Structure:
     return replace(_permuted(structure, order), atom_order=tuple(int(i) for i in before[order]))
 
 
+def by_species(structure: Structure, reference: Structure) -> Structure:
+    """Put the species into the order of a reference structure; atoms of one species stay in theirs.
+
+    For structures whose atoms have no places of their own, as where cells differ.
+
+    Parameters
+    ----------
+    reference : Structure
+        With the same species, each as often.
+
+    Returns
+    -------
+    Structure
+        With ``atom_order``, the number in the file of each atom; `in_file_order` is the inverse.
+    """
+    if structure.species == reference.species:
+        return structure
+    order = np.empty(structure.n_atoms, np.int64)
+    ours, theirs = np.array(structure.species), np.array(reference.species)
+    order[np.argsort(theirs, kind="stable")] = np.argsort(ours, kind="stable")
+    before = np.arange(structure.n_atoms) if structure.atom_order is None else np.array(structure.atom_order)
+    return replace(_permuted(structure, order), atom_order=tuple(int(i) for i in before[order]))
+
+
 def in_file_order(structure: Structure) -> Structure:
     """Put the atoms back into the order of the file."""
     if structure.atom_order is None:

@@ -1,7 +1,7 @@
 """Division of a subset into training and test structures: seeded, disjoint, independent of file order.
 
-Owns the choice and says when a subset is too small for what was asked. Reading lists from files is left
-to the stage.
+Owns the choice and says when a subset is too small for what was asked. Stratified samples of a whole data set
+are drawn by `stratification`, reading lists from files is left to the stage.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def sample(
         If an amount is negative or a fraction above 1, or both fractions sum to more than 1.
     """
     n = len(names)
-    n_train, n_test, notes = _counts(n, subset, train, test)
+    n_train, n_test, notes = counts(n, subset, train, test)
     order = np.array(sorted(range(n), key=lambda i: names[i]), np.int64)
-    shuffled = order[_stream(seed, subset).permutation(n)]
+    shuffled = order[random_stream(seed, subset).permutation(n)]
     return Division(np.sort(shuffled[:n_train]), np.sort(shuffled[n - n_test :]), notes)
 
 
@@ -187,9 +187,10 @@ def leaking(division: Division, duplicates: Sequence[tuple[int, int, float]]) ->
     return [(train[find(int(i))], int(i)) for i in division.test if find(int(i)) in train]
 
 
-def _counts(
+def counts(
     n: int, subset: str, train: int | float, test: int | float | None
 ) -> tuple[int, int, tuple[str, ...]]:
+    """Return how many of n structures are for training and for the test, and notes; see `sample`."""
     if isinstance(train, float) and isinstance(test, float) and train + test > 1 + 1e-9:
         raise ConfigError(f"train and test: expected fractions that sum to at most 1, got {train} and {test}")
     wanted_train = _amount(n, train, "train")
@@ -227,9 +228,10 @@ def _empty_notes(subset: str, n_train: int, n_test: int, n: int, no_test_wanted:
     return notes
 
 
-def _stream(seed: int, subset: str) -> np.random.Generator:
+def random_stream(seed: int, key: str) -> np.random.Generator:
+    """Return random numbers that depend on seed and key only."""
     # A hash that is the same on every machine and in every process, unlike Python's own.
-    words = np.frombuffer(hashlib.sha256(subset.encode()).digest(), "<u4")
+    words = np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4")
     return np.random.default_rng([seed, *words.tolist()])
 
 

@@ -72,14 +72,14 @@ def test_each_kind_of_failure_has_its_exit_code(run_cli, monkeypatch, error, cod
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("aenet_gpr_cli.stages.split_stage.run", fail)
+    monkeypatch.setattr("aenet_gpr_cli.stages.split.split_stage.run", fail)
     found, _, said = run_cli("split", "x.xsf")
     assert found == code
     assert "Traceback" not in said
 
 
 def test_a_bug_leaves_its_traceback_in_a_file(run_cli, monkeypatch, tmp_path):
-    monkeypatch.setattr("aenet_gpr_cli.stages.split_stage.run", lambda *a: 1 / 0)
+    monkeypatch.setattr("aenet_gpr_cli.stages.split.split_stage.run", lambda *a: 1 / 0)
     code, _, said = run_cli("split", "x.xsf")
     assert code == 1
     assert "please report" in said
@@ -142,11 +142,14 @@ def test_mixed_compositions_become_subsets(run_cli, tmp_path):
         moved = WATER.replace("0.96", f"0.9{i}")
         write(tmp_path, moved, f"runs/w{i}.xsf")
         write(tmp_path, "\n".join(moved.splitlines()[:-1]), f"runs/oh{i}.xsf")
-    code, out, _ = run_cli("split", "runs", "--set", "train=2")
-    assert code == 0
-    rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip().startswith("H")}
-    assert set(rows) == {"H2O", "HO"}
-    assert all(row[3:6] == ["4", "2", "2"] for row in rows.values())
+    for count, train in (("whole", 4), ("subset", 2)):
+        code, out, _ = run_cli(
+            "split", "runs", "--set", f"train={train}", "--set", f"count={count}", "--force"
+        )
+        assert code == 0
+        rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip().startswith("H")}
+        assert set(rows) == {"H2O", "HO"}
+        assert all(row[3:6] == ["4", "2", "2"] for row in rows.values())
 
 
 @pytest.mark.parametrize("amount", ["5", "0.99"])

@@ -14,7 +14,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
 COMMANDS = {  # command: what runs it, arguments besides the file
     "run": ("workflow_steps.steps", []),
     "active": ("active.active_stage.run", []),
-    "split": ("split_stage.run", ["a.xsf"]),
+    "split": ("split.split_stage.run", ["a.xsf"]),
     "fit-gpr": ("fit_gpr.fit_gpr_stage.run", ["split.h5"]),
     "augment": ("augment.augment_stage.run", ["split.h5"]),
     "train-ann": ("train_ann.train_ann_stage.run", ["split.h5"]),
@@ -53,7 +53,7 @@ def verdicts(run_cli, monkeypatch):
         result = [] if where == "workflow_steps.steps" else Summary("done")
         monkeypatch.setattr(f"aenet_gpr_cli.stages.{where}", lambda *a, result=result: result)
     for check in ("check_inputs", "check_present"):
-        monkeypatch.setattr(f"aenet_gpr_cli.stages.split_stage.{check}", lambda *a: None)
+        monkeypatch.setattr(f"aenet_gpr_cli.stages.split.input_paths.{check}", lambda *a: None)
 
     def say(command, path):
         _, arguments = COMMANDS[command]

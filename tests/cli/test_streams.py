@@ -57,7 +57,7 @@ def test_notes_of_an_error_are_printed(run_cli, monkeypatch):
         error.add_note("in structure w3")
         raise error
 
-    monkeypatch.setattr("aenet_gpr_cli.stages.split_stage.run", fail)
+    monkeypatch.setattr("aenet_gpr_cli.stages.split.split_stage.run", fail)
     code, _, said = run_cli("split", "x.xsf")
     assert (code, said) == (2, "error: x\nin structure w3\n")
 

@@ -1,8 +1,10 @@
 """Sets whose structures do not belong together, or cannot be what they seem, as a user meets them."""
 
+import h5py
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.io.artefacts.structure_sets import load_free_atoms, load_split
 from aenet_gpr_cli.io.files import sha256_of
 
 from .conftest import water
@@ -84,14 +86,17 @@ def test_a_set_without_test_structures_says_so(split, tmp_path):
     assert "warning: no subset has test structures" in said
 
 
-def test_single_atoms_are_kept_and_passed_by(run_cli, split, tmp_path):
+def test_isolated_atoms_fix_energies_and_are_not_divided(run_cli, split, tmp_path):
     rows = [f"1\nProperties=species:S:1:pos:R:3 energy=-{e}\n{s} 0 0 0\n" for s, e in (("H", 13), ("O", 430))]
     (tmp_path / "atoms.xyz").write_text("".join(rows))
     xyz(tmp_path / "a.xyz")
-    assert split("--set", "train=6")[0] == 0
+    code, said = split("--set", "train=6")
+    assert code == 0
+    assert "2 isolated atoms are not divided; they fix the energies of atoms: H -13, O -430 eV" in said
+    assert load_free_atoms(tmp_path / "split.h5") == {"H": -13.0, "O": -430.0}
+    assert list(load_split(tmp_path / "split.h5", "train")) == ["H2O"]
     code, _, said = run_cli("fit-gpr", "split.h5", "--set", "length_scale=1.0", "--set", "model=full")
     assert code == 0, said
-    assert "single atoms have no shape to learn: H, O left out" in said
     assert run_cli("augment", "split.h5", "gpr.h5", "--set", "n_copies=2")[0] == 0
     keys = ["mode=gpr", "n_members=1", "levenberg_marquardt.iterations=2", "network.hidden=[2]"]
     code, _, said = run_cli("train-ann", "split.h5", "augmented.h5", *(f"--set={key}" for key in keys))
@@ -107,7 +112,7 @@ def test_a_cutoff_below_every_bond_is_refused(run_cli, split, tmp_path):
     assert "network.radial_cutoff: no two atoms of the training structures are within 0.5 Å" in said
 
 
-def test_a_cell_that_drifts_is_said(split, tmp_path):
+def test_a_cell_that_drifts_is_one_subset_and_enters_no_full_process(run_cli, split, tmp_path):
     rng, text = np.random.default_rng(0), ""
     for i in range(30):
         s, a = water(rng, f"w{i}"), 9.0 + 0.0009 * i
@@ -120,4 +125,9 @@ def test_a_cell_that_drifts_is_said(split, tmp_path):
     (tmp_path / "npt.xyz").write_text(text)
     code, said = split()
     assert code == 0
-    assert "the cell varies: 30 structures of OH2 have cells that differ by up to 0.0261 Å" in said
+    assert "the cell varies: 30 structures of H2O have cells that differ by up to 0.0261 Å" in said
+    with h5py.File(tmp_path / "split.h5") as file:
+        assert list(file["train"]) == list(file["test"]) == ["H2O"]
+    code, _, said = run_cli("fit-gpr", "split.h5", "--set", "model=full")
+    assert code == 2
+    assert "H2O: expected one cell for a full process, got cells that differ by up to 0.02" in said

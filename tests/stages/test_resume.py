@@ -8,8 +8,8 @@ import yaml
 
 from aenet_gpr_cli.errors import InterruptedRun
 from aenet_gpr_cli.settings import as_json
-from aenet_gpr_cli.stages import split_stage as split
 from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.split import split_stage as split
 from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
 from tests.finished_runs import CASE, small_workflow
 from tests.stages.unfinished import after, assert_same, left_behind, signalled, small_training

@@ -148,7 +148,7 @@ def test_copies_of_test_structures_are_refused(finished, tmp_path):
     """Test structures of another split must not slip into training."""
     given = small_workflow().split
     data = replace(given, inputs=given.test_inputs, test_inputs=(), train=7)
-    from aenet_gpr_cli.stages import split_stage as split
+    from aenet_gpr_cli.stages.split import split_stage as split
     from tests.finished_runs import CASE
 
     split.run(data, CASE, tmp_path / "split.h5", Context())

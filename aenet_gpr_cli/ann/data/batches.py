@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann.data.normalisation import Normalisation, energies_of
+from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import FeatureRows, MemoryRows
+from aenet_gpr_cli.reference_energies import energies_of
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 BLOCK = 65536  # rows scaled at a time

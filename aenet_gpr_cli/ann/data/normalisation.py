@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.reference_energies import energies_of
 from aenet_gpr_cli.structures import AnySet, FloatArray
 
 MIN_FEATURE_STD = 1e-10  # ænet's: a feature that never changes is switched off
@@ -73,28 +73,6 @@ def inverse_std(std: FloatArray) -> FloatArray:
     return np.where(std > MIN_FEATURE_STD, 1.0 / np.maximum(std, MIN_FEATURE_STD), 0.0)
 
 
-def least_squares_energies(subsets: Sequence[AnySet], species: Sequence[str]) -> dict[str, float]:
-    """Return atomic reference energies by least squares, min |E - counts · E_atom|².
-
-    One row per subset, the mean energy of its structures, weighted by their number. Where the
-    compositions do not determine the energies the solution has minimum norm.
-
-    Returns
-    -------
-    dict of str to float, eV
-
-    Raises
-    ------
-    InputError
-        If a subset has no energies.
-    """
-    counts = np.array([[s.species.count(symbol) for symbol in species] for s in subsets], float)
-    means = np.array([energies_of(s).mean() for s in subsets])
-    root = np.sqrt([len(s) for s in subsets])
-    solution = np.linalg.lstsq(counts * root[:, None], means * root, rcond=None)[0]
-    return dict(zip(species, solution.tolist(), strict=True))
-
-
 def energy_scaling(
     subsets: Sequence[AnySet], reference: Mapping[str, float], how: EnergyScaling
 ) -> tuple[float, float]:
@@ -123,20 +101,3 @@ def energy_scaling(
         scale, shift = per_atom.std(), per_atom.mean()
     # one structure, or equal energies: nothing to scale by
     return (float(scale) if scale > 1e-12 else 1.0), float(shift)
-
-
-def energies_of(subset: AnySet) -> FloatArray:
-    """Return the energies of a subset that must have them.
-
-    Returns
-    -------
-    ndarray of shape (n_structures,), eV
-
-    Raises
-    ------
-    InputError
-        If there are none.
-    """
-    if subset.energies is None:
-        raise InputError(f"training: expected energies for the structures {subset.formula}, got none")
-    return subset.energies

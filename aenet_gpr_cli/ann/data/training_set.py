@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from aenet_gpr_cli.ann.data.normalisation import energies_of
 from aenet_gpr_cli.ann.execution.surroundings import FeatureRows, MakeRows, Processes, read_blocks
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.reference_energies import energies_of
 from aenet_gpr_cli.structures import AnySet, Copies, FloatArray, IntArray, StructureSet
 
 READ_ROWS = 65536  # descriptors read at a time where they are not in memory

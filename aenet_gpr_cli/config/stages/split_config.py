@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from aenet_gpr_cli.config.keys import StageConfig
-from aenet_gpr_cli.settings import NonNegativeFloat, NonNegativeInt, settings
+from aenet_gpr_cli.settings import NonNegativeFloat, NonNegativeInt, PositiveInt, settings
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
 
 Amount = NonNegativeInt | NonNegativeFloat
@@ -11,7 +13,7 @@ Amount = NonNegativeInt | NonNegativeFloat
 
 @settings
 class SplitConfig(ReadingRules, StageConfig):
-    """Read structures, group them into homogeneous subsets, divide each into training and test."""
+    """Read structures, group them into subsets of the same atoms, divide them into training and test."""
 
     inputs: tuple[str, ...] = ()
     """files, folders and archives; relative to this file, or published:NAME/FILE"""
@@ -21,9 +23,17 @@ class SplitConfig(ReadingRules, StageConfig):
     """more training structures, such as those of `label`: all of them train, and the division of `inputs`
     stays as it was"""
     train: Amount | None = None
-    """training structures per subset: a count (250) or a fraction (0.25); default 0.25"""
+    """training structures: a count (250) or a fraction (0.25); default 0.25"""
     test: Amount | None = None
-    """test structures per subset: count or fraction; default: the rest"""
+    """test structures: count or fraction; default: the rest"""
+    count: Literal["whole", "subset"] = "whole"
+    """what train and test count over: the whole data set, each a stratified sample of it by kind
+    (config_type), composition, volume and energy per atom; or each subset by itself, at random"""
+    blocks: PositiveInt | None = None
+    """frames of one trajectory that stay together in training or test, as its neighbours in time flatter
+    the test: files of frames, and numbered files of one folder; default: none"""
+    block_gap: NonNegativeInt = 0
+    """test frames so near in time to a training frame are left out; goes with blocks"""
     train_list: str | None = None
     """text file with the names of the training structures"""
     test_list: str | None = None
@@ -56,3 +66,7 @@ class SplitConfig(ReadingRules, StageConfig):
         given = [name for name, on in ways.items() if on]
         if len(given) > 1:
             raise ValueError(f"expected one way of dividing the data, got {' and '.join(given)}")
+        if self.blocks and given and given != ["train/test"]:
+            raise ValueError(f"blocks: goes with train and test, not with {given[0]}")
+        if self.block_gap and not self.blocks:
+            raise ValueError("block_gap: goes with blocks, which are not given")

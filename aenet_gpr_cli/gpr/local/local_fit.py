@@ -9,7 +9,6 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
-from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.local.accumulation import Design, Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.design import Inducing, nearest
 from aenet_gpr_cli.gpr.local.environments import Scale, sample
@@ -17,6 +16,7 @@ from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.process_settings import Local
 from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
 GRID = 2.0 ** np.arange(1.0, 8.1, 1.0)  # length scales compared first, in units of the spread of a feature
@@ -75,7 +75,8 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     species = tuple(sorted({symbol for s in sets for symbol in s.species}))
     basis = given.environment_basis(species)
     rng = np.random.default_rng(seed)
-    atomic = atomic_energies(sets, species)
+    fixed = least_squares_energies(sets, species)
+    atomic = np.array([fixed[symbol] for symbol in species])
     raw, kinds = sample(basis, sets, rng)
     scale = Scale.of(raw, kinds, len(species))
     x = (raw - scale.mean[kinds]) * scale.inverse_std[kinds]
@@ -135,19 +136,6 @@ def inducing_environments(x: FloatArray, kinds: IntArray, n_species: int, count:
         own = np.unique(own.round(9), axis=0)
         parts.append(own[farthest_points(own, min(count, len(own)))])
     return Inducing(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), 1.0)
-
-
-def atomic_energies(sets: Sequence[AnySet], species: tuple[str, ...]) -> FloatArray:
-    """Return energies per species by least squares over all structures, eV."""
-    counts, means, roots = [], [], []
-    for s in sets:
-        if s.energies is None:
-            raise InputError("the local process needs energies; these structures have none")
-        counts.append([s.species.count(symbol) for symbol in species])
-        means.append(s.energies.mean())
-        roots.append(np.sqrt(len(s)))
-    weight = np.array(roots)
-    return np.linalg.lstsq(np.array(counts, float) * weight[:, None], np.array(means) * weight, rcond=None)[0]
 
 
 def thin(sets: Sequence[AnySet], share: float, rng: np.random.Generator) -> list[StructureSet]:

@@ -38,6 +38,7 @@ FIELDS: dict[str, Field] = {
         units.STRESS, "(structure, xyz, xyz) stress, positive under tension; NaN where not known"
     ),
     "names": Field("", "(structure) where each structure came from"),
+    "groups": Field("", "(structure) kind of structure that its file says it is (config_type)"),
     "atom_orders": Field(units.DIMENSIONLESS, "(structure, atom) number, from 0, of each atom in its file"),
     "state_names": Field("", "charge, multiplicity, spin: what all structures share"),
     "state_values": Field("e, dimensionless", "values of these"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +32,8 @@ def write_structures(group: h5py.Group, structures: StructureSet) -> None:
         names, numbers = zip(*structures.state, strict=True)
         write_field(group, "state_names", names)
         write_field(group, "state_values", np.array(numbers))
+    if structures.groups:
+        write_field(group, "groups", structures.groups)
 
 
 def read_structures(group: h5py.Group, rows: slice = slice(None)) -> StructureSet:
@@ -55,6 +57,7 @@ def read_structures(group: h5py.Group, rows: slice = slice(None)) -> StructureSe
         names=read_strings(group, "names", rows),
         atom_orders=read_optional(group, "atom_orders", rows),
         state=_read_state(group),
+        groups=read_strings(group, "groups", rows) if "groups" in group else (),
     )
 
 
@@ -139,6 +142,23 @@ def load_split(path: Path, part: str) -> dict[str, StructureSet]:
     if not sets:
         raise InputError(f"{path}: expected {part} structures, got none; change train or test of split")
     return sets
+
+
+def write_free_atoms(file: h5py.File, energies: Mapping[str, float]) -> None:
+    """Store the energies (eV) of free atoms by element, if there are any."""
+    if energies:
+        group = file.create_group("free_atoms")
+        write_field(group, "species", tuple(energies))
+        write_field(group, "energies", np.array(list(energies.values()), float))
+
+
+def load_free_atoms(path: Path) -> dict[str, float]:
+    """Read the energies (eV) of free atoms that a split has, by element."""
+    with open_artefact(path, "split") as file:
+        if "free_atoms" not in file:
+            return {}
+        group = file["free_atoms"]
+        return dict(zip(read_strings(group, "species"), group["energies"][()].tolist(), strict=True))
 
 
 def subset_names(path: Path, part: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from aenet_gpr_cli.io.frames.frame import (
     checked_cell,
     energies_in,
     forces_in,
+    group_in,
     moment_in,
     state_in,
     volume_of,
@@ -140,6 +141,7 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
             name=name,
             state=state_in(info),
             magnetic_moment=moment_in(info | results),
+            group=group_in(info),
         ),
         {
             **energies_in(info),

@@ -14,6 +14,7 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 # of formats that have one energy and one set of forces, and no names for them
 TOTAL = "total energy"
 COLUMNS = "columns 5 to 7"
+_GROUP = ("config_type", "config", "group")
 _STATE = {
     **dict.fromkeys(("charge", "total_charge", "tot_charge", "net_charge"), "charge"),
     **dict.fromkeys(("spin", "total_spin"), "spin"),
@@ -93,6 +94,13 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if np.isfinite(number) else None
+
+
+def group_in(values: Mapping[str, Any]) -> str:
+    """Return what the frame says which kind of structure it is; empty where it does not."""
+    found = {str(key).lower(): value for key, value in values.items()}
+    named = (found[key] for key in _GROUP if isinstance(found.get(key), str))
+    return next(named, "").strip()
 
 
 def forces_in(arrays: Mapping[str, Any], n_atoms: int) -> dict[str, FloatArray]:

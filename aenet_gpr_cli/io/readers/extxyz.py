@@ -21,6 +21,7 @@ from aenet_gpr_cli.io.frames.frame import (
     checked_cell,
     energies_in,
     forces_in,
+    group_in,
     moment_in,
     state_in,
     volume_of,
@@ -163,7 +164,14 @@ def _converted(
     stresses = stresses_in(info, volume_of(cell, pbc), units)
     check_finite(where, position=positions, cell=full)
     structure = Structure(
-        species, positions, full, pbc, name=name, state=state_in(info), magnetic_moment=moment_in(info)
+        species,
+        positions,
+        full,
+        pbc,
+        name=name,
+        state=state_in(info),
+        magnetic_moment=moment_in(info),
+        group=group_in(info),
     )
     return Frame(structure, energies, forces, stresses, units=units.said)
 

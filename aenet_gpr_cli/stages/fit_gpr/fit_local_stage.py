@@ -13,9 +13,11 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.gpr.local.local_fit import count_rows, fit_local
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.subset_lookup import LOCAL
+from aenet_gpr_cli.gpr.surrogate import refuse_varying_cells
 from aenet_gpr_cli.io.artefacts.stored_gps import write_local
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.subsystems.grouping import varies
 
 FEWEST = 3  # structures of a subset that can choose a length scale of their own
 SMALLEST_CELL = (
@@ -43,6 +45,8 @@ def full_subsets(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> d
     if config.model == "local":
         return {}
     if config.model == "full" or config.compatibility != "none":
+        for name, subset in subsets.items():
+            refuse_varying_cells(subset, name)
         return dict(subsets)
     found = {name: subset for name, subset in subsets.items() if _suits_full(config, subset)}
     return found if 2 * len(found) >= len(subsets) else {}
@@ -50,6 +54,8 @@ def full_subsets(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> d
 
 def _suits_full(config: FitGprConfig, subset: StructureSet) -> bool:
     enough = len(subset) >= FEWEST and subset.n_atoms > 1 and subset.forces is not None
+    if varies(subset):
+        return False
     if subset.cells is None or not subset.is_periodic or config.descriptors == ("soap",):
         return enough
     heights = 1.0 / np.linalg.norm(np.linalg.inv(subset.cells[0]), axis=0)

@@ -1,3 +1,12 @@
 """What several stages share: context and table, processes and signals, parts by subset, predictors."""
 
-__all__ = ["context", "outputs", "predictors", "processes", "signals", "subset_parts", "torchrun"]
+__all__ = [
+    "context",
+    "many_subsets",
+    "outputs",
+    "predictors",
+    "processes",
+    "signals",
+    "subset_parts",
+    "torchrun",
+]

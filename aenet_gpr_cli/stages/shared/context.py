@@ -92,18 +92,23 @@ class Summary:
     rows : sequence of sequences of str
     notes : sequence of str
         Lines under the table: warnings and what was written.
+    short : sequence of sequences of str
+        Rows to print where there are too many; empty for all.
+    details : sequence of str
+        More lines, for `show`.
     """
 
     title: str
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    short: Sequence[Sequence[str]] = ()
+    details: Sequence[str] = ()
 
     def to_json(self) -> str:
         """Return the table as JSON, for storage in an artefact."""
-        return json.dumps(
-            {"title": self.title, "columns": self.columns, "rows": self.rows, "notes": self.notes}
-        )
+        names = ("title", "columns", "rows", "notes", "short", "details")
+        return json.dumps({name: getattr(self, name) for name in names})
 
 
 def make_job(
@@ -200,6 +205,7 @@ def nothing_to_do(
         columns=stored.get("columns", ()),
         rows=stored.get("rows", ()),
         notes=[*stored.get("notes", ()), *notes],
+        short=stored.get("short", ()),
     )
 
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.data.normalisation import energy_scaling, inverse_std, least_squares_energies
+from aenet_gpr_cli.ann.data.normalisation import energy_scaling, inverse_std
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import StructureSet
 
 

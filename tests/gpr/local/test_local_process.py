@@ -12,11 +12,12 @@ from ase.calculators.emt import EMT
 from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel
 from aenet_gpr_cli.gpr.local.environments import Scale, environments, sample
-from aenet_gpr_cli.gpr.local.local_fit import atomic_energies, choose_design, fit_local
+from aenet_gpr_cli.gpr.local.local_fit import choose_design, fit_local
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.posterior import solve, whiten
 from aenet_gpr_cli.gpr.local.triangle import Triangle
 from aenet_gpr_cli.gpr.process_settings import Local
+from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import StructureSet
 
 SMALL = Local(
@@ -143,7 +144,7 @@ def everything(sets):
     x = (raw - scale.mean[kinds]) * scale.inverse_std[kinds]
     parts = [x[kinds == t] for t in (0, 1)]
     inducing = Inducing(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), 6.0)
-    atomic = atomic_energies(sets, model.basis.species)
+    atomic = np.array(list(least_squares_energies(sets, model.basis.species).values()))
     rows, targets = [], []
     for s in sets:
         energies, forces = energy_and_force_rows(environments(model.basis, scale, s, True), inducing)

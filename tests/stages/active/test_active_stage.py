@@ -24,10 +24,10 @@ from aenet_gpr_cli.io.formats.xsf import write_xsf
 from aenet_gpr_cli.reports import figure_files as figures
 from aenet_gpr_cli.stages import label_stage as label
 from aenet_gpr_cli.stages import select_stage as select
-from aenet_gpr_cli.stages import split_stage as split
 from aenet_gpr_cli.stages.active import active_stage as active
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.shared.predictors import load_predictor
+from aenet_gpr_cli.stages.split import split_stage as split
 from aenet_gpr_cli.structures import Structure, StructureSet
 from tests.finished_runs import CASE, ROOT
 from tests.stages.unfinished import after, signalled

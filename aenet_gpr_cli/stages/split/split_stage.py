@@ -1,0 +1,186 @@
+"""`split`: structure files → split.h5, subsets divided into training and test structures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aenet_gpr_cli.config.stages.split_config import SplitConfig
+from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.io.artefacts.artefact import publish
+from aenet_gpr_cli.io.artefacts.structure_sets import PARTS, write_free_atoms, write_structures
+from aenet_gpr_cli.io.formats.sources import read_data, source_hashes
+from aenet_gpr_cli.io.frames.report import DataSet
+from aenet_gpr_cli.stages.shared.context import (
+    Context,
+    Summary,
+    by_name,
+    log,
+    make_job,
+    nothing_to_do,
+    planned,
+)
+from aenet_gpr_cli.stages.shared.many_subsets import Finding, few_rows, some, told
+from aenet_gpr_cli.stages.shared.outputs import claim
+from aenet_gpr_cli.stages.split.division import divide
+from aenet_gpr_cli.stages.split.input_paths import Inputs, without_folders
+from aenet_gpr_cli.stages.split.subset_checks import findings, prepared
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.subsystems.checks import require_labels, require_one_state, unlike_moments
+from aenet_gpr_cli.subsystems.grouping import group, varies
+from aenet_gpr_cli.subsystems.isolated_atoms import FreeAtoms, set_apart
+from aenet_gpr_cli.subsystems.sampling import Division
+
+KIND = "split"
+COLUMNS = (
+    "subset",
+    "atoms",
+    "periodic",
+    "structures",
+    "train",
+    "test",
+    "energy range / eV",
+    "max |F| / eV/Å",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subset:
+    """One subset on its way into the artefact."""
+
+    name: str
+    structures: StructureSet
+    division: Division
+
+
+def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Summary:
+    """Read, group and divide structures.
+
+    Parameters
+    ----------
+    folder : Path
+        Relative paths of the configuration start here.
+
+    Raises
+    ------
+    ConfigError
+        If no inputs are given.
+    InputError
+        If files are missing or wrong, or lack energies or forces.
+    """
+    if not config.inputs and not (config.train_inputs and config.test_inputs):
+        raise ConfigError("split: expected at least one file or folder in `inputs`, got none")
+    inputs = Inputs.of(config, folder)
+    claim(KIND, output, [*inputs.paths, *inputs.lists.values()])
+    hashes = by_name(source_hashes(inputs.paths))
+    job = make_job(KIND, without_folders(config), inputs.lists, context, hashes)
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    data = read_data(inputs.paths, config, context.report)
+    structures, free_atoms = set_apart(data.structures)
+    if not structures:
+        raise InputError("expected structures of several atoms, got isolated atoms only")
+    require_labels(structures, energies=True, forces=config.require_forces)
+    states = [*require_one_state(structures), *unlike_moments(structures)]
+    subsets, found, notes = _subsets(config, inputs, data, free_atoms)
+    rows = [_row(subset) for subset in subsets]
+    notes += [*_told([*states, *told(found)]), *_about_all(subsets), f"wrote {output}"]
+    short, details = few_rows(rows, 3, (4, 5)), [f"warning: {f}" for f in found]
+    summary = Summary("Subsets", COLUMNS, rows, notes, short, details)
+    if context.dry_run:
+        return planned(KIND, output, [" ".join(row) for row in short or rows])
+    with publish(output, job) as file:
+        for part in PARTS:
+            file.create_group(part)
+        for subset in subsets:
+            for part, index in (("train", subset.division.train), ("test", subset.division.test)):
+                if len(index):
+                    write_structures(
+                        file.create_group(f"{part}/{subset.name}"), subset.structures.select(index)
+                    )
+        write_free_atoms(file, free_atoms.energies)
+        file.attrs["energy_definition"] = data.definition
+        file.attrs["summary"] = summary.to_json()
+    return summary
+
+
+def _subsets(
+    config: SplitConfig, inputs: Inputs, data: DataSet, free_atoms: FreeAtoms
+) -> tuple[list[_Subset], list[Finding], list[str]]:
+    """Return the subsets, what is doubtful about each, and notes on the whole."""
+    groups = group(set_apart(data.structures)[0], cells_may_vary=True)
+    divisions, division_notes = divide(config, inputs, groups)
+    by_chance = not (inputs.test or inputs.lists or config.blocks)
+    subsets, found = [], []
+    for name, members in groups.items():
+        structures, first = prepared(config, name, members)
+        division = divisions[name]
+        found += first
+        found += findings(config, name, members, structures, division, by_chance)
+        found += [Finding("division", *note.split(": ", 1)) for note in division.notes]
+        subsets.append(_Subset(name, structures, division))
+    notes = [*data.lines(), f"energies: {data.definition}"]
+    if free_atoms.energies:
+        energies = ", ".join(f"{symbol} {value:.6g}" for symbol, value in free_atoms.energies.items())
+        notes.append(
+            f"{free_atoms.n_structures} isolated atoms are not divided; they fix the energies of atoms: "
+            f"{energies} eV"
+        )
+    return subsets, found, [*notes, *_told([*data.warnings(), *free_atoms.warnings]), *division_notes]
+
+
+def _told(warnings: Sequence[str]) -> list[str]:
+    """Log warnings, and return them as notes."""
+    for text in warnings:
+        log.warning("%s", text)
+    return [f"warning: {text}" for text in warnings]
+
+
+def _about_all(subsets: Sequence[_Subset]) -> list[str]:
+    """Return what the whole lacks: fixed cells, subsets that train or test."""
+    notes = []
+    changing = [s for s in subsets if varies(s.structures)]
+    if changing:
+        spread = max(s.structures.cell_spread for s in changing)
+        n = sum(len(s.structures) for s in changing)
+        notes.append(
+            f"the cell varies: {n} structures of {some([s.name for s in changing])} have cells that differ "
+            f"by up to {spread:.3g} Å; fit-gpr learns them with its local process"
+        )
+    untrained = [s.name for s in subsets if not len(s.division.train)]
+    if untrained and len(untrained) < len(subsets):
+        notes.append(
+            f"{len(untrained)} of {len(subsets)} subsets have no training structure: {some(untrained)}"
+        )
+    untested = [s.name for s in subsets if not len(s.division.test)]
+    if untested and len(untested) < len(subsets):
+        notes.append(
+            f"{len(untested)} of {len(subsets)} subsets have no test structure, so that evaluate says "
+            f"nothing about them: {some(untested)}"
+        )
+    elif untested:
+        notes += _told(
+            [
+                "no subset has test structures, so that evaluate cannot say anything about errors; lower "
+                "train, raise test, or name test_inputs"
+            ]
+        )
+    return notes
+
+
+def _row(subset: _Subset) -> list[str]:
+    s = subset.structures
+    if s.energies is None:
+        raise InputError(f"{subset.name}: energies are missing")
+    largest = "–" if s.forces is None else f"{(s.forces**2).sum(-1).max() ** 0.5:.2f}"
+    return [
+        subset.name,
+        str(s.n_atoms),
+        "cell varies" if varies(s) else "yes" if s.is_periodic else "no",
+        str(len(s)),
+        str(len(subset.division.train)),
+        str(len(subset.division.test)),
+        f"{s.energies.max() - s.energies.min():.3f}",
+        largest,
+    ]

@@ -1,0 +1,140 @@
+"""What a user should know about the structures of a subset before anything is computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from aenet_gpr_cli.config.stages.split_config import SplitConfig
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.stages.shared.context import log
+from aenet_gpr_cli.stages.shared.many_subsets import Finding, some
+from aenet_gpr_cli.structures import Structure, StructureSet
+from aenet_gpr_cli.subsystems.checks import check_forces, check_net_force, missing_forces
+from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
+from aenet_gpr_cli.subsystems.grouping import varies
+from aenet_gpr_cli.subsystems.plausibility import implausible
+from aenet_gpr_cli.subsystems.sampling import Division, leaking
+from aenet_gpr_cli.subsystems.trajectories import ALIKE, likeness
+
+
+def prepared(
+    config: SplitConfig, name: str, members: Sequence[Structure]
+) -> tuple[StructureSet, list[Finding]]:
+    """Return the structures of a subset, unwrapped where they have one cell, and what was found.
+
+    Parameters
+    ----------
+    name : str
+        Of the subset.
+    members : sequence of Structure
+        With their atoms in one order.
+    """
+    structures = StructureSet.from_structures(members)
+    found: list[Finding] = []
+    fixed = not varies(structures)
+    moved = [s.name for s in members if s.atom_order is not None]
+    if moved and fixed:
+        first = next(s.name for s in members if s.atom_order is None)
+        text = f"atoms in another order in {some(moved)}; put into that of {first}"
+        found.append(Finding("order", name, text))
+    if config.unwrap and structures.is_periodic and fixed:
+        unwrapped = unwrap(structures)
+        structures = unwrapped.structures
+        if unwrapped.n_atoms_shifted:
+            log.info("%s: %d atoms shifted by lattice vectors", name, unwrapped.n_atoms_shifted)
+        if unwrapped.jumping:
+            text = f"atoms far from their place in the first structure in {some(unwrapped.jumping)}"
+            found.append(Finding("jumping", name, text))
+    return structures, found
+
+
+def findings(
+    config: SplitConfig,
+    name: str,
+    members: Sequence[Structure],
+    structures: StructureSet,
+    division: Division,
+    by_chance: bool,
+) -> Iterator[Finding]:
+    """Yield what is doubtful about a subset.
+
+    Parameters
+    ----------
+    members : sequence of Structure
+        As they were read.
+    structures : StructureSet
+        Of `prepared`.
+    by_chance : bool
+        Whether single structures were drawn for training and test.
+
+    Raises
+    ------
+    InputError
+        If all forces are zero.
+    """
+    pairs = duplicates(structures, config.duplicate_tolerance)
+    if pairs:
+        named = [f"{structures.names[i]} = {structures.names[j]}" for i, j, _ in pairs]
+        yield Finding("duplicates", name, f"{len(pairs)} pairs of duplicate structures: {some(named)}")
+    if leaks := leaking(division, pairs):
+        text = f"{len(leaks)} duplicates are in both training and test; remove them"
+        yield Finding("leaks", name, text)
+    for text in implausible(structures):
+        yield Finding(f"implausible {text[:20]}", name, text)
+    if structures.forces is None and (n_dropped := sum(s.forces is not None for s in members)):
+        rest = len(members) - n_dropped
+        text = (
+            f"the forces of {n_dropped} structures are not used, as {rest} of the subset have none; "
+            "leave those out to train on forces"
+        )
+        yield Finding("dropped", name, text)
+    if config.minimum_distance > 0:
+        yield from _too_close(name, structures, config.minimum_distance)
+    if config.check_forces and structures.forces is not None:
+        yield from _forces(name, structures)
+    if by_chance and len(division.train) and len(division.test):
+        yield from _trajectory(name, structures)
+
+
+def _too_close(name: str, structures: StructureSet, limit: float) -> Iterator[Finding]:
+    from aenet_gpr_cli.subsystems.contacts import close_contacts  # loads compiled code
+
+    if close := close_contacts(structures, limit):
+        named = [f"{structures.names[s]} (atoms {i} and {j}, {r:.3f} Å)" for s, i, j, r in close]
+        yield Finding("close", name, f"{len(close)} pairs of atoms closer than {limit} Å: {some(named)}")
+
+
+def _forces(name: str, structures: StructureSet) -> Iterator[Finding]:
+    alike = _of_one_cell(structures)
+    if (wrong := missing_forces(alike)) is not None:
+        raise InputError(
+            f"{name}: {wrong}, so they are missing; expected forces in eV/Å. Leave their column out and "
+            "set require_forces: false, or take them as they are with check_forces: false"
+        )
+    check = check_forces(alike)
+    if check.is_warning:
+        yield Finding(f"forces {check.verdict}", name, check.message)
+    if (net := check_net_force(structures)) is not None:
+        yield Finding("net force", name, net)
+
+
+def _of_one_cell(structures: StructureSet) -> StructureSet:
+    """Return the structures of the most frequent cell: the energy changes with the cell, too."""
+    if structures.cells is None or not varies(structures):
+        return structures
+    flat = structures.cells.reshape(len(structures), 9).round(4)
+    _, inverse, count = np.unique(flat, axis=0, return_inverse=True, return_counts=True)
+    return structures.select(np.flatnonzero(inverse.ravel() == count.argmax()))
+
+
+def _trajectory(name: str, structures: StructureSet) -> Iterator[Finding]:
+    ratio = likeness(structures)
+    if ratio is not None and ratio < ALIKE:
+        text = (
+            f"successive frames look like one trajectory (their distance is {ratio:.2f} of that of frames "
+            "further apart); drawn one by one, test frames have near neighbours in training, and errors look "
+            "too small: set blocks, such as blocks: 50"
+        )
+        yield Finding("trajectory", name, text)
