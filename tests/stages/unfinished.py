@@ -99,7 +99,9 @@ def write_split(path: Path, n: int = 8) -> Path:
             energies, forces = 0.5 * pair.sum((1, 2)), ((pair / r)[..., None] * d).sum(2)
             names = tuple(f"{name}_{i}" for i in range(n))
             kinds = tuple(species)
-            subset = StructureSet(kinds, positions, None, (False, False, False), energies, forces, names)
+            subset = StructureSet(
+                kinds, positions, None, (False, False, False), energies, forces, names=names
+            )
             write_structures(file.create_group(f"train/{name}"), subset)
     return path
 
