@@ -26,6 +26,21 @@ def visible(text: str, keep: str = "") -> str:
     return "".join(c if c in keep or not _is_unseen(c) else ascii(c)[1:-1] for c in text)
 
 
+def encodable(text: str) -> str:
+    r"""Return text with what UTF-8 cannot hold, such as other bytes in the name of a file, written out.
+
+    Examples
+    --------
+    >>> print(encodable("a\udcff"))
+    a\xff
+    """
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raw = text.encode("utf-8", "backslashreplace")
+    return raw.decode("utf-8", "backslashreplace")
+
+
 def refuse_unseen(value: str, key: str) -> str:
     """Return a value without control characters as it is.
 

@@ -2,12 +2,18 @@
 
 import pytest
 
-from aenet_gpr_cli.text import refuse_bad_name, refuse_unseen, visible
+from aenet_gpr_cli.text import encodable, refuse_bad_name, refuse_unseen, visible
 
 
 def test_control_characters_are_written_out():
     assert visible("a\x1b[2Jb\nc\u202e\udcff é Å") == r"a\x1b[2Jb\nc\u202e\udcff é Å"
     assert visible("a\nb\x07", keep="\n") == "a\nb\\x07"
+
+
+def test_names_of_other_bytes_become_text_that_every_file_can_hold():
+    assert encodable("é a\nb") == "é a\nb"
+    assert encodable("no\udcff\udcfet.xsf") == r"no\xff\xfet.xsf"
+    assert encodable("lone \ud800") == r"lone \ud800"
 
 
 @pytest.mark.parametrize("name", ["gpr_0.021", "a b", "[10, 10]", "it's", "$x", "größer"])

@@ -24,6 +24,7 @@ from aenet_gpr_cli.errors import (
     is_exhausted,
     is_out_of_memory,
 )
+from aenet_gpr_cli.stages.shared.signals import interrupted_by_signals
 from aenet_gpr_cli.text import visible
 
 # module: command: one line of help; a module is imported when one of its commands runs or explains itself
@@ -143,7 +144,8 @@ def main() -> None:
 def _run() -> int:
     """Run the command line; say what failed, and return the exit code."""
     try:
-        stopped = cli.main(standalone_mode=False)
+        with interrupted_by_signals():
+            stopped = cli.main(standalone_mode=False)
         return stopped if isinstance(stopped, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code

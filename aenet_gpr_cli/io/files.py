@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aenet_gpr_cli.errors import EXHAUSTED, InputError, ResourceError
+from aenet_gpr_cli.text import encodable
 
 _NO_PLACE = (*EXHAUSTED, errno.EACCES)
 
@@ -120,9 +121,9 @@ def cannot_write(path: Path, error: BaseException) -> ResourceError:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8."""
+    """Write a text file in UTF-8; what that cannot hold is written out."""
     with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(encodable(text), encoding="utf-8")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

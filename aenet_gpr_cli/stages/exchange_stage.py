@@ -13,6 +13,7 @@ from aenet_gpr_cli.io.files import refuse_folder, sha256_of
 from aenet_gpr_cli.io.formats.aenet_nn import read_nn, write_nn
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.outputs import claim, refuse_inputs
+from aenet_gpr_cli.text import encodable
 
 COLUMNS = ("potential", "members", "species", "cutoffs / Å", "features", "hidden", "weights")
 METATOMIC = "metatomic"
@@ -76,7 +77,7 @@ def _export_metatomic(ann: Path, member: int | None, output: Path, context: Cont
             f"metatomic cannot be loaded ({error}); pip install 'aenet-gpr-cli[metatomic]'"
         ) from error
     with publish_files(path.parent) as made:
-        write_metatomic(model, made / path.name, ann.stem)
+        write_metatomic(model, made / path.name, encodable(ann.stem))
     return Summary("Potential for metatomic", COLUMNS, [_row(ann.name, model)], [f"wrote {path}"])
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -165,10 +166,11 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
 def test_names(fresh, account: Account, name):
     folder = fresh()
+    (folder / name).parent.mkdir(exist_ok=True)
     shutil.copy(folder / "runs/w0.xsf", folder / f"{name}.xsf")
     (folder / name).mkdir()
     for i in range(4):
-        shutil.copy(folder / f"runs/w{i}.xsf", folder / name / f"{name}{i}.xsf")
+        shutil.copy(folder / f"runs/w{i}.xsf", folder / name / f"{Path(name).name}{i}.xsf")
     shutil.copy(folder / "gpr.h5", folder / f"{name}.h5")
     (folder / f"{name}.yaml").write_text("length_scale: 1.0\npower: 1.0\n")
     here = f"./{name}"

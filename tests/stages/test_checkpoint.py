@@ -13,7 +13,7 @@ from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, Resour
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.stages.shared.context import Context
-from aenet_gpr_cli.stages.shared.signals import SIGNALS, stop_on_signals
+from aenet_gpr_cli.stages.shared.signals import SIGNALS, interrupted_by_signals, stop_on_signals
 from aenet_gpr_cli.stages.workflow_steps import steps
 from tests.finished_runs import CASE, small_workflow
 from tests.stages.unfinished import left_behind
@@ -178,8 +178,33 @@ def test_a_signal_that_comes_twice_at_once_is_one_request():
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture
+def heard():
+    """No signal is ignored, whatever this process was started by."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_is_a_request_and_the_second_one_an_order(number, capsys, monkeypatch):
+def test_outside_the_stages_every_signal_is_an_interrupt(number, heard):
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), interrupted_by_signals():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
+
+
+def test_the_end_of_a_terminal_stays_ignored_where_it_was(heard):
+    """As nohup asks for."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with interrupted_by_signals(), stop_on_signals() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        assert not stop()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_a_request_and_the_second_one_an_order(number, heard, capsys, monkeypatch):
     monkeypatch.setattr("aenet_gpr_cli.stages.shared.signals.SECONDS_OF_ONE_REQUEST", 0.0)
     before = signal.getsignal(number)
     with stop_on_signals() as stop:

@@ -53,7 +53,7 @@ def publish_files(folder: Path) -> Iterator[Path]:
                     if not is_one_of(target, [*own.get(name, []), value]):
                         raise InputError(f"{target} {NOT_OURS}")
                     now[name] = [sha256_of(target)]  # a run may be killed before all files are in place
-                now[name] = [*now.get(name, []), value]
+                now[name] = list(dict.fromkeys([*now.get(name, []), value]))
             write_json(listing, own | now)
             for name in now:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)

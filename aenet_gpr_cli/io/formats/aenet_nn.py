@@ -111,7 +111,7 @@ def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> li
     ------
     InputError
         If there is no such member or format, the angular cutoff is larger than the radial one, or there are
-        several angular cutoffs, for which the format has no place.
+        several angular cutoffs, for which the format has no place, or numbers that no training has given.
 
     Notes
     -----
@@ -137,7 +137,9 @@ def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> li
     folder.mkdir(parents=True, exist_ok=True)
     texts: dict[str, str | bytes] = {}
     for symbol in model.basis.species:
-        content = _network_file(model, member, symbol)
+        with np.errstate(over="ignore", invalid="ignore"):  # of absurd numbers, which are refused
+            content = _network_file(model, member, symbol)
+        check_statistics(content, f"network of {symbol}")
         binary = file_format == "nn"
         texts[f"{symbol}.{file_format}"] = format_binary(content) if binary else format_ascii(content)
         texts[f"{symbol}.stp"] = format_setup(model.basis, symbol)

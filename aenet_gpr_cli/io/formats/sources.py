@@ -47,6 +47,7 @@ from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.grouping import natural_key
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
+from aenet_gpr_cli.text import encodable
 
 log = logging.getLogger(__name__)
 
@@ -203,13 +204,13 @@ def source_labels(paths: Sequence[Path | str]) -> list[str]:
     for path, times in Counter(resolved).items():
         if times > 1:
             raise InputError(f"{path}: expected each source once, got it {times} times")
-    labels = [path.name or path.anchor for path in resolved]
+    labels = [encodable(path.name or path.anchor) for path in resolved]
     depth = 1
     while len(set(labels)) < len(labels):
         depth += 1
         shared = {label for label, times in Counter(labels).items() if times > 1}
         labels = [
-            "/".join(path.parts[-depth:]) if label in shared else label
+            encodable("/".join(path.parts[-depth:])) if label in shared else label
             for label, path in zip(labels, resolved, strict=True)
         ]
     return labels
@@ -237,7 +238,8 @@ def source_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
         if path.is_dir():
             total = hashlib.sha256()
             for file in (part for found in _walk(path)[0] for part in (found, *_belonging(found))):
-                total.update(f"{file.relative_to(path).as_posix()}\0{_hash(file)}\n".encode())
+                name = encodable(file.relative_to(path).as_posix())
+                total.update(f"{name}\0{_hash(file)}\n".encode())
             hashes[str(given)] = total.hexdigest()
         else:
             parts = [_hash(file) for file in (path, *_belonging(path))]
@@ -260,7 +262,7 @@ def _find(paths: Sequence[Path | str]) -> tuple[list[tuple[Path, str, str]], lis
             continue
         found, ignored = _walk(path)
         strange = [other for other in ignored if looks_like_data(other)]
-        named = [f"{source}/{other.relative_to(path).as_posix()}" for other in strange]
+        named = [encodable(f"{source}/{other.relative_to(path).as_posix()}") for other in strange]
         named = [
             f"{n} ({how})" if (how := converter_of(p)) else n for n, p in zip(named, strange, strict=True)
         ]
@@ -270,7 +272,9 @@ def _find(paths: Sequence[Path | str]) -> tuple[list[tuple[Path, str, str]], lis
         if len(ignored) > len(strange):
             log.info("%s: %d other files are not structures", path, len(ignored) - len(strange))
         unknown += named
-        files += [(file, f"{source}/{file.relative_to(path).as_posix()}", source) for file in found]
+        files += [
+            (file, encodable(f"{source}/{file.relative_to(path).as_posix()}"), source) for file in found
+        ]
     repeated = [path for path, times in Counter(path.resolve() for path, *_ in files).items() if times > 1]
     if repeated:
         raise InputError(f"{repeated[0]}: expected each file once, but several sources contain it")

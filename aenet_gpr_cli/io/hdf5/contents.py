@@ -27,8 +27,8 @@ def refuse_hostile(group: h5py.Group, path: Path) -> None:
     Raises
     ------
     InputError
-        If something links elsewhere or occurs twice (a loop), keeps its data in another file, is no array of
-        numbers or text, or claims much more data than there is.
+        If something has a name that would lead out of a folder, links elsewhere or occurs twice (a loop),
+        keeps its data in another file, is no array of numbers or text, or claims much more data than there is.
     """
     seen = {h5py.h5o.get_info(group.id).addr}
     waiting = [group]
@@ -36,6 +36,8 @@ def refuse_hostile(group: h5py.Group, path: Path) -> None:
         here = waiting.pop()
         for name in here:
             where = f"{here.name.rstrip('/')}/{name}"
+            if name in (".", "..") or "/" in name:  # names of subsets become names of files
+                raise InputError(f"{path}: {where!r} is no name of a group or an array; write it again")
             if not isinstance(here.get(name, getlink=True), h5py.HardLink):
                 raise InputError(f"{path}: {where} links elsewhere, which artefacts must not do")
             child = here[name]

@@ -34,6 +34,7 @@ from aenet_gpr_cli.stages.shared.predictors import (
     predicted_structures,
 )
 from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.text import encodable
 from aenet_gpr_cli.units import MEV_PER_EV
 
 KIND = "evaluate"
@@ -51,7 +52,7 @@ def name_models(paths: Sequence[Path]) -> dict[str, Path]:
     InputError
         If two files have the same name.
     """
-    named = {path.stem: path for path in paths}
+    named = {encodable(path.stem): path for path in paths}
     if len(named) < len(paths):
         raise InputError(f"models: expected files with different names, got {', '.join(map(str, paths))}")
     return named

@@ -1,8 +1,9 @@
 """Signals that ask a run to stop: noted at once, obeyed between units of work.
 
-SIGTERM and SIGUSR1 are what schedulers send before the time is up, SIGINT is Ctrl-C. The stages poll the
-request (see `context.Context`); a second signal stops at once, unless it only repeats the first: schedulers
-send theirs to the shell, which passes it on, and to its children.
+SIGTERM and SIGUSR1 are what schedulers send before the time is up, SIGINT is Ctrl-C, SIGHUP the end of a
+terminal (ignored where it was ignored before, as by nohup). The stages poll the request (see
+`context.Context`); a second signal stops at once, unless it only repeats the first: schedulers send theirs to
+the shell, which passes it on, and to its children.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, name)
-)  # fmt: skip
-
+NAMES = ("SIGTERM", "SIGUSR1", "SIGINT", "SIGHUP")
+_HANG_UP = getattr(signal, "SIGHUP", None)
+SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 
 SECONDS_OF_ONE_REQUEST = 10.0
 
@@ -49,7 +49,8 @@ class StopRequest:
             raise KeyboardInterrupt
         self._since = time.monotonic()
         self.name = signal.Signals(number).name
-        print(f"{self.name}: stopping after the current step; once more to stop at once", file=sys.stderr)
+        with contextlib.suppress(OSError, ValueError):  # the terminal has gone
+            print(f"{self.name}: stopping after the current step; once more to stop at once", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -61,12 +62,30 @@ def stop_on_signals() -> Iterator[StopRequest]:
     Outside the main thread, where Python allows no handlers, signals act as always.
     """
     request = StopRequest()
+    with _handled(request.receive):
+        yield request
+
+
+@contextlib.contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """Let all these signals end the block as Ctrl-C does, by KeyboardInterrupt: nothing is left behind."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handled(interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield request
+        yield
         return
-    before = {number: signal.signal(number, request.receive) for number in SIGNALS}
+    listening = [n for n in SIGNALS if n is not _HANG_UP or signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in listening}
     try:
-        yield request
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

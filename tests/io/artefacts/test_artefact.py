@@ -238,6 +238,19 @@ def test_a_hostile_file_is_refused_by_name(artefact, attack, message):
         pass
 
 
+@pytest.mark.parametrize("name", ["..", "../../evil", "a/b/c/d/e"])
+def test_a_name_cannot_lead_out_of_a_folder(artefact, name):
+    """Names of subsets become names of files; one with a slash can be made by overwriting bytes only."""
+    kept = name if "/" not in name else "x" * len(name)
+    with h5py.File(artefact, "w") as file:
+        file.attrs["format"], file.attrs["format_version"], file.attrs["kind"] = "aenet-gpr-cli", 1, "split"
+        file.attrs["complete"] = True
+        file.create_group("train").create_group(kept)
+    artefact.write_bytes(artefact.read_bytes().replace(kept.encode() + b"\0", name.encode() + b"\0"))
+    with pytest.raises(InputError, match="is no name of a group"), open_artefact(artefact):
+        pass
+
+
 def test_what_grows_on_disk_is_accepted(artefact, monkeypatch):
     monkeypatch.setattr(contents, "SMALL_BYTES", 0)
     with h5py.File(artefact, "a") as file:

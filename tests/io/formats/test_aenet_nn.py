@@ -230,6 +230,18 @@ def test_a_radial_basis_gets_an_angular_part_that_does_nothing(tmp_path, referen
     np.testing.assert_allclose(found[0], expected[0], rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("number", [1e200, -1e15, np.nan, np.inf])
+@pytest.mark.parametrize("name", ["feature_mean", "feature_std", "weights"])
+def test_numbers_of_no_training_are_not_exported(tmp_path, name, number):
+    """As a damaged artefact of version 0.1 has them, which carries no checksum."""
+    model = random_model()
+    values = getattr(model, name)["C"]
+    (values[0] if name == "weights" else values)[..., 0] = number
+    with pytest.raises(InputError, match="network of C"):
+        write_nn(model, 0, tmp_path / "out", "nn")
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
 def test_what_does_not_exist_is_refused(tmp_path):
     model = random_model()
     with pytest.raises(InputError, match="member from 0 to 2, got 3"):
