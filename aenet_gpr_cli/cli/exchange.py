@@ -73,7 +73,8 @@ def import_(files: tuple[Path, ...], output: Path, options: dict[str, Any]) -> N
 @click.option(
     "--mirror",
     type=PATH,
-    help="Folder with NAME/train_set.zip and NAME/test_set.zip, read instead of the network.",
+    help="Folder with NAME/train_set.zip and NAME/test_set.zip (of mlearn: NAME/training.json or "
+    "Li_training.json, …), read instead of the network.",
 )
 @click.option(
     "-o",
@@ -83,19 +84,22 @@ def import_(files: tuple[Path, ...], output: Path, options: dict[str, Any]) -> N
 )
 @gather
 def fetch(names: tuple[str, ...], mirror: Path | None, output: Path | None, options: dict[str, Any]) -> None:
-    """Bring the published data sets h2, ec-dimer, li-ec (or all), checked by SHA-256.
+    """Bring published data sets, checked by SHA-256.
 
-    Configurations name them as published:ec-dimer/train_set.zip. No other command uses the network.
+    Those of the paper are h2, ec-dimer and li-ec (together: all); of the benchmark mlearn mlearn-li,
+    mlearn-si, mlearn-ge and mlearn-mo (together: mlearn). Configurations name them as
+    published:ec-dimer/train_set.zip or published:mlearn-li/training.xyz. No other command uses the network.
 
     \b
     aenet-gpr fetch ec-dimer
+    aenet-gpr fetch mlearn-li mlearn-si
     """
     from aenet_gpr_cli.cli.console import set_up_logging
     from aenet_gpr_cli.io.formats import published
 
     set_up_logging(options["verbose"], options["quiet"])
     root = output or published.published_root()
-    for name in published.SHA256 if names == ("all",) else names:
+    for name in published.sets_named(names):
         for path in published.fetch(name, root, mirror):
             if not options["quiet"]:
                 click.echo(path)

@@ -10,7 +10,7 @@ import pytest
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.formats import published as module
-from aenet_gpr_cli.io.formats.published import SHA256, fetch, published_root, resolve, url
+from aenet_gpr_cli.io.formats.published import SHA256, fetch, published_root, resolve, sets_named, url
 
 CONTENT = {"train_set.zip": b"train", "test_set.zip": b"test"}
 
@@ -103,7 +103,9 @@ def test_a_download_goes_through_a_temporary_name(
 
 
 def test_unknown_names(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected one of the published sets h2, ec-dimer, li-ec, got 'H2O'"):
+    with pytest.raises(
+        InputError, match=r"expected one of the published sets h2, ec-dimer, li-ec, .*, got 'H2O'"
+    ):
         fetch("H2O", tmp_path)
     with pytest.raises(InputError, match="expected one of the published sets"):
         resolve("published:../../etc/passwd")
@@ -111,6 +113,41 @@ def test_unknown_names(tmp_path: Path) -> None:
         InputError, match=r"expected one of train_set.zip, test_set.zip after .* got '\.\./a'"
     ):
         resolve("published:h2/../a")
+
+
+def test_names_of_several_sets() -> None:
+    assert sets_named(["all"]) == ["h2", "ec-dimer", "li-ec"]
+    assert sets_named(["mlearn", "h2", "mlearn-si"])[:2] == ["mlearn-li", "mlearn-si"]
+    assert len(sets_named(["mlearn", "mlearn-si"])) == 4
+    with pytest.raises(InputError, match="got 'gold'"):
+        sets_named(["h2", "gold"])
+
+
+@pytest.fixture(params=["mlearn-li/training.json", "Li_training.json"])
+def mlearn_mirror(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a mirror of a set of mlearn without structures, of either layout."""
+    sums = {}
+    for file in ("training.json", "test.json"):
+        path = tmp_path / "mirror" / request.param.replace("training.json", file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"[]")
+        sums[file] = hashlib.sha256(b"[]").hexdigest()
+    monkeypatch.setitem(module.SHA256, "mlearn-li", sums)
+    return tmp_path / "mirror"
+
+
+def test_json_is_turned_into_what_can_be_read(
+    mlearn_mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AENET_GPR_DATA", str(tmp_path / "data"))
+    files = fetch("mlearn-li", published_root(), mlearn_mirror)
+    assert [file.name for file in files] == ["training.xyz", "test.xyz"]
+    assert resolve("published:mlearn-li/training.xyz") == files[0]
+    with pytest.raises(InputError, match=r"expected one of training.xyz, test.xyz after"):
+        resolve("published:mlearn-li/training.json")
+    files[0].write_text("damaged")
+    fetch("mlearn-li", published_root(), mlearn_mirror)
+    assert files[0].read_text() == ""
 
 
 def test_resolve(tmp_path: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
