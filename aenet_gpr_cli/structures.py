@@ -40,8 +40,6 @@ class Structure:
         Total energy.
     forces : ndarray of shape (n_atoms, 3), eV/Å, or None
         Physical forces, F = -dE/dR.
-    stress : ndarray of shape (3, 3), eV/Å³, or None
-        σ = (1/V) dE/dε, positive under tension; None where it is not known.
     name : str
         Where the structure came from; unique within a data set.
     atom_order : tuple of int or None
@@ -52,6 +50,8 @@ class Structure:
         Of the whole structure.
     group : str
         Kind of structure that its file says it is (``config_type``), for strata and reports; empty for none.
+    stress : ndarray of shape (3, 3), eV/Å³, or None
+        σ = (1/V) dE/dε, positive under tension; None where it is not known.
     """
 
     species: tuple[str, ...]
@@ -60,12 +60,12 @@ class Structure:
     pbc: Pbc = NOT_PERIODIC
     energy: float | None = None
     forces: FloatArray | None = None
-    stress: FloatArray | None = None
     name: str = ""
     atom_order: tuple[int, ...] | None = None
     state: tuple[tuple[str, float], ...] = ()
     magnetic_moment: float | None = None
     group: str = ""
+    stress: FloatArray | None = None
 
     @property
     def n_atoms(self) -> int:
@@ -90,8 +90,6 @@ class StructureSet:
     cells : ndarray of shape (n_structures, 3, 3), Å, or None
     energies : ndarray of shape (n_structures,), eV, or None
     forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å, or None
-    stress : ndarray of shape (n_structures, 3, 3), eV/Å³, or None
-        Positive under tension; NaN for structures whose stress is not known.
     names : tuple of str
         One unique name per structure.
     atom_orders : ndarray of int, shape (n_structures, n_atoms), or None
@@ -100,6 +98,8 @@ class StructureSet:
         Charge and spin that every structure has, see `Structure`.
     groups : tuple of str
         Kind of each structure, see `Structure`; empty where none has one.
+    stress : ndarray of shape (n_structures, 3, 3), eV/Å³, or None
+        Positive under tension; NaN for structures whose stress is not known.
     """
 
     species: tuple[str, ...]
@@ -108,11 +108,11 @@ class StructureSet:
     pbc: Pbc = NOT_PERIODIC
     energies: FloatArray | None = None
     forces: FloatArray | None = None
-    stress: FloatArray | None = None
     names: tuple[str, ...] = ()
     atom_orders: IntArray | None = None
     state: tuple[tuple[str, float], ...] = ()
     groups: tuple[str, ...] = ()
+    stress: FloatArray | None = None
 
     def __post_init__(self) -> None:
         n, atoms = len(self.positions), len(self.species)

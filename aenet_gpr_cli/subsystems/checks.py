@@ -22,7 +22,7 @@ _SPREAD = 0.25  # of single slopes; a wrong unit or sign shows in all of them al
 _MIN_CORRELATION = 0.9
 _NET = 0.05  # of the forces themselves; what a grid or a loose convergence leaves is far below
 _SMALL_FORCE = 0.01  # eV/Å: near a minimum nothing can be said
-_SLOPE_TOLERANCE = 0.2  # relative; the candidates below lie further apart than that
+_SLOPE_TOLERANCE = 0.2  # relative; of the candidates below the nearest counts
 
 # dE / (-F dR) if energies are in eV, positions in Å, and the forces in another unit.
 _SLOPES = (
@@ -30,15 +30,22 @@ _SLOPES = (
     (51.42206747, "Hartree/Bohr"),
     (25.71103373, "Ry/Bohr"),
     (27.211386246, "Hartree/Å"),
-    (1.8897261258, "eV/Bohr"),
+    (1.8897261258, "eV/Bohr, or Hartree/Bohr beside energies in Hartree"),
+    (0.529177211, "eV/Å at positions in Bohr"),
+    (0.0433641153, "kcal/mol/Å"),
+    (0.0103642696, "kJ/mol/Å"),
+    (23.060547831, "eV/Å beside energies in kcal/mol"),
+    (0.0367493222, "eV/Å beside energies in Hartree"),
     (0.001, "meV/Å"),
 )
 
 
+_ENERGY_STANDS = "energy=... in the header of extended XYZ, '# total energy = ... eV' in XSF"
+_FORCES_STAND = "column forces of extended XYZ, fx fy fz after x y z in XSF, eV/Å"
 # of a structure that does not say it
 _NEUTRAL = {"charge": (0.0,), "multiplicity": (1.0,), "spin": (0.0,)}
 _MOMENT_STEP = 0.5  # μB, a gap between sorted moments; a flipped electron changes them by 2
-_SHOWN_MOMENTS = 4
+_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +92,12 @@ def require_labels(structures: Sequence[Structure], energies: bool, forces: bool
     """
     missing = []
     for needed, label, where, names in (
-        (energies, "energy", "'# total energy = ... eV'", [s.name for s in structures if s.energy is None]),
-        (forces, "forces", "columns fx fy fz in eV/Å", [s.name for s in structures if s.forces is None]),
+        (energies, "energy", _ENERGY_STANDS, [s.name for s in structures if s.energy is None]),
+        (forces, "forces", _FORCES_STAND, [s.name for s in structures if s.forces is None]),
     ):
         if needed and names:
             some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            missing.append(f"{len(names)} of {len(structures)} without {label} ({where} in XSF): {some}")
+            missing.append(f"{len(names)} of {len(structures)} without {label} ({where}): {some}")
     if missing:
         wanted = " and ".join(label for label, on in (("energy", energies), ("forces", forces)) if on)
         raise InputError(f"expected {wanted} for every structure, got {'; '.join(missing)}")
@@ -122,7 +129,8 @@ def require_one_state(structures: Sequence[Structure]) -> list[str]:
         given = {value: n for value, n in values.items() if value is not None}
         silent = values.get(None, 0)
         if len(given) > 1 or (silent and any(value not in _NEUTRAL[key] for value in given)):
-            said = [f"{key}={value:g} in {n}" for value, n in sorted(given.items())]
+            said = [f"{key}={value:g} in {n}" for value, n in sorted(given.items())[:_SHOWN]]
+            said += [f"{len(given) - _SHOWN} other values"] if len(given) > _SHOWN else []
             said += [f"none given in {silent}"] if silent else []
             raise InputError(
                 f"expected one {key} for all structures of {formula(species)}, got {', '.join(said)}: their "
@@ -150,8 +158,8 @@ def unlike_moments(structures: Sequence[Structure]) -> list[str]:
         steps = np.flatnonzero(np.diff(moments) > _MOMENT_STEP)
         if len(steps):
             parts = np.split(moments, steps + 1)
-            said = ", ".join(f"{part.mean():.2g} μB in {len(part)}" for part in parts[:_SHOWN_MOMENTS])
-            said += f" and {len(parts) - _SHOWN_MOMENTS} others" if len(parts) > _SHOWN_MOMENTS else ""
+            said = ", ".join(f"{part.mean():.2g} μB in {len(part)}" for part in parts[:_SHOWN])
+            said += f" and {len(parts) - _SHOWN} others" if len(parts) > _SHOWN else ""
             found.append(
                 f"{formula(species)}: total magnetic moments differ, {said}: probably different spin states, "
                 "whose energies lie on different surfaces"
@@ -167,6 +175,16 @@ def missing_forces(structures: StructureSet) -> str | None:
     if (spread := float(np.ptp(energies))) < _SMALL_CHANGE:
         return None
     return f"all forces are exactly zero, while the energies differ by {spread:.3g} eV"
+
+
+def missing_energies(structures: StructureSet) -> str | None:
+    """Return what is wrong where every energy is exactly zero though there are forces, else None."""
+    forces, energies = structures.forces, structures.energies
+    if forces is None or energies is None or energies.any() or len(structures) < 2:
+        return None
+    if (largest := float(np.abs(forces).max())) < _SMALL_FORCE:
+        return None
+    return f"all energies are exactly zero, while there are forces up to {largest:.3g} eV/Å"
 
 
 def check_net_force(structures: StructureSet) -> str | None:
@@ -271,7 +289,8 @@ def _judge(work: FloatArray, change: FloatArray, bend: FloatArray) -> ForceCheck
     if spread > _SPREAD:
         message = f"forces not checked: they change too much between near structures ({numbers})"
         return ForceCheck(slope, correlation, n_pairs, "undecided", message)
-    unit = [unit for value, unit in _SLOPES if abs(abs(slope_of_most) / value - 1.0) < _SLOPE_TOLERANCE]
+    off, nearest = min((abs(abs(slope_of_most) / value - 1.0), unit) for value, unit in _SLOPES)
+    unit = [nearest] if off < _SLOPE_TOLERANCE else []
     reversed_sign = (
         "the sign is reversed: these are gradients dE/dR, expected F = -dE/dR" if slope_of_most < 0 else ""
     )

@@ -14,6 +14,7 @@ LARGEST_FORCE = 100.0  # eV/Å; 0.4 Å inside a bond of carbon
 _BOHR = 0.529177
 _LOOSE, _TIGHT = 1.5, 0.66  # nearest neighbours in units of the sum of covalent radii: metals 1.3, N2 0.77
 _TRIPLE = 0.77  # no bond is shorter for its atoms than that of N2
+_GAP, _GAP_RATIO = 1.0, 3.0  # eV per atom between two groups of energies, in units of their own ranges
 _APART = 2.5  # beyond that the atoms are meant to be apart
 _N_LOOKED_AT, _N_PAIRS = 50, 10**8
 _NOBLE = {"He", "Ne", "Ar", "Kr", "Xe", "Rn"}
@@ -42,6 +43,7 @@ def implausible(structures: StructureSet) -> list[str]:
                 f"forces above {LARGEST_FORCE:g} eV/Å in {many} of {len(structures)} structures, the largest "
                 f"{largest[worst]:.0f} eV/Å in {name}; another unit than eV/Å, or atoms that overlap"
             )
+    found += _far_apart(structures)
     ratios = _nearest(structures)
     if len(ratios) and ratios.min() > _LOOSE and np.median(ratios) < _APART:
         found.append(
@@ -54,6 +56,25 @@ def implausible(structures: StructureSet) -> list[str]:
             f"have been converted from Bohr twice ({_BOHR:.3f}), expected Å"
         )
     return found
+
+
+def _far_apart(structures: StructureSet) -> list[str]:
+    """Tell two groups of energies that lie far apart, as two units or definitions of the energy have it."""
+    if structures.energies is None or len(structures) < 2:
+        return []
+    order = np.argsort(structures.energies, kind="stable")
+    energies = structures.energies[order]
+    k = int(np.diff(energies).argmax()) + 1
+    gap = float(energies[k] - energies[k - 1])
+    sides = max(np.ptp(energies[:k]), np.ptp(energies[k:]))
+    if gap < _GAP * structures.n_atoms or gap < _GAP_RATIO * sides:
+        return []
+    names = [structures.names[i] if structures.names else str(i) for i in (order[0], order[-1])]
+    return [
+        f"energies fall into two groups {gap:.4g} eV apart, {k} structures such as {names[0]} and "
+        f"{len(order) - k} such as {names[1]}; two units, two definitions of the energy, or calculations "
+        "that went wrong"
+    ]
 
 
 def _nearest(structures: StructureSet) -> FloatArray:

@@ -97,8 +97,11 @@ def test_missing_labels_are_counted() -> None:
     everything = [full, *no_energy, no_forces]
     with pytest.raises(InputError, match=r"^expected energy and forces for every structure, got ") as caught:
         require_labels(everything, energies=True, forces=True)
-    assert "4 of 6 without energy ('# total energy = ... eV' in XSF): e0, e1, e2, ..." in str(caught.value)
-    assert "1 of 6 without forces (columns fx fy fz in eV/Å in XSF): f" in str(caught.value)
+    said = str(caught.value)
+    assert (
+        "4 of 6 without energy (energy=... in the header of extended XYZ, '# total energy = ... eV' " in said
+    )
+    assert "in XSF): e0, e1, e2, ...; 1 of 6 without forces (column forces of extended XYZ, fx fy fz " in said
     assert caught.value.exit_code == 2
     require_labels([full, no_forces], energies=True, forces=False)
     require_labels(everything, energies=False, forces=False)

@@ -22,7 +22,7 @@ from aenet_gpr_cli.io.formats.ase_reader import iter_ase
 from aenet_gpr_cli.io.formats.published import resolve
 from aenet_gpr_cli.io.formats.xsf import decode_xsf, parse_xsf_frames, read_xsf_frames
 from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut
-from aenet_gpr_cli.io.frames.labels import label, one_definition, refuse
+from aenet_gpr_cli.io.frames.labels import NoSuchKey, label, one_definition, refuse
 from aenet_gpr_cli.io.frames.recognise import (
     CP2K,
     DEEPMD,
@@ -139,6 +139,11 @@ def _read_file(
     path: Path, name: str, source: str, rules: ReadingRules | None, problems: list[str]
 ) -> list[FileRead]:
     require_file(path)
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: expected a readable file, got: {error.strerror or error}") from error
     if is_archive(path):
         return _read_archive(path, name, source, rules, problems)
     file_format = format_of(path)
@@ -178,7 +183,12 @@ def _labelled(
 ) -> FileRead:
     frames = [item for item in items if isinstance(item, Frame)]
     cut = [item for item in items if isinstance(item, LeftOut)]
-    used, left_out = label(frames, rules, where)
+    try:
+        used, left_out = label(frames, rules, where)
+    except NoSuchKey as error:  # another file may have it
+        if rules is None or rules.incomplete == "refuse":
+            raise
+        used, left_out = [], [LeftOut(frame.structure.name, error.why) for frame in frames]
     if cut and rules is not None and rules.incomplete == "refuse":
         refuse(cut, len(items), "incomplete", where)
     return FileRead(source, file_format, used, [*left_out, *cut])
@@ -292,7 +302,7 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
         if here.resolve() in visited:  # a loop of links
             continue
         visited.add(here.resolve())
-        for path in here.iterdir():
+        for path in _listed(here):
             if is_hidden((path.name,)):
                 continue
             if path.is_dir():
@@ -312,6 +322,16 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
 def _belonging(path: Path) -> list[Path]:
     """Return the files that are read with this one."""
     return parts_of_deepmd(path) if path.name.lower() == "type.raw" else []
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise InputError(
+            f"{folder}: expected a readable folder, got: {why}; change its permissions or move it elsewhere"
+        ) from error
 
 
 def _read(path: Path, name: str, where: str, file_format: str) -> Iterator[Frame | LeftOut]:

@@ -34,6 +34,7 @@ _PRESSURE = {
     **dict.fromkeys(("au", "a.u."), HARTREE / BOHR**3),
 }
 _WHAT = r"(energ(?:y|ies)|forces?|lengths?|positions?|pos|distances?|stress(?:es)?|virials?)"
+_STANDARD_UNITS = {"ev", "metal", "ase", "ev, å", "ev,å", "ev, ang", "ev, angstrom", "ev/å"}
 _KINDS = {"e": "energy", "f": "force", "s": "stress", "v": "virial"}
 _KEY = re.compile(_WHAT + r"[-_]?units?", re.IGNORECASE)
 _KEY_BEFORE = re.compile(r"units?[-_]?(?:of[-_])?" + _WHAT, re.IGNORECASE)
@@ -77,6 +78,12 @@ def declared(info: Mapping[str, object], where: str) -> Factors:
         If a unit is unknown, or that of the energy is declared and that of the forces is not.
     """
     given: dict[str, tuple[str, str]] = {}
+    for key in ("units", "unit"):
+        if key in info and str(info[key]).strip().lower() not in _STANDARD_UNITS:
+            raise InputError(
+                f"{where}: expected energy-unit=..., length-unit=... and force-unit=..., got "
+                f"{key}={str(info[key])[:40]!a}, which does not say them; write them, or convert to eV and Å"
+            )
     for key, value in info.items():
         found = _KEY.fullmatch(str(key)) or _KEY_BEFORE.fullmatch(str(key))
         if found:
@@ -104,6 +111,21 @@ def declared(info: Mapping[str, object], where: str) -> Factors:
         said,
         undeclared,
     )
+
+
+def energy_of_text(text: str) -> float:
+    """Return the energy in eV of a number with or without a unit.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    value, _, unit = text.strip().partition(" ")
+    factor = _energy_factor(unit) if unit.strip() else 1.0
+    if factor is None:
+        raise ValueError(f"no unit of energy: {unit}")
+    return float(value.replace("D", "E").replace("d", "e")) * factor
 
 
 def _factor(given, factor_of, expected: str, where: str) -> float:  # type: ignore[no-untyped-def]

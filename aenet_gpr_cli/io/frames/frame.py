@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.frames.declared_units import energy_of_text
 from aenet_gpr_cli.structures import FloatArray, Structure
 
 # of formats that have one energy and one set of forces, and no names for them
@@ -60,15 +61,38 @@ class LeftOut:
 
 
 def energies_in(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return what is called an energy of the whole frame: single numbers whose name says so."""
+    """Return what is called an energy of the whole frame: single numbers whose name says so.
+
+    Also text that is a number as Fortran writes it, or a number with a unit (``-12.5 eV``).
+    """
     found = {}
     for key, value in values.items():
-        if "energy" in str(key).lower() and not isinstance(value, (str, bool)) and np.ndim(value) == 0:
+        if "energy" in str(key).lower() and not isinstance(value, bool) and np.ndim(value) == 0:
             try:
-                found[str(key)] = float(value)
+                found[str(key)] = energy_of_text(value) if isinstance(value, str) else float(value)
             except (TypeError, ValueError):
                 continue
     return found
+
+
+def number(text: str) -> float:
+    """Return the number in a text, also with Fortran's exponent (``1.0D-03``).
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    return float(text.replace("D", "E").replace("d", "e"))
+
+
+def is_number(text: str) -> bool:
+    """Return whether `number` reads a text."""
+    try:
+        number(text)
+    except ValueError:
+        return False
+    return True
 
 
 def state_in(values: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:

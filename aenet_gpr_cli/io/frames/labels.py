@@ -24,13 +24,22 @@ FREE, PLAIN, EITHER = "free_energy", "energy", "energy = free_energy"
 SAME_ENERGY = 1e-6  # eV; below the last digit of any output
 _STANDARD = (FREE, PLAIN, TOTAL)
 _REFERENCE_ENERGY = re.compile(
-    r"(?:ref|dft|qm|true|target|total|pbe|scf)_?(?:free_?)?energy|energy_(?:ref|dft|qm|true|target|total)",
+    r"(?:(?:ref|dft|qm|true|target|total|pbe|scf|potential)_?)?(?:free_?)?energy"
+    r"|energy_(?:ref|dft|qm|true|target|total|potential)",
     re.IGNORECASE,
 )
 _REFERENCE_FORCES = re.compile(
     r"forces?|(?:ref|dft|qm|true|target|total|pbe|scf)_?forces?|forces?_(?:ref|dft|qm|true|target|total)",
     re.IGNORECASE,
 )
+
+
+class NoSuchKey(InputError):
+    """A file without the key that was asked for; others may have it."""
+
+    def __init__(self, why: str, where: str) -> None:
+        super().__init__(f"{where}: {why}")
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,10 @@ def one_definition(found: Sequence[Labelled], rules: ReadingRules) -> str:
             *(len(free), len(unnamed), unnamed[0].structure.name),
         )
     if free:
-        return FREE
+        return f"{FREE} (differs from energy)"
+    if any(item.definition == EITHER for item in found):
+        unlike = {item.definition for item in found if item.energy_key} - {EITHER}
+        return f"{FREE} (the same as energy{' where both are given' if unlike else ''})"
     names = sorted({item.energy_key for item in found if item.energy_key and item.definition != EITHER})
     return " and ".join(names) or PLAIN
 
@@ -134,12 +146,19 @@ def _energy_key(frames: Sequence[Frame], rules: ReadingRules | None, where: str)
     """Return the name of the energy, empty for the standard ones (frame by frame, free_energy first)."""
     names = list(dict.fromkeys(key for frame in frames for key in frame.energies))
     if rules is not None and rules.energy_key:
+        if re.search(r"per_?atom", rules.energy_key, re.IGNORECASE):
+            raise InputError(
+                f"{where}: expected an energy of the whole structure, got energy_key {rules.energy_key!r}; "
+                "write total energies into the files"
+            )
         if rules.energy_key in names or names == [TOTAL] or not names:
             return rules.energy_key
-        raise InputError(
-            f"{where}: expected the energy_key {rules.energy_key!r}, got {', '.join(names) or 'no energy'}"
+        raise NoSuchKey(
+            f"expected the energy_key {rules.energy_key!r}, got {', '.join(names) or 'no energy'}", where
         )
     known = [name for name in names if name not in _STANDARD and _REFERENCE_ENERGY.fullmatch(name)]
+    if any("kinetic" in name.lower() for name in names):  # of molecular dynamics: the total has it, too
+        known = [name for name in known if "total" not in name.lower()]
     standard = [name for name in names if name in _STANDARD]
     if standard:
         rivals = [name for name in known if _differ(frames, name, standard)]
@@ -176,8 +195,8 @@ def _forces_key(frames: Sequence[Frame], rules: ReadingRules | None, energy_key:
     if rules is not None and rules.forces_key:
         if rules.forces_key in names or names in ([], [COLUMNS]):
             return rules.forces_key
-        raise InputError(
-            f"{where}: expected the forces_key {rules.forces_key!r}, got {', '.join(names) or 'no forces'}"
+        raise NoSuchKey(
+            f"expected the forces_key {rules.forces_key!r}, got {', '.join(names) or 'no forces'}", where
         )
     known = [name for name in names if _REFERENCE_FORCES.fullmatch(name)]
     belonging = [name for name in known if _stem(name) == _stem(energy_key)] if energy_key else []

@@ -96,8 +96,13 @@ def _keys(file: FileRead) -> tuple[str, ...]:
         of([item.energy_key for item in file.used]),
         of([item.forces_key for item in file.used]),
         _stress(file),
-        "/".join(sorted({item.units for item in file.used} - {""})),
+        _units(file),
     )
+
+
+def _units(file: FileRead) -> str:
+    said = {item.units for item in file.used}
+    return ("some " if "" in said and len(said) > 1 else "") + "/".join(sorted(said - {""}))
 
 
 def _stress(file: FileRead) -> str:

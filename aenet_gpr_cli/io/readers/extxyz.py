@@ -22,7 +22,9 @@ from aenet_gpr_cli.io.frames.frame import (
     energies_in,
     forces_in,
     group_in,
+    is_number,
     moment_in,
+    number,
     state_in,
     volume_of,
 )
@@ -31,6 +33,8 @@ from aenet_gpr_cli.io.readers.symbols import Symbols
 from aenet_gpr_cli.structures import FloatArray, Structure
 
 _DEFAULT = "species:S:1:pos:R:3"
+_CAPITALS = re.compile(r"(?<![\w-])(?:properties|lattice)(?=\s*=)", re.IGNORECASE)
+_OF_CP2K = re.compile(r"\s*i =\s*\d+, time =\s*[\d.]+, E =\s*[-\d.]+\s*$")
 # ASE takes no six numbers, and nine of other names only in quotes
 _STRESS = re.compile(
     r"""(?<![\w-])(?P<key>(?![\w-]*unit)[\w-]*(?:stress|virial)[\w-]*)\s*=\s*"""
@@ -61,7 +65,7 @@ def iter_extxyz(path: Path, name: str, where: str) -> Iterator[Frame | LeftOut]:
     """
     symbols = Symbols(where)
     index = 0
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         lines = _Lines(file)
         while (start := _next_filled(lines)) is not None:
             try:
@@ -97,29 +101,35 @@ class _Lines:
 
 
 def _next_filled(lines: _Lines) -> tuple[int, str] | None:
-    return next(((number, line) for number, line in lines if line.strip()), None)
+    return next(((at, line) for at, line in lines if line.strip()), None)
 
 
 def _frame(start: tuple[int, str], lines: _Lines, name: str, where: str, symbols: Symbols) -> Frame:
-    number, text = start
+    at, text = start
     first = text.split()
     if not first[0].isascii() or not first[0].isdecimal() or len(first[0]) > 9:
-        raise InputError(f"{where} (line {number}): expected the number of atoms, got {text.strip()[:40]!a}")
+        raise InputError(f"{where} (line {at}): expected the number of atoms, got {text.strip()[:40]!a}")
     n_atoms = int(first[0])
     header = next(lines, None)
     if header is None:
         raise _Cut("no comment line")
+    if _OF_CP2K.match(header[1]):
+        raise InputError(
+            f"{where}: expected energy and forces in extended XYZ, got a trajectory of CP2K, whose energies "
+            "(E) are in Hartree and whose forces and cell are in other files; dpdata (format "
+            "cp2k/aimd_output) puts them together"
+        )
     info = _header(header[1], where)
     columns = _columns(str(info.pop("Properties", _DEFAULT)), where)
     width = sum(count for _, _, count in columns)
     rows: list[list[str]] = []
     for _ in range(n_atoms):
-        number, line = next(lines, (0, ""))
+        at, line = next(lines, (0, ""))
         tokens = line.split()
         if len(tokens) < width:
             if _next_filled(lines) is None:
                 raise _Cut(f"{len(rows)} of {n_atoms} atoms")
-            raise InputError(f"{where} (line {number}): expected {width} columns, got {len(tokens)}")
+            raise InputError(f"{where} (line {at}): expected {width} columns, got {len(tokens)}")
         rows.append(tokens)
     arrays = _arrays(rows, columns, where)
     if n_atoms == 0:
@@ -184,6 +194,7 @@ def _header(line: str, where: str) -> dict[str, object]:
         for found in _STRESS.finditer(line)
     }
     line = _STRESS.sub(" ", line)
+    line = _CAPITALS.sub(lambda found: found[0].capitalize(), line)
     try:
         return {**(key_val_str_to_dict(line.strip()) if line.strip() else {}), **stresses}
     except Exception as error:  # whatever the comment of a plain XYZ file makes it raise
@@ -213,12 +224,26 @@ def _arrays(rows: list[list[str]], columns: list[tuple[str, str, int]], where: s
         if key == "species":
             arrays[key] = [tokens[0] for tokens in cells]
         elif key in ("Z", "pos") or (kind == "R" and "force" in key.lower()):
-            try:
-                values = np.array([[float(token) for token in tokens] for tokens in cells])
-            except ValueError as error:
-                raise InputError(f"{where}: expected numbers in the column {key}, got {error}") from error
+            values = _numbers(cells, key, where)
             arrays[key] = values[:, 0] if key == "Z" and count == 1 else values
     return arrays
+
+
+def _numbers(cells: list[list[str]], key: str, where: str) -> FloatArray:
+    try:
+        return np.array([[float(token) for token in tokens] for tokens in cells])
+    except ValueError:
+        pass
+    try:  # Fortran's double precision
+        return np.array([[number(token) for token in tokens] for tokens in cells])
+    except ValueError:
+        row, bad = next(
+            (i, token) for i, tokens in enumerate(cells) for token in tokens if not is_number(token)
+        )
+        why = ", which did not fit its column" if "**" in bad else ""
+        raise InputError(
+            f"{where}: expected numbers in the column {key}, got {bad[:20]!a}{why} (atom {row + 1})"
+        ) from None
 
 
 def _lattice(
@@ -226,9 +251,9 @@ def _lattice(
 ) -> tuple[FloatArray | None, tuple[bool, bool, bool]]:
     """Return lattice vectors as rows and periodicity, from the header or from lines ``VEC1`` … below."""
     vectors = []
-    for number, line in lines:
+    for at, line in lines:
         if not re.match(r"\s*VEC[123]\s", line):
-            lines.push((number, line))
+            lines.push((at, line))
             break
         vectors.append(line.split()[1:4])
     flags = info.get("pbc")

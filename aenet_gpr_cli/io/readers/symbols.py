@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 # Names of atoms in proteins: an element, and a Greek letter for its place (CA: carbon alpha).
 _PLACES = "ABGDEZ"
+_ISOTOPES = {"D": "H", "T": "H"}
+_GHOSTS = {"X", "XX", "BQ", "GH", "Q", "DA", "VAC"}
 
 
 class Symbols:
@@ -24,6 +26,7 @@ class Symbols:
     def __init__(self, where: str) -> None:
         self._where, self._capitals, self._ambiguous = where, set[str](), dict[str, str]()
         self._known: dict[str, str] = {}
+        self._isotopes = set[str]()
 
     def of_tokens(self, tokens: object, where: str) -> tuple[str, ...]:
         """Return the symbols of a column of text.
@@ -68,6 +71,9 @@ class Symbols:
                 f"{where}: expected an element symbol such as {element} or {token[0]}, got {token!a}: "
                 f"{element} in capitals, or the name of an atom {token[0]} in a protein; write the element"
             )
+        if self._isotopes:
+            read = ", ".join(f"{t} as {_ISOTOPES[t]}" for t in sorted(self._isotopes))
+            log.warning("%s: isotopes: read %s, whose energies are the same", self._where, read)
         if self._ambiguous or self._capitals:
             read = ", ".join(f"{t} as {t.capitalize()}" for t in sorted({*self._ambiguous, *self._capitals}))
             log.warning("%s: element symbols in capitals: read %s", self._where, read)
@@ -78,9 +84,13 @@ class Symbols:
         if token.isascii() and token.isdecimal() and 0 < int(token[:4]) < len(chemical_symbols):
             symbol = chemical_symbols[int(token[:4])]
         else:
-            symbol = token.capitalize()
+            symbol = _ISOTOPES.get(token, token.capitalize())
+            if token in _ISOTOPES:
+                self._isotopes.add(token)
         if symbol == "X" or symbol not in atomic_numbers:
-            raise InputError(f"{where}: expected atoms of known elements, got {token[:20]!a}")
+            ghost = token.upper() in _GHOSTS or token.endswith(("-Bq", ":"))
+            hint = "; leave ghost and dummy atoms out" if ghost else ""
+            raise InputError(f"{where}: expected atoms of known elements, got {token[:20]!a}{hint}")
         if len(token) == 2 and token.isupper():
             if token[1] in _PLACES and token[0] in "CHNOS":
                 self._ambiguous.setdefault(token, where)

@@ -11,7 +11,12 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.stages.shared.many_subsets import Finding, some
 from aenet_gpr_cli.structures import Structure, StructureSet
-from aenet_gpr_cli.subsystems.checks import check_forces, check_net_force, missing_forces
+from aenet_gpr_cli.subsystems.checks import (
+    check_forces,
+    check_net_force,
+    missing_energies,
+    missing_forces,
+)
 from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
 from aenet_gpr_cli.subsystems.grouping import varies
 from aenet_gpr_cli.subsystems.plausibility import implausible
@@ -72,7 +77,7 @@ def findings(
     Raises
     ------
     InputError
-        If all forces are zero.
+        If all forces or all energies are zero.
     """
     pairs = duplicates(structures, config.duplicate_tolerance)
     if pairs:
@@ -107,6 +112,11 @@ def _too_close(name: str, structures: StructureSet, limit: float) -> Iterator[Fi
 
 
 def _forces(name: str, structures: StructureSet) -> Iterator[Finding]:
+    if (wrong := missing_energies(structures)) is not None:
+        raise InputError(
+            f"{name}: {wrong}, so they are missing; expected total energies in eV (energy_key names them). "
+            "Take them as they are with check_forces: false"
+        )
     alike = _of_one_cell(structures)
     if (wrong := missing_forces(alike)) is not None:
         raise InputError(

@@ -157,7 +157,14 @@ def test_extended_xyz_keeps_it(tmp_path):
     from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_extxyz
 
     s = Structure(
-        ("H", "H"), np.eye(2, 3), np.diag([3.0, 4, 5]), (True,) * 3, -1.0, np.zeros((2, 3)), STRESS, "a"
+        ("H", "H"),
+        np.eye(2, 3),
+        np.diag([3.0, 4, 5]),
+        (True,) * 3,
+        -1.0,
+        np.zeros((2, 3)),
+        "a",
+        stress=STRESS,
     )
     write_extxyz(tmp_path / "a.extxyz", [PredictedStructure(s, None, None, None)])
     (found,) = read_data([tmp_path / "a.extxyz"], ReadingRules()).structures

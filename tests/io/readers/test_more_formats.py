@@ -29,7 +29,7 @@ def waters(n=3) -> list[Structure]:
             (True, True, True),
             -2000.0 - i,
             rng.standard_normal((3, 3)),
-            0.01 * np.diag([1.0, 2, 3]),
+            stress=0.01 * np.diag([1.0, 2, 3]),
         )
         for i in range(n)
     ]
