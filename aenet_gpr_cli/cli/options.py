@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,25 @@ if TYPE_CHECKING:
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
 PATH = click.Path(path_type=Path)
+
+
+class _Part(click.ParamType):
+    name = "K/N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return part and number of parts, the former counted from 0."""
+        found = re.fullmatch(r"([0-9]{1,6})[/-]([0-9]{1,6})", str(value))  # with -, it may name a file
+        if found is None:
+            self.fail(f"expected K/N such as 2/8, got {value!r}", param, ctx)
+        number, of = found.groups()
+        if not 1 <= int(number) <= int(of):
+            self.fail(f"expected K from 1 to N, got {value}", param, ctx)
+        return int(number) - 1, int(of)
+
+
+PART = _Part()
 
 
 def together(*options: Decorator) -> Decorator:

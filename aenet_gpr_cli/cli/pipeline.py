@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from aenet_gpr_cli.cli.options import PATH, gather, load_config, resumable, run_stage, stage_options
+from aenet_gpr_cli.cli.options import PART, PATH, gather, load_config, resumable, run_stage, stage_options
 
 
 @click.command("split")
@@ -36,28 +36,36 @@ def split(inputs: tuple[Path, ...], options: dict[str, Any]) -> None:
 @click.command("fit-gpr")
 @click.argument("split", type=PATH)
 @stage_options("gpr.h5")
-@click.option("--subset", "subsets", multiple=True, help="Fit this subset only. Repeatable.")
+@click.option(
+    "--subset", "subsets", multiple=True, help="Fit the full process of this subset only. Repeatable."
+)
+@click.option(
+    "--part", type=PART, metavar="K/N", help="Do part K of N only: a share of structures and subsets."
+)
 @resumable
 @gather
 def fit_gpr(split: Path, options: dict[str, Any]) -> None:
-    """Fit a full Gaussian process to energies and forces of each subset.
+    """Fit Gaussian processes to energies and forces: a full one for each subset, or a local one for all.
 
     SPLIT is the output of `split`; only its training structures are used.
 
     \b
     aenet-gpr fit-gpr split.h5 -o gpr.h5
     aenet-gpr fit-gpr split.h5 --set workers=4 -o gpr.h5
-    aenet-gpr fit-gpr split.h5 --subset H2O -o gpr.H2O.h5   (then: collect)
+    aenet-gpr fit-gpr split.h5 --part 3/8 -o gpr.3.h5       (then: collect gpr.?.h5)
+    aenet-gpr fit-gpr split.h5 --subset H2O -o gpr.H2O.h5   (the same, by subset, for model: full)
+    torchrun --nproc-per-node 4 -m aenet_gpr_cli fit-gpr split.h5
     aenet-gpr fit-gpr split.h5 -c workflow.yaml --variant cartesian -o gpr_cartesian.h5   (of compare_gpr)
 
-    Stopped or failed, it keeps the subsets that are finished; the same command does the others.
+    Stopped or failed, it keeps what is finished; the same command does the rest.
     """
     from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as stage
 
     section = "compare_gpr" if options["variant"] else "fit_gpr"
     config, _ = load_config("fit-gpr", options, section)
-    output, only = options["output"], options["subsets"]
-    run_stage(options, lambda context: stage.run(config, split, output, context, only))
+    output, only, part = options["output"], options["subsets"], options["part"]
+    options["quiet"] |= os.environ.get("RANK", "0") != "0"  # of torchrun's processes the first one reports
+    run_stage(options, lambda context: stage.run(config, split, output, context, only, part or (0, 1)))
 
 
 @click.command("augment")

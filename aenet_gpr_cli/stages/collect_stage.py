@@ -22,6 +22,7 @@ from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.hdf5.checksums import identity
 from aenet_gpr_cli.stages.augment import augment_stage as augment
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
+from aenet_gpr_cli.stages.fit_gpr.join_fits import all_parts, join_fits, share_number
 from aenet_gpr_cli.stages.shared.context import Context, Summary, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.subset_parts import copy_subsets
@@ -49,7 +50,8 @@ def run(paths: Sequence[Path], output: Path, context: Context) -> Summary:
     Parameters
     ----------
     paths : sequence of Path
-        Outputs of `train-ann --member`, `fit-gpr --subset` or `augment --subset`; all parts, in any order.
+        Outputs of `train-ann --member`, `fit-gpr --part`, `fit-gpr --subset` or `augment --subset`; all
+        parts, in any order.
 
     Raises
     ------
@@ -92,8 +94,9 @@ def _join_members(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summ
 
 
 def _join_fits(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summary:
-    rows = copy_subsets([part.path for part in parts], fit_gpr.KIND, parts[0].whole, file)
-    return Summary(fit_gpr.TITLE, fit_gpr.COLUMNS, rows, [f"wrote {output}"])
+    names = [name for name in parts[0].whole if share_number(name) is None]
+    rows, notes = join_fits([part.path for part in parts], fit_gpr.KIND, names, file)
+    return Summary(fit_gpr.TITLE, fit_gpr.COLUMNS, rows, [*notes, f"wrote {output}"])
 
 
 def _join_copies(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summary:
@@ -170,7 +173,6 @@ def _check_complete(parts: Sequence[_Part]) -> None:
             if name in where:
                 raise InputError(f"{noun} {name} is in {where[name]} and in {part.path}; give it once")
             where[name] = part.path
-    if missing := [name for name in parts[0].whole if name not in where]:
-        raise InputError(
-            f"{noun} {', '.join(missing)} missing: expected all {len(parts[0].whole)}, got {len(where)}"
-        )
+    whole = all_parts(parts[0].whole, list(where))
+    if missing := [name for name in whole if name not in where]:
+        raise InputError(f"{noun} {', '.join(missing)} missing: expected all {len(whole)}, got {len(where)}")

@@ -6,6 +6,7 @@ the same commands as a user would.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
@@ -22,7 +23,8 @@ from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
 from aenet_gpr_cli.settings import as_json
-from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import full_subsets
+from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import local_gib, local_seconds
+from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.shared.subset_parts import is_atom
 from aenet_gpr_cli.stages.split import split_stage as split
@@ -37,6 +39,8 @@ OTHER_GIB = 4.0  # of stages that hold little
 PROGRAM_GIB = 1.5  # libraries, compiled code and buffers, without any data
 PROCESS_GIB = 0.5  # the same of a process that makes blocks
 NUMBER = 8  # bytes
+SECONDS_OF_A_PART = 600.0  # of the local process, forecast
+MOST_PARTS = 64
 PROGRAM = (sys.executable, "-m", "aenet_gpr_cli")
 Submit = Callable[[Path, list[str]], str]
 
@@ -130,14 +134,21 @@ def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
         atoms = section.model != "local"  # are passed by
         wanted = section.subsets or [name for name, s in subsets.items() if not (atoms and is_atom(s))]
         chosen = choose_subsets(subsets, wanted, Path("split.h5"))
-        in_parts = len(full_subsets(section, chosen)) == len(chosen)  # the local process is one for all
-        names = tuple(chosen) if in_parts else ("",)
-        memory = max(fit_gib(section, subset) for subset in chosen.values())
+        full = full_candidates(section, chosen)
+        needs = [fit_gib(section, subset) for subset in full.values()]
+        names, option, noun = tuple(chosen), "--subset", ""
+        if local_is_fitted(section):
+            of = min(
+                MOST_PARTS, max(len(full), math.ceil(local_seconds(section, chosen) / SECONDS_OF_A_PART))
+            )
+            names, option, noun = tuple(f"{k + 1}-{of}" for k in range(of)), "--part", "part_"
+            needs.append(PROGRAM_GIB + local_gib(section, chosen))
+        memory = max(needs)
         variant = output.removeprefix("gpr").removeprefix("_")
         command = _stage("fit-gpr", "split.h5", variant=variant)
         title = f"fit-gpr_{variant}" if variant else "fit-gpr"
         job = SlurmJob(title, "fit_gpr", command, names, ready["split"], memory)
-        yield from _in_parts(job, "--subset", "", output, OTHER_GIB)
+        yield from _in_parts(job, option, noun, output, OTHER_GIB if option == "--subset" else memory)
 
 
 def _augment(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:

@@ -68,7 +68,7 @@ CONSUMERS: dict[str, tuple[tuple[str, ...], ...]] = {
 }  # fmt: skip
 WORKFLOW = """name: small
 split: {inputs: [runs], train: 8}
-fit_gpr: {length_scale: 1.0, power: 1.0}
+fit_gpr: {model: full, length_scale: 1.0, power: 1.0}
 augment: {gpr: {n_copies: 4, displacement: 0.02}}
 train_ann: {gpr: {mode: gpr, levenberg_marquardt: {iterations: 3}}}
 """

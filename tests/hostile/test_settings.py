@@ -36,7 +36,7 @@ DRY = {
 ACTIVE = """name: small
 pool: [runs]
 split: {inputs: [runs], train: 4}
-fit_gpr: {length_scale: 1.0, power: 1.0}
+fit_gpr: {model: full, length_scale: 1.0, power: 1.0}
 label: {calculator: {name: stored}}
 """
 

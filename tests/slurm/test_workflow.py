@@ -22,7 +22,7 @@ WORKFLOW = {
     "name": "waters",
     "seed": 3,
     "split": {"inputs": ["runs"], "train": 8},
-    "fit_gpr": {"length_scale": 1.0, "power": 1.0},
+    "fit_gpr": {"model": "full", "length_scale": 1.0, "power": 1.0},
     "augment": {"gpr": {"displacement": 0.03, "n_copies": 4, "sigma": "none"}},
     "train_ann": {
         "gpr": {

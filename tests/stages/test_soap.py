@@ -49,7 +49,11 @@ def write_split(path, periodic):
 
 
 def config(soap, **keys):
-    return build(FitGprConfig, {"descriptor": "soap", "soap": soap, "length_scale": 4.0} | keys, "test")
+    return build(
+        FitGprConfig,
+        {"model": "full", "descriptor": "soap", "soap": soap, "length_scale": 4.0} | keys,
+        "test",
+    )
 
 
 @pytest.fixture(scope="module", params=FORMS)

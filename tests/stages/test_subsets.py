@@ -20,7 +20,7 @@ from tests.stages import work
 from tests.stages.unfinished import after, assert_same, left_behind, signalled, write_split
 
 SUBSETS = ["H2", "H2O", "H3N", "HO"]
-CONFIG = FitGprConfig(length_scale=(0.7, 1.0, 1.4), power=1.0)
+CONFIG = FitGprConfig(model="full", length_scale=(0.7, 1.0, 1.4), power=1.0)
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,12 @@ class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
 
     model: Literal["auto", "full", "local"] = "auto"
     """full: one process per subset, of the same atoms in the same cell; local: one process of atomic
-    environments for all subsets, any composition and cell; auto: full where a subset has three structures
-    and its cell is large enough for pairs at their nearest image, local for the others, or for all where
-    most are others"""
+    environments for all subsets, any composition and cell; auto: for each subset the one that predicts its
+    left-out training structures better (geometric mean of both errors, of energies and of forces); local
+    where a subset has fewer than three structures, no forces, cells that vary or are below 5 Å"""
+    comparison_minutes: PositiveFloat = 30.0
+    """forecast minutes of one core for the full processes of auto, cheapest first; of the others a process
+    is fitted only if it is better on few structures"""
     local: Local = Local()
     """settings of the local process"""
     solver: Literal["auto", "cholesky", "mixed_precision", "conjugate_gradient"] = "auto"

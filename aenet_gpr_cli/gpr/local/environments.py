@@ -9,7 +9,7 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_jacobians, values
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, neighbour_list
-from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
+from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
 SMALLEST_SPREAD = 1e-10  # a feature that never changes is switched off
 ATOMS_OF_SCALE = 20_000  # environments behind mean and spread: more changes neither
@@ -107,7 +107,7 @@ def blocks_of(structures: StructureSet, n_atoms: int) -> Iterator[StructureSet]:
 
 def sample(
     basis: ChebyshevBasis,
-    sets: Sequence[StructureSet],
+    sets: Sequence[AnySet],
     rng: np.random.Generator,
     n_atoms: int = ATOMS_OF_SCALE,
 ) -> tuple[FloatArray, IntArray]:
@@ -116,7 +116,7 @@ def sample(
     Parameters
     ----------
     basis : ChebyshevBasis
-    sets : sequence of StructureSet
+    sets : sequence of AnySet
     rng : Generator
     n_atoms : int
         About so many; every set gives at least one structure.
@@ -130,7 +130,7 @@ def sample(
     found = []
     for structures in sets:
         count = max(1, round(share * len(structures)))
-        chosen = structures.select(np.sort(rng.choice(len(structures), count, replace=False)))
+        chosen = structures.select(np.sort(rng.choice(len(structures), count, replace=False))).in_memory()
         found += [_raw(basis, block)[:2] for block in blocks_of(chosen, 2000)]
     return np.concatenate([x for x, _ in found]), np.concatenate([kinds for _, kinds in found])
 

@@ -81,7 +81,7 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     scale = Scale.of(raw, kinds, len(species))
     x = (raw - scale.mean[kinds]) * scale.inverse_std[kinds]
     total = count_rows(sets)
-    count = given.n_inducing or min(MOST_INDUCING, -(-total // (ROWS_PER_INDUCING * len(species))))
+    count = inducing_per_species(given, total, len(species))
     fit = _Fit(basis, scale, given, atomic, x, kinds)
     length = given.length_scale
     if length is None:
@@ -126,6 +126,11 @@ class _Fit:
 def count_rows(sets: Sequence[AnySet]) -> int:
     """Return the number of energies and force components of all sets."""
     return sum(len(s) * (1 + (0 if s.forces is None else 3 * s.n_atoms)) for s in sets)
+
+
+def inducing_per_species(given: Local, n_rows: int, n_species: int) -> int:
+    """Return how many environments of each species are inducing, where there are so many."""
+    return given.n_inducing or min(MOST_INDUCING, -(-n_rows // (ROWS_PER_INDUCING * n_species)))
 
 
 def inducing_environments(x: FloatArray, kinds: IntArray, n_species: int, count: int) -> Inducing:

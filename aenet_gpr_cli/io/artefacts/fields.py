@@ -78,6 +78,12 @@ FIELDS: dict[str, Field] = {
     "variances": Field(f"{units.ENERGY}²", "(direction) posterior variances"),
     "atomic_energies": Field(units.ENERGY, "(species) prior mean"),
     "reach": Field(units.DIMENSIONLESS, "(species) largest distance of an environment to inducing ones"),
+    "factor": Field(units.DIMENSIONLESS, "(row, environment + 1) triangle of the rows with their targets"),
+    # training structures left out of a fit
+    "energy_errors": Field(units.ENERGY, "(structure) reference minus prediction without the structure"),
+    "force_errors": Field(units.FORCE, "(component) the same of the forces, structure by structure"),
+    "energy_z": Field(units.DIMENSIONLESS, "(structure) errors over their standard deviation"),
+    "force_z": Field(units.DIMENSIONLESS, "(component) errors over their standard deviation"),
     # search for hyperparameters, one entry per evaluation
     "descriptor_tried": Field(units.DIMENSIONLESS, "(trial) number of the descriptor among the candidates"),
     "n_structures_compared": Field(units.DIMENSIONLESS, "(trial) structures that the score was taken on"),

@@ -21,6 +21,8 @@ from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.structure.rotation import Rotation
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.left_out_errors import LeftOut
+from aenet_gpr_cli.gpr.local.accumulation import Design, Sums
 from aenet_gpr_cli.gpr.local.design import Inducing
 from aenet_gpr_cli.gpr.local.environments import Scale
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
@@ -30,6 +32,7 @@ from aenet_gpr_cli.gpr.subset_lookup import LOCAL
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.fields import as_attributes, read_optional, read_strings, write_field
+from aenet_gpr_cli.structures import FloatArray
 
 
 def write_gp(group: h5py.Group, surrogate: Surrogate) -> None:
@@ -64,6 +67,8 @@ def load_gps(path: Path) -> dict[str, Process]:
     """Read the Gaussian processes of an artefact: full ones by subset, the local one as ``local``."""
     with open_artefact(path, "fit-gpr") as file:
         groups = file["subsets"].items()
+        if any("factor" in group for _, group in groups):
+            raise InputError(f"{path}: holds a part of the local process only; collect all parts first")
         return {name: read_local(group) if name == LOCAL else read_gp(group) for name, group in groups}
 
 
@@ -76,8 +81,8 @@ _LOCAL_NAMES = {
 }
 
 
-def write_local(group: h5py.Group, model: LocalModel) -> None:
-    """Store the local process."""
+def write_local(group: h5py.Group, model: LocalModel | Design) -> None:
+    """Store the local process, or what its rows are taken of."""
     as_attributes(group, dataclasses.asdict(model.basis) | {"length_scale": model.inducing.length_scale})
     for part in (model.scale, model.inducing, model):
         for entry in dataclasses.fields(part):
@@ -90,19 +95,54 @@ def write_local(group: h5py.Group, model: LocalModel) -> None:
 
 def read_local(group: h5py.Group) -> LocalModel:
     """Read the local process."""
-    parts = {"basis", "scale", "inducing"}  # objects of their own
-    names = {entry.name for entry in dataclasses.fields(LocalModel)} - parts
-    arrays = {name: group[name][()] for name in names if name in group}
-    numbers: dict[str, Any] = {name: float(group.attrs[name]) for name in names if name in group.attrs}
-    return LocalModel(
-        basis=ChebyshevBasis.from_attributes(group.attrs),
-        scale=Scale(group["feature_mean"][()], group["feature_inverse_std"][()]),
-        inducing=Inducing(
+    return LocalModel(**_read_local(group, LocalModel))
+
+
+def read_design(group: h5py.Group) -> Design:
+    """Read what the rows of a local process are taken of."""
+    return Design(**_read_local(group, Design))
+
+
+def _read_local(group: h5py.Group, kind: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "basis": ChebyshevBasis.from_attributes(group.attrs),
+        "scale": Scale(group["feature_mean"][()], group["feature_inverse_std"][()]),
+        "inducing": Inducing(
             group["inducing"][()], group["inducing_offsets"][()], float(group.attrs["length_scale"])
         ),
-        **arrays,
-        **numbers,
-    )
+    }
+    for name in {entry.name for entry in dataclasses.fields(kind)} - found.keys():
+        if name in group:
+            found[name] = group[name][()]
+        elif name in group.attrs:
+            found[name] = float(group.attrs[name])
+    return found
+
+
+def write_sums(group: h5py.Group, sums: Sums) -> None:
+    """Store rows of a local process as far as they are added up."""
+    for name, value in sums.state().items():
+        if name == "factor":
+            write_field(group, name, value)
+        else:
+            group.attrs[name] = float(value)
+
+
+def read_sums(group: h5py.Group) -> dict[str, FloatArray]:
+    """Read added-up rows, as `Sums.merge` takes them."""
+    numbers = {name: np.array(group.attrs[name]) for name in ("n_rows", "log_noises", "n_blocks")}
+    return {"factor": group["factor"][()], **numbers}
+
+
+def write_left_out(group: h5py.Group, off: LeftOut) -> None:
+    """Store the errors of structures left out."""
+    for entry in dataclasses.fields(off):
+        write_field(group, entry.name, getattr(off, entry.name))
+
+
+def read_left_out(group: h5py.Group) -> LeftOut:
+    """Read the errors of structures left out."""
+    return LeftOut(**{entry.name: group[entry.name][()] for entry in dataclasses.fields(LeftOut)})
 
 
 _SOAP = ("cutoff", "n_max", "l_max", "sigma", "average")

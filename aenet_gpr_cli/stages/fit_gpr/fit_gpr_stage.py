@@ -11,20 +11,26 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import h5py
+
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.errors import AenetGprError, ConfigError
-from aenet_gpr_cli.gpr.subset_lookup import LOCAL
+from aenet_gpr_cli.errors import AenetGprError, ConfigError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
-from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.progress import Progress
-from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import FittedLocal, fit_local_subset, full_subsets
+from aenet_gpr_cli.stages.fit_gpr.contest import Way
+from aenet_gpr_cli.stages.fit_gpr.fit_candidate import Candidate, fit_candidate
+from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import LocalShare, LocalTask, fit_share, local_plan
 from aenet_gpr_cli.stages.fit_gpr.fit_plan import Plan, plan_fit
 from aenet_gpr_cli.stages.fit_gpr.fit_subset import COLUMNS, FittedSubset, fit_subset
+from aenet_gpr_cli.stages.fit_gpr.fit_work import Task, Work, plan_work
+from aenet_gpr_cli.stages.fit_gpr.join_fits import join_fits
+from aenet_gpr_cli.stages.fit_gpr.model_kinds import local_is_fitted
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
-from aenet_gpr_cli.stages.shared.subset_parts import asked_for, copy_subsets, is_atom
+from aenet_gpr_cli.stages.shared.subset_parts import copy_subsets
+from aenet_gpr_cli.stages.shared.torchrun import torchrun_processes
 from aenet_gpr_cli.structures import StructureSet
 
 KIND = "fit-gpr"
@@ -32,16 +38,24 @@ TITLE = "Gaussian processes"
 
 
 def run(
-    config: FitGprConfig, split: Path, output: Path, context: Context, only: Sequence[str] = ()
+    config: FitGprConfig,
+    split: Path,
+    output: Path,
+    context: Context,
+    only: Sequence[str] = (),
+    share: tuple[int, int] = (0, 1),
 ) -> Summary:
-    """Fit one Gaussian process per subset.
+    """Fit one Gaussian process per subset, the local one for all, or both and keep the better one.
 
     Parameters
     ----------
     split : Path
         Output of `split`.
     only : sequence of str
-        Fit these of the subsets, to be collected with the others later; empty for all.
+        Fit the full processes of these subsets, to be collected with the others later; empty for all.
+    share : tuple of two int
+        Do the k-th of n parts, k from 0, to be collected with the others later: every n-th subset, and every
+        n-th structure for the local process.
 
     Raises
     ------
@@ -51,66 +65,74 @@ def run(
     ResourceError
         If a solver would not fit into the memory allowed; before anything is computed.
     InterruptedRun
-        If the context asked to stop; finished subsets are kept.
+        If the context asked to stop; finished subsets and added-up rows are kept.
     """
     claim(KIND, output, [split])
-    part, whole = asked_for(split, only, config.subsets, None if config.model == "local" else is_atom)
-    job = make_job(KIND, config, {"split": split}, context, part=part, whole=whole)
-    if (done := nothing_to_do(output, job, context)) is not None:
-        return done
-    subsets = choose_subsets(load_split(split, "train"), list(part), split)
-    full = full_subsets(config, subsets)
-    if only and len(full) < len(subsets):
-        raise ConfigError(
-            "--subset: the local process is one for all subsets and is not fitted in parts; leave it out, "
-            "or set model: full"
-        )
-    plans = [plan_fit(config, name, subset) for name, subset in full.items()]
-    workers = _workers(config, plans)
-    if context.dry_run:
-        return planned(KIND, output, [plan.message for plan in plans] + _local_plan(full, subsets))
-    for plan in plans:
-        log.info(plan.message)
-    checkpoint = Checkpoint(output, job)
-    with publish(output, job) as file:
-        checkpoint.prepare(context.resume, context.restart)
-        file.attrs["wall_time_s"] = checkpoint.seconds_of_finished()
-        tasks = _tasks(config, full, subsets)
-        _fit_missing(tasks, workers, checkpoint, context)
-        rows = copy_subsets(list(checkpoint.finished()), KIND, list(tasks), file)
-        summary = Summary(TITLE, COLUMNS, rows, [f"wrote {output}"])
-        file.attrs["summary"] = summary.to_json()
+    with torchrun_processes("cpu") as (processes, _):
+        if processes.size > 1 and (only or share != (0, 1)):
+            raise ConfigError("--subset and --part are for jobs without torchrun; leave one of them out")
+        work = plan_work(config, split, only, share)
+        job = make_job(KIND, config, {"split": split}, context, part=work.names, whole=work.whole)
+        if (done := nothing_to_do(output, job, context)) is not None:
+            return done
+        parts = [work.divided(k, processes.size, config) for k in range(processes.size)]
+        own = parts[processes.rank]
+        plans = [_full_plan(config, name, subset) for name, subset in own.full.items()]
+        lines = [plan.message for plan in plans if plan is not None]
+        if own.share is not None:
+            lines.append(local_plan(config, own.subsets, own.share))
+        if context.dry_run:
+            return planned(KIND, output, lines)
+        for line in lines:
+            log.info(line)
+        checkpoint = Checkpoint(output, job)
+        with publish(output, job) if processes.rank == 0 else contextlib.nullcontext() as file:
+            if processes.rank == 0:
+                checkpoint.prepare(context.resume, context.restart)
+            processes.wait()
+            earlier = checkpoint.seconds_of_finished()
+            _fit_missing(own.tasks(config, checkpoint), _workers(config, plans), checkpoint, context)
+            processes.wait()
+            if file is None:
+                return Summary(TITLE)
+            file.attrs["wall_time_s"] = earlier
+            names = {name for part in parts for name in part.names}
+            paths = [path for path, part in checkpoint.finished().items() if names.issuperset(part)]
+            summary = _write(paths, work, file, output)
     checkpoint.discard()
     return summary
 
 
-Task = tuple[FitGprConfig, str, StructureSet | dict[str, StructureSet]]
-
-
-def _tasks(
-    config: FitGprConfig, full: Mapping[str, StructureSet], subsets: Mapping[str, StructureSet]
-) -> dict[str, Task]:
-    tasks: dict[str, Task] = {name: (config, name, subset) for name, subset in full.items()}
-    if len(full) < len(subsets):
-        tasks[LOCAL] = (config, LOCAL, dict(subsets))
-    return tasks
+def _write(paths: list[Path], work: Work, file: h5py.File, output: Path) -> Summary:
+    """Put the finished processes into the artefact: those of a part as they are, else the better ones."""
+    if set(work.names) == set(work.whole):
+        rows, notes = join_fits(paths, KIND, list(work.full), file)
+    else:
+        rows, notes = [*copy_subsets(paths, KIND, work.names, file)], []
+    summary = Summary(TITLE, COLUMNS, rows, [*notes, f"wrote {output}"])
+    file.attrs["summary"] = summary.to_json()
+    return summary
 
 
 def fit_one(
-    config: FitGprConfig, name: str, given: StructureSet | dict[str, StructureSet], progress: Progress
-) -> FittedSubset | FittedLocal:
-    """Fit the full process of one subset, or the local one of several."""
-    if isinstance(given, dict):
-        return fit_local_subset(config, name, given, progress)
-    return fit_subset(config, name, given, progress)
+    config: FitGprConfig, name: str, given: StructureSet | LocalTask, way: Way | None, progress: Progress
+) -> FittedSubset | Candidate | LocalShare:
+    """Fit the full process of one subset, or add up a share of the local one."""
+    if isinstance(given, LocalTask):
+        return fit_share(config, given, progress)
+    if way is None:
+        return fit_subset(config, name, given, progress)
+    return fit_candidate(config, name, given, way, progress)
 
 
-def _local_plan(full: Mapping[str, StructureSet], subsets: Mapping[str, StructureSet]) -> list[str]:
-    rest, n = len(subsets) - len(full), sum(map(len, subsets.values()))
-    if not rest:
-        return []
-    which = f"for {rest} of {len(subsets)} subsets"
-    return [f"{LOCAL}: one process of atomic environments on {n} structures, {which}"]
+def _full_plan(config: FitGprConfig, name: str, subset: StructureSet) -> Plan | None:
+    """Return the plan of a full process; None where it needs too much and the local one stands in."""
+    try:
+        return plan_fit(config, name, subset)
+    except ResourceError:
+        if not local_is_fitted(config):
+            raise
+        return None
 
 
 def _fit_missing(tasks: Mapping[str, Task], workers: int, checkpoint: Checkpoint, context: Context) -> None:
@@ -123,7 +145,7 @@ def _fit_missing(tasks: Mapping[str, Task], workers: int, checkpoint: Checkpoint
     failures: dict[str, Exception] = {}
     with contextlib.closing(run_tasks(fit_one, missing, workers, context)) as results:
         for name, result in results:
-            if isinstance(result, FittedSubset | FittedLocal):
+            if isinstance(result, FittedSubset | Candidate | LocalShare):
                 _keep(checkpoint, name, result, earlier + time.perf_counter() - started)
             else:
                 failures[name] = result
@@ -131,7 +153,9 @@ def _fit_missing(tasks: Mapping[str, Task], workers: int, checkpoint: Checkpoint
         raise _together(failures, len(tasks), checkpoint.folder)
 
 
-def _keep(checkpoint: Checkpoint, name: str, fitted: FittedSubset | FittedLocal, wall_time: float) -> None:
+def _keep(
+    checkpoint: Checkpoint, name: str, fitted: FittedSubset | Candidate | LocalShare, wall_time: float
+) -> None:
     with publish(checkpoint.path_of((name,)), checkpoint.job_of((name,))) as file:
         fitted.write(file.create_group(f"subsets/{name}"))
         file.attrs["summary"] = Summary(TITLE, COLUMNS, [fitted.row]).to_json()
@@ -154,10 +178,10 @@ def _together(failures: Mapping[str, Exception], n_subsets: int, folder: Path) -
     return kind(text + note)
 
 
-def _workers(config: FitGprConfig, plans: Sequence[Plan]) -> int:
+def _workers(config: FitGprConfig, plans: Sequence[Plan | None]) -> int:
     """Return how many fits run at a time: as many as asked for, if the largest ones fit into the memory."""
-    sizes = sorted((plan.gib for plan in plans), reverse=True)
-    workers = wanted = min(config.workers, len(sizes))
+    sizes = sorted((plan.gib for plan in plans if plan is not None), reverse=True)
+    workers = wanted = min(config.workers, len(sizes)) or 1
     while workers > 1 and sum(sizes[:workers]) > config.max_memory_gib:
         workers -= 1
     if workers < wanted:

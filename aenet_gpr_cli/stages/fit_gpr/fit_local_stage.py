@@ -1,35 +1,108 @@
-"""The local process of `fit-gpr`: for which subsets it stands in, and its fit on all of them."""
+"""The local process of `fit-gpr`: the rows of a share of the structures, and the fit that all shares give."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import h5py
 import numpy as np
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.gpr.local.local_fit import count_rows, fit_local
+from aenet_gpr_cli.errors import InputError, ResourceError
+from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out
+from aenet_gpr_cli.gpr.local.accumulation import ATOMS_PER_BLOCK, Design, Sums, add_up, model_of
+from aenet_gpr_cli.gpr.local.local_fit import LEFT_OUT, choose_design, count_rows, inducing_per_species
+from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.subset_lookup import LOCAL
-from aenet_gpr_cli.gpr.surrogate import refuse_varying_cells
-from aenet_gpr_cli.io.artefacts.stored_gps import write_local
+from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish
+from aenet_gpr_cli.io.artefacts.stored_gps import read_design, read_sums, write_local, write_sums
+from aenet_gpr_cli.io.artefacts.structure_sets import read_structures, write_structures
 from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import StructureSet
-from aenet_gpr_cli.subsystems.grouping import varies
+from aenet_gpr_cli.units import BYTES_PER_GIB
 
-FEWEST = 3  # structures of a subset that can choose a length scale of their own
-SMALLEST_CELL = (
-    8.0  # Å between faces: in smaller cells pairs at their nearest image do not describe a structure
-)
+SECONDS_BETWEEN_STATES = 60.0  # of the sums; writing one takes less than a second
+OPERATIONS_OF_A_ROW = 10_000  # for each inducing environment: edges times features
+RATE = 1e10  # operations of a core in a second
+SAME = 1e-6  # of inducing environments, in units of the spread of a feature
+SQUARES = 12  # matrices of all pairs of inducing environments at a time: rows waiting, factor, its svd
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Every n-th structure, beginning with the k-th.
+
+    Attributes
+    ----------
+    number : int
+        k, from 0.
+    of : int
+        n.
+    """
+
+    number: int = 0
+    of: int = 1
+
+    @property
+    def name(self) -> str:
+        """Name of the share of the local process among the parts of a fit."""
+        return LOCAL if self.of == 1 else f"{LOCAL} {self.number + 1} of {self.of}"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTask:
+    """What a share is fitted on.
+
+    Attributes
+    ----------
+    subsets : mapping of str to StructureSet
+        All, of which the share takes its part.
+    without_full : mapping of str to str
+        Those that have no full process, with the reason; the others are compared.
+    share : Share
+    state : Path
+        Where the sums are kept while they are added up.
+    job : Job
+        What they belong to.
+    """
+
+    subsets: Mapping[str, StructureSet]
+    without_full: Mapping[str, str]
+    share: Share
+    state: Path
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class LocalShare:
+    """Added-up rows of a share, with the structures that the fit will leave out, and its row of the table."""
+
+    design: Design
+    sums: Sums
+    left_out: Mapping[str, StructureSet]
+    without_full: Mapping[str, str]
+    row: tuple[str, ...]
+
+    def write(self, group: h5py.Group) -> None:
+        """Store what the fit of all shares needs."""
+        _write_sums(group, self.design, self.sums)
+        group.attrs["without_full"] = json.dumps(dict(self.without_full))
+        for name, structures in self.left_out.items():
+            write_structures(group.create_group(f"left_out/{name}"), structures)
 
 
 @dataclass(frozen=True, slots=True)
 class FittedLocal:
-    """The fitted local process and its row of the table."""
+    """The fitted local process, its errors on left-out structures by subset, and its row of the table."""
 
     model: LocalModel
+    left_out: Mapping[str, LeftOut]
     row: tuple[str, ...]
 
     def write(self, group: h5py.Group) -> None:
@@ -37,50 +110,166 @@ class FittedLocal:
         write_local(group, self.model)
 
 
-def full_subsets(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> dict[str, StructureSet]:
-    """Return the subsets that get a full process of their own; the local one is there for the others.
+def fit_share(config: FitGprConfig, task: LocalTask, progress: Progress) -> LocalShare:
+    """Choose the inducing environments on all structures and add up the rows of a share of them.
 
-    Where fewer than half of the subsets suit it (data of many cells or compositions), none gets one.
+    Sums that an interrupted run has kept are gone on with.
     """
-    if config.model == "local":
-        return {}
-    if config.model == "full" or config.compatibility != "none":
-        for name, subset in subsets.items():
-            refuse_varying_cells(subset, name)
-        return dict(subsets)
-    found = {name: subset for name, subset in subsets.items() if _suits_full(config, subset)}
-    return found if 2 * len(found) >= len(subsets) else {}
+    started, sets, share = time.perf_counter(), list(task.subsets.values()), task.share
+    if task.state.exists():
+        design, sums = _read_state(task.state)
+        log.info("%s: goes on after block %d", share.name, sums.n_blocks)
+    else:
+        design = choose_design(sets, config.local, config.seed, progress)
+        sums = Sums(len(design.inducing))
+    last = begun = time.perf_counter()
+    first: list[int] = []
 
+    def keep(sums: Sums) -> None:
+        nonlocal last
+        if time.perf_counter() - last > SECONDS_BETWEEN_STATES:
+            with publish(task.state, task.job) as file:
+                _write_sums(file.create_group("state"), design, sums)
+            last = time.perf_counter()
 
-def _suits_full(config: FitGprConfig, subset: StructureSet) -> bool:
-    enough = len(subset) >= FEWEST and subset.n_atoms > 1 and subset.forces is not None
-    if varies(subset):
-        return False
-    if subset.cells is None or not subset.is_periodic or config.descriptors == ("soap",):
-        return enough
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(subset.cells[0]), axis=0)
-    return enough and bool(heights[list(subset.pbc)].min() >= SMALLEST_CELL)
+    def show(done: int, total: int, message: str) -> None:
+        if not first:
+            first.append(done)
+        rate = (time.perf_counter() - begun) / max(1, done - first[0])
+        left = f", {rate * (total - done):.0f} s left" if done > first[0] else ""
+        progress(done, total, f"{share.name}: {message}{left}")
 
-
-def fit_local_subset(
-    config: FitGprConfig, name: str, subsets: Mapping[str, StructureSet], progress: Progress
-) -> FittedLocal:
-    """Fit the local process to all subsets."""
-    started = time.perf_counter()
-    sets = list(subsets.values())
-    model, evidence = fit_local(sets, config.local, config.seed, progress)
+    add_up(design, sets, sums, show, (share.number, share.of), keep)
+    n_structures = -(-(sum(map(len, sets)) - share.number) // share.of)
     row = (
-        name,
-        str(sum(map(len, sets))),
-        str(count_rows(sets)),
-        f"chebyshev, {len(model.inducing)} inducing",
-        f"{model.inducing.length_scale:.4g}",
-        f"{np.sqrt(model.signal_variance):.3g}",
-        f"{evidence:.1f}",
+        share.name,
+        str(n_structures),
+        str(sums.triangle.n_rows),
+        f"chebyshev, {len(design.inducing)} inducing",
+        f"{design.inducing.length_scale:.4g}",
+        "–",
+        "–",
         "qr",
         f"{time.perf_counter() - started:.1f}",
     )
-    return FittedLocal(model, row)
+    return LocalShare(design, sums, left_out_structures(task, config.seed), task.without_full, row)
 
 
-__all__ = ["LOCAL", "FittedLocal", "fit_local_subset", "full_subsets"]
+def finish_local(shares: Sequence[h5py.Group], rows: Sequence[Sequence[str]]) -> FittedLocal:
+    """Return the process of all shares, calibrated on left-out structures.
+
+    Parameters
+    ----------
+    shares : sequence of h5py.Group
+        As `LocalShare.write` has stored them, all of one fit.
+    rows : sequence of sequence of str
+        Their rows of the table.
+
+    Raises
+    ------
+    InputError
+        If their inducing environments differ.
+    """
+    started, design = time.perf_counter(), read_design(shares[0])
+    sums = Sums(len(design.inducing))
+    for group in shares:
+        z = read_design(group).inducing.z
+        if z.shape != design.inducing.z.shape or np.abs(z - design.inducing.z).max() > SAME:
+            raise InputError(
+                "parts of the local process: expected the same inducing environments in all, got others; "
+                "make them with the same versions of the libraries"
+            )
+        sums.merge(read_sums(group))
+    model, evidence = model_of(design, sums)
+    left_out = {
+        name: leave_out(model, read_structures(group)) for name, group in shares[0]["left_out"].items()
+    }
+    model = calibrated(model, list(left_out.values()))
+    seconds = sum(float(row[-1]) for row in rows) + time.perf_counter() - started
+    row = (
+        LOCAL,
+        *(str(sum(int(row[column]) for row in rows)) for column in (1, 2)),
+        *rows[0][3:5],
+        f"{np.sqrt(model.signal_variance):.3g}",
+        f"{evidence:.1f}",
+        rows[0][7],
+        f"{seconds:.1f}",
+    )
+    return FittedLocal(model, left_out, row)
+
+
+def left_out_structures(task: LocalTask, seed: int) -> dict[str, StructureSet]:
+    """Return the structures that are left out of each subset: more where there is something to compare."""
+    rng = np.random.default_rng([seed, 8])
+    share = LEFT_OUT / sum(map(len, task.subsets.values()))
+    found = {}
+    for name, subset in task.subsets.items():
+        count = min(len(subset), int(share * len(subset) + rng.random()))
+        chosen = np.sort(rng.choice(len(subset), count, replace=False))
+        if name not in task.without_full:
+            chosen = chosen_to_leave_out(len(subset), seed)
+        if len(chosen):
+            found[name] = subset.select(chosen)
+    if not found:
+        name, subset = next(iter(task.subsets.items()))
+        found[name] = subset.select([0])
+    return found
+
+
+def local_gib(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> float:
+    """Return the memory of the local process: squares of its inducing environments, and one block of rows.
+
+    Returns
+    -------
+    float, GiB
+    """
+    n_inducing = _n_inducing(config, subsets)
+    largest = max(ATOMS_PER_BLOCK, *(s.n_atoms for s in subsets.values()))
+    return 8 * n_inducing * (SQUARES * n_inducing + 9 * largest) / BYTES_PER_GIB
+
+
+def local_seconds(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> float:
+    """Return about how long the rows take on one core, s."""
+    n_inducing = _n_inducing(config, subsets)
+    return count_rows(list(subsets.values())) * n_inducing * (OPERATIONS_OF_A_ROW + 4 * n_inducing) / RATE
+
+
+def local_plan(config: FitGprConfig, subsets: Mapping[str, StructureSet], share: Share) -> str:
+    """Say what the local process will take; refuse what does not fit.
+
+    Raises
+    ------
+    ResourceError
+        If it needs more than ``max_memory_gib``.
+    """
+    sets, gib = list(subsets.values()), local_gib(config, subsets)
+    needs = (
+        f"{sum(map(len, sets))} structures ({count_rows(sets)} rows), about {_n_inducing(config, subsets)} "
+        f"inducing environments need {gib:.2f} GiB"
+    )
+    if gib > config.max_memory_gib:
+        raise ResourceError(
+            f"{share.name}: {needs}, allowed are {config.max_memory_gib:g} GiB; use fewer (local.n_inducing) "
+            "or a larger max_memory_gib"
+        )
+    seconds = local_seconds(config, subsets) / share.of
+    return f"{share.name}: {needs}" + (f" and about {seconds:.0f} s" if seconds >= 1.0 else "")
+
+
+def _n_inducing(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> int:
+    sets = list(subsets.values())
+    n_species = len({symbol for s in sets for symbol in s.species})
+    return n_species * inducing_per_species(config.local, count_rows(sets), n_species)
+
+
+def _write_sums(group: h5py.Group, design: Design, sums: Sums) -> None:
+    write_local(group, design)
+    write_sums(group, sums)
+
+
+def _read_state(path: Path) -> tuple[Design, Sums]:
+    with open_artefact(path) as file:
+        design = read_design(file["state"])
+        sums = Sums(len(design.inducing))
+        sums.merge(read_sums(file["state"]))
+    return design, sums

@@ -10,14 +10,18 @@ import h5py
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
+from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
+from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out
 from aenet_gpr_cli.gpr.regression.aenet_gpr import NOISE, NOISE_FACTOR, fit_as_aenet_gpr
-from aenet_gpr_cli.gpr.regression.conditioning import fit
+from aenet_gpr_cli.gpr.regression.conditioning import SolverFactory, fit
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
+from aenet_gpr_cli.gpr.regression.leave_one_out import leave_out
 from aenet_gpr_cli.gpr.regression.structure_distances import Duplicates, near_duplicates
+from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver, Solver
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefacts.fields import write_field
-from aenet_gpr_cli.io.artefacts.stored_gps import write_gp
+from aenet_gpr_cli.io.artefacts.stored_gps import write_gp, write_left_out
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import short_name
 from aenet_gpr_cli.stages.fit_gpr.fit_plan import make_solver, plan_fit
@@ -52,12 +56,15 @@ class FittedSubset:
     duplicates : Duplicates
     row : tuple of str
         Of the table, as in `COLUMNS`.
+    left_out : LeftOut or None
+        Errors of structures predicted without them; only where they are asked for and the solver gives them.
     """
 
     surrogate: Surrogate
     choice: Choice
     duplicates: Duplicates
     row: tuple[str, ...]
+    left_out: LeftOut | None = None
 
     def write(self, group: h5py.Group) -> None:
         """Store model, search and near duplicates."""
@@ -65,15 +72,21 @@ class FittedSubset:
         self.choice.write(group)
         write_field(group, "duplicates", self.duplicates.pairs)
         write_field(group, "duplicate_distance", self.duplicates.distance)
+        if self.left_out is not None:
+            write_left_out(group.create_group("left_out"), self.left_out)
 
 
-def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: Progress) -> FittedSubset:
+def fit_subset(
+    config: FitGprConfig, name: str, subset: StructureSet, progress: Progress, with_left_out: bool = False
+) -> FittedSubset:
     """Fit the Gaussian process of one subset.
 
     Parameters
     ----------
     name : str
         Of the subset, for messages.
+    with_left_out : bool
+        Whether some structures are left out afterwards, where the matrix is factorised.
 
     Raises
     ------
@@ -85,7 +98,7 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
     geometry, found = choice.geometry, choice.parameters
     duplicates = _duplicates(config, name, subset, geometry)
     kernel = make_kernel(config.kernel, found.length_scale)
-    solver = make_solver(config, plan_fit(config, name, subset), progress)
+    solver = _Noting(make_solver(config, plan_fit(config, name, subset), progress))
     noise, descriptor = (found.noise_energy, found.noise_force), geometry.make_descriptor()
     try:
         if config.compatibility == "aenet-gpr":
@@ -96,6 +109,7 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
         note = f"; {_named(subset, duplicates)}" if len(duplicates.pairs) else ""
         raise NumericalError(f"{error}{note}") from error
     _warn(name, model, subset)
+    off = solver.leave_out(subset, model.signal_std, config.seed) if with_left_out else None
     likelihood = model.log_marginal_likelihood
     row = (
         name,
@@ -108,7 +122,27 @@ def fit_subset(config: FitGprConfig, name: str, subset: StructureSet, progress: 
         f"cg ({model.iterations})" if model.iterations else model.solver,
         f"{time.perf_counter() - started:.1f}",
     )
-    return FittedSubset(Surrogate(model, geometry), choice, duplicates, row)
+    return FittedSubset(Surrogate(model, geometry), choice, duplicates, row, off)
+
+
+class _Noting:
+    """Makes a solver and keeps it, for what its factor says after the fit."""
+
+    def __init__(self, make: SolverFactory) -> None:
+        self.make = make
+        self.made: tuple[Covariance, Solver] | None = None
+
+    def __call__(self, covariance: Covariance, noise_energy: float, noise_force: float) -> Solver:
+        self.made = covariance, self.make(covariance, noise_energy, noise_force)
+        return self.made[1]
+
+    def leave_out(self, subset: StructureSet, signal_std: float, seed: int) -> LeftOut | None:
+        """Return left-out errors, None where there is no factor."""
+        assert self.made is not None  # the fit has called it
+        covariance, solver = self.made
+        if not isinstance(solver, CholeskySolver):
+            return None
+        return leave_out(subset, covariance, solver, signal_std, chosen_to_leave_out(len(subset), seed))
 
 
 def _duplicates(config: FitGprConfig, name: str, subset: StructureSet, geometry: Geometry) -> Duplicates:

@@ -271,7 +271,13 @@ def active_config(**changes) -> ActiveConfig:
         "pool": [str(POOL)],
         "rounds": 2,
         "split": {"inputs": [f"{h2}/train_set.zip"], "test_inputs": [f"{h2}/test_set.zip"]},
-        "fit_gpr": {"power": 2.0, "length_scale": 0.5, "noise_std_energy": 1e-6, "noise_std_force": 1e-6},
+        "fit_gpr": {
+            "model": "full",
+            "power": 2.0,
+            "length_scale": 0.5,
+            "noise_std_energy": 1e-6,
+            "noise_std_force": 1e-6,
+        },
         "augment": {"mode": "along_bond", "n_copies": 2},
         "train_ann": {
             "network": {"radial_cutoff": 8.0, "radial_order": 6, "angular_order": -1, "hidden": [4]},

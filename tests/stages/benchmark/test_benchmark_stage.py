@@ -27,7 +27,7 @@ SMALL = {
     "n_copies": 3,
     "n_epochs": 2,
     "network": {"radial_order": 3, "angular_order": 1, "hidden": [3]},
-    "fit_gpr": {"length_scale": 1.0, "power": 1.0},
+    "fit_gpr": {"model": "full", "length_scale": 1.0, "power": 1.0},
 }
 
 

@@ -30,7 +30,7 @@ from tests.gpr.small_molecule import at, make_set
 N = 16
 STRUCTURES = replace(make_set(N + 6, 0), names=tuple(f"s{i}" for i in range(N + 6)))
 NEW = STRUCTURES.positions[N:]
-KEYS = {"length_scale": 0.8, "power": 1.0, "noise_std_energy": 1e-3, "noise_std_force": 1e-3}
+KEYS = {"model": "full", "length_scale": 0.8, "power": 1.0, "noise_std_energy": 1e-3, "noise_std_force": 1e-3}
 
 
 def write_split(path, training=STRUCTURES.select(slice(0, N))):  # noqa: B008 (never changed)

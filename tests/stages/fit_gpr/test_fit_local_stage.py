@@ -14,18 +14,26 @@ from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
-from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
+from aenet_gpr_cli.gpr.process_settings import Local
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+from aenet_gpr_cli.stages import collect_stage as collect
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
-from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import full_subsets
+from aenet_gpr_cli.stages.fit_gpr import fit_local_stage
+from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, why_local
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.workflow_steps import steps
 from aenet_gpr_cli.structures import StructureSet
 from tests.gpr.local.test_local_process import alloy
 
 LOCAL = {"radial_cutoff": 4.5, "radial_order": 6, "angular_cutoff": 3.5, "angular_order": 3, "n_inducing": 60}
+
+
+def build_local() -> Local:
+    """The keys of the local process."""
+    return build(Local, LOCAL, "local")
 
 
 def as_atoms(one: StructureSet) -> Atoms:
@@ -101,15 +109,65 @@ def test_the_calculator_gives_the_stress_of_any_cell(finished):
     assert single.calc.get_property("energy_std", single) > 0.0
 
 
-def test_parts_of_one_process_are_refused(finished, tmp_path):
+def test_a_subset_without_a_full_process_is_no_part(finished, tmp_path):
     names = list(load_split(finished / "split.h5", "train"))
-    with pytest.raises(ConfigError, match="one for all subsets"):
-        fit_gpr.run(
-            FitGprConfig(model="local"), finished / "split.h5", tmp_path / "g.h5", Context(), names[:1]
-        )
+    with pytest.raises(ConfigError, match=r"has no full process.*--part K/N"):
+        fit_gpr.run(FitGprConfig(), finished / "split.h5", tmp_path / "g.h5", Context(), names[:1])
 
 
-def test_auto_takes_the_full_process_where_it_suits():
+def predictions(path):
+    """Energies, their σ and forces of structures that nothing was fitted to, by the local process."""
+    model, others = load_gps(path)["local"], alloy(3, seed=12)
+    return [
+        np.concatenate([of(one).ravel() for one in others])
+        for of in (model.energies, model.energy_sigma, model.force_component_sigma)
+    ]
+
+
+def test_parts_and_interrupted_runs_give_the_process_of_one_run(finished, tmp_path, monkeypatch):
+    config = FitGprConfig(local=build_local())
+    whole, inputs = tmp_path / "whole.h5", finished / "split.h5"
+    fit_gpr.run(config, inputs, whole, Context())
+    parts = [tmp_path / f"part_{k}.h5" for k in range(3)]
+    for k, path in enumerate(parts):
+        fit_gpr.run(config, inputs, path, Context(), share=(k, 3))
+    with pytest.raises(InputError, match=r"collect all parts first"):
+        load_gps(parts[0])
+    with pytest.raises(InputError, match=r"local 2 of 3 missing"):
+        collect.run([parts[0], parts[2]], tmp_path / "x.h5", Context())
+    other = tmp_path / "half.h5"
+    fit_gpr.run(config, inputs, other, Context(), share=(1, 2))
+    with pytest.raises(InputError, match="parts of one number of parts"):
+        collect.run([parts[0], other], tmp_path / "x.h5", Context())
+    joined = tmp_path / "joined.h5"
+    collect.run(parts[::-1], joined, Context())
+    monkeypatch.setattr(fit_local_stage, "SECONDS_BETWEEN_STATES", 0.0)
+    resumed = tmp_path / "resumed.h5"
+
+    def stop() -> bool:
+        return "structures" in seen
+
+    seen = ""
+
+    def look(done, total, message):
+        nonlocal seen
+        seen = message if done > 10 else ""
+
+    with pytest.raises(InterruptedRun):
+        fit_gpr.run(config, inputs, resumed, Context(look, stop=stop))
+    chosen = []
+    monkeypatch.setattr(fit_local_stage, "choose_design", lambda *_: chosen.append(0))
+    fit_gpr.run(config, inputs, resumed, Context())
+    assert not chosen  # goes on from the sums
+    for path in (joined, resumed):
+        energies, sigma, of_forces = zip(predictions(path), predictions(whole), strict=True)
+        np.testing.assert_allclose(*energies, rtol=1e-6)
+        # their scale comes from small differences between what is left out and what is known of it
+        np.testing.assert_allclose(*sigma, rtol=1e-3)
+        np.testing.assert_allclose(*of_forces, rtol=1e-3)
+
+
+def test_why_a_subset_gets_the_local_process_without_a_comparison():
     def cell(size: float, n: int) -> StructureSet:
         rng = np.random.default_rng(0)
         cells = np.tile(size * np.eye(3), (n, 1, 1))
@@ -117,12 +175,19 @@ def test_auto_takes_the_full_process_where_it_suits():
             ("Cu", "Cu"), rng.random((n, 2, 3)), cells, (True,) * 3, np.zeros(n), np.zeros((n, 2, 3))
         )
 
-    large, small, few = cell(9.0, 6), cell(4.0, 6), cell(9.0, 2)
+    config, large = FitGprConfig(), cell(9.0, 6)
     molecule = replace(large, cells=None, pbc=(False,) * 3)
-    config = FitGprConfig()
-    assert list(full_subsets(config, {"a": large, "b": small})) == ["a"]
-    assert list(full_subsets(config, {"a": molecule, "b": few})) == ["a"]
-    assert full_subsets(config, {"a": large, "b": small, "c": few}) == {}
-    assert list(full_subsets(FitGprConfig(descriptor="soap"), {"a": small})) == ["a"]
-    assert list(full_subsets(FitGprConfig(model="full"), {"a": small, "b": few})) == ["a", "b"]
-    assert full_subsets(FitGprConfig(model="local"), {"a": large}) == {}
+    subsets = {
+        "large": large,
+        "molecule": molecule,
+        "small": cell(4.0, 6),
+        "few": cell(9.0, 2),
+        "no forces": replace(large, forces=None),
+        "strained": replace(large, cells=large.cells * np.linspace(1.0, 1.01, 6)[:, None, None]),
+    }
+    assert list(full_candidates(config, subsets)) == ["large", "molecule"]
+    assert "cell below 5 Å" in why_local(config, subsets["small"])
+    assert why_local(config, subsets["strained"]) == "the cell varies"
+    assert list(full_candidates(FitGprConfig(descriptor="soap"), {"a": subsets["small"]})) == ["a"]
+    assert list(full_candidates(FitGprConfig(model="full"), subsets)) == list(subsets)
+    assert full_candidates(FitGprConfig(model="local"), subsets) == {}
