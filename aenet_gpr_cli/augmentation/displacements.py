@@ -191,6 +191,7 @@ def as_augmented_set(
         cells=None if structures.cells is None else structures.cells[parents],
         energies=energies,
         forces=None,
+        stress=None,
         names=tuple(f"{name}#{copy}" for name, copy in zip(parent_names, copies, strict=True)),
         atom_orders=None if structures.atom_orders is None else structures.atom_orders[parents],
         groups=(),

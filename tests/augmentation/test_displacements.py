@@ -217,3 +217,15 @@ def test_a_hundred_thousand_copies_take_seconds():
     positions, _, _ = displace(structures, Placement(displacement=0.02), 100, seed=1)
     assert len(positions) == 100_000
     assert time.perf_counter() - start < 5  # measured 0.2 s; generous for a busy machine
+
+
+def test_labels_of_the_references_are_not_those_of_copies():
+    structures = replace(
+        water(2, periodic=True), energies=np.ones(2), forces=np.ones((2, 6, 3)), stress=np.ones((2, 3, 3))
+    )
+    positions, parents, copies = displace(structures, Placement(displacement=0.02), 3, seed=0)
+    made = as_augmented_set(
+        structures, positions, parents, copies, np.zeros(6), np.zeros(6), "gpr"
+    ).structures
+    assert made.forces is None
+    assert made.stress is None
