@@ -87,7 +87,11 @@ def _workflow(
         "split": split,
         "fit_gpr": {},
         "augment": {"gpr": {"method": "gpr", "displacement": 0.03, "n_copies": 20}},
-        "train_ann": {"energy_only": energy_only, "gpr": {"mode": "gpr"}},
+        "train_ann": {
+            "energy_only": energy_only,
+            "gpr": {"mode": "gpr"},
+            "combined": {"mode": "combined", "loss": {"alpha": 0.1, "force_fraction": 0.25}},
+        },
     }
 
 

@@ -108,7 +108,7 @@ def test_init_writes_a_workflow_that_runs(run_cli, tmp_path):
     what, config = read_config(None, tmp_path / "cases/w.yaml")
     assert what == "workflow"
     assert config.name == "waters"
-    assert set(config.train_ann) == {"energy_only", "gpr"}
+    assert set(config.train_ann) == {"energy_only", "gpr", "combined"}
     code, out, said = run_cli("run", "cases/w.yaml", "--workdir", "work", "--until", "split")
     assert code == 0, said
     code, _, said = run_cli("init", "runs", "-o", "cases/w.yaml")
