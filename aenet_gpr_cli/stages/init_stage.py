@@ -14,6 +14,7 @@ from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.shared.context import Context, Summary
+from aenet_gpr_cli.stages.shared.many_subsets import few_rows, some
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.checks import require_labels
 from aenet_gpr_cli.subsystems.grouping import group
@@ -51,7 +52,7 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Su
     subsets = group(structures)
     data = _workflow(structures, subsets, inputs, name, output.parent)
     build(WorkflowConfig, data, str(output))  # what we write is what run takes
-    described = ", ".join(f"{len(members)} × {subset}" for subset, members in subsets.items())
+    described = some([f"{len(members)} × {subset}" for subset, members in subsets.items()])
     text = HEADER.format(n=len(structures), subsets=described)
     text += yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     if not context.dry_run:
@@ -60,7 +61,7 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Su
     rows = [[subset, str(len(members))] for subset, members in subsets.items()]
     notes = [] if _have_forces(structures) else ["no forces: only energy_only training is possible"]
     last = f"would write {output}" if context.dry_run else f"wrote {output}; next: aenet-gpr run {output}"
-    return Summary("Subsets", ("subset", "structures"), rows, [*notes, last])
+    return Summary("Subsets", ("subset", "structures"), rows, [*notes, last], few_rows(rows, 1))
 
 
 def _have_forces(structures: Sequence[Structure]) -> bool:

@@ -127,6 +127,18 @@ def test_init_without_forces_offers_what_is_possible(run_cli, tmp_path):
     assert (config.fit_gpr, set(config.train_ann)) == (None, {"energy_only"})
 
 
+def test_init_says_little_about_many_compositions(run_cli, tmp_path):
+    frames = [
+        f"{n}\nenergy={-n}\n" + "\n".join(f"He 0 0 {2 * i}" for i in range(n)) + "\n" for n in range(1, 40)
+    ]
+    (tmp_path / "many.xyz").write_text("".join(frames))
+    code, out, said = run_cli("init", "many.xyz", "-o", "many.yaml")
+    assert code == 0, said
+    assert "36 more, of 1 each" in out
+    assert len(out.splitlines()) < 15
+    assert all(len(line) < 110 for line in (tmp_path / "many.yaml").read_text().splitlines())
+
+
 def resolve(schema, reference):
     """Follow a local reference, or what a choice of None leaves."""
     for key in ("anyOf", "allOf"):
