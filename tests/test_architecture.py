@@ -57,6 +57,7 @@ PURE_IMPORTS = {
 }
 # within a part, which of its rooms may use which
 ROOM_IMPORTS = {
+    "subsystems": {"label_checks": set()},
     "descriptors": {
         "interface": set(),
         "soap": {"interface"},

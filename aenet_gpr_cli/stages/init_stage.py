@@ -16,8 +16,8 @@ from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.shared.many_subsets import few_rows, some
 from aenet_gpr_cli.structures import Structure
-from aenet_gpr_cli.subsystems.checks import require_labels
 from aenet_gpr_cli.subsystems.grouping import group
+from aenet_gpr_cli.subsystems.label_checks.checks import require_labels
 
 FEW = 50  # structures per subset; with less, most of them are needed for training
 HEADER = """\

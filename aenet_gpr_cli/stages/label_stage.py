@@ -44,8 +44,8 @@ from aenet_gpr_cli.stages.shared.context import (
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
-from aenet_gpr_cli.subsystems.checks import require_one_state
 from aenet_gpr_cli.subsystems.grouping import group
+from aenet_gpr_cli.subsystems.label_checks.checks import require_one_state
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 
 KIND = "label"

@@ -131,3 +131,31 @@ def test_a_cell_that_drifts_is_one_subset_and_enters_no_full_process(run_cli, sp
     code, _, said = run_cli("fit-gpr", "split.h5", "--set", "model=full")
     assert code == 2
     assert "H2O: expected one cell for a full process, got cells that differ by up to 0.02" in said
+
+
+def test_a_small_cell_is_told_for_what_it_is(run_cli, tmp_path):
+    """Exact forces of a cell of 3.6 Å have no net force: it is the distances that miss further images."""
+    from ase.build import bulk
+    from ase.calculators.emt import EMT
+    from ase.io import write
+
+    frames = []
+    for seed in range(8):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = EMT()
+        atoms.get_forces()
+        frames.append(atoms)
+    write(tmp_path / "nvt.xyz", frames)
+    code, out, err = run_cli("split", "nvt.xyz", "-o", "split.h5", "--set", "train=6")
+    assert code == 0
+    assert "net force" not in out + err
+    keys = ["--set=length_scale=1.0", "--set=model=full"]
+    code, _, err = run_cli("fit-gpr", "split.h5", *keys)
+    assert code == 0, err
+    said = " ".join(err.split())
+    assert (
+        "of the forces lie outside what distances of pairs at their nearest image can describe; in a " in said
+    )
+    assert "small cell further images count too: use descriptor: soap" in said
+    assert "net force" not in said

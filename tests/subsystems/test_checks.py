@@ -10,7 +10,7 @@ import pytest
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import Structure, StructureSet
-from aenet_gpr_cli.subsystems.checks import (
+from aenet_gpr_cli.subsystems.label_checks.checks import (
     check_forces,
     check_net_force,
     missing_forces,

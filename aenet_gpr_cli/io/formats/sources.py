@@ -2,7 +2,7 @@
 
 Owns finding the files, naming, and reporting all problems at once. The formats are left to `xsf`, `archives`,
 `ase_reader` and `frames.extxyz`, which energy is meant to `frames.labels`; whether energies and forces are
-needed, to `subsystems.checks`.
+needed, to `subsystems.label_checks.checks`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reader and writer for ænet's XSF dialect: energy in a comment, forces in the atom lines, eV and Å.
 
 Owns files and the writer; the grammar is in `xsf_parser`. Folders and archives are left to `sources`,
-missing labels to `subsystems.checks`. ASE must not read these files: it takes the forces for Hartree/Å
+missing labels to `subsystems.label_checks`. ASE must not read these files: it takes the forces for Hartree/Å
 and drops the energy.
 """
 

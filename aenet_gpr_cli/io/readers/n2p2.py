@@ -77,7 +77,9 @@ def _frame(lines: list[tuple[int, list[str]]], name: str, where: str, end: int) 
     units = declared(given, where)
     if units == Factors() and not any("unit" in key.lower() for key in given):
         units = _assumed()
-    species, rows, vectors = [], [], []
+    species: list[str] = []
+    rows: list[list[float]] = []
+    vectors: list[list[float]] = []
     single: dict[str, float] = {}
     for number, words in lines:
         keyword, values = words[0].lower(), words[1:]

@@ -27,9 +27,9 @@ from aenet_gpr_cli.stages.split.division import divide
 from aenet_gpr_cli.stages.split.input_paths import Inputs, without_folders
 from aenet_gpr_cli.stages.split.subset_checks import findings, prepared
 from aenet_gpr_cli.structures import StructureSet
-from aenet_gpr_cli.subsystems.checks import require_labels, require_one_state, unlike_moments
 from aenet_gpr_cli.subsystems.grouping import group, varies
 from aenet_gpr_cli.subsystems.isolated_atoms import FreeAtoms, set_apart
+from aenet_gpr_cli.subsystems.label_checks.checks import require_labels, require_one_state, unlike_moments
 from aenet_gpr_cli.subsystems.sampling import Division
 
 KIND = "split"

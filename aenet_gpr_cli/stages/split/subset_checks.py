@@ -11,15 +11,16 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.stages.shared.many_subsets import Finding, some
 from aenet_gpr_cli.structures import Structure, StructureSet
-from aenet_gpr_cli.subsystems.checks import (
+from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
+from aenet_gpr_cli.subsystems.grouping import varies
+from aenet_gpr_cli.subsystems.label_checks.checks import (
     check_forces,
     check_net_force,
     missing_energies,
     missing_forces,
 )
-from aenet_gpr_cli.subsystems.geometry import duplicates, unwrap
-from aenet_gpr_cli.subsystems.grouping import varies
-from aenet_gpr_cli.subsystems.plausibility import implausible
+from aenet_gpr_cli.subsystems.label_checks.plausibility import implausible
+from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
 from aenet_gpr_cli.subsystems.sampling import Division, leaking
 from aenet_gpr_cli.subsystems.trajectories import ALIKE, likeness
 
@@ -128,6 +129,8 @@ def _forces(name: str, structures: StructureSet) -> Iterator[Finding]:
         yield Finding(f"forces {check.verdict}", name, check.message)
     if (net := check_net_force(structures)) is not None:
         yield Finding("net force", name, net)
+    if (stress := check_stress(structures)) is not None:
+        yield Finding("stress", name, stress)
 
 
 def _of_one_cell(structures: StructureSet) -> StructureSet:

@@ -81,7 +81,7 @@ def test_n2p2_is_read_in_hartree_and_bohr_unless_it_says_otherwise(tmp_path, cap
     ],
 )
 def test_damaged_n2p2_names_the_line(tmp_path, change, said):
-    (tmp_path / "input.data").write_text(n2p2(waters(2)).replace(*change, 1))
+    (tmp_path / "input.data").write_text(n2p2(waters(2)).replace(change[0], change[1], 1))
     with pytest.raises(InputError, match=rf"input.data:\d+: .*(?:{said})"):
         read(tmp_path / "input.data")
 

@@ -244,7 +244,7 @@ def check_forces(structures: StructureSet) -> ForceCheck:
         )
     n = len(structures)
     index = np.unique(np.linspace(0, n - 1, min(n, _MAX_STRUCTURES)).astype(int)) if n else np.array([], int)
-    one, other = _near_pairs(structures.positions[index].reshape(len(index), 3 * structures.n_atoms))
+    one, other = near_pairs(structures.positions[index].reshape(len(index), 3 * structures.n_atoms))
     i, j = index[one], index[other]
     step = structures.positions[j] - structures.positions[i]
     work = -0.5 * np.einsum("nax,nax->n", structures.forces[i] + structures.forces[j], step)
@@ -252,7 +252,7 @@ def check_forces(structures: StructureSet) -> ForceCheck:
     return _judge(work, structures.energies[j] - structures.energies[i], bend)
 
 
-def _near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
+def near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
     """Return pairs of near neighbours: the few nearest of each point, the nearer half of all of them."""
     n = len(points)
     if n < 2:

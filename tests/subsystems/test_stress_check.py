@@ -1,0 +1,64 @@
+"""A stress is compared with energies where cells differ; exact ones are never called wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
+
+GPA = 160.21766
+
+
+@pytest.fixture(scope="module")
+def copper() -> StructureSet:
+    """Cells strained by up to a few percent, also sheared, with atoms off their sites."""
+    rng, frames = np.random.default_rng(0), []
+    for seed in range(20):
+        atoms = bulk("Cu", cubic=True)
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + 0.01 * rng.standard_normal((3, 3))), scale_atoms=True)
+        atoms.rattle(0.03, seed=seed)
+        atoms.calc = EMT()
+        frames.append(atoms)
+    return StructureSet(
+        ("Cu",) * 4,
+        np.array([a.positions for a in frames]),
+        np.array([a.cell.array for a in frames]),
+        (True, True, True),
+        np.array([a.get_potential_energy() for a in frames]),
+        np.array([a.get_forces() for a in frames]),
+        names=tuple(map(str, range(20))),
+        stress=np.array([a.get_stress(voigt=False) for a in frames]),
+    )
+
+
+def test_an_exact_stress_is_never_called_wrong(copper):
+    assert check_stress(copper) is None
+    wrapped = copper.positions + copper.cells[:, None, 0] * np.arange(-1, 3)[:, None]
+    assert check_stress(replace(copper, positions=wrapped)) is None
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (-1.0, "it looks like stress in eV/Å³, with the sign of a pressure"),
+        (GPA, "it looks like stress in GPa; "),
+        (-10 * GPA, "it looks like stress in kbar, with the sign of a pressure"),
+        (47.0, "it looks like a virial in eV; "),
+        (3.0, "it differs by an unknown factor"),
+    ],
+)
+def test_another_sign_or_unit_is_named(copper, factor, said):
+    assert said in str(check_stress(replace(copper, stress=factor * copper.stress)))
+
+
+def test_nothing_is_said_without_a_stress_or_different_cells(copper):
+    wrong = replace(copper, stress=-copper.stress)
+    assert check_stress(replace(wrong, stress=None)) is None
+    assert check_stress(replace(wrong, stress=np.full((20, 3, 3), np.nan))) is None
+    assert check_stress(replace(wrong, cells=np.repeat(wrong.cells[:1], 20, axis=0))) is None
+    noise = np.random.default_rng(1).standard_normal((20, 3, 3))
+    assert check_stress(replace(copper, stress=noise + noise.transpose(0, 2, 1))) is None
