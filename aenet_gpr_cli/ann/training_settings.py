@@ -149,7 +149,7 @@ class Training:
     """share of the training structures, with their copies, kept for early stopping; default: none where
     evidence decays the weights, else 0.1"""
     atomic_energies: dict[str, Number] | None = None
-    """reference energy per species in eV; default: least squares"""
+    """reference energy per species in eV; default: isolated atoms of the split, least squares for others"""
     energy_scaling: Literal["range", "std"] = "range"
     """unit of the network's energies: range (as ænet) or standard deviation"""
     dtype: Literal["float64", "float32"] = "float64"

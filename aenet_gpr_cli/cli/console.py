@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from types import TracebackType
 from typing import Any
 
 from aenet_gpr_cli.text import visible
 
 SECONDS_BETWEEN_LINES = 10.0
+LINES_OF_A_KIND = 3  # with another subset in each
 
 
 def set_up_logging(verbose: bool, quiet: bool) -> None:
@@ -19,6 +21,8 @@ def set_up_logging(verbose: bool, quiet: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Visible("%(levelname)s: %(message)s"))
     handler.addFilter(_plain_information)
+    if not verbose:
+        handler.addFilter(_FewOfAKind())
     logger = logging.getLogger("aenet_gpr_cli")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
@@ -35,6 +39,24 @@ class _Visible(logging.Formatter):
 def _plain_information(record: logging.LogRecord) -> bool:
     record.levelname = record.levelname.lower()
     return True
+
+
+class _FewOfAKind(logging.Filter):
+    """Let the first lines of a kind pass: what is said of a hundred subsets is in the artefact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: Counter[str] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a line is shown; the last one of its kind says that more may come."""
+        kind = str(record.msg)
+        if not record.args or kind == "%s":  # of no kind
+            return True
+        self._seen[kind] += 1
+        if self._seen[kind] == LINES_OF_A_KIND:
+            record.msg = f"{kind} (more of this kind with -v)"
+        return self._seen[kind] <= LINES_OF_A_KIND
 
 
 class ProgressReport:

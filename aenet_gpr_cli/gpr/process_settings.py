@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Le, Lt
 
 from aenet_gpr_cli.descriptors.environment_keys import Cutoffs, EnvironmentKeys
-from aenet_gpr_cli.settings import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.settings import Fraction, NonNegativeInt, Number, PositiveFloat, PositiveInt, settings
 from aenet_gpr_cli.structures import FloatArray
 
 
@@ -150,6 +150,9 @@ class Local(EnvironmentKeys):
     """assumed noise of the forces, in eV/Å; scaled by evidence"""
     max_rows: PositiveInt = 6000
     """energies and force components on which length scales are compared"""
+    atomic_energies: dict[str, Number] | None = None
+    """reference energy per species in eV, least squares for those not given; default: isolated atoms of the
+    split"""
 
     def __post_init__(self) -> None:
         self.check_angles()

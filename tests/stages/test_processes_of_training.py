@@ -12,7 +12,6 @@ from torch import distributed
 
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages.shared.context import Context
-from aenet_gpr_cli.stages.split import split_stage as split
 from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
 from tests.stages.unfinished import left_behind, small_training
 

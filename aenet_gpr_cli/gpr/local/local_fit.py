@@ -75,7 +75,7 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     species = tuple(sorted({symbol for s in sets for symbol in s.species}))
     basis = given.environment_basis(species)
     rng = np.random.default_rng(seed)
-    fixed = least_squares_energies(sets, species)
+    fixed = least_squares_energies(sets, species, given.atomic_energies)
     atomic = np.array([fixed[symbol] for symbol in species])
     raw, kinds = sample(basis, sets, rng)
     scale = Scale.of(raw, kinds, len(species))

@@ -31,6 +31,7 @@ from aenet_gpr_cli.io.formats.copy_files import write_copies_as_extxyz, write_co
 from aenet_gpr_cli.stages.augment.augment_block import Block, Sources, forget, make_block, plan_blocks
 from aenet_gpr_cli.stages.augment.copy_statistics import Statistics
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.many_subsets import few_rows
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
 from aenet_gpr_cli.stages.shared.subset_parts import asked_for, is_atom
@@ -108,7 +109,7 @@ def run(
         if not job.part:
             write_files(config, file, list(subsets), folder, output.stem)
             notes += [f"wrote {beside(output, ending)}" for ending in endings(config)]
-        summary = Summary(TITLE, COLUMNS, rows, notes)
+        summary = Summary(TITLE, COLUMNS, rows, notes, few_rows(rows, 1, (2, 3)))
         file.attrs["summary"] = summary.to_json()
     checkpoint.discard()
     return summary

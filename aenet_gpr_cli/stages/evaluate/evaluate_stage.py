@@ -19,6 +19,7 @@ from aenet_gpr_cli.io.files import write_csv, write_json
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_extxyz
 from aenet_gpr_cli.stages.evaluate.model_errors import (
     errors_of,
+    group_notes,
     joined_errors,
     training_notes,
     training_rows,
@@ -106,6 +107,7 @@ def run(
             rows,
             [
                 *training_notes(trainings),
+                *group_notes(results),
                 *calibration_notes(results, config.sigma),
                 f"wrote {output}",
                 *(f"wrote {output.with_name(path.name)}" for path in sorted(folder.iterdir())),
@@ -146,6 +148,7 @@ def _evaluate(
         "subsets": by_subset,
         "species": pooled.species_metrics(),
         "members": pooled.member_metrics(),
+        **({"groups": groups} if (groups := pooled.group_metrics()) else {}),
     }
 
 
@@ -194,7 +197,11 @@ def _write_tables(results: Mapping[str, Any], trainings: Sequence[Mapping[str, A
 def _parts(result: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield the errors of all, of each subset, species and member, as (part, of, metrics)."""
     yield "all", "total", result["total"]
-    for part, group in (("subset", result["subsets"]), ("species", result["species"])):
+    for part, group in (
+        ("subset", result["subsets"]),
+        ("species", result["species"]),
+        ("group", result.get("groups", {})),
+    ):
         for of, metrics in group.items():
             yield part, of, metrics
     for number, metrics in enumerate(result["members"]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ from aenet_gpr_cli.evaluation.error_sums import ErrorSums, error_sums, species_s
 from aenet_gpr_cli.evaluation.metrics import Metrics, force_metrics, metrics_from_sums
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.stages.shared.predictors import Prediction
-from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.structures import IntArray, StructureSet
 from aenet_gpr_cli.units import MEV_PER_EV
+
+NO_GROUP = "(none)"
+SHOWN_GROUPS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,14 @@ class ModelErrors:
         The same by chemical symbol, forces only.
     members : tuple of ErrorSums
         Of each member alone; empty where there is only one.
+    groups : dict of str to ErrorSums
+        Of the committee, by kind of structure (``config_type``); empty where none is known.
     """
 
     committee: ErrorSums
     species: dict[str, ErrorSums]
     members: tuple[ErrorSums, ...]
+    groups: dict[str, ErrorSums] = field(default_factory=dict)
 
     def metrics(self) -> Metrics:
         """Return the error measures of the committee."""
@@ -46,6 +52,10 @@ class ModelErrors:
             symbol: {**force_metrics(sums), "n_structures": sums.n_structures, "n_members": sums.n_members}
             for symbol, sums in self.species.items()
         }
+
+    def group_metrics(self) -> dict[str, Metrics]:
+        """Return the error measures of each kind of structure."""
+        return {name: metrics_from_sums(sums) for name, sums in self.groups.items()}
 
     def member_metrics(self) -> list[Metrics]:
         """Return the error measures of each member."""
@@ -65,6 +75,10 @@ def errors_of(subset: StructureSet, prediction: Prediction, smallest_force: floa
     energies = prediction.energies
     forces = prediction.forces if subset.forces is not None else None
 
+    def of_group(index: IntArray) -> ErrorSums:
+        chosen = None if forces is None else forces[:, index]
+        return error_sums(subset.select(index), energies[:, index], chosen, smallest_force)
+
     def one(member: slice) -> ErrorSums:
         chosen = None if forces is None else forces[member]
         return error_sums(subset, energies[member], chosen, smallest_force)
@@ -74,6 +88,10 @@ def errors_of(subset: StructureSet, prediction: Prediction, smallest_force: floa
         one(slice(None)),
         {} if forces is None else species_sums(subset, forces, smallest_force),
         tuple(one(slice(m, m + 1)) for m in alone),
+        {
+            name or NO_GROUP: of_group(np.flatnonzero([group == name for group in subset.groups]))
+            for name in sorted(set(subset.groups))
+        },
     )
 
 
@@ -85,15 +103,40 @@ def joined_errors(parts: Sequence[ModelErrors]) -> ModelErrors:
     parts : sequence of ModelErrors
         Of one model.
     """
-    species: dict[str, ErrorSums] = {}
-    for part in parts:
-        for symbol, sums in part.species.items():
-            species[symbol] = species.get(symbol, ErrorSums()) + sums
     return ModelErrors(
         sum((part.committee for part in parts), ErrorSums()),
-        dict(sorted(species.items())),
+        _added([part.species for part in parts]),
         tuple(sum(m, ErrorSums()) for m in zip(*(part.members for part in parts), strict=True)),
+        _added([part.groups for part in parts]),
     )
+
+
+def _added(parts: Sequence[Mapping[str, ErrorSums]]) -> dict[str, ErrorSums]:
+    names = sorted({name for part in parts for name in part})
+    return {name: sum((part[name] for part in parts if name in part), ErrorSums()) for name in names}
+
+
+def group_notes(results: Mapping[str, Any]) -> list[str]:
+    """Return a line for each model with its errors by kind of structure, where more than one is known.
+
+    Parameters
+    ----------
+    results : mapping of str to dict
+        Metrics by model, with the key ``groups``.
+    """
+    notes = []
+    for name, result in results.items():
+        groups = result.get("groups", {})
+        largest = sorted(groups, key=lambda group: -groups[group]["n_structures"])[:SHOWN_GROUPS]
+        said = []
+        for group in largest:
+            energy, force = (groups[group][key] for key in ("energy_mae_per_atom", "force_component_mae"))
+            forces = "" if force is None else f", {force:.4f} eV/Å"
+            said.append(f"{group} ({groups[group]['n_structures']}) {energy * MEV_PER_EV:.2f}{forces}")
+        more = f"; {len(groups) - len(largest)} more kinds" if len(groups) > len(largest) else ""
+        if len(groups) > 1:
+            notes.append(f"{name} by kind, meV per atom and force component: {'; '.join(said)}{more}")
+    return notes
 
 
 def training_rows(models: Mapping[str, Path], results: Mapping[str, Any]) -> list[dict[str, Any]]:

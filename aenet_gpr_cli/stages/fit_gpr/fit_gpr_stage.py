@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -27,9 +28,10 @@ from aenet_gpr_cli.stages.fit_gpr.fit_work import Task, Work, plan_work
 from aenet_gpr_cli.stages.fit_gpr.join_fits import join_fits
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import local_is_fitted
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.many_subsets import few_rows
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
-from aenet_gpr_cli.stages.shared.subset_parts import copy_subsets
+from aenet_gpr_cli.stages.shared.subset_parts import copy_subsets, free_atoms
 from aenet_gpr_cli.stages.shared.torchrun import torchrun_processes
 from aenet_gpr_cli.structures import StructureSet
 
@@ -75,6 +77,7 @@ def run(
         job = make_job(KIND, config, {"split": split}, context, part=work.names, whole=work.whole)
         if (done := nothing_to_do(output, job, context)) is not None:
             return done
+        config = _with_free_atoms(config, split, work.subsets)
         parts = [work.divided(k, processes.size, config) for k in range(processes.size)]
         own = parts[processes.rank]
         plans = [_full_plan(config, name, subset) for name, subset in own.full.items()]
@@ -84,7 +87,7 @@ def run(
         if context.dry_run:
             return planned(KIND, output, lines)
         for line in lines:
-            log.info(line)
+            log.info("fit of %s", line)
         checkpoint = Checkpoint(output, job)
         with publish(output, job) if processes.rank == 0 else contextlib.nullcontext() as file:
             if processes.rank == 0:
@@ -109,9 +112,17 @@ def _write(paths: list[Path], work: Work, file: h5py.File, output: Path) -> Summ
         rows, notes = join_fits(paths, KIND, list(work.full), file)
     else:
         rows, notes = [*copy_subsets(paths, KIND, work.names, file)], []
-    summary = Summary(TITLE, COLUMNS, rows, [*notes, f"wrote {output}"])
+    summary = Summary(TITLE, COLUMNS, rows, [*notes, f"wrote {output}"], few_rows(rows, 1, (2,)))
     file.attrs["summary"] = summary.to_json()
     return summary
+
+
+def _with_free_atoms(config: FitGprConfig, split: Path, subsets: Mapping[str, StructureSet]) -> FitGprConfig:
+    """Return the configuration with the energies of isolated atoms, where none are given."""
+    if config.local.atomic_energies is not None or config.model == "full":
+        return config
+    known = free_atoms(split, {symbol for subset in subsets.values() for symbol in subset.species})
+    return replace(config, local=replace(config.local, atomic_energies=known))
 
 
 def fit_one(

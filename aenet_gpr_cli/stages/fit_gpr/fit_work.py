@@ -10,7 +10,7 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.gpr.subset_lookup import LOCAL
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
-from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
+from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split, subset_names
 from aenet_gpr_cli.stages.fit_gpr.contest import Way, full_seconds, ways
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import LocalTask, Share
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted, why_local
@@ -34,12 +34,15 @@ class Work:
         Of the local process.
     whole : tuple of str
         Names of all processes, in this run and in others.
+    unseen : tuple of str
+        Subsets with test structures only, which the local process is to predict.
     """
 
     subsets: Mapping[str, StructureSet]
     full: Mapping[str, StructureSet]
     share: Share | None
     whole: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,6 +66,7 @@ class Work:
             without_full = {name: why for name, why in reasons.items() if why is not None}
             if config.model == "local":
                 without_full = dict.fromkeys(self.subsets, "model: local")
+            without_full |= dict.fromkeys(self.unseen, "no training structure")
             name = self.share.name
             state = checkpoint.folder / f"sums_{name}.h5"
             job = checkpoint.job_of((name,))
@@ -90,7 +94,11 @@ def plan_work(config: FitGprConfig, split: Path, only: Sequence[str], share: tup
         return Work({}, {}, None, ())
     subsets = choose_subsets(load_split(split, "train"), list(names), split)
     full, local = full_candidates(config, subsets), local_is_fitted(config)
-    work = Work(subsets, full, Share() if local else None, (*full, *([LOCAL] if local else [])))
+    unseen = (
+        () if config.subsets else tuple(set(subset_names(split, "test")) - set(subset_names(split, "train")))
+    )
+    whole = (*full, *([LOCAL] if local else []))
+    work = Work(subsets, full, Share() if local else None, whole, unseen)
     if only:
         if refused := [name for name in only if name not in full]:
             raise ConfigError(

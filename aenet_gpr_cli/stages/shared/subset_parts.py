@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import h5py
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split, subset_names
+from aenet_gpr_cli.io.artefacts.structure_sets import (
+    choose_subsets,
+    load_free_atoms,
+    load_split,
+    subset_names,
+)
 from aenet_gpr_cli.stages.shared.context import log
+from aenet_gpr_cli.stages.shared.many_subsets import some
 from aenet_gpr_cli.structures import StructureSet
 
 
@@ -51,11 +57,19 @@ def asked_for(
         sets = load_split(split, "train")
         left_out = [name for name in whole if passed_by(sets[name])]
         if left_out:
-            log.info("single atoms have no shape to learn: %s left out", ", ".join(left_out))
+            log.info("single atoms have no shape to learn: %s left out", some(left_out))
         whole = tuple(name for name in whole if name not in left_out)
         if not whole:
             raise InputError(f"{split}: expected structures of several atoms, got single atoms only")
     return tuple(choose_subsets(dict.fromkeys(whole), list(only) or None, split)), whole
+
+
+def free_atoms(split: Path, species: Collection[str]) -> dict[str, float] | None:
+    """Return the energies (eV) of isolated atoms in a split, for some species, and say so; None for none."""
+    known = {symbol: value for symbol, value in load_free_atoms(split).items() if symbol in species}
+    if known:
+        log.info("atomic energies are those of isolated atoms: %s", ", ".join(known))
+    return known or None
 
 
 def is_atom(subset: StructureSet) -> bool:

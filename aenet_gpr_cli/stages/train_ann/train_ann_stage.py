@@ -24,8 +24,10 @@ from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.streaming import StoredStructures, open_augmented
 from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.scratch import ScratchRows
+from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.outputs import claim
+from aenet_gpr_cli.stages.shared.subset_parts import free_atoms
 from aenet_gpr_cli.stages.shared.torchrun import torchrun_processes
 from aenet_gpr_cli.stages.train_ann.members import Committee, Keep, Work, train_members, write_committee
 from aenet_gpr_cli.structures import Copies, StructureSet
@@ -113,6 +115,9 @@ def run(
         if context.dry_run:
             return planned(KIND, output, [plan])
         log.info(plan)
+        atomic = config.atomic_energies
+        if atomic is None and (known := free_atoms(split, data.species)):
+            atomic = least_squares_energies(data.subsets, data.species, known)
         checkpoint = Checkpoint(output, job)
         make_rows: MakeRows = MemoryRows if fits else lambda n, width: ScratchRows(output.parent, width)
         open_device(config.device)
@@ -120,7 +125,7 @@ def run(
 
             def trainer(members: tuple[int, ...], state: State | None, keep: Keep) -> TrainingResult:
                 around = Surroundings(context.progress, context.stop, keep, processes, make_rows)
-                settings = replace(config, device=device)
+                settings = replace(config, device=device, atomic_energies=atomic)
                 return train(data, basis, settings, config.seed, members, state, around)
 
             work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, processes)
