@@ -17,6 +17,7 @@ from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.shared.many_subsets import few_rows, some
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.grouping import group
+from aenet_gpr_cli.subsystems.isolated_atoms import set_apart
 from aenet_gpr_cli.subsystems.label_checks.checks import require_labels
 
 FEW = 50  # structures per subset; with less, most of them are needed for training
@@ -49,16 +50,16 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Su
         raise ConfigError(f"{output} is there already; choose another --output, or --force to replace it")
     structures = read_sources(inputs, context.report)
     require_labels(structures, energies=True, forces=False)
-    subsets = group(structures)
+    subsets = group(set_apart(structures)[0] or structures, cells_may_vary=True)
     data = _workflow(structures, subsets, inputs, name, output.parent)
     build(WorkflowConfig, data, str(output))  # what we write is what run takes
     described = some([f"{len(members)} × {subset}" for subset, members in subsets.items()])
+    rows = [[subset, str(len(members))] for subset, members in subsets.items()]
     text = HEADER.format(n=len(structures), subsets=described)
     text += yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     if not context.dry_run:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, text)
-    rows = [[subset, str(len(members))] for subset, members in subsets.items()]
     notes = [] if _have_forces(structures) else ["no forces: only energy_only training is possible"]
     last = f"would write {output}" if context.dry_run else f"wrote {output}; next: aenet-gpr run {output}"
     return Summary("Subsets", ("subset", "structures"), rows, [*notes, last], few_rows(rows, 1))

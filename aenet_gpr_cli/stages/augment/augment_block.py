@@ -36,6 +36,7 @@ from aenet_gpr_cli.io.artefacts.structure_sets import append_augmented, load_spl
 from aenet_gpr_cli.stages.augment.copy_statistics import Statistics, statistics_of
 from aenet_gpr_cli.stages.shared.context import Progress
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
+from aenet_gpr_cli.subsystems.grouping import varies
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class _Material:
     """All that the blocks of a subset have in common."""
 
     structures: StructureSet
-    geometry: Geometry
+    geometry: Geometry | None
     surrogate: Process | None
     sigma: SigmaOf | None
     target_sigma: float = 0.0
@@ -156,15 +157,11 @@ def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
     """Read what a subset needs."""
     structures = load_split(sources.split, "train")[subset]
     if sources.gpr is None:
-        geometry = Geometry.of(structures, InverseDistanceSettings(1.0))
-        return _Material(structures, geometry, None, None)
+        return _Material(structures, _of_one_cell(structures), None, None)
     processes = load_gps(sources.gpr)
     surrogate = processes[find_process(processes, structures.structure(0), subset)]
     sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
-    if isinstance(surrogate, Surrogate):
-        geometry = surrogate.geometry
-    else:
-        geometry = Geometry.of(structures, InverseDistanceSettings(1.0))
+    geometry = surrogate.geometry if isinstance(surrogate, Surrogate) else _of_one_cell(structures)
     if config.mode != "adaptive":
         return _Material(structures, geometry, surrogate, sigma)
     target = config.adaptive.target_sigma or max(
@@ -174,6 +171,11 @@ def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
     free = free_atoms(structures, config.fixed_atoms)
     room = room_between(structures, degrees_of_freedom(structures, free), may_turn(structures, free))
     return _Material(structures, geometry, surrogate, sigma, target, room)
+
+
+def _of_one_cell(structures: StructureSet) -> Geometry | None:
+    """Return all distances as a descriptor; None where each structure has its own cell."""
+    return None if varies(structures) else Geometry.of(structures, InverseDistanceSettings(1.0))
 
 
 def _copies(
@@ -230,10 +232,14 @@ def _choose(
 ) -> tuple[GateResult, IntArray]:
     """Keep the most informative of the copies that passed the gates."""
     wanted = -(-(block.copies[1] - block.copies[0]) // config.candidates)
-    descriptor = material.geometry.make_descriptor()
-    values, own = (
-        descriptor.values(x).reshape(len(x), -1)
-        for x in (result.accepted.structures.positions, parents.positions)
-    )
+    positions = result.accepted.structures.positions
+    if material.geometry is not None:
+        descriptor = material.geometry.make_descriptor()
+        values, own = (descriptor.values(x).reshape(len(x), -1) for x in (positions, parents.positions))
+    else:
+        each = [parents.select([number]) for number in range(len(parents))]
+        descriptors = [Geometry.of(one, InverseDistanceSettings(1.0)).make_descriptor() for one in each]
+        own = np.vstack([d.values(one.positions) for d, one in zip(descriptors, each, strict=True)])
+        values = np.vstack([descriptors[i].values(x[None]) for i, x in zip(index, positions, strict=True)])
     chosen = most_informative(values, index, own, wanted)
     return replace(result, accepted=result.accepted.select(np.flatnonzero(chosen))), index[chosen]

@@ -94,9 +94,8 @@ def plan_work(config: FitGprConfig, split: Path, only: Sequence[str], share: tup
         return Work({}, {}, None, ())
     subsets = choose_subsets(load_split(split, "train"), list(names), split)
     full, local = full_candidates(config, subsets), local_is_fitted(config)
-    unseen = (
-        () if config.subsets else tuple(set(subset_names(split, "test")) - set(subset_names(split, "train")))
-    )
+    tested, trained = (set(subset_names(split, part)) for part in ("test", "train"))
+    unseen = () if config.subsets else tuple(sorted(tested - trained))
     whole = (*full, *([LOCAL] if local else []))
     work = Work(subsets, full, Share() if local else None, whole, unseen)
     if only:

@@ -15,6 +15,7 @@ from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun
+from aenet_gpr_cli.gpr.local import accumulation
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.process_settings import Local
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
@@ -142,6 +143,7 @@ def test_parts_and_interrupted_runs_give_the_process_of_one_run(finished, tmp_pa
     joined = tmp_path / "joined.h5"
     collect.run(parts[::-1], joined, Context())
     monkeypatch.setattr(fit_local_stage, "SECONDS_BETWEEN_STATES", 0.0)
+    monkeypatch.setattr(accumulation, "ATOMS_PER_BLOCK", 16)
     resumed = tmp_path / "resumed.h5"
 
     def stop() -> bool:
@@ -161,7 +163,7 @@ def test_parts_and_interrupted_runs_give_the_process_of_one_run(finished, tmp_pa
     assert not chosen  # goes on from the sums
     for path in (joined, resumed):
         energies, sigma, of_forces = zip(predictions(path), predictions(whole), strict=True)
-        np.testing.assert_allclose(*energies, rtol=1e-6)
+        np.testing.assert_allclose(*energies, rtol=1e-6, atol=1e-6)
         # their scale comes from small differences between what is left out and what is known of it
         np.testing.assert_allclose(*sigma, rtol=1e-3)
         np.testing.assert_allclose(*of_forces, rtol=1e-3)
@@ -189,5 +191,10 @@ def test_why_a_subset_gets_the_local_process_without_a_comparison():
     assert "cell below 5 Å" in why_local(config, subsets["small"])
     assert why_local(config, subsets["strained"]) == "the cell varies"
     assert list(full_candidates(FitGprConfig(descriptor="soap"), {"a": subsets["small"]})) == ["a"]
+    with pytest.raises(
+        InputError, match=r"strained: expected one cell for a full process, .* differ by up to"
+    ):
+        full_candidates(FitGprConfig(model="full"), subsets)
+    del subsets["strained"]
     assert list(full_candidates(FitGprConfig(model="full"), subsets)) == list(subsets)
     assert full_candidates(FitGprConfig(model="local"), subsets) == {}
