@@ -192,7 +192,7 @@ def test_why_a_subset_gets_the_local_process_without_a_comparison():
     assert why_local(config, subsets["strained"]) == "the cell varies"
     assert list(full_candidates(FitGprConfig(descriptor="soap"), {"a": subsets["small"]})) == ["a"]
     with pytest.raises(
-        InputError, match=r"strained: expected one cell for a full process, .* differ by up to"
+        InputError, match="strained: expected one cell for a full process"
     ):
         full_candidates(FitGprConfig(model="full"), subsets)
     del subsets["strained"]
