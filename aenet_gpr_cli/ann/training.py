@@ -244,8 +244,9 @@ def _optimise(case: Case, objective: Objective, state: State, around: Surroundin
             both = settings.with_copies and settings.with_forces
             apart = int((case.inside < case.data.n_references).sum()) if both else 0
             return adamw.run_adamw(*data, apart, settings.adamw, case.seed, state, around)
+    matrices = 4 if settings.loss.balance == "alpha" else 8
     size = 8 * objective.architecture.n_weights**2
-    together = max(1, min(len(case.members), LM_MATRIX_MEMORY // (4 * size)))
+    together = max(1, min(len(case.members), LM_MATRIX_MEMORY // (matrices * size)))
     return levenberg_marquardt.run_levenberg_marquardt(
         *data, settings.levenberg_marquardt, together, state, around
     )

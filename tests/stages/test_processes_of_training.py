@@ -62,7 +62,8 @@ def case(tmp_path_factory, finished):
     """References and copies, a configuration, the command line, and the result of one process."""
     folder = tmp_path_factory.mktemp("processes")
     given = (finished / "split.h5", finished / "augmented_gpr.h5")
-    config = small_training("levenberg_marquardt", "combined", levenberg_marquardt={"iterations": 5})
+    keys = {"levenberg_marquardt": {"iterations": 5}, "loss": {"balance": "evidence"}}
+    config = small_training("levenberg_marquardt", "combined", **keys)
     (folder / "ann.yaml").write_text(yaml.safe_dump(as_json(config)))
     train_ann.run(config, *given, folder / "one.h5", Context())
     return folder, ("train-ann", *given, "-c", folder / "ann.yaml", "-o")

@@ -1,8 +1,9 @@
 """Levenberg-Marquardt for a committee, on energies or on energies and forces.
 
 Minimises ρᵀρ + Σ decay W² with ρ the weighted residuals of the mean-square loss, and one decay for all
-weights or one for each group of them, see `evidence_decay`. JᵀJ and Jᵀρ are accumulated in blocks, so memory
-does not grow with the set. The state is a dictionary of plain arrays.
+weights or one for each group of them, see `evidence_decay`; kinds of rows may have an emphasis, see
+`evidence_noise`, on which the loss of training depends, but not that of validation. JᵀJ and Jᵀρ are
+accumulated in blocks, so memory does not grow with the set. The state is a dictionary of plain arrays.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def run_levenberg_marquardt(
 
     Notes
     -----
-    Memory: four matrices of n_weights² per member treated at once, and one block of rows.
+    Memory: four matrices of n_weights² per member treated at once (eight where noises are by evidence), and
+    one block of rows.
     Time per iteration and member: about rows · n_weights² + n_weights³/3 multiplications.
     """
     state = {k: v.copy() for k, v in state.items()}
