@@ -84,8 +84,7 @@ def spread_order(strata: Sequence[tuple[str, ...]], features: FloatArray, seed: 
     Units are divided by the first entry of their strata, those by the second, and so on, and then by the
     median of the feature that spreads most, down to a few units, which are shuffled. On the way back the
     parts are merged: unit k of n in its part stands at (k + u)/n, with one random u for each part. So the
-    first m of N units hold m·n/N of a part with n, give or take one at each level of division, and so do the
-    last.
+    first m of N units hold m·n/N of a part with n, give or take one or two, and so do the last.
 
     Parameters
     ----------

@@ -148,3 +148,10 @@ def test_one_structure_has_no_duplicate(n: int) -> None:
 def test_an_isolated_atom_is_legal() -> None:
     alone = StructureSet(("H",), np.zeros((3, 1, 3)))
     assert unwrap(alone).n_atoms_shifted == 0
+
+
+def test_strained_cells_are_no_duplicates_but_turned_ones_are() -> None:
+    """One atom has no distances: the cell tells structures apart."""
+    cells = np.array([np.diag(d) for d in ((3.0, 3.0, 3.1), (3.0, 3.1, 3.0), (3.0, 3.0, 3.2))])
+    atoms = StructureSet(("Cu",), np.zeros((3, 1, 3)), cells, (True, True, True), names=("a", "b", "c"))
+    assert [pair[:2] for pair in duplicates(atoms, 1e-6)] == [(0, 1)]

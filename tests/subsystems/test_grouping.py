@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.structures import Structure
-from aenet_gpr_cli.subsystems.grouping import CELL_TOLERANCE, group, hill_formula, natural_key
+from aenet_gpr_cli.structures import Structure, StructureSet
+from aenet_gpr_cli.subsystems.grouping import CELL_TOLERANCE, group, hill_formula, natural_key, varies
 
 SLAB, BULK = (True, True, False), (True, True, True)
 
@@ -115,3 +115,42 @@ def test_the_spread_of_a_drifting_cell_is_bounded_not_the_step():
     assert found.keys() == group(drift[::-1]).keys()
     names = {name: [s.name for s in members] for name, members in found.items()}
     assert names == {name: [s.name for s in members] for name, members in group(drift[::-1]).items()}
+
+
+def cells_of(structures: list[Structure]) -> dict[str, tuple[int, bool]]:
+    """Number of structures of each subset, and whether the cell varies."""
+    found = group(structures, cells_may_vary=True)
+    return {name: (len(m), varies(StructureSet.from_structures(m))) for name, m in found.items()}
+
+
+def at(sizes: list[float], species: str = "Cu Cu") -> list[Structure]:
+    return [make(f"s{i}", species, BULK, size) for i, size in enumerate(sizes)]
+
+
+def test_cells_may_vary_within_a_subset() -> None:
+    drift = [3.6 + 0.0009 * i for i in range(40)]
+    assert cells_of(at(drift)) == {"Cu2": (40, True)}
+    assert cells_of(at([9.0] * 20)) == {"Cu2": (20, False)}
+    assert cells_of(at([9.0, 9.5])) == {"Cu2": (2, True)}
+
+
+def test_a_few_fixed_cells_with_enough_structures_keep_subsets_of_their_own() -> None:
+    assert cells_of(at([9.0] * 12 + [9.5] * 10)) == {"Cu2": (12, False), "Cu2-2": (10, False)}
+    assert cells_of(at([9.0] * 12 + [9.5] * 3)) == {"Cu2": (12, False), "Cu2-2": (3, False)}
+    others = [8.0 + 0.1 * i for i in range(5)]
+    assert cells_of(at([9.0] * 12 + others)) == {"Cu2": (12, False), "Cu2-2": (5, True)}
+    barostat = [9.0 + 0.1 * (i // 25) for i in range(200)]  # a new cell every 25 frames
+    assert cells_of(at(barostat)) == {"Cu2": (200, True)}
+    crawl = [9.0 + 0.0001 * i for i in range(200)]
+    assert cells_of(at(crawl)) == {"Cu2": (200, True)}
+
+
+def test_varying_cells_get_one_order_of_species_and_keep_their_atoms() -> None:
+    rng = np.random.default_rng(0)
+    one = replace(make("a", "Cu Au Cu", BULK, 4.0), positions=rng.random((3, 3)), forces=rng.random((3, 3)))
+    other = replace(make("b", "Au Cu Cu", BULK, 5.0), positions=rng.random((3, 3)), forces=rng.random((3, 3)))
+    (first, second) = group([one, other], cells_may_vary=True)["AuCu2"]
+    assert first.species == second.species == ("Cu", "Au", "Cu")
+    np.testing.assert_array_equal(second.positions, other.positions[[1, 0, 2]])
+    np.testing.assert_array_equal(second.forces, other.forces[[1, 0, 2]])
+    assert second.atom_order == (1, 0, 2)

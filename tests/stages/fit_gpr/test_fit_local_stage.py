@@ -191,9 +191,7 @@ def test_why_a_subset_gets_the_local_process_without_a_comparison():
     assert "cell below 5 Å" in why_local(config, subsets["small"])
     assert why_local(config, subsets["strained"]) == "the cell varies"
     assert list(full_candidates(FitGprConfig(descriptor="soap"), {"a": subsets["small"]})) == ["a"]
-    with pytest.raises(
-        InputError, match="strained: expected one cell for a full process"
-    ):
+    with pytest.raises(InputError, match="strained: expected one cell for a full process"):
         full_candidates(FitGprConfig(model="full"), subsets)
     del subsets["strained"]
     assert list(full_candidates(FitGprConfig(model="full"), subsets)) == list(subsets)
