@@ -12,7 +12,7 @@ FIGURES := figures_out
 # index that torch comes from, for example https://download.pytorch.org/whl/cpu (no CUDA); empty: the usual one
 TORCH_INDEX ?=
 
-.PHONY: demo test test-slow test-slurm test-hostile lint hooks mlearn figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
+.PHONY: demo test test-slow test-slurm test-hostile lint hooks mlearn peers figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make figures-fast draw the paper's figures from reduced runs into figures_out/fast (minutes)"
 	@echo "make figures    draw them from full runs, on the published sets, into figures_out (hours)"
 	@echo "make mlearn     run the public benchmark of Zuo et al. (Li, Si, Ge, Mo; fetched) into runs/mlearn"
+	@echo "make peers      fit the same sets with gap_fit, in an environment of its own, into runs/peers/*.csv (an hour)"
 	@echo "make pictures   renew the pictures of README from full runs (hours)"
 	@echo "make clean      remove the environment, runs and caches"
 
@@ -119,6 +120,12 @@ $(RUNS)/published_mlearn: | $(STAMP)
 $(MLEARN:%=$(RUNS)/mlearn/%/metrics.h5): | $(RUNS)/published_mlearn
 
 mlearn: $(MLEARN:%=$(RUNS)/mlearn/%/metrics.h5)
+
+$(RUNS)/peers/gap_%.csv: example_data/peers/gap.py | $(STAMP)
+	@mkdir -p $(@D)
+	$(PYTHON) $< $$($(AENET) fetch mlearn-$* $(if $(MIRROR),--mirror $(MIRROR))) --work $(@D)/gap_$* --output $@
+
+peers: $(MLEARN:%=$(RUNS)/peers/gap_%.csv)
 
 # Figure 7 measures time: it waits until nothing else runs
 figures: $(FIGURES)/sets
