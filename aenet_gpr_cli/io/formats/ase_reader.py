@@ -6,6 +6,7 @@ Owns how labels are taken from ASE. XSF and XYZ never come this way.
 from __future__ import annotations
 
 import re
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,11 +35,24 @@ from aenet_gpr_cli.structures import NOT_PERIODIC, Structure
 if TYPE_CHECKING:
     from ase import Atoms
 
-# What begins a frame in the outputs that ASE reads up to the last complete frame without a word.
+# What begins a frame in the outputs that ASE reads up to the last complete frame without a word, what makes
+# it one (if not every beginning does), and what ends a file that is complete.
 _BEGINS = {
-    "orca-output": r"CARTESIAN COORDINATES \(ANGSTROEM\)",
-    "vasp-xml": r"<calculation>",
+    "orca-output": (r"CARTESIAN COORDINATES \(ANGSTROEM\)", "", ""),
+    "vasp-xml": (r"<calculation>", "", ""),
+    "vasp-out": (r"Iteration\s+\d+\(\s*1\)", "", r"General timing and accounting"),
+    "espresso-out": (
+        r"Program PWSCF|ATOMIC_POSITIONS",
+        r"^!    total energy|Forces acting on atoms",
+        r"JOB DONE",
+    ),
 }
+# What ASE fails on as a whole where its last frame is cut short, and what begins a frame there.
+_ALL_OR_NOTHING = {"aims-output": "Begin self-consistency loop: Re-initialization"}
+
+
+class Incomplete(InputError):
+    """A file that ASE cannot read: cut short, of a calculation that failed, or damaged."""
 
 
 class _Broken(InputError):
@@ -90,9 +104,21 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
         got = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         at = f"{where}, after frame {len(frames) - 1}" if frames else where
         if broken is None:
-            raise InputError(f"{at}: expected a complete file of format {file_format}, got {got}") from error
+            if not frames and (shorter := _without_last_frame(path, file_format)):
+                with tempfile.TemporaryDirectory() as folder:
+                    copy = Path(folder) / path.name
+                    copy.write_bytes(shorter)
+                    found = [
+                        item for item in iter_ase(copy, file_format, name, where) if isinstance(item, Frame)
+                    ]
+                while found and not found[-1].energies:  # begun more than once
+                    found.pop()
+                yield from found
+                yield LeftOut(f"{name}#{len(found)}", "cut short")
+                return
+            raise Incomplete(f"{at}: expected a complete file of format {file_format}, got {got}") from error
     if not frames:
-        raise InputError(f"{where}: expected at least one structure of format {file_format}, got none")
+        raise Incomplete(f"{where}: expected at least one structure of format {file_format}, got none")
     for index in unconverged(path, file_format, len(frames)):
         frames[index].converged = False
     if state := stated(path, file_format):
@@ -162,6 +188,21 @@ def _begun(path: Path, file_format: str) -> int:
     """Return how many frames the file begins, 0 where that cannot be said."""
     if file_format not in _BEGINS:
         return 0
-    begins = re.compile(_BEGINS[file_format])
+    begins, makes_one, ends = (re.compile(words) if words else None for words in _BEGINS[file_format])
+    complete: list[bool] = []
     with path.open(encoding="utf-8", errors="replace") as file:
-        return sum(len(begins.findall(line)) for line in file)
+        for line in file:
+            if ends and ends.search(line):
+                return 0
+            if begins:
+                complete += [not makes_one] * len(begins.findall(line))
+            if makes_one and complete and makes_one.search(line):
+                complete[-1] = True
+    return sum(complete) + (len(complete) > 0 and not complete[-1])
+
+
+def _without_last_frame(path: Path, file_format: str) -> bytes:
+    """Return the file up to where its last frame begins; nothing where that is not needed or not known."""
+    marker = _ALL_OR_NOTHING.get(file_format)
+    head, found, _ = path.read_bytes().rpartition(marker.encode()) if marker else (b"", b"", b"")
+    return head if found else b""

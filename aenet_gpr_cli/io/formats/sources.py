@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.files import require_file, sha256_of
 from aenet_gpr_cli.io.formats.archives import ARCHIVE_SUFFIXES, is_archive, is_hidden, iter_archive
-from aenet_gpr_cli.io.formats.ase_reader import iter_ase
+from aenet_gpr_cli.io.formats.ase_reader import Incomplete, iter_ase
 from aenet_gpr_cli.io.formats.published import resolve
 from aenet_gpr_cli.io.formats.xsf import decode_xsf, parse_xsf_frames, read_xsf_frames
 from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut
@@ -150,7 +150,8 @@ def _read_file(
     if file_format is None:
         got = converter_of(path) or f"a file of unknown format '{path.suffix or path.name}'"
         raise InputError(f"{path}: expected {LOOKED_FOR} ({', '.join(ARCHIVE_SUFFIXES)}), got {got}")
-    return [_labelled(list(_read(path, name, str(path), file_format)), rules, str(path), source, file_format)]
+    items = _read_or_left_out(path, name, str(path), file_format, rules)
+    return [_labelled(items, rules, str(path), source, file_format)]
 
 
 def _read_archive(
@@ -169,13 +170,26 @@ def _read_archive(
                 continue
             file_format = format_of(content)
             assert file_format is not None  # `iter_archive` gives no others
-            items = list(_read(content, f"{name}/{member}", where, file_format))
+            items = _read_or_left_out(content, f"{name}/{member}", where, file_format, rules)
             found[member] = _labelled(items, rules, where, source, f"{file_format} in an archive")
         except InputError as error:
             problems.append(str(error))
     kept = not_repeated([PurePosixPath(member) for member in found])
     files = [file for member, file in found.items() if PurePosixPath(member) in kept]
     return [_labelled(xsf, rules, str(path), source, "archive (XSF)"), *files] if xsf else files
+
+
+def _read_or_left_out(
+    path: Path, name: str, where: str, file_format: str, rules: ReadingRules | None
+) -> list[Frame | LeftOut]:
+    """Read a file; an output that is not complete is left out where the rules say so."""
+    try:
+        return list(_read(path, name, where, file_format))
+    except Incomplete as error:
+        if rules is None or rules.incomplete == "refuse":
+            raise
+        why = str(error).removeprefix(f"{where}: ")
+        return [LeftOut(name, f"the file is not complete ({why})")]
 
 
 def _labelled(

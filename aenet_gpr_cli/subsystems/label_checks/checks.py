@@ -298,7 +298,9 @@ def _judge(work: FloatArray, change: FloatArray, bend: FloatArray) -> ForceCheck
     if not unit:
         verdict, what = (
             "inconsistent",
-            "they differ from -dE/dR in eV/Å by an unknown factor " + reversed_sign,
+            " and ".join(
+                filter(None, ("they differ from -dE/dR in eV/Å by an unknown factor", reversed_sign))
+            ),
         )
     elif reversed_sign or wrong_unit:
         verdict = "sign" if reversed_sign else "unit"
@@ -306,7 +308,7 @@ def _judge(work: FloatArray, change: FloatArray, bend: FloatArray) -> ForceCheck
     else:
         return ForceCheck(slope, correlation, n_pairs, "ok", f"forces agree with the energies ({numbers})")
     return ForceCheck(
-        slope, correlation, n_pairs, verdict, f"forces do not fit the energies: {what.strip()} ({numbers})"
+        slope, correlation, n_pairs, verdict, f"forces do not fit the energies: {what} ({numbers})"
     )
 
 
