@@ -27,7 +27,8 @@ from aenet_gpr_cli.io.formats.prediction_files import (
     structure_endings,
     write_structure_files,
 )
-from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes
+from aenet_gpr_cli.io.formats.source_files import source_hashes
+from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.io.frames.frame import state_in
 from aenet_gpr_cli.io.hdf5.checksums import identity
 from aenet_gpr_cli.stages.select_stage import load_selected

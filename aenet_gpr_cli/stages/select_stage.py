@@ -24,7 +24,8 @@ from aenet_gpr_cli.io.formats.prediction_files import (
     structure_endings,
     write_structure_files,
 )
-from aenet_gpr_cli.io.formats.sources import read_sources, source_hashes
+from aenet_gpr_cli.io.formats.source_files import source_hashes
+from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.ranking import GREEDY, Ranked, one_after_another, rank, unranked
 from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.outputs import claim

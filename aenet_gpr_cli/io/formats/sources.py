@@ -1,25 +1,21 @@
 """Any mix of files, folders and archives → structures with unique, stable names.
 
-Owns finding the files, naming, and reporting all problems at once. The formats are left to `xsf`, `archives`,
-`ase_reader` and `frames.extxyz`, which energy is meant to `frames.labels`; whether energies and forces are
-needed, to `subsystems.label_checks.checks`.
+Owns reporting all problems at once. Finding and naming is left to `source_files`, the formats to `xsf`,
+`archives` and `readers`, which energy is meant to `frames.labels`; whether energies and forces are needed, to
+`subsystems.label_checks`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.files import require_file, sha256_of
-from aenet_gpr_cli.io.formats.archives import ARCHIVE_SUFFIXES, is_archive, is_hidden, iter_archive
-from aenet_gpr_cli.io.formats.ase_reader import Incomplete, iter_ase
-from aenet_gpr_cli.io.formats.published import resolve
+from aenet_gpr_cli.io.files import require_file
+from aenet_gpr_cli.io.formats.archives import ARCHIVE_SUFFIXES, is_archive, iter_archive
+from aenet_gpr_cli.io.formats.source_files import LOOKED_FOR, find_files
 from aenet_gpr_cli.io.formats.xsf import decode_xsf, parse_xsf_frames, read_xsf_frames
 from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut
 from aenet_gpr_cli.io.frames.labels import NoSuchKey, label, one_definition, refuse
@@ -32,13 +28,12 @@ from aenet_gpr_cli.io.frames.recognise import (
     XSF,
     converter_of,
     format_of,
-    looks_like_data,
     not_repeated,
-    parts_of_deepmd,
     unpacked,
 )
 from aenet_gpr_cli.io.frames.report import DataSet, FileRead
 from aenet_gpr_cli.io.readers.arrays import iter_npz
+from aenet_gpr_cli.io.readers.ase_reader import Incomplete, iter_ase
 from aenet_gpr_cli.io.readers.cp2k import iter_cp2k
 from aenet_gpr_cli.io.readers.deepmd import iter_deepmd
 from aenet_gpr_cli.io.readers.extxyz import iter_extxyz
@@ -47,15 +42,10 @@ from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.grouping import natural_key
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
-from aenet_gpr_cli.text import encodable
 
 log = logging.getLogger(__name__)
 
 
-LOOKED_FOR = (
-    "*.xsf, *.xyz, *.extxyz, *.traj, *.db, *.npz, OUTCAR, vasprun.xml, outputs that ASE or we recognise, "
-    "input.data of n2p2, folders of deepmd; files also as .gz, zip and tar"
-)
 _SHOWN_PROBLEMS = 5
 _READERS: dict[str, Callable[[Path, str, str], Iterator[Frame | LeftOut]]] = {
     EXTXYZ: iter_extxyz,
@@ -110,7 +100,7 @@ def read_data(
     InputError
         As `read_sources`, and where the rules ask for it.
     """
-    files, unknown = _find(paths)
+    files, unknown = find_files(paths)
     data = DataSet(unknown=unknown)
     problems: list[str] = []
     for done, (path, name, source) in enumerate(files):
@@ -208,146 +198,6 @@ def _labelled(
     return FileRead(source, file_format, used, [*left_out, *cut])
 
 
-def source_labels(paths: Sequence[Path | str]) -> list[str]:
-    """Return the label of each source, with which the names of its structures begin.
-
-    The label is the last part of the path; where two sources share it, enough of the folders
-    above to tell them apart.
-
-    Returns
-    -------
-    list of str
-        One label per path.
-
-    Raises
-    ------
-    InputError
-        If the same source is given twice.
-    """
-    resolved = [Path(os.path.realpath(_resolve(path))) for path in paths]  # a loop of links is no error yet
-    for path, times in Counter(resolved).items():
-        if times > 1:
-            raise InputError(f"{path}: expected each source once, got it {times} times")
-    labels = [encodable(path.name or path.anchor) for path in resolved]
-    depth = 1
-    while len(set(labels)) < len(labels):
-        depth += 1
-        shared = {label for label, times in Counter(labels).items() if times > 1}
-        labels = [
-            encodable("/".join(path.parts[-depth:])) if label in shared else label
-            for label, path in zip(labels, resolved, strict=True)
-        ]
-    return labels
-
-
-def source_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
-    """Return the SHA-256 of each source, to record where data came from.
-
-    A file or archive is hashed by content; a folder by the relative names and the contents of the
-    files that `read_sources` would read in it, so that a new README changes nothing.
-
-    Returns
-    -------
-    dict of str to str
-        Path as given → hexadecimal SHA-256.
-
-    Raises
-    ------
-    InputError
-        If a path is missing or cannot be read.
-    """
-    hashes = {}
-    for given in paths:
-        path = _existing(_resolve(given))
-        if path.is_dir():
-            total = hashlib.sha256()
-            for file in (part for found in _walk(path)[0] for part in (found, *_belonging(found))):
-                name = encodable(file.relative_to(path).as_posix())
-                total.update(f"{name}\0{_hash(file)}\n".encode())
-            hashes[str(given)] = total.hexdigest()
-        else:
-            parts = [_hash(file) for file in (path, *_belonging(path))]
-            hashes[str(given)] = (
-                parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
-            )
-    return hashes
-
-
-def _find(paths: Sequence[Path | str]) -> tuple[list[tuple[Path, str, str]], list[str]]:
-    """Return (file, name, label of its source) of each file to read, and what is not recognised."""
-    if not paths:
-        raise InputError("expected at least one source of structures (file, folder or archive), got none")
-    files: list[tuple[Path, str, str]] = []
-    unknown: list[str] = []
-    for given, source in zip(paths, source_labels(paths), strict=True):
-        path = _existing(_resolve(given))
-        if not path.is_dir():
-            files.append((path, source, source))
-            continue
-        found, ignored = _walk(path)
-        strange = [other for other in ignored if looks_like_data(other)]
-        named = [encodable(f"{source}/{other.relative_to(path).as_posix()}") for other in strange]
-        named = [
-            f"{n} ({how})" if (how := converter_of(p)) else n for n, p in zip(named, strange, strict=True)
-        ]
-        if not found:
-            got = f"{len(named)} files of other formats, e.g. {named[0]}" if named else "none"
-            raise InputError(f"{path}: expected at least one structure, looked for {LOOKED_FOR}, got {got}")
-        if len(ignored) > len(strange):
-            log.info("%s: %d other files are not structures", path, len(ignored) - len(strange))
-        unknown += named
-        files += [
-            (file, encodable(f"{source}/{file.relative_to(path).as_posix()}"), source) for file in found
-        ]
-    repeated = [path for path, times in Counter(path.resolve() for path, *_ in files).items() if times > 1]
-    if repeated:
-        raise InputError(f"{repeated[0]}: expected each file once, but several sources contain it")
-    return files, unknown
-
-
-def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return files that hold structures and others, in natural order; links to folders are followed."""
-    found: list[Path] = []
-    ignored: list[Path] = []
-    visited: set[Path] = set()
-    pending = [folder]
-    while pending:
-        here = pending.pop()
-        if here.resolve() in visited:  # a loop of links
-            continue
-        visited.add(here.resolve())
-        for path in _listed(here):
-            if is_hidden((path.name,)):
-                continue
-            if path.is_dir():
-                pending.append(path)
-            else:
-                (found if is_archive(path) or format_of(path) else ignored).append(path)
-    found = not_repeated(found)
-    belonging = {part for path in found for part in _belonging(path)}
-    ignored = [path for path in ignored if path not in belonging]
-    first, second = (
-        sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-        for files in (found, ignored)
-    )
-    return first, second
-
-
-def _belonging(path: Path) -> list[Path]:
-    """Return the files that are read with this one."""
-    return parts_of_deepmd(path) if path.name.lower() == "type.raw" else []
-
-
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise InputError(
-            f"{folder}: expected a readable folder, got: {why}; change its permissions or move it elsewhere"
-        ) from error
-
-
 def _read(path: Path, name: str, where: str, file_format: str) -> Iterator[Frame | LeftOut]:
     with unpacked(path) as plain:
         if file_format == XSF:
@@ -365,18 +215,6 @@ def _unnamed(structure: Structure) -> Frame:
     return Frame(replace(structure, energy=None, forces=None), energies, forces)
 
 
-def _resolve(path: Path | str) -> Path:
-    return resolve(str(path))
-
-
-def _existing(path: Path) -> Path:
-    if not path.exists() and not path.is_symlink():
-        raise InputError(f"{path}: expected a file, folder or archive of structures, but it does not exist")
-    if not path.is_dir():
-        require_file(path)
-    return path
-
-
 def _summary(problems: list[str], n_total: int) -> str:
     if len(problems) == 1:
         return problems[0]
@@ -384,10 +222,3 @@ def _summary(problems: list[str], n_total: int) -> str:
     if len(problems) > _SHOWN_PROBLEMS:
         shown.append(f"  and {len(problems) - _SHOWN_PROBLEMS} more")
     return "\n".join([f"{len(problems)} of {n_total} structures cannot be read:", *shown])
-
-
-def _hash(path: Path) -> str:
-    try:
-        return sha256_of(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot read: {error.strerror}") from error

@@ -1,3 +1,3 @@
-"""Readers of formats that ASE does not read, or not as they are meant: a file → `frames.frame.Frame`."""
+"""Readers: a file of any format but XSF → `frames.frame.Frame`s, through ASE where that is right."""
 
-__all__ = ["arrays", "cp2k", "deepmd", "extxyz", "mlearn", "n2p2"]
+__all__ = ["arrays", "ase_reader", "cp2k", "deepmd", "extxyz", "mlearn", "n2p2"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
-from aenet_gpr_cli.io.formats.sources import source_labels
+from aenet_gpr_cli.io.formats.source_files import source_labels
 from aenet_gpr_cli.stages.split.input_paths import Inputs
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.sampling import Division, by_names, match_names, sample

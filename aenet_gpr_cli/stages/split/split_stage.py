@@ -10,7 +10,8 @@ from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.structure_sets import PARTS, write_free_atoms, write_structures
-from aenet_gpr_cli.io.formats.sources import read_data, source_hashes
+from aenet_gpr_cli.io.formats.source_files import source_hashes
+from aenet_gpr_cli.io.formats.sources import read_data
 from aenet_gpr_cli.io.frames.report import DataSet
 from aenet_gpr_cli.stages.shared.context import (
     Context,

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.formats import archives
-from aenet_gpr_cli.io.formats.sources import read_data, read_sources, source_hashes, source_labels
+from aenet_gpr_cli.io.formats.source_files import source_hashes, source_labels
+from aenet_gpr_cli.io.formats.sources import read_data, read_sources
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
 from tests.io.frames import outputs
 

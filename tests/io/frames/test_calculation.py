@@ -102,3 +102,34 @@ def test_the_stress_of_outputs_is_positive_under_tension(tmp_path):
     qe = read(tmp_path / "qe.out", outputs.espresso([True])).structures[0].stress
     unit = outputs.HARTREE / 2 / outputs.BOHR**3
     np.testing.assert_allclose(qe, -unit * np.diag([2e-5, 1e-5, 0]), rtol=1e-4, atol=1e-12)
+
+
+CUT = {
+    "aims.out": outputs.aims([True] * 3)[:-400],
+    "espresso.out": outputs.espresso([True] * 3)[:-900],
+    "OUTCAR": outputs.outcar([3] * 3, 60)[:-350],
+    "orca.out": outputs.orca([True] * 3)[:-150],
+    "gaussian.log": outputs.gaussian([True] * 3)[:-600],
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_an_output_that_ends_within_its_last_frame_gives_the_others(tmp_path, name):
+    found = read(tmp_path / name, CUT[name])
+    assert [s.name for s in found.structures] == [f"{name}#0", f"{name}#1"]
+    (left_out,) = found.files[0].left_out
+    assert left_out.name == f"{name}#2"
+    assert left_out.why in ("cut short", "no energy", "no forces")
+
+
+def test_an_output_of_a_calculation_that_failed_is_left_out_among_others(tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    (folder / "good.out").write_text(outputs.orca([True]))
+    (folder / "failed.out").write_text(outputs.orca([True])[:300] + "ORCA finished by error termination\n")
+    found = read_data([folder], ReadingRules())
+    assert [s.name for s in found.structures] == ["runs/good.out#0"]
+    assert "left out 1 of 2 frames, the file is not complete" in found.warnings()[0]
+    assert "runs/failed.out" in found.warnings()[0]
+    with pytest.raises(InputError, match=r"failed\.out: expected a complete file of format orca-output"):
+        read_data([folder], ReadingRules(incomplete="refuse"))

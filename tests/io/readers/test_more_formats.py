@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.formats.sources import read_data, source_hashes
+from aenet_gpr_cli.io.formats.source_files import source_hashes
+from aenet_gpr_cli.io.formats.sources import read_data
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
 from tests.io.frames import outputs

@@ -48,7 +48,7 @@ _BEGINS = {
     ),
 }
 # What ASE fails on as a whole where its last frame is cut short, and what begins a frame there.
-_ALL_OR_NOTHING = {"aims-output": "Begin self-consistency loop: Re-initialization"}
+_ALL_OR_NOTHING = {"aims-output": "Begin self-consistency loop: Re-init"}
 
 
 class Incomplete(InputError):
