@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from ase import units
@@ -77,7 +77,7 @@ class PairPotential(Calculator):
         Å.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 (ASE's)
 
     def __init__(self, functions: Mapping[tuple[str, str], tuple[Radial, ...]], cutoff: float) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class FlexibleWater(Calculator):
     Molecules interact with nearest images: no period of the orthorhombic cell may be below two cutoffs.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 (ASE's)
     BOND = 1.012  # Å
     ANGLE = np.deg2rad(113.24)
     BOND_STIFFNESS = 1059.162 * units.kcal / units.mol  # eV/Å², E = k (r − r₀)²/2

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms, units
@@ -61,7 +62,7 @@ def alloys(rng: np.random.Generator) -> Iterator[Atoms]:
         atoms = repeated(bulk("Cu", lattice, a=3.61 / 2**0.5 if lattice == "hcp" else 3.61), rng, 4, 32)
         symbols = rng.choice(list(METALS), len(atoms), p=rng.dirichlet(np.ones(len(METALS))))
         atoms.set_chemical_symbols(list(symbols))
-        volume = np.mean([METALS[s] ** 3 / 4 for s in symbols])
+        volume = float(np.mean([METALS[s] ** 3 / 4 for s in symbols]))
         scale_to(atoms, volume * len(atoms))
         distance = nearest(atoms)
         deform(atoms, rng, volume=0.05, shape=0.04, displacement=rng.choice([0.02, 0.08, 0.15]))
@@ -77,7 +78,7 @@ def oxides(rng: np.random.Generator) -> Iterator[Atoms]:
         symbols = np.where(cations, "Mg", "O")
         symbols[cations] = rng.choice(list(CATIONS), cations.sum(), p=rng.dirichlet(np.ones(len(CATIONS))))
         atoms.set_chemical_symbols(list(symbols))
-        volume = np.mean([CATIONS[s] ** 3 / 8 for s in symbols[cations]])
+        volume = float(np.mean([CATIONS[s] ** 3 / 8 for s in symbols[cations]]))
         scale_to(atoms, volume * len(atoms))
         distance = nearest(atoms)
         deform(atoms, rng, volume=0.05, shape=0.04, displacement=rng.choice([0.02, 0.08, 0.15]))
@@ -175,7 +176,12 @@ def waters(rng: np.random.Generator, count: int) -> list[Atoms]:
     atoms.set_velocities(speeds * rng.normal(size=(len(atoms), 3)))
     step = TIME_STEP * units.fs
     for friction in (0.1, 0.01):
-        settings = {"temperature_K": TEMPERATURE, "friction": friction / units.fs, "rng": rng, "fixcm": False}
+        settings: dict[str, Any] = {
+            "temperature_K": TEMPERATURE,
+            "friction": friction / units.fs,
+            "rng": rng,
+            "fixcm": False,
+        }
         Langevin(atoms, step, **settings).run(round(SETTLING / TIME_STEP))
     run = IsotropicMTKNPT(atoms, step, TEMPERATURE, units.bar, tdamp=100 * units.fs, pdamp=500 * units.fs)
     run.run(round(SETTLING / TIME_STEP))
