@@ -51,9 +51,8 @@ def fit_local(
     design = choose_design(sets, given, seed, progress)
     model, evidence = model_of(design, add_up(design, sets, Sums(len(design.inducing)), progress))
     rng = np.random.default_rng([seed, 8])
-    return calibrated(
-        model, [leave_out(model, s) for s in thin(sets, LEFT_OUT / sum(map(len, sets)), rng)]
-    ), evidence
+    few = thin(sets, LEFT_OUT / sum(map(len, sets)), rng)
+    return calibrated(model, [leave_out(model, s) for s in few], [len(s) for s in few]), evidence
 
 
 def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Progress) -> Design:

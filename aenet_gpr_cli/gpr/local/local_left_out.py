@@ -56,20 +56,27 @@ def leave_out(model: LocalModel, structures: StructureSet) -> LeftOut:
     )
 
 
-def calibrated(model: LocalModel, parts: Sequence[LeftOut]) -> LocalModel:
+def calibrated(model: LocalModel, parts: Sequence[LeftOut], sizes: Sequence[int]) -> LocalModel:
     """Return the process with σ, of energies and of forces, such that left-out structures have √⟨z²⟩ = 1.
 
     Parameters
     ----------
     parts : sequence of LeftOut
         Of its subsets.
+    sizes : sequence of int
+        Structures of each subset, which its left-out ones stand for.
     """
     off = LeftOut.joined(parts)
-    known = len(off.force_errors) > 0
+
+    def mean_square(name: str) -> float:
+        weights = [size / len(part.energy_z) for size, part in zip(sizes, parts, strict=True)]
+        counts = [len(getattr(part, name)) for part in parts]
+        return float(np.average(getattr(off, name) ** 2, weights=np.repeat(weights, counts)))
+
     return replace(
         model,
-        sigma_factor=float(np.sqrt(np.mean(off.energy_z**2))),
-        force_sigma_factor=float(np.sqrt(np.mean(off.force_z**2))) if known else 1.0,
+        sigma_factor=float(np.sqrt(mean_square("energy_z"))),
+        force_sigma_factor=float(np.sqrt(mean_square("force_z"))) if len(off.force_z) else 1.0,
         left_out_error=float(np.median(np.abs(off.energy_errors))),
         left_out_force_error=off.force_mae,
     )

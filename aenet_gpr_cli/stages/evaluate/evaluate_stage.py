@@ -90,7 +90,9 @@ def run(
         place = folder / output.name
         results = {}
         for name, path in models.items():
-            predictor = load_predictor(path, config.sigma, config.sigma_max_rows, config.max_memory_gib)
+            predictor = load_predictor(
+                path, config.sigma, config.sigma_max_rows, config.max_memory_gib, with_force_sigma=True
+            )
             group = file.create_group(f"models/{name}")
             results[name] = _evaluate(name, predictor, subsets, config, group, place, context)
         _write_reference(file, subsets)
@@ -137,7 +139,7 @@ def _evaluate(
         if config.extxyz:
             members = [subset.structure(i) for i in range(len(subset))]
             structures += list(predicted_structures(members, prediction))
-        uncertainty.append(Uncertainty.of(prediction, subset.energies))
+        uncertainty.append(Uncertainty.of(prediction, subset.energies, subset.forces))
         errors.append(errors_of(subset, prediction, config.smallest_force))
         by_subset[subset_name] = errors[-1].metrics() | uncertainty[-1].metrics()
     if config.extxyz:

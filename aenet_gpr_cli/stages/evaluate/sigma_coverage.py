@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -30,28 +30,42 @@ class Uncertainty:
         Errors over √(σ² + noise²); empty where not known.
     distance : ndarray of shape (n_structures,), dimensionless
         To the training data; empty for networks.
+    force_z : ndarray of shape (n_components,), dimensionless
+        Errors of force components over their σ, noise included; empty where not known.
     """
 
     sigma: FloatArray
     errors: FloatArray
     z: FloatArray
     distance: FloatArray
+    force_z: FloatArray
 
     @classmethod
-    def of(cls, prediction: Prediction, reference: FloatArray | None) -> Uncertainty:
-        """Compare a prediction with reference energies.
+    def of(
+        cls, prediction: Prediction, reference: FloatArray | None, forces: FloatArray | None = None
+    ) -> Uncertainty:
+        """Compare a prediction with reference energies and forces.
 
         Parameters
         ----------
         reference : ndarray of shape (n_structures,), eV, or None
+        forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å, or None
         """
         nothing = np.zeros(0)
         sigma, noise, errors, z = prediction.sigma, prediction.energy_noise, nothing, nothing
         if sigma is not None and reference is not None and (sigma**2 + noise**2 > 0.0).all():
             predicted = prediction.energies.mean(axis=0)
             errors, z = reference - predicted, z_scores(reference, predicted, sigma, noise)
-        distance = prediction.domain_distance
-        return cls(nothing if sigma is None else sigma, errors, z, nothing if distance is None else distance)
+        distance, of_forces = prediction.domain_distance, nothing
+        if forces is not None and prediction.force_sigma is not None:
+            of_forces = ((forces - prediction.forces.mean(axis=0)) / prediction.force_sigma).ravel()
+        return cls(
+            nothing if sigma is None else sigma,
+            errors,
+            z,
+            nothing if distance is None else distance,
+            of_forces,
+        )
 
     def metrics(self) -> dict[str, Any]:
         """Return what belongs to the metrics of the model.
@@ -62,7 +76,7 @@ class Uncertainty:
             ``energy_msd`` only where there is σ; ``z_mean``, ``z_std``, ``coverage_LEVEL``, ``sigma_rank``
             (and ``sigma_rank_expected``, see `gpr.calibration.Sorting`), ``energy_mae_sure`` and
             ``energy_mae_unsure`` (the halves of small and large σ) and ``n_outside_domain`` are None where
-            not known.
+            not known; ``force_z_std`` and ``force_coverage_LEVEL`` only where there is σ of the forces.
         """
         found = calibrate(self.z) if len(self.z) else None
         order = sorting(self.errors, self.sigma, np.random.default_rng(0)) if len(self.z) > 1 else None
@@ -77,7 +91,17 @@ class Uncertainty:
             "energy_mae_sure": None if order is None else order.mae_sure,
             "energy_mae_unsure": None if order is None else order.mae_unsure,
             "n_outside_domain": self._outside() if len(self.distance) else None,
+            **self._of_forces(),
         }
+
+    def _of_forces(self) -> dict[str, float]:
+        if not len(self.force_z):
+            return {}
+        found = calibrate(self.force_z)
+        coverage = {
+            f"force_coverage_{round(100 * p)}": c for p, c in zip(LEVELS, found.coverage, strict=True)
+        }
+        return {"force_z_std": found.z_std, **coverage}
 
     def _outside(self) -> int:
         from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
@@ -88,7 +112,7 @@ class Uncertainty:
 def joined(parts: Sequence[Uncertainty]) -> Uncertainty:
     """Put the uncertainties of several subsets together."""
     return Uncertainty(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("sigma", "errors", "z", "distance"))
+        *(np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(Uncertainty))
     )
 
 
@@ -109,6 +133,11 @@ def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
             notes.append(
                 f"{name}: {kind} covers {total[f'coverage_{round(100 * WIDE)}']:.1%} of the errors in its "
                 f"{WIDE:.0%} intervals; spread of the z-scores {spread:.2g} (1 is right, less is cautious)"
+            )
+        if "force_z_std" in total:
+            notes.append(
+                f"{name}: σ of the forces covers {total[f'force_coverage_{round(100 * WIDE)}']:.1%} in its "
+                f"{WIDE:.0%} intervals; spread of the z-scores {total['force_z_std']:.2g}"
             )
         if (rank := total["sigma_rank"]) is not None:
             sure, unsure = (total[f"energy_mae_{half}"] * MEV_PER_EV for half in ("sure", "unsure"))

@@ -85,7 +85,7 @@ class LocalShare:
 
     design: Design
     sums: Sums
-    left_out: Mapping[str, StructureSet]
+    left_out: Mapping[str, tuple[StructureSet, int]]
     without_full: Mapping[str, str]
     row: tuple[str, ...]
 
@@ -93,8 +93,9 @@ class LocalShare:
         """Store what the fit of all shares needs."""
         _write_sums(group, self.design, self.sums)
         group.attrs["without_full"] = json.dumps(dict(self.without_full))
-        for name, structures in self.left_out.items():
-            write_structures(group.create_group(f"left_out/{name}"), structures)
+        for name, (structures, size) in self.left_out.items():
+            write_structures(stored := group.create_group(f"left_out/{name}"), structures)
+            stored.attrs["of"] = size
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +182,9 @@ def finish_local(shares: Sequence[h5py.Group], rows: Sequence[Sequence[str]]) ->
             )
         sums.merge(read_sums(group))
     model, evidence = model_of(design, sums)
-    left_out = {
-        name: leave_out(model, read_structures(group)) for name, group in shares[0]["left_out"].items()
-    }
-    model = calibrated(model, list(left_out.values()))
+    groups = shares[0]["left_out"]
+    left_out = {name: leave_out(model, read_structures(group)) for name, group in groups.items()}
+    model = calibrated(model, list(left_out.values()), [int(group.attrs["of"]) for group in groups.values()])
     seconds = sum(float(row[-1]) for row in rows) + time.perf_counter() - started
     row = (
         LOCAL,
@@ -198,10 +198,13 @@ def finish_local(shares: Sequence[h5py.Group], rows: Sequence[Sequence[str]]) ->
     return FittedLocal(model, left_out, row)
 
 
-def left_out_structures(task: LocalTask, seed: int) -> dict[str, StructureSet]:
-    """Return the structures that are left out of each subset: more where there is something to compare."""
+def left_out_structures(task: LocalTask, seed: int) -> dict[str, tuple[StructureSet, int]]:
+    """Return structures that are left out of each subset, and how many they stand for.
+
+    More where there is something to compare; of the other subsets a share, also where that is none.
+    """
     rng = np.random.default_rng([seed, 8])
-    share = LEFT_OUT / sum(map(len, task.subsets.values()))
+    share = min(1.0, LEFT_OUT / sum(map(len, task.subsets.values())))
     found = {}
     for name, subset in task.subsets.items():
         count = min(len(subset), int(share * len(subset) + rng.random()))
@@ -209,10 +212,12 @@ def left_out_structures(task: LocalTask, seed: int) -> dict[str, StructureSet]:
         if name not in task.without_full:
             chosen = chosen_to_leave_out(len(subset), seed)
         if len(chosen):
-            found[name] = subset.select(chosen)
+            # of subsets of which none is left out, those alike stand for them
+            size = len(subset) if name not in task.without_full else len(chosen) / share
+            found[name] = subset.select(chosen), round(size)
     if not found:
         name, subset = next(iter(task.subsets.items()))
-        found[name] = subset.select([0])
+        found[name] = subset.select([0]), 1
     return found
 
 

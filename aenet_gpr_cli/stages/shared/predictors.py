@@ -41,6 +41,8 @@ class Prediction:
         Of Gaussian processes: distance to the training data, see `TrainingDomain`; above 1 is outside.
     energy_noise : float, eV
         Standard deviation of the noise that a Gaussian process takes the reference energies to have.
+    force_sigma : ndarray of shape (n_structures, n_atoms, 3), eV/Å, or None
+        Standard deviation of the forces with noise, of the local process where it is asked for.
     """
 
     energies: FloatArray
@@ -49,6 +51,7 @@ class Prediction:
     beyond_training: FloatArray | None = None
     domain_distance: FloatArray | None = None
     energy_noise: float = 0.0
+    force_sigma: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,12 @@ class Predictor:
 
 
 def load_predictor(
-    path: Path, sigma: str, max_rows: int, max_gib: float, members: Sequence[int] | None = None
+    path: Path,
+    sigma: str,
+    max_rows: int,
+    max_gib: float,
+    members: Sequence[int] | None = None,
+    with_force_sigma: bool = False,
 ) -> Predictor:
     """Read a model of either kind.
 
@@ -92,6 +100,8 @@ def load_predictor(
         Memory for the dense factor of exact σ; without it linear systems are solved one by one.
     members : sequence of int, optional
         Members of a committee to use; default: all.
+    with_force_sigma : bool
+        Whether the local process gives the σ of the forces, which takes longer than the forces.
 
     Raises
     ------
@@ -101,7 +111,7 @@ def load_predictor(
     with open_artefact(path) as file:
         kind = str(file.attrs["kind"])
     if kind == "fit-gpr":
-        return _process(path, sigma, max_rows, max_gib * BYTES_PER_GIB)
+        return _process(path, sigma, max_rows, max_gib * BYTES_PER_GIB, with_force_sigma)
     if kind == "train-ann":
         return _committee(path, members)
     raise InputError(f"{path}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
@@ -127,6 +137,7 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
     sigma = [part.sigma for part in parts if part.sigma is not None]
     beyond = [part.beyond_training for part in parts if part.beyond_training is not None]
     distance = [part.domain_distance for part in parts if part.domain_distance is not None]
+    of_forces = [part.force_sigma for part in parts if part.force_sigma is not None]
     return Prediction(
         energies=np.concatenate([part.energies for part in parts], axis=1),
         forces=np.concatenate([part.forces for part in parts], axis=1),
@@ -134,6 +145,7 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
         beyond_training=np.concatenate(beyond) if beyond else None,
         domain_distance=np.concatenate(distance) if distance else None,
         energy_noise=parts[0].energy_noise,
+        force_sigma=np.concatenate(of_forces) if of_forces else None,
     )
 
 
@@ -163,7 +175,8 @@ def predicted_structures(
         )
 
 
-def _process(path: Path, sigma: str, max_rows: int, max_bytes: float) -> Predictor:
+def _process(path: Path, sigma: str, max_rows: int, max_bytes: float, with_force_sigma: bool) -> Predictor:
+    from aenet_gpr_cli.gpr.local.local_model import LocalModel
     from aenet_gpr_cli.gpr.process import SigmaOf
     from aenet_gpr_cli.gpr.subset_lookup import find_process
     from aenet_gpr_cli.gpr.surrogate import Surrogate
@@ -180,12 +193,16 @@ def _process(path: Path, sigma: str, max_rows: int, max_bytes: float) -> Predict
         prepared = process.prepare(structures)
         energies, forces = process.energies_and_forces(prepared)
         deviation = deviations[name]
+        of_forces = None
+        if deviation and with_force_sigma and isinstance(process, LocalModel):
+            of_forces = np.hypot(process.force_component_sigma(prepared), process.force_noise)
         return Prediction(
             energies[None],
             forces[None],
             deviation(prepared) if deviation else None,
             domain_distance=process.domain(prepared),
             energy_noise=process.energy_noise(structures.n_atoms),
+            force_sigma=of_forces,
         )
 
     expected = [
