@@ -105,9 +105,9 @@ def add_up(
         _add_block(design, sets[k].select(indices).in_memory(), sums)
         sums.n_blocks += 1
         done += len(indices)
-        progress(done, total, "structures")
         if keep is not None:
             keep(sums)
+        progress(done, total, "structures")
     return sums
 
 

@@ -167,6 +167,14 @@ class LocalModel:
         """Standard deviation of the noise of the force components, eV/Å."""
         return self.force_sigma_factor * self.noise_force
 
+    def features(self, structures: StructureSet) -> FloatArray:
+        """Return the scaled descriptors of all atoms, shape (n_structures, n_atoms · n_features)."""
+        found = [
+            environments(self.basis, self.scale, block, False).x.reshape(len(block), -1)
+            for block in blocks_of(structures, ATOMS_AT_A_TIME)
+        ]
+        return np.concatenate(found)
+
     def domain(self, structures: StructureSet) -> FloatArray:
         """Return the largest distance of an atom to the inducing ones, in units of the training data's."""
         out = []

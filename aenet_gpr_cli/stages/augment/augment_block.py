@@ -8,7 +8,7 @@ of processes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from aenet_gpr_cli.augmentation.displacements import displace, free_atoms, place
 from aenet_gpr_cli.augmentation.gates import GateResult, apply_gates, most_informative
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import InverseDistanceSettings
+from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.process import Process, SigmaOf
 from aenet_gpr_cli.gpr.subset_lookup import find_process
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
@@ -135,7 +136,7 @@ class _Material:
     """All that the blocks of a subset have in common."""
 
     structures: StructureSet
-    geometry: Geometry | None
+    features: Callable[[StructureSet], FloatArray]  # in which copies are near to each other or far
     surrogate: Process | None
     sigma: SigmaOf | None
     target_sigma: float = 0.0
@@ -157,25 +158,33 @@ def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
     """Read what a subset needs."""
     structures = load_split(sources.split, "train")[subset]
     if sources.gpr is None:
-        return _Material(structures, _of_one_cell(structures), None, None)
+        return _Material(structures, _features(structures, None), None, None)
     processes = load_gps(sources.gpr)
     surrogate = processes[find_process(processes, structures.structure(0), subset)]
     sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
-    geometry = surrogate.geometry if isinstance(surrogate, Surrogate) else _of_one_cell(structures)
+    features = _features(structures, surrogate)
     if config.mode != "adaptive":
-        return _Material(structures, geometry, surrogate, sigma)
+        return _Material(structures, features, surrogate, sigma)
     target = config.adaptive.target_sigma or max(
         surrogate.typical_sigma(config.sigma, config.sigma_max_rows, config.seed),
         config.adaptive.tolerated_sigma,
     )
     free = free_atoms(structures, config.fixed_atoms)
     room = room_between(structures, degrees_of_freedom(structures, free), may_turn(structures, free))
-    return _Material(structures, geometry, surrogate, sigma, target, room)
+    return _Material(structures, features, surrogate, sigma, target, room)
 
 
-def _of_one_cell(structures: StructureSet) -> Geometry | None:
-    """Return all distances as a descriptor; None where each structure has its own cell."""
-    return None if varies(structures) else Geometry.of(structures, InverseDistanceSettings(1.0))
+def _features(structures: StructureSet, surrogate: Process | None) -> Callable[[StructureSet], FloatArray]:
+    """Return what gives the features of some structures of a subset: those of its process."""
+    if isinstance(surrogate, LocalModel):
+        return surrogate.features
+    if surrogate is None and varies(structures):  # copies lie in the cell of their parent
+        return lambda some: some.positions.reshape(len(some), -1)
+    if isinstance(surrogate, Surrogate):
+        descriptor = surrogate.geometry.make_descriptor()
+    else:
+        descriptor = Geometry.of(structures, InverseDistanceSettings(1.0)).make_descriptor()
+    return lambda some: descriptor.values(some.positions).reshape(len(some), -1)
 
 
 def _copies(
@@ -232,14 +241,6 @@ def _choose(
 ) -> tuple[GateResult, IntArray]:
     """Keep the most informative of the copies that passed the gates."""
     wanted = -(-(block.copies[1] - block.copies[0]) // config.candidates)
-    positions = result.accepted.structures.positions
-    if material.geometry is not None:
-        descriptor = material.geometry.make_descriptor()
-        values, own = (descriptor.values(x).reshape(len(x), -1) for x in (positions, parents.positions))
-    else:
-        each = [parents.select([number]) for number in range(len(parents))]
-        descriptors = [Geometry.of(one, InverseDistanceSettings(1.0)).make_descriptor() for one in each]
-        own = np.vstack([d.values(one.positions) for d, one in zip(descriptors, each, strict=True)])
-        values = np.vstack([descriptors[i].values(x[None]) for i, x in zip(index, positions, strict=True)])
+    values, own = material.features(result.accepted.structures), material.features(parents)
     chosen = most_informative(values, index, own, wanted)
     return replace(result, accepted=result.accepted.select(np.flatnonzero(chosen))), index[chosen]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 from ase import Atoms
 from ase.io import write
+from torch import distributed
 
 from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
 from aenet_gpr_cli.config.reading import build
@@ -18,16 +21,21 @@ from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun
 from aenet_gpr_cli.gpr.local import accumulation
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.process_settings import Local
+from aenet_gpr_cli.gpr.surrogate import Surrogate
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
-from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+from aenet_gpr_cli.io.artefacts.structure_sets import load_split, write_structures
+from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import collect_stage as collect
+from aenet_gpr_cli.stages.fit_gpr import contest, fit_local_stage
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
-from aenet_gpr_cli.stages.fit_gpr import fit_local_stage
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, why_local
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.workflow_steps import steps
 from aenet_gpr_cli.structures import StructureSet
 from tests.gpr.local.test_local_process import alloy
+from tests.gpr.small_molecule import make_set
+from tests.stages.test_processes_of_training import torchrun
 
 LOCAL = {"radial_cutoff": 4.5, "radial_order": 6, "angular_cutoff": 3.5, "angular_order": 3, "n_inducing": 60}
 
@@ -163,7 +171,7 @@ def test_parts_and_interrupted_runs_give_the_process_of_one_run(finished, tmp_pa
     assert not chosen  # goes on from the sums
     for path in (joined, resumed):
         energies, sigma, of_forces = zip(predictions(path), predictions(whole), strict=True)
-        np.testing.assert_allclose(*energies, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(*energies, atol=2e-6)  # eV
         # their scale comes from small differences between what is left out and what is known of it
         np.testing.assert_allclose(*sigma, rtol=1e-3)
         np.testing.assert_allclose(*of_forces, rtol=1e-3)
@@ -196,3 +204,82 @@ def test_why_a_subset_gets_the_local_process_without_a_comparison():
     del subsets["strained"]
     assert list(full_candidates(FitGprConfig(model="full"), subsets)) == list(subsets)
     assert full_candidates(FitGprConfig(model="local"), subsets) == {}
+
+
+@pytest.fixture(scope="module")
+def molecules_and_alloy(tmp_path_factory):
+    """Many structures of a small molecule with a smooth energy, and two-atom cells that vary."""
+    path = tmp_path_factory.mktemp("both") / "split.h5"
+    molecules = replace(make_set(40, seed=1), names=tuple(f"m{i}" for i in range(40)))
+    cells = [replace(s, names=(f"c{i}",)) for i, s in enumerate(alloy(12, seed=5))]
+    with publish(path, Job("split", {}, {})) as file:
+        write_structures(file.create_group("train/molecule"), molecules)
+        kinds = cells[0].species  # the same names everywhere: what matters here is that the cells vary
+        structures = StructureSet.from_structures([replace(s.structure(0), species=kinds) for s in cells])
+        write_structures(file.create_group("train/strained"), structures)
+        file.create_group("test")
+    return path
+
+
+AUTO = {"local": LOCAL, "power": 1.0, "search": {"max_evaluations": 8}}
+
+
+def test_auto_takes_the_full_process_of_a_molecule_and_the_local_one_of_cells_that_vary(
+    molecules_and_alloy, tmp_path
+):
+    config = build(FitGprConfig, AUTO, "auto")
+    output = tmp_path / "gpr.h5"
+    table = fit_gpr.run(config, molecules_and_alloy, output, Context())
+    processes = load_gps(output)
+    assert set(processes) == {"molecule", "local"}
+    assert isinstance(processes["molecule"], Surrogate)
+    assert isinstance(processes["local"], LocalModel)
+    notes = "\n".join(table.notes)
+    assert re.search(r"molecule: full \(left-out errors full \S+ meV and \S+ eV/Å, local \S+ meV", notes)
+    assert "local for 1 subset: the cell varies" in notes
+    # by parts the same
+    parts = [tmp_path / f"{k}.h5" for k in range(2)]
+    for k, path in enumerate(parts):
+        fit_gpr.run(config, molecules_and_alloy, path, Context(), share=(k, 2))
+    joined = tmp_path / "joined.h5"
+    assert collect.run(parts, joined, Context()).notes[:-1] == table.notes[:-1]
+    assert set(load_gps(joined)) == set(processes)
+
+
+def test_a_full_process_beyond_the_budget_or_the_memory_is_not_fitted(molecules_and_alloy, tmp_path):
+    short = build(FitGprConfig, AUTO | {"comparison_minutes": 1e-9}, "auto")
+    table = fit_gpr.run(short, molecules_and_alloy, tmp_path / "a.h5", Context())
+    assert "molecule: local (a full process is beyond comparison_minutes: 1e-09)" in table.notes
+    assert set(load_gps(tmp_path / "a.h5")) == {"local"}
+
+
+def test_few_structures_decide_where_no_factor_does(molecules_and_alloy, tmp_path, monkeypatch):
+    """The matrix-free solver has no closed form; both are compared on a part before it starts."""
+    monkeypatch.setattr(contest, "SAMPLE_ROWS", 150)
+    config = build(FitGprConfig, AUTO | {"solver": "conjugate_gradient"}, "auto")
+    table = fit_gpr.run(config, molecules_and_alloy, tmp_path / "a.h5", Context())
+    (line,) = [note for note in table.notes if note.startswith("molecule: ")]
+    assert "fitted to 11 of its structures" in line
+    assert ("molecule" in load_gps(tmp_path / "a.h5")) == line.startswith("molecule: full")
+
+
+@pytest.mark.skipif(
+    not (distributed.is_available() and distributed.is_gloo_available()),
+    reason="torch was built without gloo",
+)
+def test_two_processes_give_what_one_gives(molecules_and_alloy, tmp_path):
+    config = build(FitGprConfig, AUTO, "auto")
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(as_json(config)))
+    options = "-c", tmp_path / "fit.yaml", "-o", tmp_path / "two.h5"
+    done = torchrun("-m", "aenet_gpr_cli", "fit-gpr", molecules_and_alloy, *options)
+    assert done.returncode == 0, done.stderr
+    fit_gpr.run(config, molecules_and_alloy, tmp_path / "one.h5", Context())
+    one, two = (load_gps(tmp_path / f"{name}.h5") for name in ("one", "two"))
+    assert set(one) == set(two) == {"molecule", "local"}
+    for s in alloy(3, seed=12):
+        np.testing.assert_allclose(two["local"].energies(s), one["local"].energies(s), rtol=1e-6)
+    molecule = make_set(3, seed=9)
+    np.testing.assert_allclose(
+        two["molecule"].energies(molecule), one["molecule"].energies(molecule), rtol=1e-12
+    )
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()

@@ -1,0 +1,90 @@
+"""Copies labelled by the local process, each in the cell of its parent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish
+from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
+from aenet_gpr_cli.io.artefacts.structure_sets import read_augmented, write_structures
+from aenet_gpr_cli.stages.augment import augment_stage as augment
+from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.structures import StructureSet
+from tests.gpr.local.test_local_process import alloy
+
+LOCAL = {"radial_cutoff": 4.5, "radial_order": 6, "angular_cutoff": 3.5, "angular_order": 3, "n_inducing": 40}
+MODES = {
+    "gaussian": {"mode": "gaussian", "displacement": 0.05},
+    "adaptive": {"mode": "adaptive"},
+    "most informative": {"mode": "gaussian", "displacement": 0.05, "candidates": 3},
+    "taylor, most informative": {
+        "method": "taylor", "mode": "gaussian", "displacement": 0.02, "candidates": 3, "sigma": "none"
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """Cells of their own for structures of the same atoms, and their local process."""
+    folder = tmp_path_factory.mktemp("local")
+    cells = alloy(40, seed=2)
+    kind = cells[0].species
+    same = [s.structure(0) for s in cells if sorted(s.species) == sorted(kind)]
+    ordered = [replace(s, name=f"s{i}", species=kind) for i, s in enumerate(same)]
+    structures = StructureSet.from_structures(ordered)
+    with publish(folder / "split.h5", Job("split", {}, {})) as file:
+        write_structures(file.create_group("train/a"), structures)
+        file.create_group("test")
+    config = build(FitGprConfig, {"model": "local", "local": LOCAL}, "fit")
+    fit_gpr.run(config, folder / "split.h5", folder / "gpr.h5", Context())
+    return folder, structures
+
+
+def copies(fitted, tmp_path, **keys):
+    folder, _ = fitted
+    config = build(AugmentConfig, {"n_copies": 4, **keys}, "augment")
+    augment.run(config, folder / "split.h5", folder / "gpr.h5", tmp_path / "a.h5", Context())
+    with h5py.File(tmp_path / "a.h5") as file:
+        return read_augmented(file["subsets/a"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_copies_lie_in_the_cells_of_their_parents(fitted, tmp_path, mode):
+    _, structures = fitted
+    made = copies(fitted, tmp_path, **MODES[mode])
+    parents = [structures.names.index(name) for name in made.parents]
+    assert len(made) == 4 * len(structures)
+    np.testing.assert_array_equal(made.structures.cells, structures.cells[parents])
+    off = made.structures.positions - structures.positions[parents]
+    assert 0.005 < np.sqrt((off**2).mean()) < 0.3
+    if made.label == "gpr":
+        model = load_gps(fitted[0] / "gpr.h5")["local"]
+        np.testing.assert_allclose(made.structures.energies, model.energies(made.structures), atol=1e-9)
+
+
+def test_the_gate_drops_what_the_process_is_unsure_of(fitted, tmp_path):
+    (tmp_path / "all").mkdir()
+    every = copies(fitted, tmp_path / "all", mode="gaussian", displacement=0.2)
+    limit = float(np.median(every.sigma))
+    sure = copies(fitted, tmp_path, mode="gaussian", displacement=0.2, max_sigma=limit)
+    assert 0.0 < sure.sigma.max() <= limit
+    assert len(sure) == int((every.sigma <= limit).sum())
+
+
+def test_adaptive_copies_are_of_another_size_in_each_cell(fitted, tmp_path):
+    made = copies(fitted, tmp_path, mode="adaptive")
+    _, structures = fitted
+    parents = np.array([structures.names.index(name) for name in made.parents])
+    # close to the σ that is aimed at, whatever the cell
+    assert made.sigma.max() < 4.0 * np.median(made.sigma)
+    off = made.structures.positions - structures.positions[parents]
+    sizes = np.array([np.sqrt((off[parents == i] ** 2).mean()) for i in range(len(structures))])
+    assert sizes.std() > 0.02 * sizes.mean()
