@@ -4,6 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
+from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import load_free_atoms, load_split
 from aenet_gpr_cli.io.files import sha256_of
 
@@ -101,6 +103,20 @@ def test_isolated_atoms_fix_energies_and_are_not_divided(run_cli, split, tmp_pat
     keys = ["mode=gpr", "n_members=1", "levenberg_marquardt.iterations=2", "network.hidden=[2]"]
     code, _, said = run_cli("train-ann", "split.h5", "augmented.h5", *(f"--set={key}" for key in keys))
     assert code == 0, said
+    assert "atomic energies are those of isolated atoms: H, O" in said
+    assert load_ann(tmp_path / "ann.h5").atomic_energies == {"H": -13.0, "O": -430.0}
+    local = "--set=model=local", "--set=local.n_inducing=20", "--set=local.length_scale=20"
+    given = ("--set=local.atomic_energies={H: -14.0, O: -2000.0}",)
+    for more, energies in (((), [-13.0, -430.0]), (given, [-14.0, -2000.0])):
+        assert run_cli("fit-gpr", "split.h5", "-o", "local.h5", "--force", *local, *more)[0] == 0
+        np.testing.assert_array_equal(load_gps(tmp_path / "local.h5")["local"].atomic_energies, energies)
+
+
+def test_isolated_atoms_alone_are_refused(split, tmp_path):
+    (tmp_path / "atoms.xyz").write_text("1\nProperties=species:S:1:pos:R:3 energy=-13\nH 0 0 0\n")
+    code, said = split()
+    assert code == 2
+    assert "expected structures of several atoms, got isolated atoms only" in said
 
 
 def test_a_cutoff_below_every_bond_is_refused(run_cli, split, tmp_path):

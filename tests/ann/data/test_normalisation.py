@@ -42,3 +42,12 @@ def test_features_that_never_change_are_switched_off():
 def test_missing_energies_are_an_error():
     with pytest.raises(InputError, match="expected energies for the structures H2"):
         least_squares_energies([StructureSet(("H", "H"), np.zeros((1, 2, 3)))], ("H",))
+
+
+def test_known_atomic_energies_are_kept_and_the_others_fitted():
+    exact = {"H": -13.0, "O": -430.0}
+    sets = [subset(("H", "H", "O"), [-456.0, -456.0]), subset(("H", "O", "O"), [-873.0])]
+    assert least_squares_energies(sets, ("H", "O"), {"H": -13.0, "Xe": 5.0}) == pytest.approx(exact)
+    shifted = least_squares_energies(sets, ("H", "O"), {"H": -13.5})
+    assert shifted["H"] == -13.5
+    assert -431.0 < shifted["O"] < -429.0

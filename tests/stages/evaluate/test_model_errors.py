@@ -7,6 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.stages.evaluate.model_errors import errors_of, group_notes, joined_errors
+from aenet_gpr_cli.stages.shared.predictors import Prediction
+from aenet_gpr_cli.structures import StructureSet
+
 
 def test_a_row_for_each_network_with_the_errors_of_its_members(finished):
     with (finished / "metrics_training.csv").open() as file:
@@ -26,3 +30,27 @@ def test_a_row_for_each_network_with_the_errors_of_its_members(finished):
         assert len(each) == 2
         assert float(row["member_energy_mae"]) == pytest.approx(each.mean())
         assert float(row["energy_mae"]) <= float(row["member_energy_mae"]) * (1 + 1e-12)  # convexity
+
+
+def test_errors_by_kind_of_structure_add_up_to_those_of_all():
+    rng = np.random.default_rng(0)
+    n = 12
+    kinds = tuple(["bulk", "slab", ""][i % 3] for i in range(n))
+    subset = StructureSet(
+        ("Cu", "Cu"),
+        rng.random((n, 2, 3)),
+        energies=rng.random(n),
+        forces=rng.random((n, 2, 3)),
+        names=tuple(map(str, range(n))),
+        groups=kinds,
+    )
+    prediction = Prediction(rng.random((2, n)), rng.random((2, n, 2, 3)), None)
+    both = joined_errors([errors_of(subset, prediction, 0.0)] * 2)
+    assert list(both.groups) == ["(none)", "bulk", "slab"]
+    total, parts = both.metrics(), both.group_metrics().values()
+    for key in ("energy_mae", "force_component_mae", "force_norm_mae"):
+        assert total[key] == pytest.approx(np.mean([part[key] for part in parts]))
+    chosen = subset.select([i for i in range(n) if kinds[i] == "slab"])
+    assert both.group_metrics()["slab"]["n_structures"] == 2 * len(chosen) == 8
+    (note,) = group_notes({"gpr": {"groups": both.group_metrics()}})
+    assert note.startswith("gpr by kind, meV per atom and force component: (none) (8) ")
