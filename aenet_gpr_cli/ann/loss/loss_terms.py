@@ -1,6 +1,9 @@
 """The loss of training, in the units of the network: (1 - alpha) · energies + alpha · forces.
 
-Mean squares as in the paper or their square roots as in ænet-PyTorch. Sums over batches are kept apart
+Energies: the weighted mean square over all structures, references and copies alike, so that a reference among
+M copies counts as one of M + 1. Forces: the mean over the selected components of the references, times three.
+Mean squares as in the paper or their square roots as in ænet-PyTorch. An emphasis gives reference energies,
+energies of copies and forces a factor each, see `evidence_noise`. Sums over batches are kept apart
 from the loss, so that a loss over blocks is the loss over all of them.
 """
 
