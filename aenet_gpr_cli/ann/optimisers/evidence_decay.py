@@ -20,7 +20,7 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture
-from aenet_gpr_cli.ann.optimisers.damped_solver import factorise
+from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
 from aenet_gpr_cli.structures import IntArray
 
 FIRST_DECAY = 1e-6  # decay before there is an estimate
@@ -96,6 +96,14 @@ class Evidence:
             smallest_noise,
         )
 
+    def inverse(self, matrix: Tensor, decay: Tensor) -> Tensor:
+        """Return the lower triangle of (JᵀJ + decay)⁻¹, decays by group; see `decays` for the rest."""
+        return self._factor(matrix, decay).inverse()
+
+    def _factor(self, matrix: Tensor, decay: Tensor) -> Factor:
+        largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
+        return factorise(matrix, decay[:, self.places] + ROUNDING * largest)
+
     def decays(
         self,
         matrix: Tensor,
@@ -105,6 +113,7 @@ class Evidence:
         members: IntArray,
         iteration: IntArray,
         spread: Tensor | None = None,
+        inverse: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the decays to go on with, and which members' have stopped changing.
 
@@ -124,6 +133,8 @@ class Evidence:
             Linearisations before this one.
         spread : tensor of shape (n_members,), optional
             Loss of networks that predict nothing, where kinds of rows have an emphasis.
+        inverse : tensor of shape (n_members, n_weights, n_weights), optional
+            Of `inverse`, where it is known.
 
         Returns
         -------
@@ -132,11 +143,14 @@ class Evidence:
         settled : tensor of bool, shape (n_members,)
         """
         largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
-        inverse = factorise(matrix, old[:, self.places] + ROUNDING * largest).inverse_diagonal()
+        if inverse is None:
+            diagonal = self._factor(matrix, old).inverse_diagonal()
+        else:
+            diagonal = inverse.diagonal(dim1=1, dim2=2)
         index, zero = self.places.expand(len(old), -1), torch.zeros_like(old)
         size = zero.scatter_add(1, index, torch.ones_like(weights))
         square = zero.scatter_add(1, index, weights.square())
-        determined = size - old * zero.scatter_add(1, index, inverse)
+        determined = size - old * zero.scatter_add(1, index, diagonal)
         determined = torch.minimum(determined.clamp_min(1e-6), size)
         n_rows, spread = self.n_rows[members], self.spread[members] if spread is None else spread
         noise = loss / (n_rows - determined.sum(1)).clamp_min(1.0)

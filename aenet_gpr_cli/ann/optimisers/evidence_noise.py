@@ -18,8 +18,7 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann.loss.loss_terms import KINDS
 from aenet_gpr_cli.ann.loss.objective import Objective
-from aenet_gpr_cli.ann.optimisers.damped_solver import factorise
-from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, ROUNDING, SETTLED
+from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, SETTLED
 from aenet_gpr_cli.structures import IntArray
 
 
@@ -57,7 +56,7 @@ class Noises:
     def emphasis(
         self,
         apart: tuple[Tensor, Tensor],
-        decay: Tensor,
+        inverse: Tensor,
         old: Tensor,
         members: IntArray,
     ) -> tuple[Tensor, Tensor]:
@@ -67,8 +66,8 @@ class Noises:
         ----------
         apart : tuple of tensors
             JᵀJ and ρᵀρ by kind, see `normal_equations`, with the emphasis ``old``.
-        decay : tensor of shape (n_members, n_weights)
-            With which the weights were found.
+        inverse : tensor of shape (n_members, n_weights, n_weights)
+            The lower triangle of (JᵀJ + decay)⁻¹, with the decays by which the weights were found.
         old : tensor of shape (n_members, n_kinds)
         members : ndarray of int
             Numbers of these members.
@@ -80,22 +79,19 @@ class Noises:
         settled : tensor of bool, shape (n_members,)
         """
         matrices, losses = apart
-        whole = matrices.sum(0)
-        largest = whole.diagonal(dim1=1, dim2=2).max(1).values[:, None]
-        inverse = factorise(whole, decay + ROUNDING * largest).inverse()
         determined = torch.stack([_trace(inverse, matrix) for matrix in matrices], dim=1)
         n_rows = self.n_rows[members]
         noise = losses.T / (n_rows - determined).clamp_min(1.0)
         least = self.smallest_noise**2 * old * self.spread[members] / n_rows.clamp_min(1.0)
         noise = torch.maximum(noise, least)
-        there = (n_rows > 0) & (noise > 0)
-        last = int(torch.nonzero(there.any(0))[-1])
-        factor = (noise[:, last : last + 1] / noise).clamp(1.0 / CHANGE, CHANGE)
-        new = torch.where(there & torch.isfinite(factor), old * factor, old)
+        last = int(torch.nonzero((n_rows > 0).any(0))[-1])
+        factor = noise[:, last : last + 1] / noise
+        known = (n_rows > 0) & torch.isfinite(factor) & (factor > 0)
+        new = torch.where(known, old * factor.clamp(1.0 / CHANGE, CHANGE), old)
         return new, ((new <= SETTLED * old) & (old <= SETTLED * new)).all(1)
 
 
 def _trace(one: Tensor, other: Tensor) -> Tensor:
-    """Return tr (one · other), (n_members,), of symmetric matrices; of the other the lower half is read."""
-    product = (one * other.tril(-1)).sum((1, 2))
+    """Return tr (one · other), (n_members,), of symmetric matrices; their lower triangles are read."""
+    product = (one * other).tril(-1).sum((1, 2))
     return 2.0 * product + (one.diagonal(dim1=1, dim2=2) * other.diagonal(dim1=1, dim2=2)).sum(1)

@@ -175,12 +175,13 @@ def _iterate(
     here = Linearisation.at(objective, weights, train, apart)
     new, settled = old, torch.ones_like(here.loss, dtype=torch.bool)
     if known is not None:
-        new, settled = known.decays(here.matrix, weights, here.loss, old, active, done, spread)
-    if noises is not None and apart is not None and spread is not None:
-        following, steady = noises.emphasis(apart, old[:, places], emphasis, active)
-        ready = has_learnt(here.loss, spread, done)
-        state["emphasis"][active] = torch.where(ready[:, None], following, emphasis).cpu().numpy()
-        settled = settled & steady
+        inverse = None if apart is None else known.inverse(here.matrix, old)
+        new, settled = known.decays(here.matrix, weights, here.loss, old, active, done, spread, inverse)
+        if noises is not None and apart is not None and inverse is not None and spread is not None:
+            following, steady = noises.emphasis(apart, inverse, emphasis, active)
+            ready = has_learnt(here.loss, spread, done)
+            state["emphasis"][active] = torch.where(ready[:, None], following, emphasis).cpu().numpy()
+            settled = settled & steady
     decay = new[:, places]
     damping = torch.as_tensor(state["damping"][active], device=device)
     step = descend(objective, train, here, decay, damping, settings)
