@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
-from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
+from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points, squared_distances
 from aenet_gpr_cli.gpr.local.accumulation import Design, Sums, add_up, model_of
-from aenet_gpr_cli.gpr.local.design import Inducing, nearest
+from aenet_gpr_cli.gpr.local.design import Inducing
 from aenet_gpr_cli.gpr.local.environments import Scale, sample
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
@@ -25,7 +25,9 @@ MOST_INDUCING = (
     600  # per species, where none are asked for; molecules gain from more, at the square of the cost
 )
 ROWS_PER_INDUCING = 8
-SMALLEST_REACH = 0.5  # in units of the spread of a feature: where all environments are inducing ones
+SMALLEST_REACH = 0.5  # in units of the spread of a feature: where there is one environment only
+SAME = 1e-6  # squared distance of an environment to itself, with rounding
+REACH_BLOCK = 2000
 LEFT_OUT = 60  # structures left out for σ
 
 
@@ -117,9 +119,14 @@ class _Fit:
         return model_of(design, add_up(design, sets, Sums(len(inducing)), progress))
 
     def _reach(self, inducing: Inducing, kind: int) -> float:
-        """Return the largest distance of a sampled environment to the inducing ones."""
-        off = nearest(self.x[self.kinds == kind], inducing.z[inducing.of(kind)])
-        return max(float(off.max()), SMALLEST_REACH)
+        """Return the largest distance of a sampled environment to the nearest inducing one but itself."""
+        own, z, largest = self.x[self.kinds == kind], inducing.z[inducing.of(kind)], SMALLEST_REACH
+        for start in range(0, len(own), REACH_BLOCK):
+            squares = squared_distances(own[start : start + REACH_BLOCK], z)
+            squares[squares < SAME] = np.inf
+            off = squares.min(axis=1)
+            largest = max(largest, float(np.sqrt(off[np.isfinite(off)].max(initial=0.0))))
+        return largest
 
 
 def count_rows(sets: Sequence[AnySet]) -> int:

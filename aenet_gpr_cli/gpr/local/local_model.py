@@ -41,7 +41,7 @@ class LocalModel:
     atomic_energies : ndarray of shape (n_species,), eV
         Prior mean, in the order of the basis.
     reach : ndarray of shape (n_species,), dimensionless
-        Largest distance of a training environment to the inducing ones.
+        Largest distance of a training environment to the nearest inducing one but itself.
     sigma_factor, force_sigma_factor : float, dimensionless
         What makes σ and noise of the energies, and those of the forces, agree with the errors of structures
         left out.

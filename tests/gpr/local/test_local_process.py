@@ -297,3 +297,13 @@ def test_energy_rows_need_no_derivatives(model, sets):
     assert found.slopes is None
     full = energy_and_force_rows(environments(model.basis, model.scale, sets[5], True), model.inducing)[0]
     np.testing.assert_array_equal(energy_rows(found, model.inducing), full)
+
+
+def test_other_structures_of_the_kind_are_within_the_training_data_and_squeezed_ones_are_not():
+    """Also where every training environment is an inducing one, at no distance from itself."""
+    training, test = alloy(40, seed=3), alloy(10, seed=4)
+    model, _ = fit_local(training, replace(SMALL, n_inducing=1000), 0, quiet)
+    inside = [model.domain(s)[0] < 1.0 for s in test]
+    assert np.mean(inside) >= 0.8
+    squeezed = [replace(s, positions=0.8 * s.positions, cells=0.8 * s.cells) for s in test]
+    assert all(model.domain(s)[0] > 1.0 for s in squeezed)
