@@ -196,6 +196,10 @@ POINTED_OUT = {
         "energies fall into two groups",
     ),
     "duplicates": (text() + text(structures=WATERS[:3]), "3 pairs of duplicate structures"),
+    "duplicates of another functional": (
+        text() + text(lambda s, i: f"{COLUMNS} energy={s.energy - 0.4!r}", structures=WATERS[:3]),
+        "3 pairs of duplicate structures have different energies, up to 0.4 eV between a.xyz#",
+    ),
 }
 
 

@@ -80,15 +80,12 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
     InputError
         If ASE cannot read the file, or a number is not finite.
     """
-    from ase.io import iread
-
     frames: list[Frame] = []
     broken: _Broken | None = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of ASE, on what is found out and named here
-            options = {"non_convergence_ok": True} if file_format == "aims-output" else {}
-            for index, atoms in enumerate(iread(str(path), index=":", format=file_format, **options)):
+            for index, atoms in enumerate(_atoms(path, file_format)):
                 if broken is not None:
                     raise broken  # not the last frame
                 try:
@@ -174,6 +171,7 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
             **{k: v for k, v in energies_in(results).items() if k in ("energy", "free_energy")},
         },
         {
+            **forces_in(info, len(atoms)),
             **forces_in(atoms.arrays, len(atoms)),
             **({} if forces is None else {"forces": np.array(forces, float)}),
         },
@@ -182,6 +180,20 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
             volume_of(np.array(atoms.cell, float), pbc),
         ),
     )
+
+
+def _atoms(path: Path, file_format: str) -> Iterator[Atoms]:
+    if file_format in ("db", "json"):
+        from ase.db import connect
+
+        with connect(str(path), type=file_format, serial=True) as database:
+            for row in database.select():  # ASE's reader leaves out what else a row has
+                yield row.toatoms(add_additional_information=True)
+        return
+    from ase.io import iread
+
+    options = {"non_convergence_ok": True} if file_format == "aims-output" else {}
+    yield from iread(str(path), index=":", format=file_format, **options)
 
 
 def _begun(path: Path, file_format: str) -> int:

@@ -24,6 +24,8 @@ from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
 from aenet_gpr_cli.subsystems.sampling import Division, leaking
 from aenet_gpr_cli.subsystems.trajectories import ALIKE, likeness
 
+SAME_ENERGY = 1e-3  # eV; another grid or another start of the same calculation differ by less
+
 
 def prepared(
     config: SplitConfig, name: str, members: Sequence[Structure]
@@ -84,6 +86,8 @@ def findings(
     if pairs:
         named = [f"{structures.names[i]} = {structures.names[j]}" for i, j, _ in pairs]
         yield Finding("duplicates", name, f"{len(pairs)} pairs of duplicate structures: {some(named)}")
+    if (text := _other_energies(structures, pairs)) is not None:
+        yield Finding("energies of duplicates", name, text)
     if leaks := leaking(division, pairs):
         text = f"{len(leaks)} duplicates are in both training and test; remove them"
         yield Finding("leaks", name, text)
@@ -102,6 +106,23 @@ def findings(
         yield from _forces(name, structures)
     if by_chance and len(division.train) and len(division.test):
         yield from _trajectory(name, structures)
+
+
+def _other_energies(structures: StructureSet, pairs: Sequence[tuple[int, int, float]]) -> str | None:
+    """Return what is wrong with duplicates of different energy, None where they agree."""
+    if not pairs or structures.energies is None:
+        return None
+    i, j = np.array([(i, j) for i, j, _ in pairs]).T
+    differences = np.abs(structures.energies[i] - structures.energies[j])
+    many = int((differences > SAME_ENERGY).sum())
+    if not many:
+        return None
+    worst = int(differences.argmax())
+    return (
+        f"{many} pairs of duplicate structures have different energies, up to {differences[worst]:.4g} eV "
+        f"between {structures.names[i[worst]]} and {structures.names[j[worst]]}: two definitions of the "
+        "energy, two levels of theory, or a calculation that went wrong"
+    )
 
 
 def _too_close(name: str, structures: StructureSet, limit: float) -> Iterator[Finding]:

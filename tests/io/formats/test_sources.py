@@ -358,3 +358,17 @@ def test_published_archives(published) -> None:
     assert len(found) == 1000
     assert found[0].name == "train_set.zip/train_set/file_0000.xsf"
     assert found[0].energy == -18642.1746127225014789
+
+
+def test_databases_of_ase_keep_energies_under_other_names(tmp_path: Path) -> None:
+    from ase.db import connect
+
+    forces = np.array([[0.0, 0.0, 0.5], [0.0, 0.0, -0.5]])
+    with connect(tmp_path / "a.db") as database:
+        for i in range(3):
+            atoms = Atoms("H2", [[0, 0, 0], [0, 0, 0.7 + 0.01 * i]])
+            database.write(atoms, REF_energy=-31.0 - i, total_charge=1, data={"REF_forces": forces})
+    found = read_data([tmp_path / "a.db"], ReadingRules())
+    assert [s.energy for s in found.structures] == [-31.0, -32.0, -33.0]
+    assert found.structures[0].state == (("charge", 1.0),)
+    np.testing.assert_array_equal(found.structures[1].forces, forces)
