@@ -12,7 +12,7 @@ FIGURES := figures_out
 # index that torch comes from, for example https://download.pytorch.org/whl/cpu (no CUDA); empty: the usual one
 TORCH_INDEX ?=
 
-.PHONY: demo test test-slow test-slurm test-hostile lint hooks mlearn peers figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
+.PHONY: demo test test-slow test-slurm test-hostile test-scale lint hooks mlearn peers figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-slow  run the long checks against the paper's numbers (uses published data if fetched)"
 	@echo "make test-slurm run a workflow on a SLURM of one node (needs slurm-wlm, munge and root)"
 	@echo "make test-hostile give damaged files, absurd keys, limits, signals and odd names to every command (minutes)"
+	@echo "make test-scale measure time and memory of the local process against the number of environments (minutes)"
 	@echo "make lint       formatting, style and types"
 	@echo "make hooks      check style and types before each commit"
 	@echo "make figures-fast draw the paper's figures from reduced runs into figures_out/fast (minutes)"
@@ -53,6 +54,9 @@ test-slow: $(STAMP)
 
 test-slurm: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm
+
+test-scale: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m scale tests/scale
 
 # one process per core: the calls are forked from it
 test-hostile: $(STAMP)

@@ -163,6 +163,20 @@ def test_fits_and_copies_are_made_by_an_array_over_the_subsets(submitted):
     assert jobs["train-ann_gpr"].needs == ("collect_augmented_gpr",)
 
 
+def test_the_local_process_is_fitted_by_an_array_of_parts(submitted):
+    from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+
+    workdir, _, _ = submitted
+    (subset,) = load_split(workdir / "split.h5", "train").values()
+    workflow = small_workflow()
+    workflow = replace(workflow, fit_gpr=replace(workflow.fit_gpr, model="auto"))
+    jobs = {j.name: j for j in submit.plan(workflow, {"A": subset, "B": subset, "C": subset.select([0])})}
+    array = jobs["fit-gpr"]
+    assert array.items == ("1-2", "2-2")  # A and B may have full processes, C may not
+    assert array.command[-4:] == ("--part", ITEM, "-o", f"parts/gpr.part_{ITEM}.h5")
+    assert jobs["collect_gpr"].command[-4:] == ("parts/gpr.part_1-2.h5", "parts/gpr.part_2-2.h5", "-o", "gpr.h5")
+
+
 def test_processes_that_are_only_compared_have_jobs_that_evaluate_waits_for(submitted):
     from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 
