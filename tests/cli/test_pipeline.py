@@ -30,7 +30,13 @@ def test_a_dry_run_forecasts_both_solvers_and_writes_nothing(run_cli, split):
 
 
 def test_solver_search_and_permutations_are_options(run_cli, split):
-    keys = ("solver=conjugate_gradient", "permutations=auto", "search.method=likelihood", "power=1.0")
+    keys = (
+        "model=full",
+        "solver=conjugate_gradient",
+        "permutations=auto",
+        "search.method=likelihood",
+        "power=1.0",
+    )
     code, out, _ = run_cli("fit-gpr", split, *(word for key in keys for word in ("--set", key)))
     assert code == 0
     assert "1/r ×8" in out
@@ -53,3 +59,17 @@ def test_too_little_memory_is_said_before_anything_is_computed(run_cli, split):
     code, _, err = run_cli("fit-gpr", split, "--set", "search.metod=likelihood")
     assert code == 2
     assert "did you mean" in err
+
+
+@pytest.mark.parametrize("part", ["3/2", "0/2", "1", "x/2", "1/2/3", "-1/2", "1/1000000000"])
+def test_a_part_is_one_of_as_many(run_cli, split, part):
+    code, _, err = run_cli("fit-gpr", split, f"--part={part}")
+    assert code == 2
+    assert "expected K" in err
+    assert not Path("gpr.h5").exists()
+
+
+def test_more_parts_than_there_is_work_are_refused(run_cli, split):
+    code, _, err = run_cli("fit-gpr", split, "--set", "model=full", "--part", "2/2")
+    assert code == 2
+    assert "expected at most 1 parts, one for each subset, got 2" in " ".join(err.split())

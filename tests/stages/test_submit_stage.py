@@ -174,7 +174,12 @@ def test_the_local_process_is_fitted_by_an_array_of_parts(submitted):
     array = jobs["fit-gpr"]
     assert array.items == ("1-2", "2-2")  # A and B may have full processes, C may not
     assert array.command[-4:] == ("--part", ITEM, "-o", f"parts/gpr.part_{ITEM}.h5")
-    assert jobs["collect_gpr"].command[-4:] == ("parts/gpr.part_1-2.h5", "parts/gpr.part_2-2.h5", "-o", "gpr.h5")
+    assert jobs["collect_gpr"].command[-4:] == (
+        "parts/gpr.part_1-2.h5",
+        "parts/gpr.part_2-2.h5",
+        "-o",
+        "gpr.h5",
+    )
 
 
 def test_processes_that_are_only_compared_have_jobs_that_evaluate_waits_for(submitted):

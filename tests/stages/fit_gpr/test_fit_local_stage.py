@@ -251,6 +251,13 @@ def test_a_full_process_beyond_the_budget_or_the_memory_is_not_fitted(molecules_
     table = fit_gpr.run(short, molecules_and_alloy, tmp_path / "a.h5", Context())
     assert "molecule: local (a full process is beyond comparison_minutes: 1e-09)" in table.notes
     assert set(load_gps(tmp_path / "a.h5")) == {"local"}
+    small = build(
+        FitGprConfig,
+        AUTO | {"max_memory_gib": 0.002, "solver": "cholesky", "local": LOCAL | {"n_inducing": 10}},
+        "auto",
+    )
+    table = fit_gpr.run(small, molecules_and_alloy, tmp_path / "b.h5", Context())
+    assert "molecule: local (no full process: subset molecule: " in "\n".join(table.notes)
 
 
 def test_few_structures_decide_where_no_factor_does(molecules_and_alloy, tmp_path, monkeypatch):
