@@ -154,6 +154,17 @@ REFUSED = {
         text(lambda s, i: header(s, i, f"charge=0.{i}")),
         "charge=0.3 in 1, 4 other values: their energies lie on different surfaces",
     ),
+    "spin in words": (
+        text(lambda s, i: header(s, i, f"spin={'singlet' if i % 2 else 'triplet'}")),
+        "expected one multiplicity for all structures of H2O, got multiplicity=1 in 4, multiplicity=3 in 4",
+    ),
+    "two columns of forces": (
+        text(
+            lambda s, i: header(s, i).replace("forces:R:3", "forces:R:3:dft_forces:R:3"),
+            lambda a, r, f: row(a, r, np.append(f, 2 * f)),
+        ),
+        "got several that differ: forces, dft_forces; say which with forces_key",
+    ),
     "more atoms declared": ("4" + text()[1:], "expected 7 columns, got 1"),
     "negative count": ("-" + text(), "expected the number of atoms, got '-3'"),
     "another alphabet": ("３" + text()[1:], "expected the number of atoms"),
@@ -194,6 +205,10 @@ POINTED_OUT = {
         text(structures=WATERS[:4])
         + text(lambda s, i: f"{COLUMNS} energy={s.energy + 1990!r}", structures=WATERS[4:]),
         "energies fall into two groups",
+    ),
+    "forces of some are zero": (
+        text(structures=WATERS[:6]) + text(structures=WATERS[6:], forces=0.0),
+        "forces of 2 of 8 structures are exactly zero, such as a.xyz#6",
     ),
     "duplicates": (text() + text(structures=WATERS[:3]), "3 pairs of duplicate structures"),
     "duplicates of another functional": (

@@ -21,6 +21,7 @@ _STATE = {
     **dict.fromkeys(("spin", "total_spin"), "spin"),
     **dict.fromkeys(("multiplicity", "spin_multiplicity", "mult"), "multiplicity"),
 }
+_WORDS = ("singlet", "doublet", "triplet", "quartet", "quintet", "sextet", "septet")
 _MOMENT = {"magmom", "total_magmom", "total_magnetization", "magnetization", "tot_magnetization"}
 
 
@@ -99,25 +100,30 @@ def state_in(values: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
     """Return charge and spin of the whole frame under one name each, sorted."""
     found = {}
     for key, value in values.items():
-        if str(key).lower() in _STATE and (number := _number(value)) is not None:
-            found[_STATE[str(key).lower()]] = number
+        name = _STATE.get(str(key).lower())
+        if name in ("spin", "multiplicity") and str(value).lower() in _WORDS:
+            found["multiplicity"] = float(_WORDS.index(str(value).lower()) + 1)
+        elif name and (single := _single(value)) is not None:
+            found[name] = single
     return tuple(sorted(found.items()))
 
 
 def moment_in(values: Mapping[str, Any]) -> float | None:
     """Return the magnetic moment of the whole frame, in μB."""
-    numbers = [_number(value) for key, value in values.items() if str(key).lower() in _MOMENT]
-    return next((number for number in numbers if number is not None), None)
+    numbers = [_single(value) for key, value in values.items() if str(key).lower() in _MOMENT]
+    given = next((single for single in numbers if single is not None), None)
+    atoms = values.get("magmoms")
+    return float(np.sum(atoms)) if given is None and np.ndim(atoms) == 1 and np.size(atoms) else given
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, (str, bool)) or np.ndim(value) != 0:
+def _single(value: Any) -> float | None:
+    if isinstance(value, bool) or np.ndim(value) != 0:
         return None
     try:
-        number = float(value)
+        single = number(value) if isinstance(value, str) else float(value)
     except (TypeError, ValueError):
         return None
-    return number if np.isfinite(number) else None
+    return single if np.isfinite(single) else None
 
 
 def group_in(values: Mapping[str, Any]) -> str:
@@ -159,7 +165,9 @@ def checked_cell(cell: FloatArray, pbc: tuple[bool, ...], where: str) -> FloatAr
 
 def volume_of(cell: FloatArray | None, pbc: tuple[bool, ...]) -> float:
     """Return the volume in Å³ that a stress counts for; 0 without periodicity or three vectors."""
-    return abs(float(np.linalg.det(cell))) if cell is not None and any(pbc) else 0.0
+    if cell is None or not any(pbc) or not np.isfinite(cell).all():
+        return 0.0
+    return abs(float(np.linalg.det(cell)))
 
 
 def check_finite(where: str, **labelled: object) -> None:

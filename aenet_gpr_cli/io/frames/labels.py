@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 FREE, PLAIN, EITHER = "free_energy", "energy", "energy = free_energy"
 SAME_ENERGY = 1e-6  # eV; below the last digit of any output
+SAME_FORCE = 1e-5  # eV/Å
 _STANDARD = (FREE, PLAIN, TOTAL)
 _REFERENCE_ENERGY = re.compile(
     r"(?:(?:ref|dft|qm|true|target|total|pbe|scf|potential)_?)?(?:free_?)?energy"
@@ -202,6 +203,14 @@ def _forces_key(frames: Sequence[Frame], rules: ReadingRules | None, energy_key:
     belonging = [name for name in known if _stem(name) == _stem(energy_key)] if energy_key else []
     if belonging:
         return belonging[0]
+    if "forces" in names and rules is not None:
+        others = [name for name in known if name != "forces" and _unlike(frames, name)]
+        if others:
+            got = ", ".join(["forces", *others])
+            raise InputError(
+                f"{where}: expected one column of forces, got several that differ: {got}; say which with "
+                f"forces_key (forces_key: {others[-1]})"
+            )
     if "forces" in names or not known:
         return "forces"
     if len(known) > 1 and rules is not None:
@@ -210,6 +219,14 @@ def _forces_key(frames: Sequence[Frame], rules: ReadingRules | None, energy_key:
             f"(forces_key: {known[0]})"
         )
     return known[0]
+
+
+def _unlike(frames: Sequence[Frame], name: str) -> bool:
+    return any(
+        float(np.abs(frame.forces[name] - frame.forces["forces"]).max()) > SAME_FORCE
+        for frame in frames
+        if name in frame.forces and "forces" in frame.forces
+    )
 
 
 def _stem(name: str) -> str:

@@ -19,6 +19,7 @@ from aenet_gpr_cli.subsystems.label_checks.checks import (
     missing_energies,
     missing_forces,
 )
+from aenet_gpr_cli.subsystems.label_checks.part_of_data import part_that_does_not_fit
 from aenet_gpr_cli.subsystems.label_checks.plausibility import implausible
 from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
 from aenet_gpr_cli.subsystems.sampling import Division, leaking
@@ -148,6 +149,8 @@ def _forces(name: str, structures: StructureSet) -> Iterator[Finding]:
     check = check_forces(alike)
     if check.is_warning:
         yield Finding(f"forces {check.verdict}", name, check.message)
+    elif (part := part_that_does_not_fit(alike)) is not None:
+        yield Finding("part", name, part)
     if (net := check_net_force(structures)) is not None:
         yield Finding("net force", name, net)
     if (stress := check_stress(structures)) is not None:

@@ -43,6 +43,13 @@ def implausible(structures: StructureSet) -> list[str]:
                 f"forces above {LARGEST_FORCE:g} eV/Å in {many} of {len(structures)} structures, the largest "
                 f"{largest[worst]:.0f} eV/Å in {name}; another unit than eV/Å, or atoms that overlap"
             )
+        if 0 < (zero := int((largest == 0.0).sum())) < len(structures) and not structures.is_periodic:
+            first = int((largest == 0.0).argmax())
+            name = structures.names[first] if structures.names else str(first)
+            found.append(
+                f"forces of {zero} of {len(structures)} structures are exactly zero, such as {name}; if they "
+                "were not calculated, leave their columns out"
+            )
     found += _far_apart(structures)
     ratios = _nearest(structures)
     if len(ratios) and ratios.min() > _LOOSE and np.median(ratios) < _APART:
