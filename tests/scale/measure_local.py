@@ -67,10 +67,10 @@ def labels(positions: FloatArray, lattice: FloatArray) -> tuple[FloatArray, Floa
     slope = -0.5 * np.pi / CUTOFF * np.sin(np.pi * r / CUTOFF)
     pair = 0.3 * (decay**2 - 2.0 * decay)
     pull = (0.3 * 2.8 * (decay - decay**2) * window + pair * slope) / r
-    forces = np.zeros((n * N_ATOMS, 3))
+    forces: FloatArray = np.zeros((n * N_ATOMS, 3))
     np.add.at(forces, centres, pull[:, None] * found.vectors)
     # every pair is there twice
-    energies = 0.5 * np.bincount(centres // N_ATOMS, pair * window, minlength=n)
+    energies: FloatArray = 0.5 * np.bincount(centres // N_ATOMS, pair * window, minlength=n)
     return energies, forces.reshape(n, N_ATOMS, 3)
 
 

@@ -86,6 +86,10 @@ def run(
             lines.append(local_plan(config, own.subsets, own.share))
         if context.dry_run:
             return planned(KIND, output, lines)
+        if config.device is not None and own.full:
+            from aenet_gpr_cli.gpr.solvers.device import open_device  # loads torch
+
+            open_device(config.device)
         for line in lines:
             log.info("fit of %s", line)
         checkpoint = Checkpoint(output, job)

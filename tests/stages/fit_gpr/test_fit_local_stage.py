@@ -127,6 +127,7 @@ def test_a_subset_without_a_full_process_is_no_part(finished, tmp_path):
 def predictions(path):
     """Energies, their σ and forces of structures that nothing was fitted to, by the local process."""
     model, others = load_gps(path)["local"], alloy(3, seed=12)
+    assert isinstance(model, LocalModel)
     return [
         np.concatenate([of(one).ravel() for one in others])
         for of in (model.energies, model.energy_sigma, model.force_component_sigma)
