@@ -6,7 +6,7 @@ import pytest
 
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
-from aenet_gpr_cli.io.artefacts.structure_sets import load_free_atoms, load_split
+from aenet_gpr_cli.io.artefacts.structure_sets import load_free_atoms, load_split, read_structures
 from aenet_gpr_cli.io.files import sha256_of
 
 from .conftest import water
@@ -175,3 +175,27 @@ def test_a_small_cell_is_told_for_what_it_is(run_cli, tmp_path):
     )
     assert "small cell further images count too: use descriptor: soap" in said
     assert "net force" not in said
+
+
+def test_label_keeps_the_stress_and_says_that_xsf_does_not(run_cli, tmp_path):
+    from ase.build import bulk
+    from ase.io import write
+
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.1, seed=1)
+    write(tmp_path / "pool.xyz", [atoms])
+    keys = ["--set=calculator.name=emt", "--set=write=[xsf,extxyz]"]
+    code, out, err = run_cli("label", "pool.xyz", "-o", "l.h5", *keys)
+    assert code == 0, err
+    assert "the XSF files hold no stress; the artefact and extended XYZ do" in " ".join(out.split())
+    stresses = []
+    for given in ("l_structures.extxyz", "l_xsf"):
+        assert run_cli("split", given, "-o", "s.h5", "--force")[0] == 0
+        with h5py.File(tmp_path / "s.h5") as file:
+            part = next(part for part in ("train", "test") if len(file[part]))
+            group = next(iter(file[part].values()))
+            stresses.append(read_structures(group).structure(0).stress)
+    with h5py.File(tmp_path / "l.h5") as file:
+        stored = read_structures(next(iter(file["subsets"].values()))).structure(0).stress
+    np.testing.assert_allclose(stresses[0], stored, atol=1e-7)
+    assert stresses[1] is None

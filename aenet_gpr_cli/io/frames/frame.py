@@ -112,8 +112,8 @@ def moment_in(values: Mapping[str, Any]) -> float | None:
     """Return the magnetic moment of the whole frame, in μB."""
     numbers = [_single(value) for key, value in values.items() if str(key).lower() in _MOMENT]
     given = next((single for single in numbers if single is not None), None)
-    atoms = values.get("magmoms")
-    return float(np.sum(atoms)) if given is None and np.ndim(atoms) == 1 and np.size(atoms) else given
+    atoms = np.asarray(values.get("magmoms", []))
+    return float(atoms.sum()) if given is None and atoms.ndim == 1 and atoms.size else given
 
 
 def _single(value: Any) -> float | None:
