@@ -30,7 +30,7 @@ from aenet_gpr_cli.io.artefacts.side_files import (
     remove_leftovers,
 )
 from aenet_gpr_cli.io.files import require_file, written_whole
-from aenet_gpr_cli.io.hdf5.checksums import DAMAGE, damaged, seal, verify, verify_record
+from aenet_gpr_cli.io.hdf5.checksums import DAMAGE, damaged, seal, state_of, verify, verify_record
 from aenet_gpr_cli.io.hdf5.contents import refuse_hostile
 from aenet_gpr_cli.io.hdf5.full_disk import NotingFile
 from aenet_gpr_cli.io.hdf5.locks import lock
@@ -290,6 +290,7 @@ def _write_provenance(file: h5py.File, job: Job) -> None:
     file.attrs["created"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
+_looked_at: set[tuple[object, ...]] = set()  # files whose content this process has looked at
 TEXTS = ("config", "inputs", "part", "whole", "versions", "summary", "metrics")  # attributes in JSON
 
 
@@ -310,4 +311,6 @@ def _check(file: h5py.File, path: Path, kind: str | None) -> None:
     for name in TEXTS:
         json.loads(file.attrs.get(name, "{}"))  # a damaged text is a ValueError, which the caller tells
     verify_record(file, path)
-    refuse_hostile(file, path)
+    if (state := state_of(path)) not in _looked_at:
+        refuse_hostile(file, path)
+        _looked_at.add(state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,16 @@ def read_gp(group: h5py.Group) -> Surrogate:
     return Surrogate(GPModel(**_read_dataclass(group, GPModel)), geometry)
 
 
-def load_gps(path: Path) -> dict[str, Process]:
-    """Read the Gaussian processes of an artefact: full ones by subset, the local one as ``local``."""
+def load_gps(path: Path, names: Collection[str] | None = None) -> dict[str, Process]:
+    """Read the Gaussian processes of an artefact: full ones by subset, the local one as ``local``.
+
+    Parameters
+    ----------
+    names : collection of str, optional
+        Read these only, of those that are there.
+    """
     with open_artefact(path, "fit-gpr") as file:
-        groups = file["subsets"].items()
+        groups = {n: g for n, g in file["subsets"].items() if names is None or n in names}.items()
         if any("factor" in group for _, group in groups):
             raise InputError(f"{path}: holds a part of the local process only; collect all parts first")
         return {name: read_local(group) if name == LOCAL else read_gp(group) for name, group in groups}

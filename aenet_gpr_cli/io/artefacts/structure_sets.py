@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -119,13 +119,15 @@ def _read_state(group: h5py.Group) -> tuple[tuple[str, float], ...]:
     return tuple(zip(read_strings(group, "state_names"), group["state_values"][()].tolist(), strict=True))
 
 
-def load_split(path: Path, part: str) -> dict[str, StructureSet]:
+def load_split(path: Path, part: str, names: Collection[str] | None = None) -> dict[str, StructureSet]:
     """Read the training or the test structures of a split, by subset.
 
     Parameters
     ----------
     part : str
         ``train`` or ``test``.
+    names : collection of str, optional
+        Read these of the subsets only.
 
     Returns
     -------
@@ -138,7 +140,9 @@ def load_split(path: Path, part: str) -> dict[str, StructureSet]:
         If the file is no split, or has no structure in this part.
     """
     with open_artefact(path, "split") as file:
-        sets = {name: read_structures(group) for name, group in file[part].items()}
+        sets = {
+            name: read_structures(file[part][name]) for name in file[part] if names is None or name in names
+        }
     if not sets:
         raise InputError(f"{path}: expected {part} structures, got none; change train or test of split")
     return sets

@@ -76,7 +76,7 @@ def identity(path: Path) -> str:
     InputError
         If the numbers do not agree with the checksum, or cannot be read.
     """
-    key = _key(path)
+    key = state_of(path)
     if key not in _verified:
         _verified[key] = _identity(path)
     return _verified[key]
@@ -92,7 +92,7 @@ def verify(file: h5py.File, path: Path) -> None:
     InputError
         If the numbers do not agree with the checksum, or cannot be read.
     """
-    if "checksum" in file.attrs and (key := _key(path)) not in _verified:
+    if "checksum" in file.attrs and (key := state_of(path)) not in _verified:
         _verified[key] = _verified_checksum(file, path)
 
 
@@ -120,7 +120,8 @@ def _record(file: h5py.File) -> str:
     return total.hexdigest()
 
 
-def _key(path: Path) -> tuple[object, ...]:
+def state_of(path: Path) -> tuple[object, ...]:
+    """Return what tells a file from any other, and from itself before a change."""
     state = path.stat()
     return path.resolve(), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 

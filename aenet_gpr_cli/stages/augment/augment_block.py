@@ -29,7 +29,7 @@ from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import InverseDistanceSettings
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.process import Process, SigmaOf
-from aenet_gpr_cli.gpr.subset_lookup import find_process
+from aenet_gpr_cli.gpr.subset_lookup import LOCAL, find_process
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
@@ -129,6 +129,7 @@ def make_block(
 def forget() -> None:
     """Free the data and models that this process has kept for the next block."""
     _kept.clear()
+    _local.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class _Material:
 
 
 _kept: list[tuple[Any, _Material]] = []  # of the last block, for the next one of the same subset
+_local: list[tuple[Sources, dict[str, Process]]] = []  # the process that many subsets have, if there is one
 
 
 def _material(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
@@ -156,10 +158,10 @@ def _material(config: AugmentConfig, sources: Sources, subset: str) -> _Material
 
 def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
     """Read what a subset needs."""
-    structures = load_split(sources.split, "train")[subset]
+    structures = load_split(sources.split, "train", [subset])[subset]
     if sources.gpr is None:
         return _Material(structures, _features(structures, None), None, None)
-    processes = load_gps(sources.gpr)
+    processes = _processes(sources, sources.gpr, subset)
     surrogate = processes[find_process(processes, structures.structure(0), subset)]
     sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
     features = _features(structures, surrogate)
@@ -172,6 +174,13 @@ def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
     free = free_atoms(structures, config.fixed_atoms)
     room = room_between(structures, degrees_of_freedom(structures, free), may_turn(structures, free))
     return _Material(structures, features, surrogate, sigma, target, room)
+
+
+def _processes(sources: Sources, gpr: Path, subset: str) -> dict[str, Process]:
+    """Read the processes that a subset may have; all, for the message, where there is none."""
+    if not _local or _local[0][0] != sources:
+        _local[:] = [(sources, load_gps(gpr, [LOCAL]))]
+    return load_gps(gpr, [subset]) | _local[0][1] or load_gps(gpr)
 
 
 def _features(structures: StructureSet, surrogate: Process | None) -> Callable[[StructureSet], FloatArray]:
