@@ -174,7 +174,7 @@ def subset_names(path: Path, part: str) -> tuple[str, ...]:
         ``train`` or ``test``.
     """
     with open_artefact(path, "split") as file:
-        return tuple(file[part])
+        return tuple(file.get(part, ()))
 
 
 def choose_subsets(sets: dict[str, Subset], names: Sequence[str] | None, source: Path) -> dict[str, Subset]:
