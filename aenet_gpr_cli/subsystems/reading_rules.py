@@ -22,5 +22,5 @@ class ReadingRules:
     unconverged: Literal["skip", "refuse", "keep"] = "skip"
     """frames whose electronic self-consistency was not reached: leave out and name, refuse, or use them"""
     incomplete: Literal["skip", "refuse"] = "skip"
-    """frames cut short, or without the energy or forces that others of their file have: leave out and name,
-    or refuse"""
+    """frames cut short, outputs of calculations that failed, files without the keys above, frames without the
+    energy or forces that others of their file have: leave out and name, or refuse"""

@@ -38,4 +38,4 @@ def test_forces_of_another_kind_in_half_of_the_structures_are_found(waters, fact
     forces = np.where(HALF[:, None, None], factor, 1.0) * waters.forces
     said = str(part_that_does_not_fit(replace(waters, forces=forces)))
     assert "do not fit each other in a part of the structures" in said
-    assert "another sign or unit in part of the data" in said
+    assert "another sign, unit or definition in part of the data" in said

@@ -54,7 +54,7 @@ def part_that_does_not_fit(structures: StructureSet) -> str | None:
         else "energies and forces do not fit each other in a part of the structures"
     )
     kinds = "two definitions of the energy or levels of theory"
-    reason = kinds if offset is not None else "another sign or unit"
+    reason = kinds if offset is not None else "another sign, unit or definition"
     pairs = f"{int(bad.sum())} of {len(bad)} pairs, such as {names[0]} and {names[1]}"
     return f"{what} ({pairs}): {reason} in part of the data"
 
