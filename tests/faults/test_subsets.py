@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import load_free_atoms, load_split, read_structures
@@ -109,7 +110,9 @@ def test_isolated_atoms_fix_energies_and_are_not_divided(run_cli, split, tmp_pat
     given = ("--set=local.atomic_energies={H: -14.0, O: -2000.0}",)
     for more, energies in (((), [-13.0, -430.0]), (given, [-14.0, -2000.0])):
         assert run_cli("fit-gpr", "split.h5", "-o", "local.h5", "--force", *local, *more)[0] == 0
-        np.testing.assert_array_equal(load_gps(tmp_path / "local.h5")["local"].atomic_energies, energies)
+        model = load_gps(tmp_path / "local.h5")["local"]
+        assert isinstance(model, LocalModel)
+        np.testing.assert_array_equal(model.atomic_energies, energies)
 
 
 def test_isolated_atoms_alone_are_refused(split, tmp_path):

@@ -71,7 +71,7 @@ def few_rows(
 
 def told(findings: Sequence[Finding]) -> list[str]:
     """Return a line for each finding, or one for all of a kind that there are many of."""
-    lines = []
+    lines: list[str] = []
     for kind in dict.fromkeys(f.kind for f in findings):
         found = [f for f in findings if f.kind == kind]
         if len(found) <= _ALONE:
