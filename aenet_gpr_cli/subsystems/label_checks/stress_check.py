@@ -12,7 +12,8 @@ from aenet_gpr_cli.structures import FloatArray, StructureSet
 from aenet_gpr_cli.subsystems.label_checks.checks import near_pairs
 
 _MAX_STRUCTURES = 1000
-_MIN_PAIRS = 3
+_MIN_PAIRS = 5
+_MAX_STRAIN, _MAX_STEP = 0.1, 0.5  # Å; further apart the trapezoidal rule says nothing
 _MIN_CORRELATION = 0.9
 _TOLERANCE = 0.25  # of the slope; of the candidates the nearest counts
 _MIN_WORK = 1e-4  # eV; below that digits of the energy decide
@@ -76,7 +77,7 @@ def _pairs(s: StructureSet) -> tuple[FloatArray, FloatArray]:
     assert s.stress is not None
     n = len(s)
     one, other = near_pairs(np.hstack([s.positions.reshape(n, -1), s.n_atoms**0.5 * s.cells.reshape(n, 9)]))
-    work, rest = np.zeros(len(one)), np.zeros(len(one))
+    work, rest, near = np.zeros(len(one)), np.zeros(len(one)), np.zeros(len(one), bool)
     volumes = np.abs(np.linalg.det(s.cells))
     inverse = np.linalg.inv(s.cells)
     for k, (i, j) in enumerate(zip(one, other, strict=True)):
@@ -86,6 +87,7 @@ def _pairs(s: StructureSet) -> tuple[FloatArray, FloatArray]:
         step -= step.mean(axis=0)
         gradient = np.linalg.inv(mean) @ (s.cells[j] - s.cells[i])
         strain = 0.5 * (gradient + gradient.T)
+        near[k] = np.abs(gradient).max() < _MAX_STRAIN and np.linalg.norm(step, axis=1).max() < _MAX_STEP
         work[k] = 0.5 * np.sum((volumes[i] * s.stress[i] + volumes[j] * s.stress[j]) * strain)
         rest[k] = s.energies[j] - s.energies[i] + 0.5 * np.sum((s.forces[i] + s.forces[j]) * step)
-    return work, rest
+    return work[near], rest[near]
