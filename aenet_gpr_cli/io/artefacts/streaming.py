@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.fields import read_optional, read_strings
 from aenet_gpr_cli.structures import Copies, FloatArray, IntArray, Pbc, StructureSet, formula
@@ -49,7 +50,7 @@ class StoredStructures:
         return formula(self.species)
 
     @property
-    def forces(self) -> None:
+    def forces(self) -> FloatArray | None:
         """None: copies have energies only."""
         return None
 
@@ -74,6 +75,47 @@ class StoredStructures:
                 run = index[start:stop]
                 result[start:stop] = dataset[run[0] : run[-1] + 1][run - run[0]]
         return result
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReferences(StoredStructures):
+    """Structures of one subset of an open split, with forces where they are known."""
+
+    @property
+    def forces(self) -> FloatArray | None:
+        """Where the forces are: not read before the structures are."""
+        found: FloatArray | None = self.group.get("forces")
+        return found
+
+    def in_memory(self) -> StructureSet:
+        """Read the structures."""
+        known = {name: self._rows(name, self.index) for name in ("forces", "stress") if name in self.group}
+        return replace(StoredStructures.in_memory(self), **known)
+
+
+@contextmanager
+def open_training(path: Path, names: Collection[str]) -> Iterator[dict[str, StoredReferences]]:
+    """Open training structures of a split, by subset, for the time of the block.
+
+    Parameters
+    ----------
+    names : collection of str
+        Subsets.
+
+    Raises
+    ------
+    InputError
+        If energies are missing.
+    """
+    with open_artefact(path, "split") as file:
+        yield {name: _references(file[f"train/{name}"], path) for name in names}
+
+
+def _references(group: h5py.Group, path: Path) -> StoredReferences:
+    if "energies" not in group:
+        raise InputError(f"{path}: {group.name}: expected energies for all training structures, got none")
+    energies = group["energies"][()]
+    return StoredReferences(read_strings(group, "species"), energies, np.arange(len(energies)), group)
 
 
 @contextmanager

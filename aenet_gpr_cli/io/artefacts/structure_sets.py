@@ -148,6 +148,33 @@ def load_split(path: Path, part: str, names: Collection[str] | None = None) -> d
     return sets
 
 
+def load_heads(path: Path, part: str) -> dict[str, StructureSet]:
+    """Read what the structures of a split are, by subset, without where their atoms are.
+
+    Positions and forces, where there are any, are zeros that take no memory; `load_split` reads them.
+
+    Parameters
+    ----------
+    part : str
+        ``train`` or ``test``.
+    """
+    with open_artefact(path, "split") as file:
+        return {name: _read_head(group) for name, group in file[part].items()}
+
+
+def _read_head(group: h5py.Group) -> StructureSet:
+    a, b, c = (bool(flag) for flag in group["pbc"][()])
+    nowhere = np.broadcast_to(0.0, group["positions"].shape)
+    return StructureSet(
+        species=read_strings(group, "species"),
+        positions=nowhere,
+        cells=read_optional(group, "cells"),
+        pbc=(a, b, c),
+        energies=read_optional(group, "energies"),
+        forces=nowhere if "forces" in group else None,
+    )
+
+
 def write_free_atoms(file: h5py.File, energies: Mapping[str, float]) -> None:
     """Store the energies (eV) of free atoms by element, if there are any."""
     if energies:

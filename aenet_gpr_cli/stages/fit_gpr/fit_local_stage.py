@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.subset_lookup import LOCAL
 from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import read_design, read_sums, write_local, write_sums
+from aenet_gpr_cli.io.artefacts.streaming import open_training
 from aenet_gpr_cli.io.artefacts.structure_sets import read_structures, write_structures
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.shared.context import log
-from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.structures import AnySet, StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 SECONDS_BETWEEN_STATES = 60.0  # of the sums; writing one takes less than a second
@@ -61,8 +62,10 @@ class LocalTask:
 
     Attributes
     ----------
-    subsets : mapping of str to StructureSet
-        All, of which the share takes its part.
+    split : Path
+        With the structures, which are read block by block.
+    names : tuple of str
+        All subsets, of which the share takes its part.
     without_full : mapping of str to str
         Those that have no full process, with the reason; the others are compared.
     share : Share
@@ -72,7 +75,8 @@ class LocalTask:
         What they belong to.
     """
 
-    subsets: Mapping[str, StructureSet]
+    split: Path
+    names: tuple[str, ...]
     without_full: Mapping[str, str]
     share: Share
     state: Path
@@ -116,7 +120,14 @@ def fit_share(config: FitGprConfig, task: LocalTask, progress: Progress) -> Loca
 
     Sums that an interrupted run has kept are gone on with.
     """
-    started, sets, share = time.perf_counter(), list(task.subsets.values()), task.share
+    with open_training(task.split, task.names) as subsets:
+        return _fit_share(config, task, subsets, progress)
+
+
+def _fit_share(
+    config: FitGprConfig, task: LocalTask, subsets: Mapping[str, AnySet], progress: Progress
+) -> LocalShare:
+    started, sets, share = time.perf_counter(), list(subsets.values()), task.share
     if task.state.exists():
         design, sums = _read_state(task.state)
         log.info("%s: goes on after block %d", share.name, sums.n_blocks)
@@ -153,7 +164,8 @@ def fit_share(config: FitGprConfig, task: LocalTask, progress: Progress) -> Loca
         "qr",
         f"{time.perf_counter() - started:.1f}",
     )
-    return LocalShare(design, sums, left_out_structures(task, config.seed), task.without_full, row)
+    left_out = left_out_structures(subsets, task.without_full, config.seed)
+    return LocalShare(design, sums, left_out, task.without_full, row)
 
 
 def finish_local(shares: Sequence[h5py.Group], rows: Sequence[Sequence[str]]) -> FittedLocal:
@@ -198,26 +210,28 @@ def finish_local(shares: Sequence[h5py.Group], rows: Sequence[Sequence[str]]) ->
     return FittedLocal(model, left_out, row)
 
 
-def left_out_structures(task: LocalTask, seed: int) -> dict[str, tuple[StructureSet, int]]:
+def left_out_structures(
+    subsets: Mapping[str, AnySet], without_full: Collection[str], seed: int
+) -> dict[str, tuple[StructureSet, int]]:
     """Return structures that are left out of each subset, and how many they stand for.
 
     More where there is something to compare; of the other subsets a share, also where that is none.
     """
     rng = np.random.default_rng([seed, 8])
-    share = min(1.0, LEFT_OUT / sum(map(len, task.subsets.values())))
+    share = min(1.0, LEFT_OUT / sum(map(len, subsets.values())))
     found = {}
-    for name, subset in task.subsets.items():
+    for name, subset in subsets.items():
         count = min(len(subset), int(share * len(subset) + rng.random()))
         chosen = np.sort(rng.choice(len(subset), count, replace=False))
-        if name not in task.without_full:
+        if name not in without_full:
             chosen = chosen_to_leave_out(len(subset), seed)
         if len(chosen):
             # of subsets of which none is left out, those alike stand for them
-            size = len(subset) if name not in task.without_full else len(chosen) / share
-            found[name] = subset.select(chosen), round(size)
+            size = len(subset) if name not in without_full else len(chosen) / share
+            found[name] = subset.select(chosen).in_memory(), round(size)
     if not found:
-        name, subset = next(iter(task.subsets.items()))
-        found[name] = subset.select([0]), 1
+        name, subset = next(iter(subsets.items()))
+        found[name] = subset.select(np.array([0])).in_memory(), 1
     return found
 
 

@@ -10,7 +10,7 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.gpr.subset_lookup import LOCAL
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
-from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split, subset_names
+from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_heads, load_split, subset_names
 from aenet_gpr_cli.stages.fit_gpr.contest import Way, full_seconds, ways
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import LocalTask, Share
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted, why_local
@@ -26,8 +26,10 @@ class Work:
 
     Attributes
     ----------
+    split : Path
+        With the structures.
     subsets : mapping of str to StructureSet
-        All, which the local process is fitted to.
+        All, which the local process is fitted to, without positions and forces, see `load_heads`.
     full : mapping of str to StructureSet
         Those whose full processes are to be fitted.
     share : Share or None
@@ -38,6 +40,7 @@ class Work:
         Subsets with test structures only, which the local process is to predict.
     """
 
+    split: Path
     subsets: Mapping[str, StructureSet]
     full: Mapping[str, StructureSet]
     share: Share | None
@@ -70,7 +73,8 @@ class Work:
             name = self.share.name
             state = checkpoint.folder / f"sums_{name}.h5"
             job = checkpoint.job_of((name,))
-            found[name] = config, name, LocalTask(self.subsets, without_full, self.share, state, job), None
+            task = LocalTask(self.split, tuple(self.subsets), without_full, self.share, state, job)
+            found[name] = config, name, task, None
         every = full_candidates(config, self.subsets) if local_is_fitted(config) else {}
         chosen = ways(config, every)
         return found | {name: (config, name, s, chosen.get(name)) for name, s in self.full.items()}
@@ -91,13 +95,14 @@ def plan_work(config: FitGprConfig, split: Path, only: Sequence[str], share: tup
     """
     _, names = asked_for(split, only, config.subsets, None if config.model == "local" else is_atom)
     if not names:  # a dry run before the split is there
-        return Work({}, {}, None, ())
-    subsets = choose_subsets(load_split(split, "train"), list(names), split)
-    full, local = full_candidates(config, subsets), local_is_fitted(config)
+        return Work(split, {}, {}, None, ())
+    subsets = choose_subsets(load_heads(split, "train"), list(names), split)
+    possible, local = list(full_candidates(config, subsets)), local_is_fitted(config)
+    full = load_split(split, "train", possible) if possible else {}
     tested, trained = (set(subset_names(split, part)) for part in ("test", "train"))
     unseen = () if config.subsets else tuple(sorted(tested - trained))
     whole = (*full, *([LOCAL] if local else []))
-    work = Work(subsets, full, Share() if local else None, whole, unseen)
+    work = Work(split, subsets, full, Share() if local else None, whole, unseen)
     if only:
         if refused := [name for name in only if name not in full]:
             raise ConfigError(

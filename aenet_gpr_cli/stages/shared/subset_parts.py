@@ -13,7 +13,7 @@ from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.structure_sets import (
     choose_subsets,
     load_free_atoms,
-    load_split,
+    load_heads,
     subset_names,
 )
 from aenet_gpr_cli.stages.shared.context import log
@@ -54,7 +54,7 @@ def asked_for(
         return (), ()
     whole = tuple(of or subset_names(split, "train"))
     if passed_by and not of:
-        sets = load_split(split, "train")
+        sets = load_heads(split, "train")
         left_out = [name for name in whole if passed_by(sets[name])]
         if left_out:
             log.info("single atoms have no shape to learn: %s left out", some(left_out))
