@@ -164,7 +164,7 @@ def _mark_crossings(axis: Axes, rows: Sequence[Row], key: str) -> None:
 
 def _with_surrogate(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of one mode whose labels a surrogate gave."""
-    found = [row for row in rows if row["fit_seconds"] is not None]
+    found = [row for row in rows if row.get("fit_seconds") is not None]
     return [row for row in found if row["mode"] == found[0]["mode"]]
 
 
