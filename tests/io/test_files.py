@@ -25,12 +25,13 @@ def test_json_refuses_what_is_not_a_number_and_keeps_the_old_file(tmp_path):
 
 
 def test_csv_keeps_every_digit_and_leaves_unknown_values_empty(tmp_path):
-    rows = [{"model": "ann, gpr", "mae": 0.1 + 0.2}, {"model": "gpr", "mae": None}]
+    rows = [{"model": "ann, gpr", "mae": 0.1 + 0.2}, {"model": "gpr", "mae": None, "sigma": 1.0}]
     write_csv(tmp_path / "x.csv", rows)
     back = list(csv.DictReader((tmp_path / "x.csv").open()))
     assert back[0]["model"] == "ann, gpr"
     assert float(back[0]["mae"]) == 0.1 + 0.2
     assert back[1]["mae"] == ""
+    assert [row["sigma"] for row in back] == ["", "1.0"]
 
 
 def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path):
