@@ -43,11 +43,16 @@ class Network(EnvironmentKeys):
     """ænet's names"""
 
     def __post_init__(self) -> None:
-        self.check_angles()
+        self.check_angles(self.angles)
+
+    @property
+    def angles(self) -> tuple[float, ...]:
+        """All angular cutoffs, Å."""
+        return self.angular_cutoffs or (self.angular_cutoff,)
 
     def basis(self, species: Iterable[str]) -> ChebyshevBasis:
         """Return the descriptor for the species of the data."""
-        return self.environment_basis(self.species or tuple(sorted(species)))
+        return self.environment_basis(self.species or tuple(sorted(species)), self.angles)
 
 
 @settings

@@ -19,20 +19,11 @@ class EnvironmentKeys:
 
     radial_cutoff: float
     radial_order: int
-    angular_cutoff: float
-    angular_cutoffs: tuple[float, ...] | None
     angular_order: int
 
-    @property
-    def angles(self) -> tuple[float, ...]:
-        """All angular cutoffs, descending, Å; none where there are no angular functions."""
-        if self.angular_order < 0:
-            return ()
-        return tuple(sorted(self.angular_cutoffs or (self.angular_cutoff,), reverse=True))
-
-    def check_angles(self) -> None:
+    def check_angles(self, angles: tuple[float, ...]) -> None:
         """Raise ValueError for angular cutoffs beyond the radial one, or the same twice."""
-        angles = self.angles
+        angles = self._descending(angles)
         if angles and angles[0] > self.radial_cutoff:
             raise ValueError(
                 f"expected angular_cutoff <= radial_cutoff, got {angles[0]} > {self.radial_cutoff}"
@@ -40,15 +31,20 @@ class EnvironmentKeys:
         if len(set(angles)) < len(angles):
             raise ValueError(f"angular_cutoffs: expected different distances, got {list(angles)}")
 
-    def environment_basis(self, species: tuple[str, ...]) -> ChebyshevBasis:
-        """Return the descriptor for some species, whose order sets their weights."""
+    def environment_basis(self, species: tuple[str, ...], angles: tuple[float, ...]) -> ChebyshevBasis:
+        """Return the descriptor for some species, whose order sets their weights, and angular cutoffs, Å."""
         from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis  # compiles
 
+        first, *inner = self._descending(angles) or angles[:1]
         return ChebyshevBasis(
             species=species,
             radial_cutoff=self.radial_cutoff,
             radial_order=self.radial_order,
-            angular_cutoff=self.angles[0] if self.angles else self.angular_cutoff,
+            angular_cutoff=first,
             angular_order=self.angular_order,
-            inner_cutoffs=self.angles[1:],
+            inner_cutoffs=tuple(inner),
         )
+
+    def _descending(self, angles: tuple[float, ...]) -> tuple[float, ...]:
+        """Return the angular cutoffs in order; none where there are no angular functions."""
+        return tuple(sorted(angles, reverse=True)) if self.angular_order >= 0 else ()

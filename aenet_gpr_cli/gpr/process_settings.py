@@ -124,6 +124,10 @@ class ConjugateGradient:
     """largest rank of the preconditioner; less where memory asks for it"""
 
 
+# angular cutoffs that are compared, as fractions of the radial one
+ANGULAR_FRACTIONS = ((5 / 6,), (11 / 12, 0.8, 41 / 60, 7 / 12))
+
+
 @settings
 class Local(EnvironmentKeys):
     """The local (atom-centred, sparse) Gaussian process."""
@@ -132,11 +136,9 @@ class Local(EnvironmentKeys):
     """radial cutoff in Å"""
     radial_order: Annotated[int, Ge(0), Le(1000)] = 14
     """highest radial Chebyshev order"""
-    angular_cutoff: PositiveFloat = 5.0
-    """angular cutoff in Å"""
-    angular_cutoffs: Cutoffs | None = None
-    """several angular cutoffs in Å side by side, in place of angular_cutoff: angles then know how far their
-    neighbours are"""
+    angular_cutoffs: Literal["auto"] | Cutoffs = "auto"
+    """angular cutoffs in Å; several side by side tell how far the neighbours of an angle are, at the price of
+    more features; auto: one or four, by evidence"""
     angular_order: Annotated[int, Ge(-1), Le(1000)] = 8
     """highest angular Chebyshev order"""
     n_inducing: PositiveInt | None = None
@@ -155,4 +157,12 @@ class Local(EnvironmentKeys):
     split"""
 
     def __post_init__(self) -> None:
-        self.check_angles()
+        for angles in self.candidates:
+            self.check_angles(angles)
+
+    @property
+    def candidates(self) -> tuple[tuple[float, ...], ...]:
+        """Angular cutoffs to choose from by evidence, Å."""
+        if self.angular_cutoffs != "auto":
+            return (self.angular_cutoffs,)
+        return tuple(tuple(f * self.radial_cutoff for f in fractions) for fractions in ANGULAR_FRACTIONS)

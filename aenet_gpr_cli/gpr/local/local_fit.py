@@ -19,8 +19,8 @@ from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
-GRID = 2.0 ** np.arange(1.0, 8.1, 1.0)  # length scales compared first, in units of the spread of a feature
-START = 16.0
+GRID = 2.0 ** np.arange(-1.0, 8.1, 1.0)  # length scales compared first
+START = 8.0
 MOST_INDUCING = (
     600  # per species, where none are asked for; molecules gain from more, at the square of the cost
 )
@@ -74,24 +74,26 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
         If a set has no energies.
     """
     species = tuple(sorted({symbol for s in sets for symbol in s.species}))
-    basis = given.environment_basis(species)
-    rng = np.random.default_rng(seed)
     fixed = least_squares_energies(sets, species, given.atomic_energies)
     atomic = np.array([fixed[symbol] for symbol in species])
-    raw, kinds = sample(basis, sets, rng)
-    scale = Scale.of(raw, kinds, len(species))
-    x = (raw - scale.mean[kinds]) * scale.inverse_std[kinds]
-    total = count_rows(sets)
+    rng, total = np.random.default_rng(seed), count_rows(sets)
     count = inducing_per_species(given, total, len(species))
-    fit = _Fit(basis, scale, given, atomic, x, kinds)
-    length = given.length_scale
-    if length is None:
-        few = thin(sets, given.max_rows / total, rng)
-        # as many rows to an inducing environment as in the fit: with fewer, long length scales look better
-        fewer = max(50, round(count * count_rows(few) / total))
-        length = best_length(fit, few, inducing_environments(x, kinds, len(species), fewer), progress)
-    inducing = inducing_environments(x, kinds, len(species), count)
-    return fit.design(replace(inducing, length_scale=length))
+    few = thin(sets, given.max_rows / total, rng)
+    # with many fewer than in the fit, only long length scales span enough; with as many, their cost decides
+    fewer = max(50, count // 2)
+    found = []
+    for angles in given.candidates:
+        basis = given.environment_basis(species, angles)
+        raw, kinds = sample(basis, sets, np.random.default_rng([seed, 1]))
+        scale = Scale.of(basis, raw, kinds)
+        fit = _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
+        lengths = (given.length_scale,) if given.length_scale else ()
+        if not lengths or len(given.candidates) > 1:
+            found.append((*best_length(fit, few, fit.inducing(fewer), lengths, progress), len(found), fit))
+        else:
+            found.append((0.0, given.length_scale, 0, fit))
+    _, length, _, best = max(found)
+    return best.design(replace(best.inducing(count), length_scale=length))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,10 @@ class _Fit:
         reach = [self._reach(inducing, kind) for kind in range(len(self.basis.species))]
         noises = self.given.noise_std_energy, self.given.noise_std_force
         return Design(self.basis, self.scale, inducing, self.atomic_energies, np.array(reach), *noises)
+
+    def inducing(self, count: int) -> Inducing:
+        """Return up to so many environments of each species, far apart."""
+        return inducing_environments(self.x, self.kinds, len(self.basis.species), count)
 
     def solve(
         self, sets: Sequence[StructureSet], inducing: Inducing, progress: Progress
@@ -159,20 +165,28 @@ def thin(sets: Sequence[AnySet], share: float, rng: np.random.Generator) -> list
     return out or [sets[0].select(np.array([0])).in_memory()]
 
 
-def best_length(fit: _Fit, sets: Sequence[StructureSet], inducing: Inducing, progress: Progress) -> float:
-    """Return the length scale of the largest evidence: up or down a grid, then between its neighbours."""
+def best_length(
+    fit: _Fit, sets: Sequence[StructureSet], inducing: Inducing, given: Sequence[float], progress: Progress
+) -> tuple[float, float]:
+    """Return the largest evidence and its length scale: of those given, or along a grid and in between."""
     found: dict[float, float] = {}
+    angles = "/".join(f"{cutoff:.3g}" for cutoff in fit.basis.angular_cutoffs)
 
     def evidence(length: float) -> float:
         if length not in found:
             found[length] = fit.solve(sets, replace(inducing, length_scale=length), lambda *_: None)[1]
-            progress(len(found), 6, f"length scale {length:.3g}: log evidence {found[length]:.1f}")
+            best = max(found.values())
+            progress(
+                len(found), 6, f"angular cutoffs {angles} Å, length scale {length:.3g}: evidence {best:.1f}"
+            )
         return found[length]
 
-    best = START
-    while True:
-        near = [x for x in (best / 2.0, best, best * 2.0) if GRID[0] <= x <= GRID[-1]]
-        better = max(near, key=evidence)
+    best, near = START, list(given)
+    while not near:
+        around = [x for x in (best / 2.0, best, best * 2.0) if GRID[0] <= x <= GRID[-1]]
+        better = max(around, key=evidence)
         if better == best:
-            return float(max([best, best * 2**0.5, best / 2**0.5], key=evidence))
+            near = [best, best * 2**0.5, best / 2**0.5]
         best = better
+    best = max(near, key=evidence)
+    return found[best], best

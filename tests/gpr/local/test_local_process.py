@@ -21,7 +21,12 @@ from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import StructureSet
 
 SMALL = Local(
-    radial_cutoff=4.5, radial_order=6, angular_cutoff=3.5, angular_order=3, n_inducing=20, length_scale=6.0
+    radial_cutoff=4.5,
+    radial_order=6,
+    angular_cutoffs=(3.5,),
+    angular_order=3,
+    n_inducing=20,
+    length_scale=1.0,
 )
 
 
@@ -140,10 +145,10 @@ def everything(sets):
     rng = np.random.default_rng(1)
     model, _ = fit_local(sets, replace(SMALL, n_inducing=1), 0, quiet)
     raw, kinds = sample(model.basis, sets, rng)
-    scale = Scale.of(raw, kinds, 2)
-    x = (raw - scale.mean[kinds]) * scale.inverse_std[kinds]
+    scale = Scale.of(model.basis, raw, kinds)
+    x = scale(raw, kinds)
     parts = [x[kinds == t] for t in (0, 1)]
-    inducing = Inducing(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), 6.0)
+    inducing = Inducing(np.concatenate(parts), np.cumsum([0, *map(len, parts)]), 1.0)
     atomic = np.array(list(least_squares_energies(sets, model.basis.species).values()))
     rows, targets = [], []
     for s in sets:
@@ -181,7 +186,7 @@ def test_the_energy_covariance_on_all_environments_is_that_of_the_sums(sets):
     direct = np.zeros((3, 3))
     start = 0
     for t, stop in enumerate(inducing.offsets[1:]):
-        own = kernel(inducing.z[start:stop], inducing.z[start:stop], 6.0)
+        own = kernel(inducing.z[start:stop], inducing.z[start:stop], 1.0)
         where = np.concatenate(
             [[i] * s.species.count(("Au", "Cu")[t]) for i, s in enumerate(sets[:3])]
         ).astype(int)

@@ -37,7 +37,13 @@ from tests.gpr.local.test_local_process import alloy
 from tests.gpr.small_molecule import make_set
 from tests.stages.test_processes_of_training import torchrun
 
-LOCAL = {"radial_cutoff": 4.5, "radial_order": 6, "angular_cutoff": 3.5, "angular_order": 3, "n_inducing": 60}
+LOCAL = {
+    "radial_cutoff": 4.5,
+    "radial_order": 6,
+    "angular_order": 3,
+    "n_inducing": 60,
+    "angular_cutoffs": [3.5],
+}
 
 
 def build_local() -> Local:
@@ -61,7 +67,7 @@ def finished(tmp_path_factory):
     network = {
         "radial_cutoff": 4.5,
         "radial_order": 6,
-        "angular_cutoff": 3.5,
+        "angular_cutoffs": [3.5],
         "angular_order": 3,
         "hidden": [5],
     }
