@@ -28,7 +28,7 @@ ROWS_PER_INDUCING = 8
 SMALLEST_REACH = 0.5  # in units of the spread of a feature: where there is one environment only
 SAME = 1e-6  # squared distance of an environment to itself, with rounding
 REACH_BLOCK = 2000
-LEFT_OUT = 60  # structures left out for σ
+LEFT_OUT = 150  # structures left out for σ
 
 
 def fit_local(

@@ -13,6 +13,8 @@ from aenet_gpr_cli.gpr.local.environments import environments
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
+WIDE, HALF_WIDTH = 0.95, 1.96  # of an interval, and its half width in standard deviations
+
 
 def leave_out(model: LocalModel, structures: StructureSet) -> LeftOut:
     """Return the errors of training structures as if each had not been trained on.
@@ -57,7 +59,10 @@ def leave_out(model: LocalModel, structures: StructureSet) -> LeftOut:
 
 
 def calibrated(model: LocalModel, parts: Sequence[LeftOut], sizes: Sequence[int]) -> LocalModel:
-    """Return the process with σ, of energies and of forces, such that left-out structures have √⟨z²⟩ = 1.
+    """Return the process with σ, of energies and of forces, that agrees with left-out structures.
+
+    √⟨z²⟩ = 1, or 95 % of them within 1.96 σ where that asks for more: errors have longer tails than a normal
+    distribution.
 
     Parameters
     ----------
@@ -68,15 +73,20 @@ def calibrated(model: LocalModel, parts: Sequence[LeftOut], sizes: Sequence[int]
     """
     off = LeftOut.joined(parts)
 
-    def mean_square(name: str) -> float:
-        weights = [size / len(part.energy_z) for size, part in zip(sizes, parts, strict=True)]
-        counts = [len(getattr(part, name)) for part in parts]
-        return float(np.average(getattr(off, name) ** 2, weights=np.repeat(weights, counts)))
+    def factor(name: str) -> float:
+        z, counts = np.abs(getattr(off, name)), [len(getattr(part, name)) for part in parts]
+        if not len(z):
+            return 1.0
+        each = [size / len(part.energy_z) for size, part in zip(sizes, parts, strict=True)]
+        weights, order = np.repeat(each, counts), np.argsort(z)
+        share = np.cumsum(weights[order]) / weights.sum()
+        widest = z[order][np.searchsorted(share, WIDE)]
+        return float(max(np.sqrt(np.average(z**2, weights=weights)), widest / HALF_WIDTH))
 
     return replace(
         model,
-        sigma_factor=float(np.sqrt(mean_square("energy_z"))),
-        force_sigma_factor=float(np.sqrt(mean_square("force_z"))) if len(off.force_z) else 1.0,
+        sigma_factor=factor("energy_z"),
+        force_sigma_factor=factor("force_z"),
         left_out_error=float(np.median(np.abs(off.energy_errors))),
         left_out_force_error=off.force_mae,
     )
