@@ -70,7 +70,7 @@ def labels(positions: FloatArray, lattice: FloatArray) -> tuple[FloatArray, Floa
     forces: FloatArray = np.zeros((n * N_ATOMS, 3))
     np.add.at(forces, centres, pull[:, None] * found.vectors)
     # every pair is there twice
-    energies: FloatArray = 0.5 * np.bincount(centres // N_ATOMS, pair * window, minlength=n)
+    energies = np.asarray(0.5 * np.bincount(centres // N_ATOMS, pair * window, minlength=n), np.float64)
     return energies, forces.reshape(n, N_ATOMS, 3)
 
 

@@ -89,8 +89,10 @@ class StoredReferences(StoredStructures):
 
     def in_memory(self) -> StructureSet:
         """Read the structures."""
-        known = {name: self._rows(name, self.index) for name in ("forces", "stress") if name in self.group}
-        return replace(StoredStructures.in_memory(self), **known)
+        forces, stress = (
+            self._rows(name, self.index) if name in self.group else None for name in ("forces", "stress")
+        )
+        return replace(StoredStructures.in_memory(self), forces=forces, stress=stress)
 
 
 @contextmanager
