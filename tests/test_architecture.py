@@ -22,6 +22,7 @@ LAYERS = {
         "lattice",
         "text",
         "reference_energies",
+        "devices",
     ),
     1: ("subsystems", "descriptors", "gpr", "augmentation", "ann", "evaluation"),
     2: ("io", "config"),

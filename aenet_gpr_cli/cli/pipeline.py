@@ -163,7 +163,7 @@ def predict(model: Path, files: tuple[Path, ...], options: dict[str, Any]) -> No
 
     config, _ = load_config("predict", options)
     output: Path = options["output"]
-    if output.suffix != ".h5":
+    if output.suffix != ".h5" and output.name not in ("", ".."):
         output = output.with_name(f"{output.name}.h5")
     run_stage(options, lambda context: stage.run(config, model, files, output, context))
 

@@ -75,7 +75,7 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
     ResourceError
         If the disk is full or may not be written.
     """
-    refuse_folder(path)
+    require_place(path)
     if durable:
         _remove_orphans(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -90,15 +90,18 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def refuse_folder(path: Path) -> None:
-    """Make sure that no folder stands where a file is to be written.
+def require_place(path: Path) -> None:
+    """Make sure that nothing but a file, if anything, stands where one is to be written.
+
+    A folder cannot be replaced; a device such as /dev/null could, by those who may do everything.
 
     Raises
     ------
     InputError
     """
-    if path.is_dir():
-        raise InputError(f"{path}: expected a file to write, got a folder; choose another --output")
+    if path.exists() and not path.is_file():
+        got = "a folder" if path.is_dir() else "a pipe, socket or device"
+        raise InputError(f"{path}: expected a file to write, got {got}; choose another --output")
 
 
 def _remove_orphans(path: Path) -> None:

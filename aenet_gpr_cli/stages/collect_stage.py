@@ -70,7 +70,7 @@ def run(paths: Sequence[Path], output: Path, context: Context) -> Summary:
     job = Job(first.kind, first.config, first.inputs, neutral=neutral)
 
     def write(file: h5py.File, folder: Path) -> None:
-        kind.write(first, file, folder, output.stem)
+        kind.write(first, file, folder, output.stem, context)
 
     if (done := nothing_to_do(output, job, context, write)) is not None:
         return done
@@ -123,10 +123,10 @@ class _Kind:
         """Return how the names of files end that are written beside the artefact: those of copies."""
         return augment.endings(_augmenting(first)) if first.kind == augment.KIND else []
 
-    def write(self, first: _Part, file: h5py.File, folder: Path, stem: str) -> None:
+    def write(self, first: _Part, file: h5py.File, folder: Path, stem: str, context: Context) -> None:
         """Write these files to a folder."""
         if first.kind == augment.KIND:
-            augment.write_files(_augmenting(first), file, first.whole, folder, stem)
+            augment.write_files(_augmenting(first), file, first.whole, folder, stem, context)
 
 
 KINDS = {

@@ -9,7 +9,7 @@ from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.file_list import publish_files
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann, write_ann
-from aenet_gpr_cli.io.files import refuse_folder, sha256_of
+from aenet_gpr_cli.io.files import require_place, sha256_of
 from aenet_gpr_cli.io.formats.aenet_nn import read_nn, write_nn
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.outputs import claim, refuse_inputs
@@ -66,7 +66,7 @@ def export(ann: Path, folder: Path, file_format: str, member: int | None, contex
 def _export_metatomic(ann: Path, member: int | None, output: Path, context: Context) -> Summary:
     path = output if output.suffix == ".pt" else output / f"{ann.stem}.pt"
     refuse_inputs("export", [path], [ann])
-    refuse_folder(path)
+    require_place(path)
     model = load_ann(ann).select(None if member is None else [member])
     if context.dry_run:
         return planned("export", path, [f"{model.n_members} members of {ann}, format {METATOMIC}"])

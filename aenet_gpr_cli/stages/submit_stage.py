@@ -23,6 +23,7 @@ from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
 from aenet_gpr_cli.settings import as_json
+from aenet_gpr_cli.stages.augment.copy_costs import NUMBER, PROGRAM_GIB, augment_gib
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import local_gib, local_seconds
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted
 from aenet_gpr_cli.stages.shared.context import Context, Summary
@@ -36,9 +37,6 @@ COLUMNS = ("job", "array", "after", "memory / GiB", "time", "id")
 WORKFLOW = f"{FOLDER}/workflow.yaml"
 PARTS = "parts"
 OTHER_GIB = 4.0  # of stages that hold little
-PROGRAM_GIB = 1.5  # libraries, compiled code and buffers, without any data
-PROCESS_GIB = 0.5  # the same of a process that makes blocks
-NUMBER = 8  # bytes
 SECONDS_OF_A_PART = 600.0  # of the local process, forecast
 MOST_PARTS = 64
 PROGRAM = (sys.executable, "-m", "aenet_gpr_cli")
@@ -197,27 +195,6 @@ def fit_gib(config: FitGprConfig, subset: StructureSet) -> float:
     """
     dense = dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB
     return PROGRAM_GIB + min(1.5 * dense, config.max_memory_gib)
-
-
-def augment_gib(config: AugmentConfig, subset: StructureSet) -> float:
-    """Return the memory for the copies of one subset: a block of them in each process, and the factor of σ.
-
-    A block holds positions a few times over and descriptors; how many blocks there are does not matter.
-
-    Returns
-    -------
-    float, GiB
-    """
-    n, n_atoms = len(subset), subset.n_atoms
-    together = config.candidates > 1 or config.mode == "along_bond"  # all copies of a parent in one block
-    of_parent = config.candidates * -(-config.copies_in_all(n) // n)
-    block = min(config.candidates * config.copies_in_all(n), max(config.block_size, of_parent * together))
-    numbers = block * (8 * 3 * n_atoms + 2 * n_atoms * (n_atoms - 1) // 2)
-    rows = n * (1 + 3 * n_atoms)
-    if config.method == "gpr" and config.sigma == "bound":
-        numbers += 2 * min(rows, config.sigma_max_rows) ** 2
-    factor = dense_bytes(n, n_atoms) if config.method == "gpr" and config.sigma == "exact" else 0
-    return PROGRAM_GIB + config.workers * (PROCESS_GIB + (numbers * NUMBER + factor) / BYTES_PER_GIB)
 
 
 def train_gib(

@@ -1,12 +1,15 @@
+import re
+
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.ann import training
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.potential.ann_model import join
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
 from aenet_gpr_cli.ann.potential.prediction import predict
-from aenet_gpr_cli.ann.training import train
+from aenet_gpr_cli.ann.training import FailedMembers, train
 from aenet_gpr_cli.ann.training_settings import Loss, Training
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import features
@@ -24,6 +27,19 @@ def optimizer(request, adamw_settings, lm_settings):
         "lm": lm_settings,
         "lm by evidence": by_evidence,
     }[request.param]
+
+
+def test_a_training_that_fails_advises_keys_of_its_optimiser(data, basis, settings, optimizer, monkeypatch):
+    settings = changed(settings, optimizer=optimizer)
+    weights = training.initial_weights
+    monkeypatch.setattr(training, "initial_weights", lambda *a: np.full_like(weights(*a), np.nan))
+    with pytest.raises(FailedMembers, match=r"member 0, 1, 2 was never finite") as failed:
+        train(data, basis, settings, 1)
+    named = re.findall(r"(\w+)\.(\w+)", str(failed.value))
+    assert named
+    for group, key in named:
+        assert group == settings.optimiser
+        assert hasattr(getattr(settings, group), key)
 
 
 @pytest.mark.parametrize("forces", [None, FORCES])

@@ -16,8 +16,9 @@ from aenet_gpr_cli.io.slurm import ITEM, SlurmJob, read_record, sbatch, script_t
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import inspection
 from aenet_gpr_cli.stages import submit_stage as submit
+from aenet_gpr_cli.stages.augment.copy_costs import augment_gib
 from aenet_gpr_cli.stages.shared.context import Context
-from aenet_gpr_cli.stages.submit_stage import augment_gib, fit_gib, train_gib
+from aenet_gpr_cli.stages.submit_stage import fit_gib, train_gib
 from tests.finished_runs import CASE, small_workflow
 
 

@@ -29,7 +29,7 @@ class AugmentConfig(Gates, Placement, SigmaConfig):
     write: tuple[CopyFormat, ...] = ()
     """also write the copies beside the artefact: xsf (for ænet, a file each), extxyz (for MACE, NequIP,
     metatrain, …: energies, no forces)"""
-    block_size: PositiveInt = 8192
+    block_size: Annotated[PositiveInt, Le(100_000)] = 8192
     """copies made at a time: bounds the memory"""
     workers: PositiveInt = 1
     """blocks made at the same time, in processes of one thread each"""

@@ -9,29 +9,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from aenet_gpr_cli.devices import open_device
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.gpr.covariance.observation_order import split_rows, stack_rows
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import KernelValues
 from aenet_gpr_cli.structures import FloatArray
-
-
-def open_device(name: str) -> torch.device:
-    """Return the device ``name``, as torch names it: cpu, cuda, cuda:1.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such device here.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, dtype=torch.float64, device=device).cpu()  # meta has no numbers to give back
-    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"device: expected cpu or an available accelerator such as cuda, got {name!r}"
-        ) from error
-    return device
 
 
 class DeviceProducts:

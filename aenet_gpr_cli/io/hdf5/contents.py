@@ -28,7 +28,8 @@ def refuse_hostile(group: h5py.Group, path: Path) -> None:
     ------
     InputError
         If something has a name that would lead out of a folder, links elsewhere or occurs twice (a loop),
-        keeps its data in another file, is no array of numbers or text, or claims much more data than there is.
+        keeps its data in another file, is no array of numbers or text, or claims much more data than there
+        is.
     """
     seen = {h5py.h5o.get_info(group.id).addr}
     waiting = [group]

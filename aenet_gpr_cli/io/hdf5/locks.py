@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aenet_gpr_cli.errors import InputError, ResourceError
-from aenet_gpr_cli.io.files import cannot_write, no_place, refuse_folder
+from aenet_gpr_cli.io.files import cannot_write, no_place, require_place
 
 LOCK_SUFFIX = ".lock"
 SECONDS_TO_WRITE = 10.0  # between making a lock and writing who holds it
@@ -39,7 +39,7 @@ def lock(output: Path) -> Iterator[None]:
     InputError
         If no file can be in that place.
     """
-    refuse_folder(output)
+    require_place(output)
     path = output.with_name(f".{output.name}{LOCK_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

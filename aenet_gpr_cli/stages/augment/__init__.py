@@ -1,3 +1,3 @@
 """`augment`: displaced and labelled copies, in blocks."""
 
-__all__ = ["augment_stage"]
+__all__ = ["augment_stage", "copy_costs"]

@@ -39,6 +39,8 @@ from aenet_gpr_cli.stages.shared.context import Progress
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 from aenet_gpr_cli.subsystems.grouping import varies
 
+PIECE = 8192  # copies displaced between two looks at a request to stop
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -200,7 +202,7 @@ def _copies(
     config: AugmentConfig, material: _Material, block: Block, progress: Progress
 ) -> tuple[AugmentedSet, Statistics]:
     parents = material.structures.select(np.arange(*block.parents))
-    positions, index, numbers = _place(config, material, parents, block)
+    positions, index, numbers = _placed_in_pieces(config, material, parents, block, progress)
     if material.surrogate is None:
         candidates = label_with_taylor(parents, positions, index, numbers)
     else:
@@ -214,6 +216,26 @@ def _copies(
     if config.candidates > 1:
         result, index = _choose(config, material, parents, block, result, index)
     return result.accepted, statistics_of(len(candidates), result, parents, index)
+
+
+def _placed_in_pieces(
+    config: AugmentConfig, material: _Material, parents: StructureSet, block: Block, progress: Progress
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return positions, parents and numbers of the candidates; between pieces, progress may ask to stop."""
+    count = block.copies[1] - block.copies[0]
+    some = count if config.mode == "along_bond" else min(count, PIECE)  # those of a bond belong together
+    step, found = max(1, PIECE // some), []
+    for parent in range(0, len(parents), step):
+        for first in range(*block.copies, some):
+            progress(parent * count + first - block.copies[0], len(parents) * count, "displacing copies")
+            number = block.parents[0] + parent
+            last = min(number + step, block.parents[1])
+            piece = replace(block, parents=(number, last), copies=(first, min(first + some, block.copies[1])))
+            chosen = parents.select(slice(parent, parent + step))
+            positions, index, numbers = _place(config, material, chosen, piece)
+            found.append((positions, index + parent, numbers))
+    positions, index, numbers = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    return positions, index, numbers
 
 
 def _place(

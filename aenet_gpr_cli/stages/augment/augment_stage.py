@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -29,16 +29,18 @@ from aenet_gpr_cli.io.artefacts.structure_sets import (
 )
 from aenet_gpr_cli.io.formats.copy_files import write_copies_as_extxyz, write_copies_as_xsf
 from aenet_gpr_cli.stages.augment.augment_block import Block, Sources, forget, make_block, plan_blocks
+from aenet_gpr_cli.stages.augment.copy_costs import forecast
 from aenet_gpr_cli.stages.augment.copy_statistics import Statistics
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.many_subsets import few_rows
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
 from aenet_gpr_cli.stages.shared.subset_parts import asked_for, is_atom
-from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.structures import AugmentedSet, StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
 
 KIND = "augment"
+FILE_BLOCK = 1024  # copies read at a time to be written for other programs
 TITLE = "Augmented structures"
 COLUMNS = (
     "subset", "references", "copies", "rejected", "rms δ / Å", "mean σ / meV", "max σ / meV", "ΔE range / eV",
@@ -86,7 +88,7 @@ def run(
     job = make_job(KIND, config, inputs, context, part=part, whole=everyone)
 
     def write(file: h5py.File, folder: Path) -> None:
-        write_files(config, file, list(file["subsets"]), folder, output.stem)
+        write_files(config, file, list(file["subsets"]), folder, output.stem, context)
 
     if (done := nothing_to_do(output, job, context, write)) is not None:
         return done
@@ -94,20 +96,22 @@ def run(
     _check_species(config, subsets)
     subsets = choose_subsets(subsets, list(part), split)
     counts = {name: _counts(config, len(subset)) for name, subset in subsets.items()}
-    if context.dry_run:
-        return planned(KIND, output, [f"{sum(map(sum, counts.values()))} copies; {how(config)}"])
     _check_memory(config, subsets)
+    cost = forecast(config, subsets, output)
+    if context.dry_run:
+        return planned(KIND, output, [f"{cost}; {how(config)}"])
+    log.info("%s", cost)
     sources = Sources(split, inputs.get("gpr"), tuple(job.inputs.values()))
     blocks = _blocks(config, counts)
     checkpoint = Checkpoint(output, job)
     with publish_with_files(output, job) as (file, folder):
         checkpoint.prepare(context.resume, context.restart)
         _make_missing(config, sources, blocks, checkpoint, context)
-        totals = _join(blocks, checkpoint, file)
+        totals = _join(blocks, checkpoint, file, context)
         rows = [_row(name, subset, totals[name]) for name, subset in subsets.items()]
         notes = [f"{how(config)}; wrote {output}"]
         if not job.part:
-            write_files(config, file, list(subsets), folder, output.stem)
+            write_files(config, file, list(subsets), folder, output.stem, context)
             notes += [f"wrote {beside(output, ending)}" for ending in endings(config)]
         summary = Summary(TITLE, COLUMNS, rows, notes, few_rows(rows, 1, (2, 3)))
         file.attrs["summary"] = summary.to_json()
@@ -179,10 +183,13 @@ def _make_missing(
         forget()
 
 
-def _join(blocks: list[Block], checkpoint: Checkpoint, file: h5py.File) -> dict[str, Statistics]:
+def _join(
+    blocks: list[Block], checkpoint: Checkpoint, file: h5py.File, context: Context
+) -> dict[str, Statistics]:
     """Copy the blocks into the artefact, and add up their statistics."""
     totals: dict[str, Statistics] = {}
-    for block in blocks:
+    for done, block in enumerate(blocks):
+        context.report(done, len(blocks), "putting copies together")
         with open_artefact(checkpoint.path_of((block.name,)), KIND) as part:
             append_augmented(
                 file.require_group(f"subsets/{block.subset}"), read_augmented(part[f"subsets/{block.subset}"])
@@ -226,7 +233,7 @@ def endings(config: AugmentConfig) -> list[str]:
 
 
 def write_files(
-    config: AugmentConfig, file: h5py.File, names: Sequence[str], folder: Path, stem: str
+    config: AugmentConfig, file: h5py.File, names: Sequence[str], folder: Path, stem: str, context: Context
 ) -> None:
     """Write the copies in the formats of other programs, block by block.
 
@@ -246,7 +253,15 @@ def write_files(
         path = folder / f"{stem}{ending}"
         if ending.endswith("/"):
             for name, group in groups.items():
-                write_copies_as_xsf(path / name, augmented_blocks(group, config.block_size))
+                write_copies_as_xsf(path / name, _read_again(group, config, context))
         else:
-            blocks = (augmented_blocks(group, config.block_size) for group in groups.values())
+            blocks = (_read_again(group, config, context) for group in groups.values())
             write_copies_as_extxyz(path, chain.from_iterable(blocks))
+
+
+def _read_again(group: h5py.Group, config: AugmentConfig, context: Context) -> Iterator[AugmentedSet]:
+    done, total = 0, len(group["copies"])
+    for block in augmented_blocks(group, min(config.block_size, FILE_BLOCK)):
+        context.report(done, total, "writing copies")
+        yield block
+        done += len(block)

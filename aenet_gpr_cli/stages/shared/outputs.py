@@ -12,7 +12,7 @@ from pathlib import Path
 
 import h5py
 
-from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefacts.artefact import kind_of
 from aenet_gpr_cli.io.artefacts.checkpoint import FOLDER_SUFFIX
 from aenet_gpr_cli.io.artefacts.side_files import beside, changed, listed, not_ours
@@ -39,7 +39,11 @@ def claim(kind: str, output: Path, inputs: Iterable[Path | str | None], endings:
     ------
     InputError
         Naming the path that is in the way.
+    ConfigError
+        If the output has no name.
     """
+    if output.name in ("", ".."):
+        raise ConfigError(f"--output: expected the name of a file to write, got {str(output)!r}")
     files = [beside(output, ending.rstrip("/")) for ending in endings]
     if output in files:
         raise InputError(

@@ -17,8 +17,8 @@ from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import MakeRows, MemoryRows, State, Surroundings
 from aenet_gpr_cli.ann.training import TrainingResult, train
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
+from aenet_gpr_cli.devices import open_device
 from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.gpr.solvers.device import open_device
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.streaming import StoredStructures, open_augmented

@@ -58,6 +58,25 @@ def test_the_decays_of_a_linear_model_maximise_the_evidence(basis, settings, by_
     assert (np.array(drops[:2]) > 0.01).all()
 
 
+def test_forces_alone_have_decays_by_evidence_too(basis, settings, by_evidence):
+    """With α = 1 no energy counts: their share of 0/0 must not switch the evidence off."""
+    data = TrainingSet.collect([molecules(("O", "H", "H"), 12, 5)], [], None)
+    loss = changed(settings.loss, alpha=1.0)
+    alone = changed(
+        settings,
+        optimizer=changed(by_evidence, iterations=12),
+        loss=loss,
+        forces=Forces(1.0, "components", 2**30),
+        validation_fraction=0.0,
+        n_members=1,
+    )
+    result = train(data, basis, alone, 1)
+    decays = result.state["decay"]
+    assert np.isfinite(decays).all()
+    start = train(data, basis, changed(alone, optimizer=changed(by_evidence, iterations=1)), 1).state["decay"]
+    assert not np.allclose(decays, start, rtol=0.1)
+
+
 @pytest.mark.parametrize("forces", [None, Forces(0.3, "components", 2**30)])
 def test_few_data_are_predicted_better_with_evidence(basis, settings, lm_settings, by_evidence, forces):
     few, test = molecules(("O", "H", "H"), 12, 5), molecules(("O", "H", "H"), 60, 6)

@@ -10,7 +10,7 @@ from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
 from aenet_gpr_cli.errors import ConfigError, NumericalError
 from aenet_gpr_cli.gpr.hyperparameters import search as module
-from aenet_gpr_cli.gpr.hyperparameters.objectives import Problem
+from aenet_gpr_cli.gpr.hyperparameters.objectives import Problem, Score
 from aenet_gpr_cli.gpr.hyperparameters.search import optimise as optimise_with
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.process_settings import Hyperparameters, KernelChoice, Search
@@ -119,6 +119,28 @@ def test_what_cannot_be_compared_is_refused() -> None:
         optimise(TRAINING, [])
     with pytest.raises(ConfigError, match="same motions"):
         optimise(TRAINING, [InverseDistance(4), Cartesian(4)])
+
+
+@pytest.mark.parametrize("method", ["likelihood", "leave_one_out"])
+@pytest.mark.parametrize("lengths", [(0.1, 1.0, 20.0), ()])
+def test_a_score_of_zero_is_better_than_negative_ones(
+    method: str, lengths: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the worst, as if there were none."""
+
+    def score(self: object, problem: Problem, parameters: Hyperparameters) -> Score:
+        away = np.log(parameters.length_scale)
+        value = -(away**2) if abs(away) > 0.5 else 0.0
+        gradient = np.array([-2.0 * away * (value < 0.0), 0.0, 0.0])
+        return Score(value, gradient if method == "likelihood" else None, 1.0)
+
+    monkeypatch.setattr(module._Search, "_score", score)
+    choice = searching(method=method, length_bounds=(0.01, 100.0))
+    if lengths:
+        choice = replace(choice, length_scale=lengths)
+    result = optimise(TRAINING, [InverseDistance(4), InverseDistance(4, power=2.0)], choice)
+    assert result.value == 0.0
+    assert any(trial.value is not None and trial.value < 0.0 for trial in result.table)
 
 
 def test_a_grid_is_tried_completely() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
+from aenet_gpr_cli.devices import open_device
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.gpr.covariance import single as module
 from aenet_gpr_cli.gpr.covariance.centre_pairs import CentrePairCovariance
@@ -15,7 +16,7 @@ from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
-from aenet_gpr_cli.gpr.solvers.device import DeviceProducts, open_device
+from aenet_gpr_cli.gpr.solvers.device import DeviceProducts
 from tests.gpr.small_molecule import cg, make_set, symmetric
 
 POSITIONS = make_set(9, seed=2).positions

@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -21,6 +22,7 @@ from aenet_gpr_cli.io.artefacts import fields as arrays
 from aenet_gpr_cli.io.artefacts.structure_sets import augmented_blocks, load_split
 from aenet_gpr_cli.io.formats.xsf import read_xsf
 from aenet_gpr_cli.stages import collect_stage as collect
+from aenet_gpr_cli.stages.augment import augment_block, copy_costs
 from aenet_gpr_cli.stages.augment import augment_stage as augment
 from aenet_gpr_cli.stages.augment.augment_block import plan_blocks
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
@@ -312,6 +314,53 @@ def test_blocks_hold_every_copy_once():
         if not whole:
             assert all((b.parents[1] - b.parents[0]) * (b.copies[1] - b.copies[0]) <= size for b in blocks)
         assert len({b.name for b in blocks}) == len(blocks)
+
+
+@pytest.mark.parametrize("changes", [{}, {"n_copies": 5}, {"mode": "adaptive"}, {"n_total": 23}])
+def test_looking_at_the_request_to_stop_changes_no_copy(inputs, tmp_path, monkeypatch, changes):
+    """Copies are displaced in pieces, of parents or of the copies of one."""
+    config = settings(**{"n_copies": 20, "block_size": 999} | changes)
+    augment.run(config, *inputs, tmp_path / "whole.h5", Context())
+    monkeypatch.setattr(augment_block, "PIECE", 8)
+    augment.run(config, *inputs, tmp_path / "pieces.h5", Context())
+    ours, theirs = load_augmented(tmp_path / "whole.h5"), load_augmented(tmp_path / "pieces.h5")
+    for name in ours:
+        assert ours[name].structures.names == theirs[name].structures.names
+        np.testing.assert_allclose(
+            ours[name].structures.positions, theirs[name].structures.positions, atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("phase", ["displacing copies", "putting copies together", "writing copies"])
+def test_a_request_to_stop_is_obeyed_in_every_phase(inputs, tmp_path, phase):
+    asked = []
+
+    def progress(done, total, message):
+        asked.extend([message] * (phase in message))
+
+    context = Context(progress, stop=lambda: bool(asked))
+    with pytest.raises(InterruptedRun, match=phase):
+        augment.run(settings(n_copies=20, write=("extxyz",)), *inputs, tmp_path / "a.h5", context)
+    assert not (tmp_path / "a.h5").exists()
+    assert len(asked) == 1
+
+
+def test_what_cannot_be_is_refused_before_it_begins(inputs, tmp_path, monkeypatch, caplog):
+    with pytest.raises(ResourceError, match=r"lower block_size, candidates or n_copies"):
+        augment.run(settings(n_copies=1_000_000, candidates=10_000), *inputs, tmp_path / "a.h5", Context())
+    with pytest.raises(ConfigError, match=r"block_size: expected 1000000 blocks at most"):
+        augment.run(settings(n_copies=1_000_000, block_size=1), *inputs, tmp_path / "a.h5", Context())
+    monkeypatch.setattr(copy_costs.shutil, "disk_usage", lambda path: SimpleNamespace(free=10_000))
+    with pytest.raises(ResourceError, match="GiB are free; lower n_copies"):
+        augment.run(settings(n_copies=1000), *inputs, tmp_path / "a.h5", Context())
+    assert not list(tmp_path.glob("*a.h5*"))
+
+
+def test_the_forecast_of_space_is_about_what_the_copies_take(inputs, tmp_path):
+    config = settings(n_copies=2000)
+    augment.run(config, *inputs, tmp_path / "a.h5", Context())
+    expected = copy_costs.disk_gib(config, load_split(inputs[0], "train")) * 2**30
+    assert 0.5 < expected / (tmp_path / "a.h5").stat().st_size < 2.0
 
 
 def test_splitting_the_copies_of_a_parent_changes_none(inputs, tmp_path):
