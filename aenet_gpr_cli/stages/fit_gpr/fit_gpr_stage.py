@@ -87,7 +87,7 @@ def run(
         if context.dry_run:
             return planned(KIND, output, lines)
         if config.device is not None and own.full:
-            from aenet_gpr_cli.gpr.solvers.device import open_device  # loads torch
+            from aenet_gpr_cli.devices import open_device  # loads torch
 
             open_device(config.device)
         for line in lines:
