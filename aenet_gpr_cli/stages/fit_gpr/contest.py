@@ -165,6 +165,15 @@ def ways(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> dict[str,
     return {name: found[name] for name in subsets}
 
 
+def budget(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> str:
+    """Say what the full processes that are compared would take, and what they may."""
+    minutes = sum(full_seconds(config, subset) for subset in subsets.values()) / 60.0
+    return (
+        f"full processes for a comparison with the local one: {len(subsets)}, about {minutes:.1f} minutes of "
+        f"one core; comparison_minutes allows {config.comparison_minutes:g}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Which process a subset gets, and why.

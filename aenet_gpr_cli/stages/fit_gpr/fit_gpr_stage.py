@@ -19,7 +19,7 @@ from aenet_gpr_cli.errors import AenetGprError, ConfigError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.progress import Progress
-from aenet_gpr_cli.stages.fit_gpr.contest import Way
+from aenet_gpr_cli.stages.fit_gpr.contest import Way, budget
 from aenet_gpr_cli.stages.fit_gpr.fit_candidate import Candidate, fit_candidate
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import LocalShare, LocalTask, fit_share, local_plan
 from aenet_gpr_cli.stages.fit_gpr.fit_plan import Plan, plan_fit
@@ -84,6 +84,8 @@ def run(
         lines = [plan.message for plan in plans if plan is not None]
         if own.share is not None:
             lines.append(local_plan(config, own.subsets, own.share))
+        if own.full and local_is_fitted(config):
+            lines.append(budget(config, own.full))
         if context.dry_run:
             return planned(KIND, output, lines)
         if config.device is not None and own.full:
