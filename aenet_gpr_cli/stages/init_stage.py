@@ -92,7 +92,7 @@ def _workflow(
         "train_ann": {
             "energy_only": energy_only,
             "gpr": {"mode": "gpr"},
-            "combined": {"mode": "combined", "loss": {"alpha": 0.1, "force_fraction": 0.25}},
+            "combined": {"mode": "combined", "loss": {"force_fraction": 0.25, "balance": "evidence"}},
         },
     }
 
