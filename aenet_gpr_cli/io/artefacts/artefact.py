@@ -22,6 +22,7 @@ import h5py
 
 from aenet_gpr_cli import __version__
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.artefacts.artefact_record import FORMAT_VERSION, check_artefact
 from aenet_gpr_cli.io.artefacts.side_files import (
     copy_content,
     hidden_folder,
@@ -30,14 +31,12 @@ from aenet_gpr_cli.io.artefacts.side_files import (
     remove_leftovers,
 )
 from aenet_gpr_cli.io.files import require_file, written_whole
-from aenet_gpr_cli.io.hdf5.checksums import DAMAGE, damaged, seal, state_of, verify, verify_record
-from aenet_gpr_cli.io.hdf5.contents import refuse_hostile
+from aenet_gpr_cli.io.hdf5.checksums import DAMAGE, damaged, seal, verify
 from aenet_gpr_cli.io.hdf5.full_disk import NotingFile
 from aenet_gpr_cli.io.hdf5.locks import lock
 from aenet_gpr_cli.io.hdf5.probing import probe, trust
 from aenet_gpr_cli.io.process_memory import peak_memory
 
-FORMAT_VERSION = 1
 # Of the results: raised when a change makes them incomparable with earlier ones, which are then made again.
 NUMERICS = 1
 VERSIONED = ("numpy", "scipy", "torch", "ase", "dscribe", "numba", "h5py")
@@ -223,7 +222,7 @@ def open_artefact(path: Path, kind: str | None = None, numbers: bool = True) -> 
         ) from error
     with file:
         try:
-            _check(file, path, kind)
+            check_artefact(file, path, kind)
         except DAMAGE as error:
             raise damaged(path, error) from error
         if numbers:
@@ -288,29 +287,3 @@ def _write_provenance(file: h5py.File, job: Job) -> None:
     file.attrs["seed"] = int(job.config.get("seed", 0))
     file.attrs["versions"] = json.dumps(versions())
     file.attrs["created"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-_looked_at: set[tuple[object, ...]] = set()  # files whose content this process has looked at
-TEXTS = ("config", "inputs", "part", "whole", "versions", "summary", "metrics")  # attributes in JSON
-
-
-def _check(file: h5py.File, path: Path, kind: str | None) -> None:
-    if file.attrs.get("format") != "aenet-gpr-cli":
-        raise InputError(f"{path}: expected an artefact of aenet-gpr, got another HDF5 file")
-    version = int(file.attrs.get("format_version", 0))
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"{path}: expected format version {FORMAT_VERSION}, got {version}; read it with the version of "
-            f"aenet-gpr that wrote it, or run {file.attrs.get('kind')} again"
-        )
-    found = file.attrs.get("kind")
-    if kind is not None and found != kind:
-        raise InputError(f"{path}: expected the output of {kind}, got that of {found}")
-    if not file.attrs.get("complete", False):
-        raise InputError(f"{path}: the artefact is not complete; run {found} again")
-    for name in TEXTS:
-        json.loads(file.attrs.get(name, "{}"))  # a damaged text is a ValueError, which the caller tells
-    verify_record(file, path)
-    if (state := state_of(path)) not in _looked_at:
-        refuse_hostile(file, path)
-        _looked_at.add(state)

@@ -20,6 +20,7 @@ from aenet_gpr_cli.io.formats.published import resolve
 from aenet_gpr_cli.io.hdf5.locks import LOCK_SUFFIX
 
 HINT = "choose another --output"
+DEEPEST = 200  # folders above a path; each is looked at
 
 
 def claim(kind: str, output: Path, inputs: Iterable[Path | str | None], endings: Sequence[str] = ()) -> None:
@@ -65,6 +66,10 @@ def refuse_inputs(kind: str, outputs: Iterable[Path], inputs: Iterable[Path | st
     ------
     InputError
     """
+    outputs = list(outputs)
+    for path in outputs:
+        if len(path.absolute().parents) > DEEPEST:
+            raise InputError(f"{kind}: expected a path of at most {DEEPEST} folders to write to; {HINT}")
     read = [resolve(str(path)) for path in inputs if path is not None]
     for path in outputs:
         for source in read:
