@@ -61,7 +61,9 @@ CONSUMERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "selected.h5": (STAGES["label"], ("show", "selected.h5")),
     "runs/w0.xsf": (STAGES["split"], STAGES["predict"]),
     "structures.extxyz": (("split", "structures.extxyz", "-o", "out/s.h5"),),
-    "nn/H.ann.nn": (("import", *(f"nn/{s}.ann.nn" for s in "HO"), "-o", "out/imported.h5"),),
+    "nn/member_00/H.nn": (
+        ("import", *(f"nn/member_00/{s}.nn" for s in "HO"), "-o", "out/imported.h5"),
+    ),
     "workflow.yaml": (
         ("validate", "workflow.yaml"), ("run", "workflow.yaml", "--workdir", "out", "--dry-run"),
     ),
