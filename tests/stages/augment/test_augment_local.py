@@ -20,7 +20,13 @@ from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.structures import StructureSet
 from tests.gpr.local.test_local_process import alloy
 
-LOCAL = {"radial_cutoff": 4.5, "radial_order": 6, "angular_cutoff": 3.5, "angular_order": 3, "n_inducing": 40}
+LOCAL = {
+    "radial_cutoff": 4.5,
+    "radial_order": 6,
+    "angular_cutoffs": [3.5],
+    "angular_order": 3,
+    "n_inducing": 40,
+}
 MODES = {
     "gaussian": {"mode": "gaussian", "displacement": 0.05},
     "adaptive": {"mode": "adaptive"},
