@@ -15,9 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 NAMES = ("SIGTERM", "SIGUSR1", "SIGINT", "SIGHUP")
-_HANG_UP = getattr(signal, "SIGHUP", None)
+_HANG_UP: Any = getattr(signal, "SIGHUP", None)
 SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 
 SECONDS_OF_ONE_REQUEST = 10.0
