@@ -357,7 +357,7 @@ def test_what_cannot_be_is_refused_before_it_begins(inputs, tmp_path, monkeypatc
 
 
 def test_the_forecast_of_space_is_about_what_the_copies_take(inputs, tmp_path):
-    config = settings(n_copies=2000)
+    config = settings(n_copies=500, block_size=8192)
     augment.run(config, *inputs, tmp_path / "a.h5", Context())
     expected = copy_costs.disk_gib(config, load_split(inputs[0], "train")) * 2**30
     assert 0.5 < expected / (tmp_path / "a.h5").stat().st_size < 2.0
