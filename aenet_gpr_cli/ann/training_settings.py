@@ -35,6 +35,9 @@ class Network(EnvironmentKeys):
     neighbours are; ænet's files cannot carry them"""
     angular_order: Annotated[int, Ge(-1), Le(1000)] = 4
     """highest angular Chebyshev order; -1: radial only"""
+    resolve_species: bool = False
+    """with three species or more, sums over the neighbours of each species, too, which ænet's descriptor does
+    not tell apart and its files cannot carry"""
     species: tuple[str, ...] | None = None
     """order of the species, which sets their weights; default: alphabetical"""
     hidden: tuple[Annotated[PositiveInt, Le(100_000)], ...] = (10, 10)
@@ -52,7 +55,9 @@ class Network(EnvironmentKeys):
 
     def basis(self, species: Iterable[str]) -> ChebyshevBasis:
         """Return the descriptor for the species of the data."""
-        return self.environment_basis(self.species or tuple(sorted(species)), self.angles)
+        return self.environment_basis(
+            self.species or tuple(sorted(species)), self.angles, self.resolve_species
+        )
 
 
 @settings

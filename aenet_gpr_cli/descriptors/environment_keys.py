@@ -31,7 +31,9 @@ class EnvironmentKeys:
         if len(set(angles)) < len(angles):
             raise ValueError(f"angular_cutoffs: expected different distances, got {list(angles)}")
 
-    def environment_basis(self, species: tuple[str, ...], angles: tuple[float, ...]) -> ChebyshevBasis:
+    def environment_basis(
+        self, species: tuple[str, ...], angles: tuple[float, ...], resolved: bool
+    ) -> ChebyshevBasis:
         """Return the descriptor for some species, whose order sets their weights, and angular cutoffs, Å."""
         from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis  # compiles
 
@@ -43,6 +45,7 @@ class EnvironmentKeys:
             angular_cutoff=first,
             angular_order=self.angular_order,
             inner_cutoffs=tuple(inner),
+            resolved=resolved and len(species) > 2,
         )
 
     def _descending(self, angles: tuple[float, ...]) -> tuple[float, ...]:

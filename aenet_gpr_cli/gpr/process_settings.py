@@ -141,6 +141,8 @@ class Local(EnvironmentKeys):
     more features; auto: one or four, by evidence"""
     angular_order: Annotated[int, Ge(-1), Le(1000)] = 8
     """highest angular Chebyshev order"""
+    resolve_species: Literal["auto"] | bool = "auto"
+    """with three species or more, sums over the neighbours of each species, too; auto: by evidence"""
     n_inducing: PositiveInt | None = None
     """inducing environments per species, far apart; default: one for eight energies and force components, at
     most 600; molecules gain from more"""
@@ -157,12 +159,17 @@ class Local(EnvironmentKeys):
     split"""
 
     def __post_init__(self) -> None:
-        for angles in self.candidates:
+        for angles in self.angle_choices:
             self.check_angles(angles)
 
     @property
-    def candidates(self) -> tuple[tuple[float, ...], ...]:
+    def angle_choices(self) -> tuple[tuple[float, ...], ...]:
         """Angular cutoffs to choose from by evidence, Å."""
         if self.angular_cutoffs != "auto":
             return (self.angular_cutoffs,)
         return tuple(tuple(f * self.radial_cutoff for f in fractions) for fractions in ANGULAR_FRACTIONS)
+
+    @property
+    def species_choices(self) -> tuple[bool, ...]:
+        """Whether to resolve the species, to choose from by evidence."""
+        return (False, True) if self.resolve_species == "auto" else (self.resolve_species,)

@@ -27,7 +27,7 @@ def _cutoff_function(r: Tensor, cutoff: float, pi: float = PI) -> Tensor:
 class ScriptedChebyshev(torch.nn.Module):
     """Descriptors of all atoms from their edges, see `chebyshev.values`."""
 
-    spins: Tensor
+    weights: Tensor
     mixing: Tensor
 
     def __init__(self, basis: ChebyshevBasis) -> None:
@@ -35,11 +35,10 @@ class ScriptedChebyshev(torch.nn.Module):
         self.radial_cutoff = float(basis.radial_cutoff)
         self.angular_cutoffs: List[float] = list(basis.angular_cutoffs) or [0.0]  # noqa: UP006
         self.n_radial, self.n_angular = basis.n_radial, basis.n_angular
-        self.both_halves = len(basis.species) > 1
         table = recurrence(max(basis.n_angular, 1))  # TorchScript takes no empty lists
         self.first: List[List[float]] = table[0].tolist()  # noqa: UP006
         self.second: List[List[float]] = table[1].tolist()  # noqa: UP006
-        self.register_buffer("spins", torch.tensor(basis.type_spins, dtype=torch.float64))
+        self.register_buffer("weights", torch.tensor(basis.neighbour_weights, dtype=torch.float64))
         # (l, n) and, for -Σ w², a last row of -1: power spectrum to angular terms
         mixing = 0.5 * expansion(basis.n_angular).T
         mixing[-1] *= -1.0
@@ -61,20 +60,18 @@ class ScriptedChebyshev(torch.nn.Module):
         tensor of shape (n_atoms, n_features), dimensionless
         """
         r = torch.sqrt((vectors * vectors).sum(dim=1))
-        spin = self.spins[kinds[neighbours]]
+        ends = self.weights[:, kinds[neighbours]]
         radial = self._radial(r)
         n_atoms = kinds.shape[0]
-        parts = [_sum_to(radial, centres, n_atoms)]
-        weighted = [_sum_to(radial * spin[:, None], centres, n_atoms)]
-        if self.n_angular > 0:
-            near = torch.nonzero(r < self.angular_cutoffs[0])[:, 0]
-            harmonics = self._harmonics(vectors[near] / r[near][:, None])
-            for cutoff in self.angular_cutoffs:
-                w = _cutoff_function(r[near], cutoff)
-                parts.append(self._angular(w, harmonics, centres[near], n_atoms))
-                weighted.append(self._angular(w * spin[near], harmonics, centres[near], n_atoms))
-        if self.both_halves:
-            parts = parts + weighted
+        near = torch.nonzero(r < self.angular_cutoffs[0])[:, 0]
+        harmonics = self._harmonics(vectors[near] / r[near][:, None])
+        parts: List[Tensor] = []  # noqa: UP006
+        for spin in [torch.ones_like(r)] + [ends[k] for k in range(ends.shape[0])]:
+            parts.append(_sum_to(radial * spin[:, None], centres, n_atoms))
+            if self.n_angular > 0:
+                for cutoff in self.angular_cutoffs:
+                    w = _cutoff_function(r[near], cutoff) * spin[near]
+                    parts.append(self._angular(w, harmonics, centres[near], n_atoms))
         return torch.cat(parts, dim=1)
 
     def _radial(self, r: Tensor) -> Tensor:

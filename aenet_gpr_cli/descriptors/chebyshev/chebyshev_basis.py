@@ -6,7 +6,7 @@ formed. Neighbour lists come from `neighbour_list`, the loops from `chebyshev_lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -42,6 +42,9 @@ class ChebyshevBasis:
     inner_cutoffs : tuple of float, Å
         Further angular cutoffs, descending, each with angular functions of its own: beyond ænet's descriptor,
         which does not know how far the two neighbours of an angle are.
+    resolved : bool
+        Whether to count the neighbours of each species, too, where there are three or more: ænet's two sums
+        cannot tell one neighbour of the middle species from one each of those before and after it.
     """
 
     species: tuple[str, ...]
@@ -50,6 +53,7 @@ class ChebyshevBasis:
     angular_cutoff: float | None
     angular_order: int | None
     inner_cutoffs: tuple[float, ...] = ()
+    resolved: bool = False
 
     def __post_init__(self) -> None:
         if not self.species or len(set(self.species)) != len(self.species):
@@ -79,6 +83,7 @@ class ChebyshevBasis:
             angular_cutoff=None if angular is None else float(angular),
             angular_order=int(stored["angular_order"]),
             inner_cutoffs=tuple(float(cutoff) for cutoff in stored.get("inner_cutoffs", ())),
+            resolved=bool(stored.get("resolved", False)),
         )
 
     @property
@@ -98,13 +103,13 @@ class ChebyshevBasis:
 
     @property
     def half(self) -> int:
-        """Number of functions of one half of the descriptor."""
+        """Number of functions of one half of the descriptor, or of any further part of it."""
         return self.n_radial + self.n_angular * len(self.angular_cutoffs)
 
     @property
     def n_features(self) -> int:
-        """Length of the descriptor: both halves, or only the first with a single species."""
-        return self.half * (1 if len(self.species) == 1 else 2)
+        """Length of the descriptor: one half without weights, and one for each of `neighbour_weights`."""
+        return self.half * (1 + len(self.neighbour_weights))
 
     @property
     def cutoff(self) -> float:
@@ -116,6 +121,23 @@ class ChebyshevBasis:
         """Weights of the species: … −1, 0, 1 … without the 0 for an even number (ænet's sfbasis)."""
         n = len(self.species)
         return np.array([s for s in range(-(n // 2), n // 2 + 1) if s != 0 or n % 2 == 1], float)
+
+    @property
+    def neighbour_weights(self) -> FloatArray:
+        """Weights of the species of neighbours, (n, n_species): the type spins; one for each species alone.
+
+        The first and the last species have none of their own, since the others leave no doubt about them.
+        """
+        n = len(self.species)
+        if n == 1:
+            return np.zeros((0, 1))
+        alone = np.eye(n)[1:-1] if self.resolved else np.zeros((0, n))
+        return np.concatenate([self.type_spins[None], alone])
+
+    @property
+    def is_aenet(self) -> bool:
+        """Whether ænet knows this descriptor."""
+        return not self.inner_cutoffs and self.n_features <= 2 * self.half
 
     def species_index(self, species: Sequence[str]) -> IntArray:
         """Return the position of each atom's species in the basis.
@@ -163,11 +185,14 @@ def values(
     -------
     ndarray of shape (n_atoms_total, n_features), dimensionless
         ``[R_0 … R_Nr, A_0 … A_Na, Rw_0 … Rw_Nr, Aw_0 … Aw_Na]``, with A_0 … A_Na and Aw_0 … Aw_Na of each
-        angular cutoff in turn; zeros for an atom without neighbours.
+        angular cutoff in turn, and parts like the second for further weights of species; zeros for an atom
+        without neighbours.
     """
     out = np.zeros((len(species_index), basis.n_features))
-    edges = _edges(basis, species_index, neighbours)
-    _share(kernels.value_loop, basis, edges, neighbours.n_atoms, threads, (out,))
+    for edges, columns in _passes(basis, species_index, neighbours):
+        part = np.zeros((len(out), _width(basis)))
+        _share(kernels.value_loop, basis, edges, neighbours.n_atoms, threads, (part,))
+        out[:, columns] = part[:, -_length(columns) :]
     return out
 
 
@@ -197,9 +222,9 @@ def vjp(
     The derivatives of an atom's descriptor by its edges are formed once for all m and never stored.
     """
     out = np.zeros((len(cotangents), len(species_index), 3))
-    arrays = (False, np.ascontiguousarray(cotangents, float), out)
-    edges = _edges(basis, species_index, neighbours)
-    _share(kernels.derivative_loop, basis, edges, neighbours.n_atoms, threads, arrays)
+    for edges, columns in _passes(basis, species_index, neighbours):
+        arrays = (False, _of_pass(basis, cotangents, columns), out)
+        _share(kernels.derivative_loop, basis, edges, neighbours.n_atoms, threads, arrays)
     return out
 
 
@@ -226,14 +251,15 @@ def edge_gradients(
     -----
     Every edge ends at an atom of its own here, so that no other edge adds to its row.
     """
-    edges, n_atoms = _edges(basis, species_index, neighbours), len(species_index)
-    own = edges._replace(
-        neighbour=n_atoms + np.arange(len(edges.neighbour)),
-        spin=np.concatenate([edges.spin, edges.spin[edges.neighbour]]),
-    )
-    out = np.zeros((1, n_atoms + len(edges.neighbour), 3))
-    arrays = (False, np.ascontiguousarray(cotangents[None], float), out)
-    _share(kernels.derivative_loop, basis, own, neighbours.n_atoms, 1, arrays)
+    n_atoms, n_edges = len(species_index), len(neighbours.index)
+    out = np.zeros((1, n_atoms + n_edges, 3))
+    for edges, columns in _passes(basis, species_index, neighbours):
+        own = edges._replace(
+            neighbour=n_atoms + np.arange(n_edges),
+            spin=np.concatenate([edges.spin, edges.spin[edges.neighbour]]),
+        )
+        arrays = (False, _of_pass(basis, cotangents[None], columns), out)
+        _share(kernels.derivative_loop, basis, own, neighbours.n_atoms, 1, arrays)
     return out[0, n_atoms:]
 
 
@@ -251,7 +277,12 @@ def edge_jacobians(basis: ChebyshevBasis, species_index: IntArray, neighbours: N
         dG_f/dr_e as seen from the centre of the edge; zero beyond the cutoffs.
     """
     out = np.zeros((len(neighbours.index), 3, basis.n_features))
-    _share(kernels.edge_loop, basis, _edges(basis, species_index, neighbours), neighbours.n_atoms, 1, (out,))
+    for edges, columns in _passes(basis, species_index, neighbours):
+        whole = _length(columns) == basis.n_features
+        part = out if whole else np.zeros((*out.shape[:2], _width(basis)))
+        _share(kernels.edge_loop, basis, edges, neighbours.n_atoms, 1, (part,))
+        if not whole:
+            out[:, :, columns] = part[:, :, -_length(columns) :]
     return out
 
 
@@ -275,9 +306,11 @@ def jvp(
     ndarray of shape (m, n_atoms_total, n_features), dimensionless
     """
     out = np.zeros((len(tangents), len(species_index), basis.n_features))
-    arrays = (True, np.ascontiguousarray(tangents, float), out)
-    edges = _edges(basis, species_index, neighbours)
-    _share(kernels.derivative_loop, basis, edges, neighbours.n_atoms, threads, arrays)
+    along = np.ascontiguousarray(tangents, float)
+    for edges, columns in _passes(basis, species_index, neighbours):
+        part = np.zeros((*out.shape[:2], _width(basis)))
+        _share(kernels.derivative_loop, basis, edges, neighbours.n_atoms, threads, (True, along, part))
+        out[:, :, columns] = part[:, :, -_length(columns) :]
     return out
 
 
@@ -310,14 +343,45 @@ def features(
     return out
 
 
-def _edges(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> work.Edges:
+def _passes(
+    basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList
+) -> Iterator[tuple[work.Edges, slice]]:
+    """Yield edges, with the weights of their ends, and the columns that a pass of the loops with them gives.
+
+    The first pass gives both halves of ænet's descriptor; each further one a part of its own, in place of the
+    second half.
+    """
     n_atoms = len(neighbours.offsets) - 1
     if len(species_index) != n_atoms:
         raise InputError(
             f"species_index: expected one entry for each of {n_atoms} atoms, got {len(species_index)}"
         )
-    spins = basis.type_spins[species_index]
-    return work.Edges(neighbours.offsets, neighbours.index, neighbours.vectors, spins)
+    weights = basis.neighbour_weights if len(basis.species) > 1 else np.zeros((1, 1))
+    for number, row in enumerate(weights):
+        start = (number + 1) * basis.half if number else 0
+        columns = slice(start, start + basis.half if number else min(_width(basis), basis.n_features))
+        yield (
+            work.Edges(neighbours.offsets, neighbours.index, neighbours.vectors, row[species_index]),
+            columns,
+        )
+
+
+def _width(basis: ChebyshevBasis) -> int:
+    """Return the number of columns of one pass."""
+    return basis.half * (1 if len(basis.species) == 1 else 2)
+
+
+def _length(columns: slice) -> int:
+    return int(columns.stop - columns.start)
+
+
+def _of_pass(basis: ChebyshevBasis, cotangents: FloatArray, columns: slice) -> FloatArray:
+    """Return the cotangents of the columns of a pass, zero for the half that another pass gives."""
+    if _length(columns) == _width(basis):
+        return np.ascontiguousarray(cotangents[..., columns], float)
+    given = np.zeros((*cotangents.shape[:-1], _width(basis)))
+    given[..., -_length(columns) :] = cotangents[..., columns]
+    return given
 
 
 def _share(

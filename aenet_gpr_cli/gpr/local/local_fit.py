@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
-GRID = 2.0 ** np.arange(-1.0, 8.1, 1.0)  # length scales compared first
+LENGTHS = 0.5, 256.0  # smallest and largest length scale of the search, and where it begins
 START = 8.0
 MOST_INDUCING = (
     600  # per species, where none are asked for; molecules gain from more, at the square of the cost
@@ -81,18 +82,27 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     few = thin(sets, given.max_rows / total, rng)
     # with many fewer than in the fit, only long length scales span enough; with as many, their cost decides
     fewer = max(50, count // 2)
-    found = []
-    for angles in given.candidates:
-        basis = given.environment_basis(species, angles)
-        raw, kinds = sample(basis, sets, np.random.default_rng([seed, 1]))
-        scale = Scale.of(basis, raw, kinds)
-        fit = _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
-        lengths = (given.length_scale,) if given.length_scale else ()
-        if not lengths or len(given.candidates) > 1:
-            found.append((*best_length(fit, few, fit.inducing(fewer), lengths, progress), len(found), fit))
-        else:
-            found.append((0.0, given.length_scale, 0, fit))
-    _, length, _, best = max(found)
+    single = len(given.angle_choices) == len(given.species_choices) == 1
+    compared: dict[ChebyshevBasis, tuple[float, float, _Fit]] = {}
+
+    def best_with(angles: tuple[float, ...], resolved: bool) -> tuple[float, ChebyshevBasis]:
+        basis = given.environment_basis(species, angles, resolved)
+        if basis not in compared:
+            raw, kinds = sample(basis, sets, np.random.default_rng([seed, 1]))
+            scale = Scale.of(basis, raw, kinds)
+            fit = _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
+            if given.length_scale and single:
+                compared[basis] = (0.0, given.length_scale, fit)
+            else:
+                start = max(compared.values(), key=itemgetter(0))[1] if compared else START
+                inducing = fit.inducing(fewer)
+                compared[basis] = (*best_length(fit, few, inducing, given.length_scale, start, progress), fit)
+        return compared[basis][0], basis
+
+    angles = given.angle_choices[0]
+    resolved = max(given.species_choices, key=lambda choice: best_with(angles, choice)[0])
+    angles = max(given.angle_choices, key=lambda choice: best_with(choice, resolved)[0])
+    _, length, best = compared[best_with(angles, resolved)[1]]
     return best.design(replace(best.inducing(count), length_scale=length))
 
 
@@ -166,27 +176,33 @@ def thin(sets: Sequence[AnySet], share: float, rng: np.random.Generator) -> list
 
 
 def best_length(
-    fit: _Fit, sets: Sequence[StructureSet], inducing: Inducing, given: Sequence[float], progress: Progress
+    fit: _Fit,
+    sets: Sequence[StructureSet],
+    inducing: Inducing,
+    given: float | None,
+    start: float,
+    progress: Progress,
 ) -> tuple[float, float]:
-    """Return the largest evidence and its length scale: of those given, or along a grid and in between."""
+    """Return the largest evidence and its length scale: the given one, or along a grid and in between."""
     found: dict[float, float] = {}
-    angles = "/".join(f"{cutoff:.3g}" for cutoff in fit.basis.angular_cutoffs)
+    words = f"angular cutoffs {'/'.join(f'{c:.3g}' for c in fit.basis.angular_cutoffs)} Å"
+    words += ", species resolved" * fit.basis.resolved
 
     def evidence(length: float) -> float:
         if length not in found:
             found[length] = fit.solve(sets, replace(inducing, length_scale=length), lambda *_: None)[1]
             best = max(found.values())
-            progress(
-                len(found), 6, f"angular cutoffs {angles} Å, length scale {length:.3g}: evidence {best:.1f}"
-            )
+            progress(len(found), 6, f"{words}, length scale {length:.3g}: log evidence {best:.1f}")
         return found[length]
 
-    best, near = START, list(given)
-    while not near:
-        around = [x for x in (best / 2.0, best, best * 2.0) if GRID[0] <= x <= GRID[-1]]
-        better = max(around, key=evidence)
+    if given is not None:
+        return evidence(given), given
+    best = start
+    while True:
+        better = max(
+            (x for x in (best / 2.0, best, best * 2.0) if LENGTHS[0] <= x <= LENGTHS[1]), key=evidence
+        )
         if better == best:
-            near = [best, best * 2**0.5, best / 2**0.5]
+            best = max((best, best * 2**0.5, best / 2**0.5), key=evidence)
+            return found[best], best
         best = better
-    best = max(near, key=evidence)
-    return found[best], best

@@ -110,8 +110,8 @@ def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> li
     Raises
     ------
     InputError
-        If there is no such member or format, the angular cutoff is larger than the radial one, or there are
-        several angular cutoffs, for which the format has no place, or numbers that no training has given.
+        If there is no such member or format, the angular cutoff is larger than the radial one, the
+        descriptor is not ænet's, or there are numbers that no training has given.
 
     Notes
     -----
@@ -122,11 +122,11 @@ def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> li
         raise InputError(f"export: expected a member from 0 to {model.n_members - 1}, got {member}")
     if file_format not in FORMATS:
         raise InputError(f"export: expected the format {' or '.join(FORMATS)}, got {file_format!r}")
-    if model.basis.inner_cutoffs:
+    if not model.basis.is_aenet:
         raise InputError(
-            "export: expected one angular cutoff, which is all that ænet's files can carry, got "
-            f"{', '.join(f'{c:g}' for c in model.basis.angular_cutoffs)} Å; "
-            "export as metatomic, or train with network.angular_cutoff alone"
+            "export: expected ænet's descriptor (one angular cutoff, species not resolved), all that "
+            "its files can carry; export as metatomic, or train without network.angular_cutoffs and "
+            "resolve_species"
         )
     if not model.basis.n_angular:
         model = _with_angular_part(model)

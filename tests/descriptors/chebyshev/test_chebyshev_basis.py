@@ -375,3 +375,46 @@ def test_several_angular_cutoffs_are_the_descriptors_of_each_side_by_side(n_spec
 def test_angular_cutoffs_descend(inner):
     with pytest.raises(ConfigError, match="descending"):
         replace(basis(), inner_cutoffs=inner)
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_resolved_species_add_the_sums_over_the_neighbours_of_each(periodic):
+    """A part of its own for the second and the third of four species: their neighbours as if alone."""
+    _, species, neighbours = block(2, 9, 4, periodic)
+    plain = basis(4)
+    resolved = replace(plain, resolved=True)
+    assert resolved.n_features == 4 * plain.half and not resolved.is_aenet
+    found = values(resolved, species, neighbours)
+    np.testing.assert_array_equal(found[:, : plain.n_features], values(plain, species, neighbours))
+    for part, kind in ((2, 1), (3, 2)):
+        kept = species[neighbours.index] == kind
+        centre = np.repeat(np.arange(len(species)), np.diff(neighbours.offsets))
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(centre[kept], minlength=len(species)))])
+        alone = replace(
+            neighbours, offsets=offsets, index=neighbours.index[kept], vectors=neighbours.vectors[kept]
+        )
+        own = values(replace(plain, species=("X",)), np.zeros_like(species), alone)
+        np.testing.assert_allclose(found[:, part * plain.half : (part + 1) * plain.half], own, atol=1e-11)
+
+
+def test_derivatives_of_a_resolved_descriptor_agree_with_each_other():
+    positions, species, neighbours = block(2, 6, 4, True)
+    chosen, rng, h = replace(basis(4), resolved=True, inner_cutoffs=(2.9,)), np.random.default_rng(5), 1e-5
+    tangents = rng.normal(size=(1, len(species), 3))
+    cotangents = rng.normal(size=(1, len(species), chosen.n_features))
+    pushed = jvp(chosen, species, neighbours, tangents)
+    moved = tangents[0][neighbours.index] - np.repeat(tangents[0], np.diff(neighbours.offsets), axis=0)
+    ahead, back = (
+        values(chosen, species, replace(neighbours, vectors=neighbours.vectors + sign * h * moved))
+        for sign in (1, -1)
+    )
+    np.testing.assert_allclose(pushed[0], (ahead - back) / (2 * h), atol=2e-6)
+    pulled = vjp(chosen, species, neighbours, cotangents)
+    assert (pulled * tangents).sum() == pytest.approx((cotangents * pushed).sum(), rel=1e-10)
+    edges = edge_jacobians(chosen, species, neighbours)
+    centre = np.repeat(np.arange(len(species)), np.diff(neighbours.offsets))
+    of_edges = np.einsum("eaf,ef->ea", edges, cotangents[0][centre])
+    np.testing.assert_allclose(
+        of_edges, edge_gradients(chosen, species, neighbours, cotangents[0]), atol=1e-10
+    )
+    assert (of_edges * moved).sum() == pytest.approx((cotangents * pushed).sum(), rel=1e-10)
