@@ -141,8 +141,8 @@ class Local(EnvironmentKeys):
     more features; auto: one or four, by evidence"""
     angular_order: Annotated[int, Ge(-1), Le(1000)] = 8
     """highest angular Chebyshev order"""
-    resolve_species: Literal["auto"] | bool = "auto"
-    """with three species or more, sums over the neighbours of each species, too; auto: by evidence"""
+    resolve_species: bool = True
+    """with three species or more, sums over the neighbours of each species, too"""
     n_inducing: PositiveInt | None = None
     """inducing environments per species, far apart; default: one for eight energies and force components, at
     most 600; molecules gain from more"""
@@ -168,8 +168,3 @@ class Local(EnvironmentKeys):
         if self.angular_cutoffs != "auto":
             return (self.angular_cutoffs,)
         return tuple(tuple(f * self.radial_cutoff for f in fractions) for fractions in ANGULAR_FRACTIONS)
-
-    @property
-    def species_choices(self) -> tuple[bool, ...]:
-        """Whether to resolve the species, to choose from by evidence."""
-        return (False, True) if self.resolve_species == "auto" else (self.resolve_species,)

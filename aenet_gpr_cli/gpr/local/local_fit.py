@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 import numpy as np
 
@@ -82,28 +81,20 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     few = thin(sets, given.max_rows / total, rng)
     # with many fewer than in the fit, only long length scales span enough; with as many, their cost decides
     fewer = max(50, count // 2)
-    single = len(given.angle_choices) == len(given.species_choices) == 1
-    compared: dict[ChebyshevBasis, tuple[float, float, _Fit]] = {}
-
-    def best_with(angles: tuple[float, ...], resolved: bool) -> tuple[float, ChebyshevBasis]:
-        basis = given.environment_basis(species, angles, resolved)
-        if basis not in compared:
-            raw, kinds = sample(basis, sets, np.random.default_rng([seed, 1]))
-            scale = Scale.of(basis, raw, kinds)
-            fit = _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
-            if given.length_scale and single:
-                compared[basis] = (0.0, given.length_scale, fit)
-            else:
-                start = max(compared.values(), key=itemgetter(0))[1] if compared else START
-                inducing = fit.inducing(fewer)
-                compared[basis] = (*best_length(fit, few, inducing, given.length_scale, start, progress), fit)
-        return compared[basis][0], basis
-
-    angles = given.angle_choices[0]
-    resolved = max(given.species_choices, key=lambda choice: best_with(angles, choice)[0])
-    angles = max(given.angle_choices, key=lambda choice: best_with(choice, resolved)[0])
-    _, length, best = compared[best_with(angles, resolved)[1]]
-    return best.design(replace(best.inducing(count), length_scale=length))
+    compared: list[tuple[float, float, int, _Fit]] = []
+    for angles in given.angle_choices:
+        basis = given.environment_basis(species, angles, given.resolve_species)
+        raw, kinds = sample(basis, sets, np.random.default_rng([seed, 1]))
+        scale = Scale.of(basis, raw, kinds)
+        fit = _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
+        if given.length_scale and len(given.angle_choices) == 1:
+            best = 0.0, given.length_scale
+        else:
+            start = max(compared)[1] if compared else START
+            best = best_length(fit, few, fit.inducing(fewer), given.length_scale, start, progress)
+        compared.append((*best, -len(compared), fit))
+    _, length, _, chosen = max(compared)
+    return chosen.design(replace(chosen.inducing(count), length_scale=length))
 
 
 @dataclass(frozen=True, slots=True)

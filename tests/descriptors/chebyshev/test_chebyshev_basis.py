@@ -383,7 +383,8 @@ def test_resolved_species_add_the_sums_over_the_neighbours_of_each(periodic):
     _, species, neighbours = block(2, 9, 4, periodic)
     plain = basis(4)
     resolved = replace(plain, resolved=True)
-    assert resolved.n_features == 4 * plain.half and not resolved.is_aenet
+    assert resolved.n_features == 4 * plain.half
+    assert not resolved.is_aenet
     found = values(resolved, species, neighbours)
     np.testing.assert_array_equal(found[:, : plain.n_features], values(plain, species, neighbours))
     for part, kind in ((2, 1), (3, 2)):
@@ -398,7 +399,7 @@ def test_resolved_species_add_the_sums_over_the_neighbours_of_each(periodic):
 
 
 def test_derivatives_of_a_resolved_descriptor_agree_with_each_other():
-    positions, species, neighbours = block(2, 6, 4, True)
+    _, species, neighbours = block(2, 6, 4, True)
     chosen, rng, h = replace(basis(4), resolved=True, inner_cutoffs=(2.9,)), np.random.default_rng(5), 1e-5
     tangents = rng.normal(size=(1, len(species), 3))
     cotangents = rng.normal(size=(1, len(species), chosen.n_features))
