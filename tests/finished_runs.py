@@ -48,9 +48,11 @@ def two_subsets(tmp_path_factory) -> Path:
     workflow = {
         "name": "two_subsets",
         "seed": 1,
-        "split": {"inputs": [str(structures)], "train": 8},
+        "split": {"inputs": [str(structures)], "train": 8, "count": "subset"},
         "fit_gpr": {"model": "full", "length_scale": 1.0, "power": 1.0},
-        "compare_gpr": {"cartesian_before": {"descriptor": "cartesian", "length_scale": 0.4}},
+        "compare_gpr": {
+            "cartesian_before": {"model": "full", "descriptor": "cartesian", "length_scale": 0.4}
+        },
         "augment": {m: {"method": m, "displacement": 0.02, "n_copies": 3} for m in ("gpr", "taylor")},
         "train_ann": {
             "defaults": defaults,

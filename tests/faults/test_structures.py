@@ -112,22 +112,28 @@ def test_duplicates_are_named_and_the_fit_reports_its_jitter(run_cli, waters):
 
 
 def test_overlapping_atoms_are_named_and_a_lonely_atom_is_legal(run_cli, tmp_path, waters):
-    """Case 11."""
+    """Case 11: of a crystal it is one of many structures, alone in space it fixes the energy of its element."""
     s = read_xsf(waters / "w0.xsf")
     close = s.positions.copy()
     close[2] = close[1] + 0.2
     write_xsf(replace(s, positions=close), waters / "close.xsf")
     for i in range(4):
-        atom = Structure(("He",), np.array([[0.0, 0.0, float(i)]]), energy=-79.0, forces=np.zeros((1, 3)))
-        write_xsf(atom, waters / f"he{i}.xsf")
-    code, out, _ = run_cli("split", "runs", "--set", "train=3")
+        cell, pbc = (3.0 + 0.1 * i) * np.eye(3), (True,) * 3
+        helium = Structure(("He",), np.zeros((1, 3)), cell, pbc, -79.0 + 0.1 * i, np.zeros((1, 3)))
+        write_xsf(helium, waters / f"he{i}.xsf")
+    oxygen = Structure(("O",), np.zeros((1, 3)), energy=-430.0, forces=np.zeros((1, 3)))
+    write_xsf(oxygen, waters / "o.xsf")
+    code, out, _ = run_cli("split", "runs", "--set", "train=3", "--set", "count=subset")
     assert code == 0
     said = " ".join(out.split())
     assert "H2O: 1 pairs of atoms closer than 0.4 Å: runs/close.xsf (atoms 1 and 2, 0.346 Å)" in said
+    assert "1 isolated atoms are not divided; they fix the energies of atoms: O -430 eV" in said
     settings = ["mode=energy_only", "n_members=1", "levenberg_marquardt.iterations=3"]
     code, _, said = run_cli("train-ann", "split.h5", *(f"--set={key}" for key in settings))
     assert code == 0, said
-    code, out, said = run_cli("predict", "ann.h5", "runs/he0.xsf")
+    with h5py.File("ann.h5") as file:
+        assert file["model/networks/O"].attrs["atomic_energy"] == -430.0
+    code, out, said = run_cli("predict", "ann.h5", "runs/he0.xsf", "runs/o.xsf")
     assert code == 0, said
 
 

@@ -61,7 +61,11 @@ def test_cartesian_surrogate_of_the_ec_dimer_as_in_the_paper(ec_dimer, tmp_path)
     """The paper's kernel: squared exponential on Cartesian coordinates, scale 1.5."""
     split = ec_dimer[0] / "split.h5"
     config = FitGprConfig(
-        descriptor="cartesian", length_scale=1.5, noise_std_energy=5e-7, noise_std_force=1e-6
+        model="full",
+        descriptor="cartesian",
+        length_scale=1.5,
+        noise_std_energy=5e-7,
+        noise_std_force=1e-6,
     )
     fit_gpr.run(config, split, tmp_path / "gpr.h5", Context())
     evaluate.run(

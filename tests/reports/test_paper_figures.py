@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.config.reading import read_config
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
@@ -146,6 +147,13 @@ def test_kernels_are_told_apart_with_the_surrogate_last(two_subsets):
     ]
     titles = [axis.get_title() for axis in paper_figures.draw("S18", two_subsets).axes[:2]]
     assert titles == ["GP, cartesian before\nℓ = 0.4 Å", "GP (surrogate)\n1/r, ℓ = 1"]
+
+
+def test_kernels_that_the_paper_compares_are_full_processes():
+    files = list((MAKEFILE.parent / "configs").glob("*/displacements.yaml"))
+    compared = [kernel for path in files for kernel in read_config("workflow", path)[1].compare_gpr.values()]
+    assert compared
+    assert {kernel.model for kernel in compared} == {"full"}
 
 
 def test_errors_of_labels_are_the_second_order_that_taylor_expansion_leaves(finished):

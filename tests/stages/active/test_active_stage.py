@@ -21,6 +21,7 @@ from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, Numeri
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.io.formats.xsf import write_xsf
+from aenet_gpr_cli.io.hdf5.checksums import seal
 from aenet_gpr_cli.reports import figure_files as figures
 from aenet_gpr_cli.stages import label_stage as label
 from aenet_gpr_cli.stages import select_stage as select
@@ -104,12 +105,13 @@ def test_a_committee_ranks_and_a_single_network_cannot(finished, tmp_path):
     with h5py.File(finished / "ann_gpr.h5") as file, h5py.File(tmp_path / "one.h5", "w") as copy:
         for name in file:
             file.copy(name, copy)
-        copy.attrs.update({name: value for name, value in file.attrs.items() if name != "checksum"})
+        copy.attrs.update(file.attrs)
         for network in copy["model/networks"].values():
             for layer in [k for k in network if k.startswith("layer_")]:
                 values = network[f"{layer}/layer"][()][:1]
                 del network[f"{layer}/layer"]
                 network[f"{layer}/layer"] = values
+        seal(copy)
     with pytest.raises(ConfigError, match="a single network has no uncertainty"):
         select.run(config, tmp_path / "one.h5", [POOL], tmp_path / "t.h5", Context())
 
