@@ -112,7 +112,7 @@ def test_duplicates_are_named_and_the_fit_reports_its_jitter(run_cli, waters):
 
 
 def test_overlapping_atoms_are_named_and_a_lonely_atom_is_legal(run_cli, tmp_path, waters):
-    """Case 11: of a crystal it is one of many structures, alone in space it fixes the energy of its element."""
+    """Case 11: of a crystal it is a structure; alone in space it fixes the energy of its element."""
     s = read_xsf(waters / "w0.xsf")
     close = s.positions.copy()
     close[2] = close[1] + 0.2
