@@ -1,4 +1,4 @@
-"""Flipped bits, blocks of zeros and cut ends in every artefact, given to everything that reads it."""
+"""Flipped bits, blocks of zeros and cut ends in every artefact, given to everything that reads it in turn."""
 
 import random
 import shutil
@@ -41,7 +41,10 @@ def test_damaged_bytes(fresh, base, account: Account, name, damage):
     for number in range(EACH):
         bad, kept = damage(good, rng), folder.parent / f"damage_{number}"
         kept.write_bytes(bad)
-        for arguments in CONSUMERS[name]:
+        readers = CONSUMERS[name]
+        if name.endswith(".h5"):  # one door leads to all artefacts: those behind it take turns
+            readers = (readers[number % len(readers)],)
+        for arguments in readers:
             (folder / name).write_bytes(bad)
             call = Call(f"{damage.__name__} {name}", (*arguments, "-q"), folder, note=f"cp {kept} {name}; ")
             account.try_(call)

@@ -17,7 +17,7 @@ import h5py
 
 from aenet_gpr_cli.errors import InputError
 
-CPU_SECONDS = 4  # a look at an artefact takes milliseconds
+CPU_SECONDS = 2  # a look at an artefact takes milliseconds
 BYTES_PER_SECOND = 20 * 2**20  # more time for larger files
 _good: set[tuple[int, ...]] = set()  # files that this process has looked at, or written itself
 
