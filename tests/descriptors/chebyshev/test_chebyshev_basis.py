@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -419,3 +419,12 @@ def test_derivatives_of_a_resolved_descriptor_agree_with_each_other():
         of_edges, edge_gradients(chosen, species, neighbours, cotangents[0]), atol=1e-10
     )
     assert (of_edges * moved).sum() == pytest.approx((cotangents * pushed).sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize("more", [{}, {"inner_cutoffs": (3.0, 2.5), "resolved": True}])
+def test_a_basis_comes_back_from_its_attributes(more):
+    chosen = replace(basis(), **more)
+    stored = {
+        key: np.array(value) if isinstance(value, tuple) else value for key, value in asdict(chosen).items()
+    }
+    assert ChebyshevBasis.from_attributes(stored) == chosen

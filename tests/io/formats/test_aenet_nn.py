@@ -251,6 +251,10 @@ def test_what_does_not_exist_is_refused(tmp_path):
     far = replace(model, basis=replace(model.basis, angular_cutoff=7.0))
     with pytest.raises(InputError, match="angular cutoff within the radial one"):
         write_nn(far, 0, tmp_path, "nn")
+    for more in ({"inner_cutoffs": (3.0,)}, {"resolved": True}):
+        with pytest.raises(InputError, match="expected ænet's descriptor"):
+            write_nn(replace(model, basis=replace(model.basis, **more)), 0, tmp_path, "nn")
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

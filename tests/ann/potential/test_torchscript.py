@@ -1,0 +1,30 @@
+"""The scripted descriptor, which exports carry, is the one that networks were trained on."""
+
+import numpy as np
+import pytest
+import torch
+
+from aenet_gpr_cli.ann.potential.torchscript import ScriptedChebyshev
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, values
+from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
+
+
+@pytest.mark.parametrize("species", [("H",), ("C", "H"), ("C", "H", "Li", "O")])
+@pytest.mark.parametrize(
+    ("angular_order", "inner", "resolved"),
+    [(3, (), False), (3, (2.8, 2.1), False), (3, (), True), (2, (2.5,), True), (None, (), True)],
+)
+def test_the_scripted_descriptor_has_our_values(species, angular_order, inner, resolved):
+    angular = 3.6 if angular_order is not None else None
+    basis = ChebyshevBasis(species, 4.5, 6, angular, angular_order, inner, resolved)
+    rng = np.random.default_rng(2)
+    grid = 1.7 * np.stack(np.meshgrid(*[np.arange(3)] * 3), -1).reshape(-1, 3)
+    positions = (grid[:10] + rng.uniform(-0.2, 0.2, (10, 3)))[None]
+    kinds = np.arange(10) % len(species)
+    neighbours = neighbour_list(positions, None, (False, False, False), basis.cutoff)
+    centres = np.repeat(np.arange(10), np.diff(neighbours.offsets))
+    scripted = torch.jit.script(ScriptedChebyshev(basis))
+    arrays = (neighbours.vectors, centres, neighbours.index, kinds)
+    found = scripted(*(torch.as_tensor(np.ascontiguousarray(a)) for a in arrays))
+    expected = values(basis, kinds, neighbours)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-11 * np.abs(expected).max())
