@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -173,6 +174,12 @@ def limit_memory(mib: int) -> None:
     """Let this process have so much memory more than it has."""
     limit = psutil.Process().memory_info().vms + mib * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def clear(folder: Path) -> None:
+    """Empty a folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -1,12 +1,11 @@
 """Flipped bits, blocks of zeros and cut ends in every artefact, given to everything that reads it in turn."""
 
 import random
-import shutil
 
 import pytest
 
 from .conftest import CONSUMERS
-from .judge import Account, Call
+from .judge import Account, Call, clear
 
 pytestmark = pytest.mark.hostile
 EACH = 12  # damages of each sort for each file
@@ -48,5 +47,4 @@ def test_damaged_bytes(fresh, base, account: Account, name, damage):
             (folder / name).write_bytes(bad)
             call = Call(f"{damage.__name__} {name}", (*arguments, "-q"), folder, note=f"cp {kept} {name}; ")
             account.try_(call)
-            shutil.rmtree(folder / "out", ignore_errors=True)
-            (folder / "out").mkdir()
+            clear(folder / "out")

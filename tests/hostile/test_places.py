@@ -12,18 +12,13 @@ import pytest
 from aenet_gpr_cli.io.hdf5.checksums import checksum, seal
 
 from .conftest import CONSUMERS, STAGES
-from .judge import Account, Call, run
+from .judge import Account, Call, clear, run
 
 pytestmark = pytest.mark.hostile
 INPUTS = {
     stage: [word for word in arguments[1:-2] if not word.startswith("-")]
     for stage, arguments in STAGES.items()
 }
-
-
-def _clear(folder):
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -70,7 +65,7 @@ def test_odd_outputs(fresh, account: Account, output):
         os.mkfifo(folder / "out/pipe")
         if (arguments[0], str(Path(output))) != ("predict", "out"):  # which makes out.h5
             account.try_(Call("odd output", (*arguments[:-1], output, "-q"), folder))
-        _clear(folder / "out")
+        clear(folder / "out")
     assert os.stat("/dev/null").st_rdev == os.makedev(1, 3)
 
 
@@ -136,7 +131,7 @@ def test_inputs_that_are_something_else(fresh, account: Account, damage):
         DAMAGES[damage](folder / name)
         for arguments in CONSUMERS[name]:
             account.try_(Call(f"input {damage}", (*arguments, "-q"), folder))
-            _clear(folder / "out")
+            clear(folder / "out")
         shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink(missing_ok=True)
         os.replace(folder / "kept", folder / name)
 
@@ -150,7 +145,7 @@ def test_artefacts_in_each_other_s_place(fresh, account: Account, stage):
             words = [*sources[:place], other, *sources[place + 1 :]]
             arguments = (stage, *words, *STAGES[stage][1 + len(sources) :], "-q")
             account.try_(Call("artefact of another stage", arguments, folder))
-            _clear(folder / "out")
+            clear(folder / "out")
 
 
 def numbers_of(path):
@@ -165,13 +160,13 @@ def test_a_killed_run_goes_on_to_the_same_numbers(fresh, account: Account, stage
     arguments = (*STAGES[stage], "-q")
     account.try_(Call("to be killed", arguments, folder))
     expected = numbers_of(output)
-    _clear(folder / "out")
+    clear(folder / "out")
     for delay in (0.02, 0.1, 0.4):
         run(Call("", arguments, folder, signalled(signal.SIGKILL, delay)))
         account.try_(Call("after SIGKILL", arguments, folder, may_change=left_in(folder / "out")))
         assert numbers_of(output) == expected
         assert not [path for path in (folder / "out").iterdir() if path.name.startswith(".")]
-        _clear(folder / "out")
+        clear(folder / "out")
 
 
 def left_in(folder):
@@ -238,4 +233,4 @@ def test_hostile_yaml(fresh, account: Account, arguments):
         content = text if isinstance(text, bytes) else text.encode()
         (folder / "hostile.yaml").write_bytes(content)
         account.try_(Call("configuration", (*arguments, "-q"), folder, note=f"{name}: "))
-        _clear(folder / "out")
+        clear(folder / "out")
