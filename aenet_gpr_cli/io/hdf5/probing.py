@@ -18,7 +18,8 @@ import h5py
 from aenet_gpr_cli.errors import InputError
 
 CPU_SECONDS = 2  # a look at an artefact takes milliseconds
-BYTES_PER_SECOND = 20 * 2**20  # more time for larger files
+BYTES_PER_SECOND = 200_000  # more for larger files: with subsets by the thousand, ten times what they take
+MOST_SECONDS = 300
 _good: set[tuple[int, ...]] = set()  # files that this process has looked at, or written itself
 
 
@@ -39,7 +40,7 @@ def probe(path: Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        _look_and_end(path, CPU_SECONDS + key[0] // BYTES_PER_SECOND)
+        _look_and_end(path, min(CPU_SECONDS + key[0] // BYTES_PER_SECOND, MOST_SECONDS))
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code < 0:
         what = "never ends" if -code in (signal.SIGXCPU, signal.SIGKILL) else "crashes"
