@@ -37,6 +37,20 @@ def _integer(loader: _StrictLoader, node: yaml.ScalarNode) -> int:
     return int(loader.construct_scalar(node))  # decimal: YAML 1.1 would read 012 as octal
 
 
+def _text(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
+    text: str = loader.construct_scalar(node)
+    if "\0" in text:
+        line = node.start_mark.line + 1
+        raise ConfigError(f"line {line}: expected text that a file can hold, got the character NUL in it")
+    return text
+
+
+def _binary(_: _StrictLoader, node: yaml.Node) -> None:
+    raise ConfigError(f"line {node.start_mark.line + 1}: expected text, got !!binary")
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:str", _text)
+_StrictLoader.add_constructor("tag:yaml.org,2002:binary", _binary)
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 _StrictLoader.add_constructor("tag:yaml.org,2002:int", _integer)
 _StrictLoader.yaml_implicit_resolvers = {}

@@ -12,6 +12,7 @@ from aenet_gpr_cli.settings import Number, PositiveFloat, PositiveInt, settings
 
 DescriptorName = Literal["inverse_distance", "cartesian", "soap"]
 Atom = Annotated[int, Ge(0), Le(1_000_000)]
+Power = Annotated[PositiveFloat, Le(20.0)]  # at 0.4 Å 1/r^20 is 1e8
 # dscribe counts atoms whose Gaussian has decayed to this at the cutoff
 PADDING_THRESHOLD = 1e-3
 
@@ -83,7 +84,7 @@ class DescriptorChoice:
     several, each in units of its median distance between structures"""
     weights: tuple[PositiveFloat, ...] | None = None
     """of the parts where descriptor is a list; default: all 1"""
-    power: PositiveFloat | tuple[PositiveFloat, ...] = (1.0, 1.5, 2.0)
+    power: Power | tuple[Power, ...] = (1.0, 1.5, 2.0)
     """inverse distances (only) enter as 1/r^power; the best of a list is taken"""
     pair_cutoff: PositiveFloat | None = None
     """inverse distances go smoothly to zero at this distance, in Å; default: none"""

@@ -35,6 +35,7 @@ def test_every_number_has_bounds(group):
         ("split", "seed", 2**64, "less than 18446744073709551616"),
         ("split", "minimum_distance", "1e300", r"less than or equal to 1e\+30"),
         ("fit-gpr", "length_scale", "1e-300", "at least 1e-30"),
+        ("fit-gpr", "power", "1e9", "less than or equal to 20"),
         ("fit-gpr", "noise_std_energy", "0.0", "greater than 0"),
         ("fit-gpr", "search.length_bounds", "[10, 1]", r"expected \[lower, upper\], got \[10.0, 1.0\]"),
         ("augment", "n_copies", 2**63, "less than or equal to 1000000"),

@@ -53,6 +53,15 @@ def test_yaml_cannot_run_code(text):
         parse_yaml(text, "x")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [('a: 1\nb: ["x\\0"]', "x: line 2: .*NUL"), ("a: !!binary AA==", "x: line 1: expected text")],
+)
+def test_yaml_holds_no_text_that_a_file_cannot(text, says):
+    with pytest.raises(ConfigError, match=says):
+        parse_yaml(text, "x")
+
+
 @given(st.text(max_size=200))
 def test_any_text_gives_a_value_or_a_configuration_error(text):
     with contextlib.suppress(ConfigError):

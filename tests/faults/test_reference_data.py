@@ -11,6 +11,7 @@ import pytest
 
 from aenet_gpr_cli.io.artefacts.structure_sets import read_structures
 from aenet_gpr_cli.io.files import sha256_of
+from aenet_gpr_cli.io.formats.xsf import write_xsf
 from tests.faults.conftest import water
 
 HEADER = 'Properties=species:S:1:pos:R:3:{forces}:R:3 {energy} pbc="F F F"{more}'
@@ -170,6 +171,16 @@ def test_a_key_that_is_not_there_is_answered_with_those_that_are(split, tmp_path
     code, said, _ = split(xyz(tmp_path / "a.xyz"), "--set", "forces_key=REF_forces")
     assert code == 2
     assert "expected the forces_key 'REF_forces', got forces" in said
+
+
+def test_a_key_of_other_bytes_is_stored_as_text(split, tmp_path):
+    (tmp_path / "runs").mkdir()
+    for i in range(4):
+        write_xsf(water(np.random.default_rng(i), f"w{i}"), tmp_path / "runs" / f"w{i}.xsf")
+    code, said, found = split(tmp_path / "runs", "--set", r'energy_key="\udcff"')
+    assert code == 0, said
+    assert len(found) == 4
+    assert said.endswith(r"[\xff]")
 
 
 def test_declared_units_are_converted_or_refused(split, tmp_path):

@@ -20,7 +20,7 @@ NUMBERS = (
 )  # fmt: skip
 TEXTS = (
     "''", "cuda", "meta", "cuda:99", "cpu:7", "mps", '"\\0"', '"\\x1b[31m"', "'[red]x[/red]'", "../x",
-    '"a\\nb"', "ü",
+    '"a\\nb"', "ü", '"\\udcff"', "!!binary AA==",
 )  # fmt: skip
 OTHERS = (
     "null", "true", "[]", "{}", "[[]]", "[-1]", "[0, 0]", "[1, 0]", "[1e300]", "[1e300, 1e-300]", "{a: 1}",

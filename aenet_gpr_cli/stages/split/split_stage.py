@@ -32,6 +32,7 @@ from aenet_gpr_cli.subsystems.grouping import group, varies
 from aenet_gpr_cli.subsystems.isolated_atoms import FreeAtoms, set_apart
 from aenet_gpr_cli.subsystems.label_checks.checks import require_labels, require_one_state, unlike_moments
 from aenet_gpr_cli.subsystems.sampling import Division
+from aenet_gpr_cli.text import encodable
 
 KIND = "split"
 COLUMNS = (
@@ -101,7 +102,7 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
                         file.create_group(f"{part}/{subset.name}"), subset.structures.select(index)
                     )
         write_free_atoms(file, free_atoms.energies)
-        file.attrs["energy_definition"] = data.definition
+        file.attrs["energy_definition"] = encodable(data.definition)
         file.attrs["summary"] = summary.to_json()
     return summary
 
