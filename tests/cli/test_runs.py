@@ -116,6 +116,16 @@ def test_init_writes_a_workflow_that_runs(run_cli, tmp_path):
     assert "there already" in said
 
 
+@pytest.mark.parametrize(("changed", "resolved"), [("H", False), ("C", True)])
+def test_init_resolves_three_species(run_cli, tmp_path, changed, resolved):
+    for i in range(5):
+        text = WATER.replace("0.96", f"0.9{i}").replace("\nH", f"\n{changed}", 1)
+        (tmp_path / "runs" / f"w{i}.xsf").write_text(text)
+    code, _, said = run_cli("init", "runs", "-o", "w.yaml")
+    assert code == 0, said
+    assert ("resolve_species: true" in (tmp_path / "w.yaml").read_text()) == resolved
+
+
 def test_init_without_forces_offers_what_is_possible(run_cli, tmp_path):
     lines = [" ".join(line.split()[:4]) if len(line.split()) == 7 else line for line in WATER.splitlines()]
     (tmp_path / "bare").mkdir()
