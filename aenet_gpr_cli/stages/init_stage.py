@@ -26,7 +26,7 @@ HEADER = """\
 # All keys, with defaults and meaning: configs/annotated.yaml, or `aenet-gpr schema` for an editor.
 {resolved}"""
 RESOLVED = """\
-# resolve_species is more accurate, but the files of ænet cannot carry it (export as metatomic, or leave it out)
+# resolve_species: more accurate, but not for the files of ænet (export as metatomic, or leave it out)
 """
 
 
