@@ -48,8 +48,7 @@ def in_order_of(structure: Structure, reference: Structure) -> Structure:
         return structure
     else:
         order = found
-    before = np.arange(structure.n_atoms) if structure.atom_order is None else np.array(structure.atom_order)
-    return replace(_permuted(structure, order), atom_order=tuple(int(i) for i in before[order]))
+    return _reordered(structure, order)
 
 
 def by_species(structure: Structure, reference: Structure) -> Structure:
@@ -72,6 +71,11 @@ def by_species(structure: Structure, reference: Structure) -> Structure:
     order = np.empty(structure.n_atoms, np.int64)
     ours, theirs = np.array(structure.species), np.array(reference.species)
     order[np.argsort(theirs, kind="stable")] = np.argsort(ours, kind="stable")
+    return _reordered(structure, order)
+
+
+def _reordered(structure: Structure, order: IntArray) -> Structure:
+    """Take the atoms in an order, and keep their numbers in the file."""
     before = np.arange(structure.n_atoms) if structure.atom_order is None else np.array(structure.atom_order)
     return replace(_permuted(structure, order), atom_order=tuple(int(i) for i in before[order]))
 

@@ -5,6 +5,7 @@ The products with the descriptor Jacobian are `jacobian_products`'. Energies are
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -185,7 +186,7 @@ class ForceData:
     def total_weight(self, data: TensorData, index: Tensor) -> Tensor:
         """Return the summed weights (n_members or 1,) of the selected components of the structures."""
         total = data.weights.new_zeros(len(data.weights))
-        for subset in self.subsets:
+        for subset in self._touched(index):
             inside = index[(index >= subset.first) & (index < subset.last)]
             chosen = inside[subset.slot[inside - subset.first] >= 0]
             total = total + data.weights[:, chosen].sum(1) * subset.targets.shape[1]
@@ -194,7 +195,7 @@ class ForceData:
     def batch(self, batch: Batch) -> BatchForces:
         """Find the selected forces of a batch, whose structure numbers ascend."""
         parts, targets, weights = [], [], []
-        for subset in self.subsets:
+        for subset in self._touched(batch.index):
             inside = torch.nonzero((batch.index >= subset.first) & (batch.index < subset.last))[:, 0]
             slots = subset.slot[batch.index[inside] - subset.first]
             inside, slots = inside[slots >= 0], slots[slots >= 0]
@@ -205,6 +206,14 @@ class ForceData:
                 weights.append(batch.weights[:, inside].repeat_interleave(target.shape[1], dim=1))
         nothing = batch.weights[:, :0]
         return BatchForces(parts, torch.cat([nothing[0], *targets]), torch.cat([nothing, *weights], dim=1))
+
+    def _touched(self, index: Tensor) -> list[ForceSubset]:
+        """Return the subsets between the first and the last of the structures: few of many, in a batch."""
+        if not len(index):
+            return []
+        first = bisect_right(self.subsets, int(index.min()), key=lambda subset: subset.last)
+        last = bisect_right(self.subsets, int(index.max()), key=lambda subset: subset.first)
+        return self.subsets[first:last]
 
     def contract(self, batch: Batch, forces: BatchForces, gradients: list[Tensor]) -> Tensor:
         """Return the selected forces of the members.

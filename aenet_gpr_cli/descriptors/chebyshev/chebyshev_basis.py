@@ -189,11 +189,7 @@ def values(
         without neighbours.
     """
     out = np.zeros((len(species_index), basis.n_features))
-    for edges, columns in _passes(basis, species_index, neighbours):
-        part = np.zeros((len(out), _width(basis)))
-        _share(kernels.value_loop, basis, edges, neighbours.n_atoms, threads, (part,))
-        out[:, columns] = part[:, -_length(columns) :]
-    return out
+    return _fill(out, kernels.value_loop, basis, species_index, neighbours, threads)
 
 
 def vjp(
@@ -277,13 +273,7 @@ def edge_jacobians(basis: ChebyshevBasis, species_index: IntArray, neighbours: N
         dG_f/dr_e as seen from the centre of the edge; zero beyond the cutoffs.
     """
     out = np.zeros((len(neighbours.index), 3, basis.n_features))
-    for edges, columns in _passes(basis, species_index, neighbours):
-        whole = _length(columns) == basis.n_features
-        part = out if whole else np.zeros((*out.shape[:2], _width(basis)))
-        _share(kernels.edge_loop, basis, edges, neighbours.n_atoms, 1, (part,))
-        if not whole:
-            out[:, :, columns] = part[:, :, -_length(columns) :]
-    return out
+    return _fill(out, kernels.edge_loop, basis, species_index, neighbours, 1)
 
 
 def jvp(
@@ -307,11 +297,7 @@ def jvp(
     """
     out = np.zeros((len(tangents), len(species_index), basis.n_features))
     along = np.ascontiguousarray(tangents, float)
-    for edges, columns in _passes(basis, species_index, neighbours):
-        part = np.zeros((*out.shape[:2], _width(basis)))
-        _share(kernels.derivative_loop, basis, edges, neighbours.n_atoms, threads, (True, along, part))
-        out[:, :, columns] = part[:, :, -_length(columns) :]
-    return out
+    return _fill(out, kernels.derivative_loop, basis, species_index, neighbours, threads, (True, along))
 
 
 def features(
@@ -359,11 +345,30 @@ def _passes(
     weights = basis.neighbour_weights if len(basis.species) > 1 else np.zeros((1, 1))
     for number, row in enumerate(weights):
         start = (number + 1) * basis.half if number else 0
-        columns = slice(start, start + basis.half if number else min(_width(basis), basis.n_features))
+        columns = slice(start, start + (basis.half if number else _width(basis)))
         yield (
             work.Edges(neighbours.offsets, neighbours.index, neighbours.vectors, row[species_index]),
             columns,
         )
+
+
+def _fill(
+    out: FloatArray,
+    loop: Callable[..., None],
+    basis: ChebyshevBasis,
+    species_index: IntArray,
+    neighbours: NeighbourList,
+    threads: int,
+    given: tuple = (),
+) -> FloatArray:
+    """Write what a loop gives for each feature to the last axis of zeros, and return them."""
+    for edges, columns in _passes(basis, species_index, neighbours):
+        whole = _length(columns) == basis.n_features
+        part = out if whole else np.zeros((*out.shape[:-1], _width(basis)))
+        _share(loop, basis, edges, neighbours.n_atoms, threads, (*given, part))
+        if not whole:
+            out[..., columns] = part[..., -_length(columns) :]
+    return out
 
 
 def _width(basis: ChebyshevBasis) -> int:

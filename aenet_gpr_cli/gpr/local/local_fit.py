@@ -19,8 +19,8 @@ from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
-LENGTHS = 0.5, 256.0  # smallest and largest length scale of the search, and where it begins
-START = 8.0
+LENGTHS = 0.5, 256.0  # smallest and largest length scale of the search
+START = 8.0  # where it begins
 MOST_INDUCING = (
     600  # per species, where none are asked for; molecules gain from more, at the square of the cost
 )
