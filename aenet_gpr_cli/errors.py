@@ -56,9 +56,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     Parameters
     ----------
     error : BaseException
-        Torch and its libraries raise RuntimeErrors that differ in their text only.
+        Torch and its libraries raise RuntimeErrors that differ in their text only; compiled modules that get no memory
+        may fail without an exception of their own, which the interpreter reports as a SystemError.
     """
     text = str(error).lower()
+    if isinstance(error, SystemError):
+        return "without exception set" in text or "without setting an exception" in text
     # of CUDA, torch on a CPU, cuBLAS, the loader of libraries
     signs = ("out of memory", "can't allocate memory", "alloc_failed", "failed to map segment")
     said = isinstance(error, RuntimeError | ImportError) and any(sign in text for sign in signs)

@@ -27,6 +27,7 @@ ERRORS = [
     RuntimeError("[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     MemoryError("Unable to allocate 3.2 GiB for an array"),
+    SystemError("error return without exception set"),
 ]
 
 
@@ -57,6 +58,7 @@ def test_what_does_not_fit_at_all_and_other_errors_are_passed_on():
         with pytest.raises(RuntimeError, match=str(error)[:10]):
             list(Pieces(4).evaluate(range(9), limited(room, error, tried)))
         assert tried == calls
+    assert not is_out_of_memory(SystemError("bad argument to internal function"))
 
 
 class SmallDevice(TensorPasses):
