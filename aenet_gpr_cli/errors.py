@@ -56,8 +56,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     Parameters
     ----------
     error : BaseException
-        Torch and its libraries raise RuntimeErrors that differ in their text only; compiled modules that get no memory
-        may fail without an exception of their own, which the interpreter reports as a SystemError.
+        Torch and its libraries raise RuntimeErrors that differ in their text only; compiled modules that get
+        no memory may fail without an exception of their own, which the interpreter reports as a SystemError.
     """
     text = str(error).lower()
     if isinstance(error, SystemError):

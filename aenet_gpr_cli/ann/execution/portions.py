@@ -57,7 +57,7 @@ class Pieces:
 
         Raises
         ------
-        MemoryError, RuntimeError
+        MemoryError, RuntimeError, SystemError
             If a single structure does not fit; any other error of the function.
         """
         start = 0
@@ -65,7 +65,7 @@ class Pieces:
             piece = index[start : start + self.size]
             try:
                 result = function(piece)
-            except (MemoryError, RuntimeError) as error:
+            except (MemoryError, RuntimeError, SystemError) as error:
                 if len(piece) == 1 or not is_out_of_memory(error):
                     raise
                 self.size = (len(piece) + 1) // 2
