@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import textwrap
 import time
 from collections import Counter
 from types import TracebackType
@@ -137,3 +139,14 @@ def show(summary: Any, quiet: bool = False) -> None:
         console.print(table)
     for note in summary.notes:
         console.print(visible(note, keep="\n"), markup=False, soft_wrap=True)
+    for line in summary.closing:
+        console.print(_wrapped(visible(line), console.width), markup=False, soft_wrap=True)
+
+
+def _wrapped(line: str, width: int) -> str:
+    """Break a line between words; what goes on stands below the second column of an indented line."""
+    found = re.match(r" +\S.*?  +|", line)
+    return textwrap.fill(
+        line, width, subsequent_indent=" " * len(found.group() if found else ""), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip

@@ -37,6 +37,8 @@ class ErrorSums:
         Sums over structures, eV, eV², eV; the same of energies per atom with ``_per_atom``.
     component_absolute, component_squared, component_spread : float
         Sums over force components, eV/Å, eV²/Å², eV/Å.
+    component_reference_squared : float
+        Sum of the squared reference components, eV²/Å².
     norm_absolute, norm_squared, norm_spread : float
         Sums over atoms of the error of ‖F‖ and of its standard deviation over the committee.
     direction_absolute, direction_squared, direction_spread : float
@@ -62,6 +64,7 @@ class ErrorSums:
     component_absolute: float = 0.0
     component_squared: float = 0.0
     component_spread: float = 0.0
+    component_reference_squared: float = 0.0
     component_largest: float = 0.0
     norm_absolute: float = 0.0
     norm_squared: float = 0.0
@@ -214,6 +217,7 @@ def _add_force_errors(
         setattr(sums, f"{name}_absolute", float(error.sum()))
         setattr(sums, f"{name}_squared", float((error**2).sum()))
         setattr(sums, f"{name}_largest", float(error.max(initial=0.0)))
+    sums.component_reference_squared = float((reference**2).sum())
     sums.component_spread = float(_spread(forces).sum())
     sums.norm_spread = float(_spread(np.linalg.norm(forces, axis=2)).sum())
     sums.outliers = int(np.count_nonzero(norm_error > OUTLIER_FORCE))

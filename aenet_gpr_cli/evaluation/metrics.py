@@ -28,7 +28,8 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
     dict
         ``energy_*`` (eV per structure), ``energy_*_per_atom`` (eV per atom), ``force_component_*``,
         ``force_norm_*`` (eV/Å) and ``force_direction_*`` (degrees), each ``mae``, ``rmse``, ``msd`` and
-        ``max_error``; ``force_outliers`` (atoms with ‖F‖ wrong by more than 1 eV/Å),
+        ``max_error``; ``force_component_rms_reference`` (eV/Å, root mean square of the reference
+        components); ``force_outliers`` (atoms with ‖F‖ wrong by more than 1 eV/Å),
         ``n_structures``, ``n_atoms``, ``n_directions``, ``n_members``. Force measures are None where no
         forces were compared.
 
@@ -61,6 +62,8 @@ def force_metrics(sums: ErrorSums) -> Metrics:
     ):
         result |= _averages(sums, name, f"force_{name}", count)
         result[f"force_{name}_max_error"] = getattr(sums, f"{name}_largest") if count else None
+    reference = sums.component_reference_squared / max(1, 3 * sums.n_atoms)
+    result["force_component_rms_reference"] = float(np.sqrt(reference)) if sums.n_atoms else None
     result["force_outliers"] = sums.outliers if sums.n_atoms else None
     return {**result, "n_atoms": sums.n_atoms, "n_directions": sums.n_directions}
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND, describe_beyond
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
+from aenet_gpr_cli.evaluation.error_sums import ErrorSums, error_sums
+from aenet_gpr_cli.evaluation.metrics import metrics_from_sums
 from aenet_gpr_cli.io.artefacts.artefact import publish_with_files
 from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.side_files import beside
@@ -70,6 +72,7 @@ def run(
         model, config.sigma, config.sigma_max_rows, config.max_memory_gib, config.members
     )
     found: dict[str, PredictedStructure] = {}
+    errors = []
     with publish_with_files(output, job) as (file, folder):
         for name, members in group(structures, templates=predictor.templates).items():
             subset = StructureSet.from_structures(members)
@@ -78,6 +81,7 @@ def run(
             )
             prediction = join_predictions(list(parts))
             _write(file.create_group(f"subsets/{name}"), subset, prediction)
+            errors += _errors_of(subset, prediction)
             found |= {item.structure.name: item for item in predicted_structures(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
         notes = _warnings(ordered) + _outside(ordered)
@@ -86,9 +90,34 @@ def run(
         if len(ordered) > ROWS_SHOWN:
             notes.insert(0, f"and {len(ordered) - ROWS_SHOWN} more structures")
         rows = [_row(item) for item in ordered[:ROWS_SHOWN]]
-        summary = Summary(f"Predictions of {model.name}", COLUMNS, rows, notes)
+        summary = Summary(f"Predictions of {model.name}", COLUMNS, rows, notes, closing=_closing(errors))
         file.attrs["summary"] = summary.to_json()
     return summary
+
+
+def _errors_of(subset: StructureSet, prediction: Prediction) -> list[ErrorSums]:
+    """Return the errors on structures with labels, none where there are no energies."""
+    if subset.energies is None:
+        return []
+    forces = None if subset.forces is None else prediction.forces
+    return [error_sums(subset, prediction.energies, forces)]
+
+
+def _closing(errors: Sequence[ErrorSums]) -> list[str]:
+    """Say how far the predictions are from the labels that the files hold."""
+    if not errors:
+        return []
+    found = metrics_from_sums(sum(errors, ErrorSums()))
+    number = found["n_structures"]
+    per_atom, rmse = (found[f"energy_{key}_per_atom"] * MEV_PER_EV for key in ("mae", "rmse"))
+    lines = [f"Errors against the {number} structures with labels:"]
+    lines.append(f"  energies  MAE {per_atom:.3g} meV per atom, RMSE {rmse:.3g}")
+    if (mae := found["force_component_mae"]) is not None:
+        lines.append(
+            f"  forces    MAE {mae:.3g} eV/Å per component, RMSE {found['force_component_rmse']:.3g}, of "
+            f"{found['force_component_rms_reference']:.3g} (rms of the reference)"
+        )
+    return lines
 
 
 def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> None:

@@ -29,6 +29,7 @@ KEYS = (
     | {
         "energy_max_error",
         "energy_max_error_per_atom",
+        "force_component_rms_reference",
         "force_outliers",
         "n_structures",
         "n_members",
@@ -137,6 +138,8 @@ def test_one_member_has_no_spread():
 def test_perfect_prediction_has_zero_error():
     case, _, _ = random_case(np.random.default_rng(1))
     result = metrics(case, case.energies[None], case.forces[None])
+    size = result.pop("force_component_rms_reference")
+    assert size == pytest.approx(np.sqrt((case.forces**2).mean()))
     measures = [v for k, v in result.items() if not k.startswith("n_") and v is not None]
     # the angle between equal vectors: rounding of a cross product, in degrees
     assert max(measures) < 1e-13

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from aenet_gpr_cli.config.keys import PredictingConfig, StructureFormat
-from aenet_gpr_cli.settings import NonNegativeFloat, NonNegativeInt, settings
+from aenet_gpr_cli.settings import NonNegativeFloat, NonNegativeInt, PositiveFloat, settings
 
 
 @settings
@@ -28,6 +28,8 @@ class EvaluateConfig(PredictingConfig):
     """which part of the split to predict"""
     smallest_force: NonNegativeFloat = 0.01
     """atoms with no more reference force than this, in eV/Å, have no direction to compare"""
+    temperature: PositiveFloat = 300.0
+    """of the dynamics that the verdict is about, in K"""
     extxyz: bool = True
     """write predictions of each model and the reference as an extended XYZ file"""
     plots: bool = True

@@ -24,6 +24,7 @@ from aenet_gpr_cli.stages.evaluate.model_errors import (
     training_notes,
     training_rows,
 )
+from aenet_gpr_cli.stages.evaluate.model_verdict import verdict_of
 from aenet_gpr_cli.stages.evaluate.sigma_coverage import Uncertainty, calibration_notes, joined
 from aenet_gpr_cli.stages.shared.context import Context, Summary, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.outputs import claim
@@ -97,6 +98,10 @@ def run(
             results[name] = _evaluate(name, predictor, subsets, config, group, place, context)
         _write_reference(file, subsets)
         trainings = training_rows(models, results)
+        verdict = verdict_of(split, trainings, results, config.on, config.temperature)
+        for name, result in results.items():
+            result["best"] = name == verdict.best
+        results[verdict.best]["verdict"] = verdict.as_dict()
         _write_tables(results, trainings, place)
         if config.plots:
             from aenet_gpr_cli.stages.evaluate.evaluation_pictures import draw_evaluation
@@ -114,7 +119,9 @@ def run(
                 f"wrote {output}",
                 *(f"wrote {output.with_name(path.name)}" for path in sorted(folder.iterdir())),
             ],
+            closing=verdict.lines(),
         )
+        file.attrs["verdict"] = json.dumps(verdict.as_dict())
         file.attrs["summary"] = summary.to_json()
         file.attrs["metrics"] = json.dumps(results)
     return summary

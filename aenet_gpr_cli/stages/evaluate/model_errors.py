@@ -12,6 +12,7 @@ import numpy as np
 
 from aenet_gpr_cli.evaluation.error_sums import ErrorSums, error_sums, species_sums
 from aenet_gpr_cli.evaluation.metrics import Metrics, force_metrics, metrics_from_sums
+from aenet_gpr_cli.evaluation.verdict import SURROGATE
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.stages.shared.predictors import Prediction
 from aenet_gpr_cli.structures import IntArray, StructureSet
@@ -140,7 +141,7 @@ def group_notes(results: Mapping[str, Any]) -> list[str]:
 
 
 def training_rows(models: Mapping[str, Path], results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return how the networks among the models were trained, and what came of it.
+    """Return how each model was fitted or trained, and what came of it.
 
     Parameters
     ----------
@@ -150,18 +151,17 @@ def training_rows(models: Mapping[str, Path], results: Mapping[str, Any]) -> lis
     Returns
     -------
     list of dict
-        For each network: model, mode, optimiser, n_members, training_s (wall time, all members), energy_mae
-        (eV) and force_norm_mae (eV/Å) of the committee, and means over the members of their own.
+        For each model: model, mode (``gp`` for Gaussian processes, None for imported potentials), optimiser
+        (of networks), n_members, training_s (wall time, all members), energy_mae (eV) and force_norm_mae
+        (eV/Å) of the committee, and means over the members of their own.
     """
     rows = []
     for name, path in models.items():
         with open_artefact(path) as artefact:
-            if artefact.attrs["kind"] != "train-ann" or "mode" not in artefact.attrs:
-                continue
             config = json.loads(artefact.attrs["config"])
             row = {
                 "model": name,
-                "mode": str(artefact.attrs["mode"]),
+                "mode": _mode_of(artefact.attrs),
                 "optimiser": config.get("optimiser"),
                 "training_s": float(artefact.attrs["wall_time_s"]),
             }
@@ -174,8 +174,14 @@ def training_rows(models: Mapping[str, Path], results: Mapping[str, Any]) -> lis
     return rows
 
 
+def _mode_of(attributes: Mapping[str, Any]) -> str | None:
+    if attributes["kind"] == "fit-gpr":
+        return SURROGATE
+    return str(attributes["mode"]) if "mode" in attributes else None
+
+
 def training_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a line for each network.
+    """Return a line for each model that was trained here.
 
     Parameters
     ----------
@@ -184,7 +190,10 @@ def training_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     lines = []
     for row in rows:
-        line = f"{row['model']}: {row['mode']} by {row['optimiser']}, trained in {row['training_s']:.0f} s"
+        if row["mode"] is None:
+            continue
+        how = f"{row['mode']} by {row['optimiser']}, trained" if row["optimiser"] else "fitted"
+        line = f"{row['model']}: {how} in {row['training_s']:.0f} s"
         if row["n_members"] > 1:
             force = row["member_force_norm_mae"]
             line += (

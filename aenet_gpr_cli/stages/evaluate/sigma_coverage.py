@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
 from aenet_gpr_cli.evaluation.calibration import LEVELS, calibrate, sorting, z_scores
 from aenet_gpr_cli.stages.shared.predictors import Prediction
 from aenet_gpr_cli.structures import FloatArray
@@ -32,6 +33,9 @@ class Uncertainty:
         To the training data; empty for networks.
     force_z : ndarray of shape (n_components,), dimensionless
         Errors of force components over their σ, noise included; empty where not known.
+    beyond : ndarray of shape (n_structures,), dimensionless
+        How far the atom farthest from the training data of a network lies outside its range; empty for
+        Gaussian processes.
     """
 
     sigma: FloatArray
@@ -39,6 +43,7 @@ class Uncertainty:
     z: FloatArray
     distance: FloatArray
     force_z: FloatArray
+    beyond: FloatArray
 
     @classmethod
     def of(
@@ -57,6 +62,7 @@ class Uncertainty:
             predicted = prediction.energies.mean(axis=0)
             errors, z = reference - predicted, z_scores(reference, predicted, sigma, noise)
         distance, of_forces = prediction.domain_distance, nothing
+        beyond = prediction.beyond_training
         if forces is not None and prediction.force_sigma is not None:
             of_forces = ((forces - prediction.forces.mean(axis=0)) / prediction.force_sigma).ravel()
         return cls(
@@ -65,6 +71,7 @@ class Uncertainty:
             z,
             nothing if distance is None else distance,
             of_forces,
+            nothing if beyond is None else beyond.max(axis=1),
         )
 
     def metrics(self) -> dict[str, Any]:
@@ -75,8 +82,10 @@ class Uncertainty:
         dict of str to float, int or None
             ``energy_msd`` only where there is σ; ``z_mean``, ``z_std``, ``coverage_LEVEL``, ``sigma_rank``
             (and ``sigma_rank_expected``, see `gpr.calibration.Sorting`), ``energy_mae_sure`` and
-            ``energy_mae_unsure`` (the halves of small and large σ) and ``n_outside_domain`` are None where
-            not known; ``force_z_std`` and ``force_coverage_LEVEL`` only where there is σ of the forces.
+            ``energy_mae_unsure`` (the halves of small and large σ), ``n_outside_domain`` (of Gaussian
+            processes) and ``n_beyond_training`` (of networks: structures with an atom more than
+            `WARN_BEYOND` outside their range) are None where not known; ``force_z_std`` and
+            ``force_coverage_LEVEL`` only where there is σ of the forces.
         """
         found = calibrate(self.z) if len(self.z) else None
         order = sorting(self.errors, self.sigma, np.random.default_rng(0)) if len(self.z) > 1 else None
@@ -91,6 +100,7 @@ class Uncertainty:
             "energy_mae_sure": None if order is None else order.mae_sure,
             "energy_mae_unsure": None if order is None else order.mae_unsure,
             "n_outside_domain": self._outside() if len(self.distance) else None,
+            "n_beyond_training": int((self.beyond > WARN_BEYOND).sum()) if len(self.beyond) else None,
             **self._of_forces(),
         }
 

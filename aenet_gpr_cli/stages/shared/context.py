@@ -96,6 +96,8 @@ class Summary:
         Rows to print where there are too many; empty for all.
     details : sequence of str
         More lines, for `show`.
+    closing : sequence of str
+        What is to be read last, such as a verdict.
     """
 
     title: str
@@ -104,10 +106,11 @@ class Summary:
     notes: Sequence[str] = field(default_factory=tuple)
     short: Sequence[Sequence[str]] = ()
     details: Sequence[str] = ()
+    closing: Sequence[str] = ()
 
     def to_json(self) -> str:
         """Return the table as JSON, for storage in an artefact."""
-        names = ("title", "columns", "rows", "notes", "short", "details")
+        names = ("title", "columns", "rows", "notes", "short", "details", "closing")
         return json.dumps({name: getattr(self, name) for name in names})
 
 
@@ -206,6 +209,7 @@ def nothing_to_do(
         rows=stored.get("rows", ()),
         notes=[*stored.get("notes", ()), *notes],
         short=stored.get("short", ()),
+        closing=stored.get("closing", ()),
     )
 
 

@@ -1,0 +1,289 @@
+"""What errors mean: which model to use, whether it is good enough for dynamics, what to do next.
+
+A pure function of error measures; every limit has a name here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.units import BOLTZMANN, MEV_PER_EV
+
+Grade = Literal["good", "fair", "poor"]
+GRADES: tuple[Grade, ...] = ("good", "fair", "poor")
+ENERGY = (1 / 10, 1 / 3)  # RMSE per atom over kT: good below the first, fair below the second
+FORCE = (0.10, 0.25)  # RMSE over the root mean square of the reference, of force components
+OUTLIERS = (0.0, 1e-3)  # share of atoms with ‖F‖ wrong by more than 1 eV/Å
+OUTSIDE = (0.05, 0.20)  # share of structures outside the training data
+COVERAGE = (0.90, 0.75)  # of errors by their 95 % intervals: good above the first, fair above the second
+WEAK = 1.5  # times the error of all, from where on a kind of structure asks for more data
+FEW = 3  # structures of a kind, below which its error says nothing
+BEHIND = 1.3  # times the error of the process that labels its copies, from where on a network lags
+NEAR = 1.1  # times the error of the best, below which another model is as good
+SURROGATE = "gp"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A model and its errors.
+
+    Attributes
+    ----------
+    name : str
+    mode : str or None
+        Training mode of a network, ``gp`` for a Gaussian process, None where not known.
+    total : mapping of str to float, int or None
+        Measures of `metrics_from_sums` and of σ, over all test structures.
+    parts : mapping of str to mapping
+        The same for each kind of structure, or where kinds are not named for each subset.
+    n_training : mapping of str to int
+        Training structures of each of these.
+    """
+
+    name: str
+    mode: str | None
+    total: Mapping[str, Any]
+    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    n_training: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One sentence, what it is about, and where it is a judgement its grade."""
+
+    about: str
+    text: str
+    grade: Grade | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to: which model, for what, and what next.
+
+    Attributes
+    ----------
+    best : str
+        Name of the model to use.
+    temperature : float, K
+        Of the dynamics that are meant.
+    grade : str
+        Of the dynamics: that of the worst of energies, forces and outliers.
+    headline : str
+    statements : tuple of Statement
+        About the best model.
+    """
+
+    best: str
+    temperature: float
+    grade: Grade
+    headline: str
+    statements: tuple[Statement, ...]
+
+    def lines(self) -> list[str]:
+        """Return the headline and a line for each statement."""
+        width = max(len(s.about) for s in self.statements) + 2
+        return [self.headline, *(f"  {s.about:<{width}}{s.text}" for s in self.statements)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON can hold it."""
+        return asdict(self)
+
+
+def judge(models: Sequence[Judged], temperature: float, provenance: str = "") -> Verdict:
+    """Say which model to use, whether it is good enough for dynamics, and what to do next.
+
+    The best model has the smallest product of energy and force errors (RMSE; of energies alone where forces
+    were not compared). Energies count per atom against kT, forces against the root mean square of the
+    reference forces.
+
+    Parameters
+    ----------
+    temperature : float, K
+        Of the dynamics that are meant.
+    provenance : str
+        Where the test structures come from, as in "drawn by chance".
+
+    Raises
+    ------
+    InputError
+        If there is no model.
+    """
+    if not models:
+        raise InputError("verdict: expected at least one model, got none")
+    best = min(models, key=_score)
+    tested = [*_energies(best.total, temperature), *_forces(best.total), *_outliers(best.total)]
+    grade = GRADES[max(GRADES.index(s.grade) for s in tested if s.grade)]
+    limits = " and ".join(s.about for s in tested if s.grade == grade and grade != "good")
+    degree = {
+        "good": f"good enough for dynamics at {temperature:g} K",
+        "fair": f"usable for dynamics at {temperature:g} K with care ({limits})",
+        "poor": f"not good enough for dynamics at {temperature:g} K ({limits})",
+    }[grade]
+    statements = (
+        *_choice(models, best),
+        *tested,
+        *_sigma(best.total),
+        *_outside(best.total),
+        *_test_set(best.total, provenance),
+        *_next(models, best, grade),
+    )
+    return Verdict(best.name, temperature, grade, f"Verdict: use {best.name}; {degree}.", statements)
+
+
+def _score(model: Judged) -> float:
+    """Return the product of the energy error per atom and the force error, where both are known."""
+    force = model.total.get("force_component_rmse")
+    energy = float(model.total["energy_rmse_per_atom"])
+    return energy if force is None else energy * float(force)
+
+
+def _error(metrics: Mapping[str, Any]) -> float:
+    """Return the one error that compares kinds and models: of forces, or of energies without them."""
+    force = metrics.get("force_component_rmse")
+    return float(metrics["energy_rmse_per_atom"] if force is None else force)
+
+
+def _graded(value: float, limits: tuple[float, float]) -> Grade:
+    return GRADES[sum(value > limit for limit in limits)]
+
+
+def _choice(models: Sequence[Judged], best: Judged) -> list[Statement]:
+    """Name models that are as good, and those that are better in one of the two."""
+    near = [m.name for m in models if m is not best and _score(m) <= NEAR**2 * _score(best)]
+    said = [f"as good within the measurement: {', '.join(near)}"] if near else []
+    for key, what in (("energy_rmse_per_atom", "energies"), ("force_component_rmse", "forces")):
+        known = [m for m in models if m.total.get(key) is not None]
+        first = min(known, key=lambda m: m.total[key], default=best)
+        if first is not best and first.name not in near:
+            said.append(f"{first.name} has the better {what}")
+    return [Statement("models", "; ".join(said))] if said else []
+
+
+def _energies(total: Mapping[str, Any], temperature: float) -> list[Statement]:
+    error, thermal = float(total["energy_rmse_per_atom"]), BOLTZMANN * temperature
+    grade = _graded(error / thermal, ENERGY)
+    text = (
+        f"{grade}: {error * MEV_PER_EV:.2g} meV per atom (RMSE), {_percent(error / thermal)} of kT, which is "
+        f"{thermal * MEV_PER_EV:.3g} meV at {temperature:g} K (good up to {_percent(ENERGY[0])})"
+    )
+    return [Statement("energies", text, grade)]
+
+
+def _forces(total: Mapping[str, Any]) -> list[Statement]:
+    error, size = total.get("force_component_rmse"), total.get("force_component_rms_reference")
+    if error is None:
+        return [Statement("forces", "not tested: the test structures have none", "fair")]
+    if not size:
+        return []
+    grade = _graded(error / size, FORCE)
+    text = (
+        f"{grade}: {error:.2g} eV/Å per component (RMSE), {_percent(error / size)} of the rms force "
+        f"{size:.3g} eV/Å (good up to {_percent(FORCE[0])})"
+    )
+    return [Statement("forces", text, grade)]
+
+
+def _outliers(total: Mapping[str, Any]) -> list[Statement]:
+    number, of = total.get("force_outliers"), total.get("n_atoms")
+    if number is None or not of:
+        return []
+    grade = _graded(number / of, OUTLIERS)
+    share = f", {_percent(number / of)}," if number else ""
+    return [
+        Statement(
+            "outliers",
+            f"{grade}: {number} of {of} atoms{share} have a force wrong by more than 1 eV/Å in size",
+            grade,
+        )
+    ]
+
+
+def _sigma(total: Mapping[str, Any]) -> list[Statement]:
+    covered, spread = total.get("coverage_95"), total.get("z_std")
+    if covered is None or spread is None:
+        text = "the model does not say where it is wrong (a single network, or σ was not asked for)"
+        return [Statement("sigma", text)]
+    grade = GRADES[sum(covered < limit for limit in COVERAGE)]
+    text = f"{grade}: of 20 errors {20 * covered:.0f} lie within ±2σ, where 19 should"
+    if grade != "good":
+        text += f"; σ is too small, take {spread:.2g} times as much"
+    elif spread < 0.5:
+        text += f"; σ is cautious, errors are about {spread:.2g} of it"
+    return [Statement("sigma", text, grade)]
+
+
+def _outside(total: Mapping[str, Any]) -> list[Statement]:
+    number = total.get("n_outside_domain")
+    if number is None:
+        number = total.get("n_beyond_training")
+    if number is None:
+        return []
+    of = total["n_structures"]
+    grade = _graded(number / of, OUTSIDE)
+    text = (
+        f"{grade}: {number} of {of} test structures, {_percent(number / of)}, lie outside the training data"
+    )
+    return [Statement("domain", text, grade)]
+
+
+def _test_set(total: Mapping[str, Any], provenance: str) -> list[Statement]:
+    of = total["n_structures"]
+    wide = f"; so few give errors to about ±{_percent((1 / (2 * of)) ** 0.5)}" if of < 50 else ""
+    lead = f"{of} structures{', ' if provenance else ''}{provenance}{wide}"
+    return [Statement("test set", f"{lead}; elsewhere (hotter, denser, other molecules) errors grow")]
+
+
+def _next(models: Sequence[Judged], best: Judged, grade: Grade) -> list[Statement]:
+    """Say what to do next: the kinds that lack structures, what is outside, another mode, σ."""
+    said = []
+    weak = [
+        (name, _error(part) / _error(best.total))
+        for name, part in best.parts.items()
+        if part["n_structures"] >= FEW and _error(best.total) > 0
+    ]
+    for name, ratio in sorted(weak, key=lambda item: -item[1])[:2]:
+        if ratio > WEAK:
+            train = best.n_training.get(name)
+            has = "" if train is None else f"; {train} of them train now"
+            said.append(f"more structures like {name} (errors {ratio:.1f} times those of all{has})")
+    outside = best.total.get("n_outside_domain") or 0
+    if outside > OUTSIDE[0] * best.total["n_structures"]:
+        said.append("structures like those outside the training data (`aenet-gpr select` finds such)")
+    said += _training(models)
+    if best.mode not in (SURROGATE, None) and best.total["n_members"] == 1:
+        said.append("n_members: 4, so that the network says where it is wrong")
+    if grade != "good" and not said:
+        said.append("two to four times as many training structures, which usually halve the errors")
+    if not said:
+        said.append("run the dynamics, and look at σ on the way")
+    return [Statement("next", text) for text in said]
+
+
+def _training(models: Sequence[Judged]) -> list[str]:
+    """Compare networks with the Gaussian process that labels their copies."""
+    networks = [m for m in models if m.mode not in (SURROGATE, None)]
+    processes = [m for m in models if m.mode == SURROGATE]
+    if not networks:
+        return []
+    network, modes = min(networks, key=_score), {m.mode for m in networks}
+    forces = network.total.get("force_component_rmse") is not None
+    if "combined" not in modes and forces:
+        return ["mode combined, which learns forces and copies together"]
+    if not processes:
+        return []
+    ratio = (_score(network) / max(min(map(_score, processes)), 1e-300)) ** (0.5 if forces else 1.0)
+    if ratio > BEHIND and network.mode in ("gpr", "combined", "taylor"):
+        return [
+            f"more copies (n_copies), more weights or steps: {network.name} has {ratio:.1f} times the errors "
+            "of the Gaussian process that labels its copies"
+        ]
+    if ratio > 1 / BEHIND and network.mode in ("gpr", "combined"):
+        return [f"more structures rather than more copies: {network.name} is as good as the Gaussian process"]
+    return []
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"

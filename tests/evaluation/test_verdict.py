@@ -1,0 +1,118 @@
+"""The verdict follows from the errors: better errors never make it worse, and every weakness is named."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.evaluation.verdict import GRADES, Judged, judge
+
+TOTAL = {
+    "energy_rmse_per_atom": 0.001,
+    "force_component_rmse": 0.05,
+    "force_component_rms_reference": 1.0,
+    "force_outliers": 0,
+    "n_atoms": 2000,
+    "n_structures": 100,
+    "n_members": 4,
+    "coverage_95": 0.95,
+    "z_std": 1.0,
+    "n_outside_domain": 0,
+    "n_beyond_training": None,
+}
+
+
+def model(name="ann", mode="combined", parts=None, **changed):
+    return Judged(name, mode, TOTAL | changed, parts or {})
+
+
+def about(verdict, what):
+    return [s for s in verdict.statements if s.about == what]
+
+
+def test_a_good_model_is_called_good_with_nothing_held_back():
+    verdict = judge([model()], 300.0, "drawn by chance")
+    assert verdict.grade == "good"
+    assert verdict.headline == "Verdict: use ann; good enough for dynamics at 300 K."
+    assert {s.about for s in verdict.statements} >= {"energies", "forces", "outliers", "sigma", "test set"}
+    assert "drawn by chance" in about(verdict, "test set")[0].text
+    json.dumps(verdict.as_dict())
+
+
+def test_energies_count_against_the_temperature():
+    """5 meV per atom is 19 % of kT at 300 K, 58 % at 100 K and 6 % at 1000 K."""
+    found = {t: judge([model(energy_rmse_per_atom=0.005)], t).grade for t in (100.0, 300.0, 1000.0)}
+    assert found == {100.0: "poor", 300.0: "fair", 1000.0: "good"}
+
+
+def test_forces_count_against_their_size():
+    grades = [judge([model(force_component_rms_reference=f)], 300.0).grade for f in (1.0, 0.3, 0.1)]
+    assert grades == ["good", "fair", "poor"]
+
+
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        ("energy_rmse_per_atom", "energies"),
+        ("force_component_rmse", "forces"),
+        ("force_outliers", "outliers"),
+    ],
+)
+def test_the_verdict_is_no_better_where_an_error_is_larger(key, named):
+    start = TOTAL[key] or 1
+    grades = [GRADES.index(judge([model(**{key: start * 3**n})], 300.0).grade) for n in range(6)]
+    assert grades == sorted(grades)
+    assert grades[-1] == 2
+    worst = judge([model(**{key: start * 3**5})], 300.0)
+    assert worst.headline.endswith(f"({named}).")
+
+
+def test_the_best_model_has_the_smallest_errors_and_the_order_does_not_count():
+    models = [model("a"), model("b", energy_rmse_per_atom=0.0005), model("c", force_component_rmse=0.2)]
+    assert {judge(order, 300.0).best for order in (models, models[::-1])} == {"b"}
+    verdict = judge([model("a"), model("b", energy_rmse_per_atom=0.0002, force_component_rmse=0.1)], 300.0)
+    assert (verdict.best, about(verdict, "models")[0].text) == ("b", "a has the better forces")
+
+
+def test_without_forces_the_model_is_at_most_usable():
+    nothing = dict.fromkeys(("force_component_rmse", "force_component_rms_reference", "force_outliers"))
+    verdict = judge([model(n_atoms=0, **nothing)], 300.0)
+    assert verdict.grade == "fair"
+    assert "not tested" in about(verdict, "forces")[0].text
+
+
+def test_weak_kinds_and_lacking_sigma_are_named_as_what_to_do_next():
+    parts = {
+        "bulk": TOTAL,
+        "slab": TOTAL | {"force_component_rmse": 0.2},
+        "rare": TOTAL | {"n_structures": 1},
+    }
+    weak = replace(model(parts=parts, n_members=1, coverage_95=None, z_std=None), n_training={"slab": 7})
+    told = "; ".join(s.text for s in about(judge([weak], 300.0), "next"))
+    assert "more structures like slab (errors 4.0 times those of all; 7 of them train now)" in told
+    assert "bulk" not in told
+    assert "rare" not in told
+    assert "n_members: 4" in told
+
+
+def test_copies_are_asked_for_only_while_a_network_lags_behind_its_gaussian_process():
+    def told(error):
+        models = [model("gpr", "gp"), model("ann", "combined", force_component_rmse=error)]
+        return "; ".join(s.text for s in about(judge(models, 300.0), "next"))
+
+    assert "more copies (n_copies)" in told(0.2)
+    assert "more structures rather than more copies" in told(0.05)
+    assert "mode combined" in "".join(s.text for s in about(judge([model(mode="gpr")], 300.0), "next"))
+
+
+def test_sigma_is_told_in_plain_words():
+    text = about(judge([model(coverage_95=0.5, z_std=3.0)], 300.0), "sigma")[0].text
+    assert (
+        text == "poor: of 20 errors 10 lie within ±2σ, where 19 should; σ is too small, take 3 times as much"
+    )
+
+
+def test_no_model_is_refused():
+    with pytest.raises(InputError, match="at least one model"):
+        judge([], 300.0)
