@@ -1,4 +1,4 @@
-"""Error measures of predicted energies and forces, as the paper reports them (MAE, MSD, direction).
+"""Error measures of predicted energies and forces, as the paper reports them (MAE, spread, direction).
 
 Owns the averages over samples, within a subset and over several; errors of samples belong to `error_sums`.
 """
@@ -16,9 +16,9 @@ Metrics = dict[str, float | int | None]
 def metrics_from_sums(sums: ErrorSums) -> Metrics:
     """Calculate mean errors from sums of errors.
 
-    Errors (MAE, RMSE, largest) are those of the committee mean. MSD, the paper's mean standard deviation, is
-    the mean over the samples of the committee's sample standard deviation (n_members - 1 in the denominator;
-    None for one member, whose spread is unknown). The direction error is the angle between predicted
+    Errors (MAE, RMSE, largest) are those of the committee mean. The committee spread (the paper's MSD, mean
+    standard deviation) is the mean over the samples of the committee's sample standard deviation (n_members -
+    1 in the denominator; None for one member, whose spread is unknown). The direction error is the angle between predicted
     and reference force; its spread is the root mean square angle between the members' forces and the
     committee mean, again with n_members - 1: a standard deviation on the sphere. Atoms whose reference
     force is too small to have a direction are left out of both; ``n_directions`` counts the others.
@@ -27,9 +27,9 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
     -------
     dict
         ``energy_*`` (eV per structure), ``energy_*_per_atom`` (eV per atom), ``force_component_*``,
-        ``force_norm_*`` (eV/Å) and ``force_direction_*`` (degrees), each ``mae``, ``rmse``, ``msd`` and
-        ``max_error``; ``force_component_rms_reference`` (eV/Å, root mean square of the reference
-        components); ``force_outliers`` (atoms with ‖F‖ wrong by more than 1 eV/Å),
+        ``force_norm_*`` (eV/Å) and ``force_direction_*`` (degrees), each ``mae``, ``rmse``, ``spread``
+        (also as ``msd``, its former name) and ``max_error``;
+        ``force_component_rms_reference`` (eV/Å, root mean square of the reference components); ``force_outliers`` (atoms with ‖F‖ wrong by more than 1 eV/Å),
         ``n_structures``, ``n_atoms``, ``n_directions``, ``n_members``. Force measures are None where no
         forces were compared.
 
@@ -69,14 +69,16 @@ def force_metrics(sums: ErrorSums) -> Metrics:
 
 
 def _averages(sums: ErrorSums, source: str, name: str, count: int, per: str = "") -> Metrics:
-    """Return MAE, RMSE and MSD of one quantity over ``count`` samples."""
+    """Return MAE, RMSE and spread of one quantity over ``count`` samples."""
 
     def mean(what: str) -> float:
         return float(getattr(sums, f"{source}_{what}{per}")) / count
 
     known = count > 0
+    spread = mean("spread") if known and sums.n_members > 1 else None
     return {
         f"{name}_mae{per}": mean("absolute") if known else None,
         f"{name}_rmse{per}": float(np.sqrt(mean("squared"))) if known else None,
-        f"{name}_msd{per}": mean("spread") if known and sums.n_members > 1 else None,
+        f"{name}_spread{per}": spread,
+        f"{name}_msd{per}": spread,
     }

@@ -119,7 +119,7 @@ def _value(row: Mapping[str, Any], measure: Measure) -> float | None:
 def plot_subsets(
     table: Mapping[str, Mapping[str, Mapping[str, Any]]], quantity: str, labels: Mapping[str, str]
 ) -> Figure:
-    """Draw MAE and, of committees, MSD on each subset.
+    """Draw MAE and, of committees, the spread (MSD in the paper) on each subset.
 
     Parameters
     ----------
@@ -140,7 +140,9 @@ def plot_subsets(
     text, key, factor = SUBSET_QUANTITIES[quantity]
     subsets = list(next(iter(table.values())))
     measures = [
-        m for m in ("mae", "msd") if any(row.get(key.format(m)) for r in table.values() for row in r.values())
+        m
+        for m in ("mae", "spread")
+        if any(row.get(key.format(m)) for r in table.values() for row in r.values())
     ]
     with print_style():
         figure = new_figure(DOUBLE_COLUMN, 1.4 + 1.7 * len(measures))
@@ -150,7 +152,7 @@ def plot_subsets(
                 values = [rows.get(name, {}).get(key.format(measure)) or np.nan for name in subsets]
                 _draw_subset_bars(axis, number, len(table), np.array(values) * factor, model)
             axis.set_yscale("log")
-            axis.set_ylabel(text.format(measure.upper()))
+            axis.set_ylabel(text.format("MAE" if measure == "mae" else measure))
         _name_subsets(axes[-1], [labels[name] for name in subsets])
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=len(names))

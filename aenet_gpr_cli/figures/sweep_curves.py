@@ -23,19 +23,20 @@ QUANTITIES = {
     "force_direction": ("direction of F", "°", 1.0),
 }
 AXIS_LABELS = {"displacement": "δ (Å)", "n_copies": "copies per structure, M"}
+MEASURES = {"mae": "MAE", "spread": "spread"}
 ADAPTIVE = "adaptive"  # drawn as a star at the δ that came out
 METHODS = {"gpr": "ann_gpr", "taylor": "ann_taylor"}
 
 
 def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QUANTITIES)) -> Figure:
-    """Draw MAE (above) and MSD (below) of energy, ‖F‖ and direction.
+    """Draw MAE (above) and committee spread (below; MSD in the paper) of energy, ‖F‖ and direction.
 
     Parameters
     ----------
     rows : sequence of mappings
         One per network: ``model``, ``method`` (gpr, taylor, or None without augmentation),
         ``mode`` of the augmentation, ``displacement`` (Å), ``n_copies``, and the measures of
-        `evaluate`. The row of MSD is left out for single networks.
+        `evaluate`. The row of spreads is left out for single networks.
     against : str
         ``displacement`` or ``n_copies``.
     quantities : sequence of str
@@ -48,7 +49,7 @@ def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QU
     """
     if not any(row["method"] for row in rows):
         raise InputError("sweep figure: expected at least one network with augmentation, got none")
-    measures = [m for m in ("mae", "msd") if any(row.get(f"energy_{m}") for row in rows if row["method"])]
+    measures = [m for m in ("mae", "spread") if any(row.get(f"energy_{m}") for row in rows if row["method"])]
     drawn = [q for q in quantities if any(row.get(f"{q}_mae") for row in rows)]
     with print_style():
         figure = new_figure(DOUBLE_COLUMN, 0.5 + 1.9 * len(measures))
@@ -57,7 +58,7 @@ def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QU
             for axis, key in zip(line, drawn, strict=True):
                 label, unit, factor = QUANTITIES[key]
                 _draw(axis, rows, against, f"{key}_{measure}", factor)
-                axis.set_ylabel(f"{label} {measure.upper()} ({unit})")
+                axis.set_ylabel(f"{label} {MEASURES[measure]} ({unit})")
         for axis in axes[-1]:
             axis.set_xlabel(AXIS_LABELS[against])
         handles, labels = axes[0, 0].get_legend_handles_labels()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def read_run(folder: Path) -> FinishedRun:
     if not (folder / "metrics.h5").is_file():
         raise InputError(f"{folder}: expected metrics.h5 of a finished run, got none")
     with open_artefact(folder / "metrics.h5", "evaluate") as file:
-        results = json.loads(file.attrs["metrics"])
+        results = stored_metrics(file.attrs)
         smallest = json.loads(file.attrs["config"])["smallest_force"]
     augmented, by_hash = {}, {}
     for path in sorted(folder.glob("augmented_*.h5")):
@@ -95,6 +96,20 @@ def read_run(folder: Path) -> FinishedRun:
             settings["force_fraction"] = _force_fraction(training)
             rows.append({"model": name, **settings, **results[name]["total"]})
     return FinishedRun(folder, results, smallest, tuple(rows), augmented)
+
+
+def stored_metrics(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the metrics of all models from the attributes of an evaluation, those of 0.1.0 included."""
+    results: dict[str, Any] = json.loads(attributes["metrics"])
+    for result in results.values():
+        parts = [result[kind].values() for kind in ("subsets", "species", "groups") if kind in result]
+        for metrics in (result["total"], *itertools.chain(*parts, result["members"])):
+            metrics |= {
+                new: metrics[old]
+                for old in list(metrics)
+                if (new := old.replace("_msd", "_spread")) not in metrics
+            }
+    return results
 
 
 def made_copies(file: h5py.File) -> Row:

@@ -13,7 +13,7 @@ from aenet_gpr_cli.figures.style import three_digits
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.reports import report_pictures as pictures
-from aenet_gpr_cli.reports.finished_run import made_copies
+from aenet_gpr_cli.reports.finished_run import made_copies, stored_metrics
 from aenet_gpr_cli.reports.html_page import Section, folded, paragraph, render, table
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.workflow_steps import ORDER
@@ -22,7 +22,7 @@ from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
 NEEDED = "evaluate"
 MANY_NOTES = 6  # more are folded
 SPREAD_COLUMNS = (
-    "network", "E MAE / meV", "E MSD / meV", "‖F‖ MAE / eV/Å", "‖F‖ MSD / eV/Å", "direction MAE / °",
+    "network", "E MAE / meV", "E spread / meV", "‖F‖ MAE / eV/Å", "‖F‖ spread / eV/Å", "direction MAE / °",
 )  # fmt: skip
 
 
@@ -149,8 +149,7 @@ def _by_part(
 
 
 def _metrics(found: list[Found]) -> dict[str, Any]:
-    metrics: dict[str, Any] = _of(found, "evaluate")[0].nested("metrics")
-    return metrics
+    return stored_metrics(_of(found, "evaluate")[0].attributes)
 
 
 def _data(found: list[Found]) -> list[str]:
@@ -198,9 +197,9 @@ def _spread(found: list[Found]) -> list[str]:
 def _cells(metrics: Mapping[str, Any]) -> list[str]:
     keys = (
         ("energy_mae", MEV_PER_EV),
-        ("energy_msd", MEV_PER_EV),
+        ("energy_spread", MEV_PER_EV),
         ("force_norm_mae", 1.0),
-        ("force_norm_msd", 1.0),
+        ("force_norm_spread", 1.0),
         ("force_direction_mae", 1.0),
     )
     return [_cell(metrics, key, factor) for key, factor in keys]

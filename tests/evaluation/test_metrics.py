@@ -20,11 +20,11 @@ def pooled_metrics(parts):
 
 
 KEYS = (
-    {f"energy_{m}{per}" for m in ("mae", "rmse", "msd") for per in ("", "_per_atom")}
+    {f"energy_{m}{per}" for m in ("mae", "rmse", "spread", "msd") for per in ("", "_per_atom")}
     | {
         f"force_{q}_{m}"
         for q in ("component", "norm", "direction")
-        for m in ("mae", "rmse", "msd", "max_error")
+        for m in ("mae", "rmse", "spread", "msd", "max_error")
     }
     | {
         "energy_max_error",
@@ -75,7 +75,7 @@ def test_errors_are_those_of_the_committee_mean():
     assert result["energy_mae"] == pytest.approx(0, abs=1e-12)
     assert result["force_component_mae"] == pytest.approx(0, abs=1e-12)
     assert result["force_direction_mae"] == pytest.approx(0, abs=1e-12)
-    assert result["energy_msd"] == pytest.approx(np.sqrt(2))  # sample standard deviation of {6, 4}
+    assert result["energy_spread"] == pytest.approx(np.sqrt(2))  # sample standard deviation of {6, 4}
 
 
 def test_msd_is_the_mean_of_standard_deviations_not_the_deviation_of_means():
@@ -132,7 +132,9 @@ def test_outlier_means_more_than_one_electronvolt_per_angstrom_in_the_norm():
 def test_one_member_has_no_spread():
     case, energies, forces = random_case(np.random.default_rng(1), members=1)
     result = metrics(case, energies, forces)
-    assert {key for key, value in result.items() if value is None} == {k for k in KEYS if "_msd" in k}
+    assert {key for key, value in result.items() if value is None} == {
+        k for k in KEYS if "_msd" in k or "_spread" in k
+    }
 
 
 def test_perfect_prediction_has_zero_error():
@@ -164,7 +166,7 @@ def test_rotation_changes_norms_and_directions_of_nothing():
     rotation = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
     rotated = reference(case.energies, case.forces @ rotation)
     before, after = metrics(case, energies, forces), metrics(rotated, energies, forces @ rotation)
-    for key in KEYS - {f"force_component_{m}" for m in ("mae", "max_error", "msd")}:
+    for key in KEYS - {f"force_component_{m}" for m in ("mae", "max_error", "spread", "msd")}:
         assert after[key] == pytest.approx(before[key], rel=1e-12)
 
 

@@ -91,7 +91,9 @@ def table(msd):
     return {
         model: {
             subset: {
-                key.format(m): scale * (i + 1) if m == "mae" else msd for key in keys for m in ("mae", "msd")
+                key.format(m): scale * (i + 1) if m == "mae" else msd
+                for key in keys
+                for m in ("mae", "spread")
             }
             for i, subset in enumerate(SUBSETS)
         }
@@ -115,7 +117,7 @@ def test_heights_are_the_table_in_the_colours_of_the_modes():
 def test_committees_have_a_second_panel_with_their_spread():
     above, below = plot_subsets(table(0.5), "force", SUBSETS).axes
     assert above.get_ylabel() == "‖F‖ MAE (eV/Å)"
-    assert below.get_ylabel() == "‖F‖ MSD (eV/Å)"
+    assert below.get_ylabel() == "‖F‖ spread (eV/Å)"
     assert np.allclose(heights(below), 0.5)
 
 

@@ -36,12 +36,12 @@ def test_panels_show_the_samples_in_the_colour_of_the_model():
 def test_axes_carry_units():
     axes = parity_plot.plot({"ann_gpr": samples()}, {}).axes
     assert [a.get_ylabel() for a in axes] == [
-        "predicted E (eV)",
+        "predicted E above lowest (eV)",
         "predicted ‖F‖ (eV/Å)",
         "error of direction (°)",
     ]
     assert [a.get_xlabel() for a in axes] == [
-        "reference E (eV)",
+        "reference E above lowest (eV)",
         "reference ‖F‖ (eV/Å)",
         "reference ‖F‖ (eV/Å)",
     ]

@@ -7,13 +7,13 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures import sweep_curves
 from aenet_gpr_cli.figures.style import mode_style
 
-KEYS = [f"{q}_{m}" for q in ("energy", "force_norm", "force_direction") for m in ("mae", "msd")]
+KEYS = [f"{q}_{m}" for q in ("energy", "force_norm", "force_direction") for m in ("mae", "spread")]
 
 
 def row(model, method=None, delta=None, scale=1.0, msd=True):
     values = {key: scale * (i + 1) for i, key in enumerate(KEYS)}
     if not msd:
-        values |= {key: None for key in KEYS if key.endswith("msd")}
+        values |= {key: None for key in KEYS if key.endswith("spread")}
     return {"model": model, "method": method, "displacement": delta, "n_copies": 4, **values}
 
 
@@ -52,13 +52,13 @@ def test_rows_of_panels_are_mean_error_and_spread():
     labels = [axis.get_ylabel() for axis in sweep_curves.plot(ROWS, "displacement").axes]
     assert labels == [
         "energy MAE (meV)", "‖F‖ MAE (eV/Å)", "direction of F MAE (°)",
-        "energy MSD (meV)", "‖F‖ MSD (eV/Å)", "direction of F MSD (°)",
+        "energy spread (meV)", "‖F‖ spread (eV/Å)", "direction of F spread (°)",
     ]  # fmt: skip
 
 
 def test_only_the_quantities_asked_for_are_drawn():
     labels = [a.get_ylabel() for a in sweep_curves.plot(ROWS, "displacement", ("energy", "force_norm")).axes]
-    assert labels == ["energy MAE (meV)", "‖F‖ MAE (eV/Å)", "energy MSD (meV)", "‖F‖ MSD (eV/Å)"]
+    assert labels == ["energy MAE (meV)", "‖F‖ MAE (eV/Å)", "energy spread (meV)", "‖F‖ spread (eV/Å)"]
 
 
 def test_shares_of_the_forces_have_their_own_colours():

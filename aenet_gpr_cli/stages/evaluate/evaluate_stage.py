@@ -21,6 +21,7 @@ from aenet_gpr_cli.stages.evaluate.model_errors import (
     errors_of,
     group_notes,
     joined_errors,
+    spread_notes,
     training_notes,
     training_rows,
 )
@@ -41,8 +42,8 @@ from aenet_gpr_cli.units import MEV_PER_EV
 
 KIND = "evaluate"
 COLUMNS = (
-    "model", "members", "E MAE / meV", "E RMSE / meV", "E MSD / meV",
-    "F comp. MAE / eV/Å", "‖F‖ MAE / eV/Å", "‖F‖ MSD / eV/Å", "direction MAE / °",
+    "model", "members", "E MAE / meV", "E RMSE / meV", "E spread / meV",
+    "F comp. MAE / eV/Å", "‖F‖ MAE / eV/Å", "‖F‖ spread / eV/Å", "direction MAE / °",
 )  # fmt: skip
 
 
@@ -113,6 +114,7 @@ def run(
             COLUMNS,
             rows,
             [
+                *spread_notes(results),
                 *training_notes(trainings),
                 *group_notes(results),
                 *calibration_notes(results, config.sigma),
@@ -227,9 +229,9 @@ def _row(name: str, metrics: Mapping[str, Any]) -> list[str]:
         str(metrics["n_members"]),
         show("energy_mae", MEV_PER_EV, 2),
         show("energy_rmse", MEV_PER_EV, 2),
-        show("energy_msd", MEV_PER_EV, 2),
+        show("energy_spread", MEV_PER_EV, 2),
         show("force_component_mae", 1, 4),
         show("force_norm_mae", 1, 4),
-        show("force_norm_msd", 1, 4),
+        show("force_norm_spread", 1, 4),
         show("force_direction_mae", 1, 2),
     ]

@@ -140,6 +140,15 @@ def group_notes(results: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+def spread_notes(results: Mapping[str, Any]) -> list[str]:
+    """Return what the spread of the table is, where any model has one."""
+    if all(result["total"]["energy_spread"] is None for result in results.values()):
+        return []
+    return [
+        "spread: standard deviation over the members of a committee, or σ of a Gaussian process; mean over all"
+    ]
+
+
 def training_rows(models: Mapping[str, Path], results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return how each model was fitted or trained, and what came of it.
 

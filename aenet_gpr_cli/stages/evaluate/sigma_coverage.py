@@ -14,6 +14,7 @@ from aenet_gpr_cli.stages.shared.predictors import Prediction
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import MEV_PER_EV
 
+KINDS = {"bound": "an upper bound from part of the data"}
 WIDE = 0.95  # the interval whose coverage is shown below the table
 
 
@@ -80,18 +81,18 @@ class Uncertainty:
         Returns
         -------
         dict of str to float, int or None
-            ``energy_msd`` only where there is σ; ``z_mean``, ``z_std``, ``coverage_LEVEL``, ``sigma_rank``
-            (and ``sigma_rank_expected``, see `gpr.calibration.Sorting`), ``energy_mae_sure`` and
-            ``energy_mae_unsure`` (the halves of small and large σ), ``n_outside_domain`` (of Gaussian
-            processes) and ``n_beyond_training`` (of networks: structures with an atom more than
-            `WARN_BEYOND` outside their range) are None where not known; ``force_z_std`` and
-            ``force_coverage_LEVEL`` only where there is σ of the forces.
+            ``energy_spread``, the mean σ (and ``energy_msd``, its former name), only where there is σ;
+            ``z_mean``, ``z_std``, ``coverage_LEVEL``, ``sigma_rank`` (and ``sigma_rank_expected``, see
+            `calibration.Sorting`), ``energy_mae_sure`` and ``energy_mae_unsure`` (the halves of small and
+            large σ), ``n_outside_domain`` (of Gaussian processes) and ``n_beyond_training`` (of networks:
+            structures with an atom more than `WARN_BEYOND` outside their range) are None where not known;
+            ``force_z_std`` and ``force_coverage_LEVEL`` only where there is σ of the forces.
         """
         found = calibrate(self.z) if len(self.z) else None
         order = sorting(self.errors, self.sigma, np.random.default_rng(0)) if len(self.z) > 1 else None
         coverage = [None] * len(LEVELS) if found is None else found.coverage
         return {
-            **({"energy_msd": float(self.sigma.mean())} if len(self.sigma) else {}),
+            **dict.fromkeys(("energy_spread", "energy_msd") if len(self.sigma) else (), self._mean_sigma()),
             "z_mean": None if found is None else found.z_mean,
             "z_std": None if found is None else found.z_std,
             **{f"coverage_{round(100 * p)}": c for p, c in zip(LEVELS, coverage, strict=True)},
@@ -103,6 +104,9 @@ class Uncertainty:
             "n_beyond_training": int((self.beyond > WARN_BEYOND).sum()) if len(self.beyond) else None,
             **self._of_forces(),
         }
+
+    def _mean_sigma(self) -> float | None:
+        return float(self.sigma.mean()) if len(self.sigma) else None
 
     def _of_forces(self) -> dict[str, float]:
         if not len(self.force_z):
@@ -139,7 +143,7 @@ def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
         total = result["total"]
         outside, spread = total["n_outside_domain"], total["z_std"]
         if spread is not None:
-            kind = "σ over the members" if outside is None else f"σ ({method})"
+            kind = "σ over the members" if outside is None else f"σ ({KINDS.get(method, method)})"
             notes.append(
                 f"{name}: {kind} covers {total[f'coverage_{round(100 * WIDE)}']:.1%} of the errors in its "
                 f"{WIDE:.0%} intervals; spread of the z-scores {spread:.2g} (1 is right, less is cautious)"
@@ -159,6 +163,6 @@ def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
         if outside:
             notes.append(
                 f"{name}: {outside} of {total['n_structures']} structures are outside its training data "
-                "(domain_distance above 1)"
+                "(farther from it than any of its structures from the nearest other: domain_distance above 1)"
             )
     return notes
