@@ -17,21 +17,22 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
     """Calculate mean errors from sums of errors.
 
     Errors (MAE, RMSE, largest) are those of the committee mean. The committee spread (the paper's MSD, mean
-    standard deviation) is the mean over the samples of the committee's sample standard deviation (n_members -
-    1 in the denominator; None for one member, whose spread is unknown). The direction error is the angle between predicted
-    and reference force; its spread is the root mean square angle between the members' forces and the
-    committee mean, again with n_members - 1: a standard deviation on the sphere. Atoms whose reference
-    force is too small to have a direction are left out of both; ``n_directions`` counts the others.
+    standard deviation) is the mean over the samples of the committee's sample standard deviation
+    (n_members - 1 in the denominator; None for one member, whose spread is unknown). The direction error is
+    the angle between predicted and reference force; its spread is the root mean square angle between the
+    members' forces and the committee mean, again with n_members - 1: a standard deviation on the sphere.
+    Atoms whose reference force is too small to have a direction are left out of both; ``n_directions`` counts
+    the others.
 
     Returns
     -------
     dict
         ``energy_*`` (eV per structure), ``energy_*_per_atom`` (eV per atom), ``force_component_*``,
         ``force_norm_*`` (eV/Å) and ``force_direction_*`` (degrees), each ``mae``, ``rmse``, ``spread``
-        (also as ``msd``, its former name) and ``max_error``;
-        ``force_component_rms_reference`` (eV/Å, root mean square of the reference components); ``force_outliers`` (atoms with ‖F‖ wrong by more than 1 eV/Å),
-        ``n_structures``, ``n_atoms``, ``n_directions``, ``n_members``. Force measures are None where no
-        forces were compared.
+        (also as ``msd``, its former name) and ``max_error``; ``force_component_rms_reference`` (eV/Å, root
+        mean square of the reference components); ``force_outliers`` (atoms with ‖F‖ wrong by more than
+        1 eV/Å), ``n_structures``, ``n_atoms``, ``n_directions``, ``n_members``. Force measures are None where
+        no forces were compared.
 
     Raises
     ------

@@ -145,7 +145,7 @@ def spread_notes(results: Mapping[str, Any]) -> list[str]:
     if all(result["total"]["energy_spread"] is None for result in results.values()):
         return []
     return [
-        "spread: standard deviation over the members of a committee, or σ of a Gaussian process; mean over all"
+        "spread: standard deviation over a committee's members, or σ of a Gaussian process; mean over all"
     ]
 
 
