@@ -32,7 +32,9 @@ from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights
 from aenet_gpr_cli.ann.network.backend import CompiledPasses, fastest_passes
 from aenet_gpr_cli.ann.optimisers import adamw, levenberg_marquardt
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
+from aenet_gpr_cli.ann.optimisers.laplace import LeftOut
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.trained_sigma import trained_sigma, with_laplace
 from aenet_gpr_cli.ann.training_settings import Training
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, NumericalError
@@ -151,8 +153,13 @@ def train(
     case = Case(data, basis, settings, numbers, seed, inside, outside)
     objective, norm, found = _objective(case, around)
     outcome = _optimise(case, objective, state or _start(case), around)
+    model = _model(case, outcome, norm, found)
+    if outcome.finished:
+        left_out = LeftOut.of(data, inside, outside, with_laplace(settings))
+        sigma = trained_sigma(objective, settings, outcome.state, inside, left_out, norm.energy_scale)
+        model = replace(model, sigma=sigma)
     result = TrainingResult(
-        _model(case, outcome, norm, found),
+        model,
         outcome.training_loss,
         outcome.validation_loss,
         outcome.state,

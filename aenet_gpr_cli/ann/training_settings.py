@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 
 Mode = Literal["energy_only", "taylor", "gpr", "direct", "combined"]
+NetworkSigmaMethod = Literal["laplace", "committee", "none"]
 Label = Literal["taylor", "gpr"]  # of copies: where their energies come from
 
 
@@ -155,6 +156,10 @@ class Training:
     """settings of Levenberg-Marquardt"""
     loss: Loss = Loss()
     """what is minimised"""
+    network_sigma: NetworkSigmaMethod = "laplace"
+    """σ of the energies: laplace, of each network from JᵀJ of Levenberg-Marquardt, with the spread over the
+    members (2 n_weights² bytes a member in the potential); committee, the spread alone; both calibrated on
+    structures that were left out; none: the spread as it is"""
     validation_fraction: Fraction | None = None
     """share of the training structures, with their copies, kept for early stopping; default: none where
     evidence decays the weights, else 0.1"""

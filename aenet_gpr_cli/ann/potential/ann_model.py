@@ -9,6 +9,7 @@ import numpy as np
 
 from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.network.architecture import Architecture, Weights
+from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma, join_sigmas
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray
@@ -38,6 +39,8 @@ class ANNModel:
     feature_min, feature_max : mapping of str to ndarray of shape (n_features,), dimensionless
         Per species, the range of the descriptors (not scaled) in training, see `extrapolation`; without
         limits where it is not known, and 0 to 0 for a species without atoms.
+    sigma : NetworkSigma or None
+        What σ of the energies needs; None leaves the spread over the members, not calibrated.
     """
 
     basis: ChebyshevBasis
@@ -51,6 +54,7 @@ class ANNModel:
     atomic_energies: Mapping[str, float]
     feature_min: Mapping[str, FloatArray] = field(default_factory=dict)
     feature_max: Mapping[str, FloatArray] = field(default_factory=dict)
+    sigma: NetworkSigma | None = None
 
     def __post_init__(self) -> None:
         for name, limit in (("feature_min", -np.inf), ("feature_max", np.inf)):
@@ -89,7 +93,8 @@ class ANNModel:
             raise InputError(f"members: expected numbers from 0 to {self.n_members - 1}, got {list(members)}")
         index = np.asarray(members, int)
         chosen = {s: tuple(layer[index] for layer in layers) for s, layers in self.weights.items()}
-        return replace(self, weights=chosen)
+        sigma = None if self.sigma is None else self.sigma.select(index)
+        return replace(self, weights=chosen, sigma=sigma)
 
 
 def join(models: Sequence[ANNModel]) -> ANNModel:
@@ -120,4 +125,4 @@ def join(models: Sequence[ANNModel]) -> ANNModel:
         s: tuple(np.concatenate(parts) for parts in zip(*(m.weights[s] for m in models), strict=True))
         for s in first.basis.species
     }
-    return replace(first, weights=weights)
+    return replace(first, weights=weights, sigma=join_sigmas([model.sigma for model in models]))

@@ -135,6 +135,36 @@ def atomic_energies(
     return energies, gradients
 
 
+def weight_gradients(
+    model: ANNModel, committee: PackedCommittee, kinds: IntArray, raw: FloatArray
+) -> FloatArray:
+    """Return the derivatives ∂E/∂W of the energies of structures by all weights of each member.
+
+    Parameters
+    ----------
+    committee : PackedCommittee
+        The model's.
+    kinds : ndarray of int, shape (n_atoms,)
+        Species of the atoms, the same in all structures.
+    raw : ndarray of shape (n_structures, n_atoms, n_features), dimensionless
+        Descriptors, not scaled.
+
+    Returns
+    -------
+    ndarray of shape (n_members, n_structures, n_weights), eV
+        Weights in the order of `Architecture`.
+    """
+    architecture = model.architecture
+    result = np.zeros((model.n_members, len(raw), architecture.n_weights))
+    each = architecture.n_weights // len(architecture.species)
+    _weights(committee.layers, committee.mean, committee.activation, kinds, raw, each, result)
+    for number, symbol in enumerate(architecture.species):
+        # packed weights contain the scales
+        architecture.first_layer(result, number)[..., :-1] *= model.normalisation.feature_scale(symbol)
+    result *= committee.energy_scale
+    return result
+
+
 @njit(cache=True, nogil=True)
 def _activate(code: int, z: float) -> tuple[float, float]:
     """Return value and derivative of an activation, see `tensor_passes.activate`."""
@@ -199,3 +229,56 @@ def _atoms(
             row = member if gradients.shape[0] > 1 else 0
             for f in range(n_features):
                 gradients[row, i, f] += delta[0, f]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _weights(
+    layers: tuple[FloatArray, ...],
+    mean: FloatArray,
+    code: int,
+    kinds: IntArray,
+    raw: FloatArray,
+    each: int,
+    out: FloatArray,
+) -> None:
+    """Add Σ_atoms ∂y/∂W to out[member, structure, weight]; a species has ``each`` weights."""
+    depth, n_features = len(layers), raw.shape[2]
+    width = n_features
+    for layer in layers:
+        width = max(width, layer.shape[2])
+    value, slope = np.empty((depth + 1, width)), np.empty((depth + 1, width))
+    delta = np.empty((2, width))
+    for member in range(out.shape[0]):
+        for b in range(out.shape[1]):
+            row = out[member, b]
+            for i in range(len(kinds)):
+                kind = kinds[i]
+                for f in range(n_features):
+                    value[0, f] = raw[b, i, f] - mean[kind, f]
+                for l in range(depth):
+                    weights = layers[l][kind, member]
+                    n_in = weights.shape[1] - 1
+                    for o in range(weights.shape[0]):
+                        z = weights[o, n_in]
+                        for f in range(n_in):
+                            z += weights[o, f] * value[l, f]
+                        if l + 1 < depth:
+                            z, slope[l + 1, o] = _activate(code, z)
+                        value[l + 1, o] = z
+                delta[depth % 2, 0] = 1.0
+                place = (kind + 1) * each
+                for l in range(depth - 1, -1, -1):
+                    weights = layers[l][kind, member]
+                    n_out, n_in = weights.shape[0], weights.shape[1] - 1
+                    place -= n_out * (n_in + 1)
+                    for f in range(n_in):
+                        delta[l % 2, f] = 0.0
+                    for o in range(n_out):
+                        d, first = delta[(l + 1) % 2, o], place + o * (n_in + 1)
+                        for f in range(n_in):
+                            row[first + f] += d * value[l, f]
+                            delta[l % 2, f] += d * weights[o, f]
+                        row[first + n_in] += d
+                    if l > 0:
+                        for f in range(n_in):
+                            delta[l % 2, f] *= slope[l, f]

@@ -69,6 +69,15 @@ FIELDS: dict[str, Field] = {
         units.DIMENSIONLESS,
         "(structure) distance to the training data, in their largest gap; above 1: outside",
     ),
+    # σ of networks
+    "factors": Field(
+        units.DIMENSIONLESS,
+        "(member, element) rows of L up to the diagonal, L Lᵀ the inverse covariance of the weights",
+    ),
+    "left_out_errors": Field(
+        units.ENERGY, "(member, structure) predicted less reference energies of structures left out"
+    ),
+    "left_out_variances": Field(f"{units.ENERGY}²", "(member, structure) their variances, not calibrated"),
     # local process (features in units of their spread)
     "feature_inverse_std": Field(units.DIMENSIONLESS, "(species, feature) 1/standard deviation; 0: unused"),
     "inducing": Field(units.DIMENSIONLESS, "(environment, feature) inducing environments, by species"),

@@ -9,10 +9,12 @@ import h5py
 import numpy as np
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.fields import as_attributes, write_field
 
+_OF_SIGMA = ("factors", "left_out_errors", "left_out_variances")
 _PER_FEATURE = ("feature_mean", "feature_std", "feature_min", "feature_max")
 
 
@@ -28,6 +30,11 @@ def write_ann(group: h5py.Group, model: ANNModel) -> None:
             write_field(part, name, getattr(model, name)[symbol])
         for number, layer in enumerate(model.weights[symbol]):
             write_field(part.create_group(f"layer_{number}"), "layer", layer)
+    if model.sigma is not None:
+        part = group.create_group("sigma")
+        part.attrs["held_out"] = model.sigma.held_out
+        for name in _OF_SIGMA:
+            write_field(part, name, getattr(model.sigma, name))
 
 
 def read_ann(group: h5py.Group) -> ANNModel:
@@ -47,8 +54,14 @@ def read_ann(group: h5py.Group) -> ANNModel:
         energy_scale=float(group.attrs["energy_scale"]),
         energy_shift=float(group.attrs["energy_shift"]),
         atomic_energies={s: float(part.attrs["atomic_energy"]) for s, part in parts.items()},
+        sigma=_read_sigma(group["sigma"]) if "sigma" in group else None,
         **{name: {s: part[name][()] for s, part in parts.items()} for name in _PER_FEATURE},
     )
+
+
+def _read_sigma(group: h5py.Group) -> NetworkSigma:
+    arrays = {name: group[name][()] for name in _OF_SIGMA}
+    return NetworkSigma(**arrays, held_out=bool(group.attrs["held_out"]))
 
 
 def load_ann(path: Path) -> ANNModel:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +19,6 @@ from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
-if TYPE_CHECKING:
-    from aenet_gpr_cli.ann.potential.ann_model import ANNModel
-
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -33,8 +29,7 @@ class Prediction:
     energies : ndarray of shape (n_members, n_structures), eV
     forces : ndarray of shape (n_members, n_structures, n_atoms, 3), eV/Å
     sigma : ndarray of shape (n_structures,), eV, or None
-        Standard deviation of the energies: the GP's own, or that over the members of a committee; a single
-        network has none.
+        Standard deviation of the energies: the GP's own, or that of a committee, see `network_sigma`.
     beyond_training : ndarray of shape (n_structures, n_atoms), dimensionless, or None
         Of networks: how far each environment lies outside the training data, see `beyond_range`.
     domain_distance : ndarray of shape (n_structures,), dimensionless, or None
@@ -214,26 +209,23 @@ def _process(path: Path, sigma: str, max_rows: int, max_bytes: float, with_force
 
 
 def _committee(path: Path, members: Sequence[int] | None) -> Predictor:
+    from aenet_gpr_cli.ann.potential.committee_sigma import CommitteeSigma
+    from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
     from aenet_gpr_cli.ann.potential.prediction import predict
+    from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import features
     from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 
     model = load_ann(path).select(members)
+    sigma_of = CommitteeSigma(model)
 
     def predict_block(structures: StructureSet, subset: str | None) -> Prediction:
         energies, forces = predict(model, structures, True, len(structures))
         assert forces is not None  # asked for
-        return Prediction(energies, forces, std_over_members(energies), _beyond(model, structures))
+        raw = features(model.basis, structures, len(structures))
+        kinds = model.basis.species_index(structures.species)
+        everyone, flat = np.tile(kinds, len(structures)), raw.reshape(-1, raw.shape[2])
+        limits = (model.feature_min, model.feature_max)
+        beyond = beyond_range(model.basis.species, everyone, flat, *limits).reshape(raw.shape[:2])
+        return Prediction(energies, forces, sigma_of(energies, kinds, raw), beyond)
 
     return Predictor(predict_block)
-
-
-def _beyond(model: ANNModel, structures: StructureSet) -> FloatArray:
-    """Return how far each environment lies outside the training data, (n_structures, n_atoms)."""
-    from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
-    from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import features
-
-    raw = features(model.basis, structures, len(structures))
-    kinds = np.tile(model.basis.species_index(structures.species), len(structures))
-    flat = raw.reshape(len(kinds), -1)
-    found = beyond_range(model.basis.species, kinds, flat, model.feature_min, model.feature_max)
-    return found.reshape(raw.shape[:2])

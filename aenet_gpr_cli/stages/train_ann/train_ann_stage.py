@@ -15,6 +15,7 @@ import numpy as np
 
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import MakeRows, MemoryRows, State, Surroundings
+from aenet_gpr_cli.ann.potential.network_sigma import describe_sigma
 from aenet_gpr_cli.ann.training import TrainingResult, train
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.devices import open_device
@@ -160,6 +161,7 @@ def _train(work: Work, n_structures: int, context: Context) -> Summary:
             return Summary(TITLE)
         write_committee(file, committee, work.mode)
         file.attrs["wall_time_s"] = earlier
+        log.info(describe_sigma(committee.model.sigma, committee.model.n_members))
         seconds = earlier + time.perf_counter() - started
         row = table_row(work.mode, output.stem, n_structures, committee, seconds)
         summary = Summary(TITLE, COLUMNS, [row], [f"wrote {output}"])

@@ -1,0 +1,209 @@
+"""Posterior of the weights about a minimum (Laplace's approximation), and energies of left-out structures.
+
+With decays and noise τ of `evidence_decay`, weights are Gaussian about the minimum with the covariance
+τ H⁻¹, H = JᵀJ + decay (MacKay, Neural Comput. 4, 448 (1992)). To leave a structure out, its rows J_G with all
+that descends from it are taken away; to first order the residuals and variances of these rows become
+
+    ρ' = ρ + K S (1 - S K S)⁻¹ S ρ,   C' = τ (K + K S (1 - S K S)⁻¹ S K),   K = J_G H⁻¹ J_Gᵀ
+
+with S the roots of their weights, which is exact for a model that is linear in its weights, with the decays
+kept. A structure that was held out has S = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.linalg import solve_triangular
+from torch import Tensor
+
+from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.loss.objective import Objective
+from aenet_gpr_cli.ann.network.backend import CompiledPasses
+from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
+from aenet_gpr_cli.ann.optimisers.evidence_decay import ROUNDING, Evidence
+from aenet_gpr_cli.ann.optimisers.jacobian_numba import compiled_rows
+from aenet_gpr_cli.ann.optimisers.jacobian_torch import tensor_rows
+from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations
+from aenet_gpr_cli.structures import FloatArray, IntArray
+
+ENOUGH = 20  # structures held out from which they calibrate; else training structures are left out
+MOST = 100  # structures that are left out, evenly from all
+SINGULAR = 1e-9  # added to 1 - S K S: rows that no other determines
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Structures on which σ is compared with errors.
+
+    Attributes
+    ----------
+    groups : tuple of ndarray of int
+        A reference each, followed by its copies where it was trained on.
+    held_out : bool
+        Whether training never saw them.
+    """
+
+    groups: tuple[IntArray, ...]
+    held_out: bool
+
+    @classmethod
+    def of(cls, data: TrainingSet, inside: IntArray, outside: IntArray, again: bool) -> LeftOut:
+        """Choose structures: those held out, if they are enough, else of those trained on.
+
+        Parameters
+        ----------
+        inside, outside : ndarray of int
+            Structures trained on and held out.
+        again : bool
+            Whether those trained on can be left out, which needs `Laplace`.
+        """
+        held = outside[outside < data.n_references]
+        if len(held) >= ENOUGH or not again:
+            return cls(tuple(held[i : i + 1] for i in range(len(held))), True)
+        copies: dict[str, list[int]] = {}
+        for i in range(data.n_references, len(data)):
+            copies.setdefault(data.parents[i], []).append(i)
+        known = inside[inside < data.n_references]
+        chosen = known[_evenly(len(known))]
+        return cls(tuple(np.array([i, *copies.get(data.parents[i], [])], int) for i in chosen), False)
+
+
+@dataclass(frozen=True, slots=True)
+class Laplace:
+    """Posterior of one member, in the units of the network.
+
+    Attributes
+    ----------
+    factor : ndarray of shape (n_weights, n_weights)
+        L with L Lᵀ = H/τ, the inverse covariance of the weights; lower triangle.
+    errors : ndarray of shape (n_left_out,)
+        Predicted less reference energies, of the structures left out.
+    variances : ndarray of shape (n_left_out,)
+    """
+
+    factor: FloatArray
+    errors: FloatArray
+    variances: FloatArray
+
+
+def laplace(
+    objective: Objective,
+    flat: Tensor,
+    decay: Tensor,
+    train: Tensor,
+    smallest_noise: float,
+    left_out: LeftOut,
+) -> Laplace | None:
+    """Return the posterior of a member.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of this member alone, with mean-square loss, float64.
+    flat : tensor of shape (1, n_weights)
+    decay : tensor of shape (1, n_groups)
+    train : tensor of int, ascending
+        Structures that were trained on.
+    smallest_noise : float
+        See `evidence_decay.Evidence`.
+
+    Returns
+    -------
+    Laplace or None
+        None where H is not positive definite. Without left-out structures if energies are not in the loss, or
+        are spread over several processes.
+
+    Notes
+    -----
+    Time: that of one linearisation, and n_weights² multiplications per row of a left-out structure.
+    """
+    matrix, _, loss = normal_equations(objective, flat, train)
+    evidence = Evidence.of(objective, train, 1, smallest_noise)
+    decay = decay[:, evidence.places]
+    largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
+    factor = factorise(matrix, decay + ROUNDING * largest)
+    determined = flat.shape[1] - float((decay * factor.inverse_diagonal()).sum())
+    noise = float(loss / max(float(evidence.n_rows) - determined, 1.0))
+    noise = max(noise, smallest_noise**2 * float(evidence.spread / evidence.n_rows))
+    lower = _array(factor)
+    if lower is None or not np.isfinite(noise) or noise <= 0.0:
+        return None
+    scaled = lower / np.sqrt(noise)
+    if objective.loss.alpha == 1.0 or objective.processes.size > 1:
+        return Laplace(scaled, np.zeros(0), np.zeros(0))
+    found = _energies_left_out(objective, flat, train, scaled, noise, left_out)
+    return Laplace(scaled, found[:, 0], found[:, 1])
+
+
+def _energies_left_out(
+    objective: Objective, flat: Tensor, train: Tensor, factor: FloatArray, noise: float, left_out: LeftOut
+) -> FloatArray:
+    """Return errors and variances, (n_left_out, 2), see `Laplace`."""
+    data, shares = objective.data, objective.shares(train)
+    # rows of weight 1: a resampled member has none of what it did not draw
+    plain = replace(objective, data=replace(data, weights=torch.ones_like(data.weights)))
+    make = compiled_rows if isinstance(objective.passes, CompiledPasses) else tensor_rows
+    result = np.empty((len(left_out.groups), 2))
+    for number, group in enumerate(left_out.groups):
+        parts, residuals, roots = [], [], []
+        for members in (group[:1], group[1:]):  # copies stand apart
+            if not len(members):
+                continue
+            some = data.here(torch.as_tensor(members, device=flat.device))
+            batch = plain.weighted_batch(some, shares)
+            rows, rho = make(plain, flat, batch)
+            parts.append(rows[0].cpu().numpy())
+            residuals.append(rho[0].cpu().numpy())
+            weights = data.weights[0, some].cpu().numpy()
+            forces = len(residuals[-1]) - len(some)
+            roots.append(np.sqrt(np.append(weights, np.full(forces, weights[0]))))
+            if len(parts) == 1:
+                unit = float(batch.energy_root[0, 0])
+        weight = np.zeros(1) if left_out.held_out else np.concatenate(roots)
+        found = leave_out(np.concatenate(parts), np.concatenate(residuals), weight, factor, noise)
+        result[number] = found[0] / unit, found[1] / unit**2
+    return result
+
+
+def leave_out(
+    rows: FloatArray, residuals: FloatArray, roots: FloatArray, factor: FloatArray, noise: float
+) -> tuple[float, float]:
+    """Return the residual of the first row, and its variance, when all these rows are left out.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_weights)
+        J_G, each row of weight 1.
+    residuals : ndarray of shape (n_rows,)
+    roots : ndarray of shape (n_rows,) or (1,)
+        Of the weights with which they were trained on.
+    factor : ndarray of shape (n_weights, n_weights)
+        Of `Laplace`.
+    noise : float
+        τ.
+    """
+    along = solve_triangular(factor, rows.T, lower=True)  # of the inverse covariance: K = alongᵀ along / τ
+    inner = (along.T @ along) / noise
+    rest = (1.0 + SINGULAR) * np.eye(len(rows)) - roots[:, None] * inner * roots
+    back = np.linalg.solve(rest, roots * inner[0])
+    return (
+        float(residuals[0] + back @ (roots * residuals)),
+        float(noise * (inner[0, 0] + (roots * inner[0]) @ back)),
+    )
+
+
+def _array(factor: Factor) -> FloatArray | None:
+    if factor.tensor is None:
+        lower = factor.arrays[0]
+    else:
+        lower = factor.tensor[0].cpu().numpy()
+    if lower is None or not np.isfinite(lower.diagonal()).all():
+        return None
+    return np.asarray(np.tril(lower))
+
+
+def _evenly(n: int) -> IntArray:
+    return np.unique(np.linspace(0, n - 1, min(n, MOST)).round().astype(int))

@@ -1,0 +1,99 @@
+"""The posterior of a linear model is Bayesian linear regression, also when structures are left out."""
+
+import numpy as np
+import pytest
+import torch
+
+from aenet_gpr_cli.ann import training
+from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.execution.surroundings import Surroundings
+from aenet_gpr_cli.ann.optimisers.evidence_decay import groups
+from aenet_gpr_cli.ann.optimisers.laplace import LeftOut, laplace, leave_out
+from aenet_gpr_cli.ann.optimisers.normal_equations import weighted_rows
+from aenet_gpr_cli.ann.training import train
+from aenet_gpr_cli.structures import Copies
+from tests.ann.ann_helpers import Forces, changed, molecules
+
+
+def case_of(settings, lm_settings, data, basis, forces, hidden=(), seed=1, **keys):
+    """A training by evidence, its objective, and the place of each decay."""
+    lm = changed(lm_settings, regularisation="evidence", iterations=15)
+    chosen = changed(
+        settings, hidden=hidden, n_members=1, validation_fraction=0.0, forces=forces, optimizer=lm, **keys
+    )
+    result = train(data, basis, chosen, seed)
+    index = np.arange(len(data))
+    case = training.Case(data, basis, chosen, (0,), seed, index, index[:0])
+    objective, *_ = training._objective(case, Surroundings())
+    decay = torch.as_tensor(result.state["decay"])
+    return objective, torch.as_tensor(result.state["best_weights"]), decay
+
+
+def prior_of(objective, decay):
+    return np.diag(decay[0, groups(objective.architecture, torch.device("cpu"))].numpy())
+
+
+def noisy(species, n, seed):
+    found = molecules(species, n, seed)
+    noise = np.random.default_rng(seed).standard_normal(n)
+    return changed(found, energies=found.energies + 0.1 * np.ptp(found.energies) * noise)
+
+
+@pytest.mark.parametrize("forces", [None, Forces(1.0, "structures", 2**30)])
+def test_a_linear_model_left_out_is_the_regression_without_it(basis, settings, lm_settings, forces):
+    data = TrainingSet.collect([noisy(("O", "H", "H"), 40, 3)], [], None)
+    objective, weights, decay = case_of(settings, lm_settings, data, basis, forces)
+    index = torch.arange(40)
+    blocks = list(weighted_rows(objective, weights, index))
+    rows, residuals = (torch.cat(parts, dim=1)[0].numpy() for parts in zip(*blocks, strict=True))
+    left_out = LeftOut.of(data, index.numpy(), index.numpy()[:0], True)
+    found = laplace(objective, weights, decay, index, 1e-3, left_out)
+    targets, prior = rows @ weights[0].numpy() - residuals, prior_of(objective, decay)
+    precision = rows.T @ rows + prior
+    noise = (precision / (found.factor @ found.factor.T).clip(1e-300))[0, 0]
+    n = 40
+    owner = np.concatenate([np.arange(n), np.repeat(np.arange(n), (len(rows) - n) // n)])
+    assert len(found.errors) == n
+    root = float(objective.shares(index).energy[0, 0]) ** 0.5 / 3.0  # loss per atom
+    for i in range(0, n, 7):
+        kept = owner != i
+        inverse = np.linalg.inv(rows[kept].T @ rows[kept] + prior)
+        solution = inverse @ rows[kept].T @ targets[kept]
+        row = rows[i] / root
+        assert found.errors[i] == pytest.approx(row @ solution - targets[i] / root, rel=1e-4, abs=1e-7)
+        assert found.variances[i] == pytest.approx(noise * row @ inverse @ row, rel=1e-4)
+
+
+def test_noise_of_a_linear_model_is_found(basis, settings, lm_settings):
+    """With many data the spread of the errors over their own noise and posterior is 1."""
+    data = TrainingSet.collect([noisy(("O", "H", "H"), 150, 5)], [], None)
+    objective, weights, decay = case_of(settings, lm_settings, data, basis, None)
+    index = np.arange(150)
+    found = laplace(
+        objective, weights, decay, torch.as_tensor(index), 1e-3, LeftOut.of(data, index, index[:0], True)
+    )
+    matrix = found.factor @ found.factor.T
+    rows = torch.cat([r for r, _ in weighted_rows(objective, weights, torch.as_tensor(index))], dim=1)[0]
+    noise = float(((rows.T @ rows).numpy() + prior_of(objective, decay))[0, 0] / matrix[0, 0])
+    share = float(objective.shares(torch.as_tensor(index)).energy[0, 0]) / 9.0
+    z = found.errors / np.sqrt(found.variances + noise / share)
+    assert np.sqrt(np.mean(z**2)) == pytest.approx(1.0, abs=0.2)
+
+
+def test_what_was_held_out_keeps_its_residual():
+    rng = np.random.default_rng(0)
+    rows, residuals = rng.normal(size=(3, 5)), rng.normal(size=3)
+    factor = np.linalg.cholesky(4.0 * np.eye(5) + rows.T @ rows)
+    error, variance = leave_out(rows, residuals, np.zeros(1), factor, 0.3)
+    assert error == pytest.approx(residuals[0])
+    assert variance == pytest.approx(rows[0] @ np.linalg.inv(factor @ factor.T) @ rows[0])
+
+
+def test_copies_leave_with_their_parent(basis):
+    water = molecules(("O", "H", "H"), 6, 1)
+    copies = molecules(("O", "H", "H"), 12, 2)
+    parents = tuple(water.names[i // 2] for i in range(12))
+    data = TrainingSet.collect([water], [Copies(copies, parents, np.arange(12) % 2, "gpr", None)], None)
+    index = np.arange(18)
+    groups_of = LeftOut.of(data, index, index[:0], True).groups
+    assert [list(g) for g in groups_of] == [[i, 6 + 2 * i, 7 + 2 * i] for i in range(6)]
