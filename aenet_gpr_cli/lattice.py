@@ -1,6 +1,7 @@
 """The nearest periodic image: the shortest vectors modulo a lattice, exact for cells of any shape.
 
-Owns the one minimum image of the package. Lists of all images within a cutoff are `neighbour_list`'s.
+Owns the one minimum image of the package, and the volumes of cells. Lists of all images within a cutoff are
+`neighbour_list`'s.
 """
 
 from __future__ import annotations
@@ -14,6 +15,17 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
 TIE = 1e-9  # relative gain below which a lattice vector is not replaced by a shorter one
+
+
+def volumes(structures: StructureSet) -> FloatArray | None:
+    """Return the volumes that stresses count for, shape (n_structures,), Å³.
+
+    None where there is no stress: with fewer than two periodic directions, or a cell without volume.
+    """
+    if structures.cells is None or sum(structures.pbc) < 2:
+        return None
+    found: FloatArray = np.abs(np.linalg.det(structures.cells))
+    return found if (found > 0.0).all() else None
 
 
 class Lattice:

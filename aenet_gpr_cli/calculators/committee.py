@@ -17,6 +17,7 @@ from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe_bey
 from aenet_gpr_cli.ann.potential.prediction import atomic_energies, pack
 from aenet_gpr_cli.calculators.skin_list import SkinList
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import edge_gradients, values, vjp
+from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
@@ -152,10 +153,8 @@ class CommitteeEvaluator:
         )
 
     def _strain_gradient(self, neighbours: NeighbourList, gradients: FloatArray) -> FloatArray:
-        along = edge_gradients(self.model.basis, self._kinds, neighbours, gradients)
-        # dE/dε_ab = Σ_e (dE/dr_e)_a (r_e)_b, symmetric because a rotation changes nothing
-        found = along.T @ neighbours.vectors
-        return 0.5 * (found + found.T)
+        slopes = edge_gradients(self.model.basis, self._kinds, neighbours, gradients[None])
+        return strain_gradients(neighbours, slopes)[0, 0]
 
     def _set_species(self, species: tuple[str, ...]) -> None:
         if species != self._species:

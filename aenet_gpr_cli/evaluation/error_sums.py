@@ -20,6 +20,8 @@ LARGEST = (
     "component_largest",
     "norm_largest",
     "direction_largest",
+    "stress_largest_gpa",
+    "pressure_largest_gpa",
 )
 
 
@@ -47,6 +49,10 @@ class ErrorSums:
         Largest errors; they do not add up.
     outliers : int
         Atoms whose ‖F‖ is wrong by more than 1 eV/Å.
+    n_stresses, n_stress_components : int
+        Structures with a reference stress, and its components.
+    stress_absolute_gpa, stress_squared_gpa, stress_spread_gpa, stress_largest_gpa : float
+        Over the components, GPa, GPa²; the same of the pressure over structures with ``pressure_``.
     """
 
     n_structures: int = 0
@@ -75,6 +81,16 @@ class ErrorSums:
     direction_spread: float = 0.0
     direction_largest: float = 0.0
     outliers: int = 0
+    n_stresses: int = 0
+    n_stress_components: int = 0
+    stress_absolute_gpa: float = 0.0
+    stress_squared_gpa: float = 0.0
+    stress_spread_gpa: float = 0.0
+    stress_largest_gpa: float = 0.0
+    pressure_absolute_gpa: float = 0.0
+    pressure_squared_gpa: float = 0.0
+    pressure_spread_gpa: float = 0.0
+    pressure_largest_gpa: float = 0.0
 
     def __add__(self, other: ErrorSums) -> ErrorSums:
         """Return the sums over both sets of samples."""
@@ -111,7 +127,7 @@ def error_sums(
         raise InputError("metrics: expected reference energies, got none")
     if energies.ndim != 2 or energies.shape[1] != n or not len(energies):
         raise InputError(f"predicted energies: expected shape (n_members, {n}), got {energies.shape}")
-    error, spread = np.abs(energies.mean(axis=0) - reference.energies), _spread(energies)
+    error, spread = np.abs(energies.mean(axis=0) - reference.energies), spread_of(energies)
     squared = float((error**2).sum())
     sums = ErrorSums(
         n_structures=n,
@@ -218,8 +234,8 @@ def _add_force_errors(
         setattr(sums, f"{name}_squared", float((error**2).sum()))
         setattr(sums, f"{name}_largest", float(error.max(initial=0.0)))
     sums.component_reference_squared = float((reference**2).sum())
-    sums.component_spread = float(_spread(forces).sum())
-    sums.norm_spread = float(_spread(np.linalg.norm(forces, axis=2)).sum())
+    sums.component_spread = float(spread_of(forces).sum())
+    sums.norm_spread = float(spread_of(np.linalg.norm(forces, axis=2)).sum())
     sums.outliers = int(np.count_nonzero(norm_error > OUTLIER_FORCE))
     squared = sum(
         (angles(member[directed], mean[directed]) ** 2 for member in forces), np.zeros(sums.n_directions)
@@ -227,7 +243,7 @@ def _add_force_errors(
     sums.direction_spread = float(np.sqrt(squared / max(1, len(forces) - 1)).sum())
 
 
-def _spread(values: FloatArray) -> FloatArray:
+def spread_of(values: FloatArray) -> FloatArray:
     """Return the sample standard deviation over the first axis, zero for one member."""
     return values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1:])
 

@@ -32,7 +32,8 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
         (also as ``msd``, its former name) and ``max_error``; ``force_component_rms_reference`` (eV/Å, root
         mean square of the reference components); ``force_outliers`` (atoms with ‖F‖ wrong by more than
         1 eV/Å), ``n_structures``, ``n_atoms``, ``n_directions``, ``n_members``. Force measures are None where
-        no forces were compared.
+        no forces were compared. Where stresses were, ``stress_*_gpa`` over their
+        components and ``pressure_*_gpa`` (GPa), and ``n_stresses``.
 
     Raises
     ------
@@ -48,6 +49,7 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
         **_averages(sums, "energy", "energy", count, "_per_atom"),
         "energy_max_error_per_atom": sums.energy_largest_per_atom,
         **force_metrics(sums),
+        **stress_metrics(sums),
         "n_structures": count,
         "n_members": sums.n_members,
     }
@@ -67,6 +69,17 @@ def force_metrics(sums: ErrorSums) -> Metrics:
     result["force_component_rms_reference"] = float(np.sqrt(reference)) if sums.n_atoms else None
     result["force_outliers"] = sums.outliers if sums.n_atoms else None
     return {**result, "n_atoms": sums.n_atoms, "n_directions": sums.n_directions}
+
+
+def stress_metrics(sums: ErrorSums) -> Metrics:
+    """Calculate the measures of stresses and pressures; nothing where none was compared."""
+    if not sums.n_stresses:
+        return {}
+    result: Metrics = {}
+    for name, count in (("stress", sums.n_stress_components), ("pressure", sums.n_stresses)):
+        result |= _averages(sums, name, name, count, "_gpa")
+        result[f"{name}_max_error_gpa"] = getattr(sums, f"{name}_largest_gpa")
+    return {**result, "n_stresses": sums.n_stresses}
 
 
 def _averages(sums: ErrorSums, source: str, name: str, count: int, per: str = "") -> Metrics:

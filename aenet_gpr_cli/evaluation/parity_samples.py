@@ -6,7 +6,7 @@ Owns the choice of samples and their zero of energy; drawing belongs to the figu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class ParitySamples:
         ‖F‖ of every atom.
     direction_errors : ndarray of shape (n_atoms_in_total,), degrees
         Angle between predicted and reference force; NaN where the reference force is too small.
+    reference_pressures, predicted_pressures : ndarray of shape (n_structures_with_stress,), GPa
+        Empty where there is no stress.
     """
 
     reference_energies: FloatArray
@@ -34,6 +36,8 @@ class ParitySamples:
     reference_norms: FloatArray
     predicted_norms: FloatArray
     direction_errors: FloatArray
+    reference_pressures: FloatArray = field(default_factory=lambda: np.zeros(0))
+    predicted_pressures: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
 def parity_samples(

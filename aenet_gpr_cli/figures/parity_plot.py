@@ -1,4 +1,4 @@
-"""Predicted against reference energies and forces, and the error in force direction, models side by side.
+"""Predicted against reference energies, forces and pressures, and errors in direction, models side by side.
 
 The layout of the paper's Figures 4 and 6. Takes paired samples and draws them; many points become a
 density on a logarithmic colour scale.
@@ -45,7 +45,7 @@ def plot(
     remarks: Mapping[str, str] | None = None,
     whole_names: bool = False,
 ) -> Figure:
-    """Draw energy parity, ‖F‖ parity and direction error against ‖F‖, one column per model.
+    """Draw energy parity, ‖F‖ parity, direction error against ‖F‖ and pressures, one column per model.
 
     Parameters
     ----------
@@ -61,15 +61,19 @@ def plot(
     Returns
     -------
     Figure
-        Three rows of panels; only the first where there are no force samples.
+        Up to four rows of panels: forces and pressures only where there are samples of them.
     """
     if not samples:
         raise InputError("parity figure: expected samples of at least one model, got none")
     with_forces = any(len(item.reference_norms) for item in samples.values())
-    columns, rows = len(samples), 3 if with_forces else 1
+    with_pressures = any(len(item.reference_pressures) for item in samples.values())
+    columns, rows = len(samples), (3 if with_forces else 1) + with_pressures
     energy_range = _range([v for s in samples.values() for v in (s.reference_energies, s.predicted_energies)])
     norm_range = _range(
         [v for s in samples.values() for v in (s.reference_norms, s.predicted_norms)], zero=True
+    )
+    pressure_range = _range(
+        [v for s in samples.values() for v in (s.reference_pressures, s.predicted_pressures)]
     )
     with print_style():
         side = DOUBLE_COLUMN / max(columns, 4)
@@ -89,7 +93,9 @@ def plot(
             if with_forces:
                 _draw_norms(axes[1, column], item, norm_range, style.colour, row)
                 _draw_directions(axes[2, column], item, norm_range, style.colour, row)
-        _label(figure, axes, with_forces)
+            if with_pressures:
+                _draw_pressures(axes[-1, column], item, pressure_range, style.colour, row)
+        _label(figure, axes, with_forces, with_pressures)
         if columns > FEW_COLUMNS:
             for axis in axes.flat:
                 axis.xaxis.label.set_fontsize(SMALL)
@@ -102,6 +108,14 @@ def _draw_energies(
     _draw_points(axis, item.reference_energies, item.predicted_energies, limits, limits, colour)
     axis.plot(limits, limits, color="black", linewidth=0.7)
     _annotate(axis, row.get("energy_mae"), MEV_PER_EV, "meV")
+
+
+def _draw_pressures(
+    axis: Axes, item: ParitySamples, limits: Range, colour: str, row: Mapping[str, Any]
+) -> None:
+    _draw_points(axis, item.reference_pressures, item.predicted_pressures, limits, limits, colour)
+    axis.plot(limits, limits, color="black", linewidth=0.7)
+    _annotate(axis, row.get("pressure_mae_gpa"), 1.0, "GPa")
 
 
 def _draw_norms(axis: Axes, item: ParitySamples, limits: Range, colour: str, row: Mapping[str, Any]) -> None:
@@ -145,7 +159,7 @@ def _draw_points(
     axis.locator_params(nbins=4)
 
 
-def _label(figure: Figure, axes: np.ndarray, with_forces: bool) -> None:
+def _label(figure: Figure, axes: np.ndarray, with_forces: bool, with_pressures: bool) -> None:
     figure.align_ylabels(axes[:, 0])
     axes[0, 0].set_ylabel("predicted E above lowest (eV)")
     for axis in axes[0]:
@@ -155,13 +169,18 @@ def _label(figure: Figure, axes: np.ndarray, with_forces: bool) -> None:
         axes[2, 0].set_ylabel("error of direction (°)")
         for axis in (*axes[1], *axes[2]):
             axis.set_xlabel("reference ‖F‖ (eV/Å)")
-    for row in axes:
+    if with_pressures:
+        axes[-1, 0].set_ylabel("predicted pressure (GPa)")
+        for axis in axes[-1]:
+            axis.set_xlabel("reference pressure (GPa)")
+    for number, row in enumerate(axes):
         meshes = [mesh for axis in row for mesh in axis.collections if isinstance(mesh.norm, LogNorm)]
         if meshes:  # one scale for the row, so that models compare
             norm = LogNorm(1, max(2.0, max(float(mesh.get_array().max()) for mesh in meshes)))
             for mesh in meshes:
                 mesh.set_norm(norm)
-            unit = "structures" if row is axes[0] else "atoms"
+            of_structures = number == 0 or (with_pressures and number == len(axes) - 1)
+            unit = "structures" if of_structures else "atoms"
             figure.colorbar(
                 ScalarMappable(norm, DENSITY_MAP), ax=list(row), label=f"{unit} per bin", pad=0.02, aspect=25
             )

@@ -122,13 +122,16 @@ def _errors(found: list[Found]) -> list[str]:
     results = _metrics(found)
     totals = {name: result["total"] for name, result in results.items()}
     blocks = [*_tables(found, "evaluate"), pictures.summary(totals)]
-    for part in ("subsets", "species"):
-        names = sorted({name for result in results.values() for name in result[part]})
+    for part in ("subsets", "species", "groups"):
+        names = sorted({name for result in results.values() for name in result.get(part, {})})
         if len(names) > 1:
             blocks += _by_part(results, part, names, "force_norm_mae", "‖F‖ MAE / eV/Å", 1.0)
-            if part == "subsets":
+            if part != "species":
                 label = "E MAE / meV per atom"
                 blocks += _by_part(results, part, names, "energy_mae_per_atom", label, MEV_PER_EV)
+                if any("stress_mae_gpa" in metrics for metrics in totals.values()):
+                    blocks += _by_part(results, part, names, "stress_mae_gpa", "stress MAE / GPa", 1.0)
+                    blocks += _by_part(results, part, names, "pressure_mae_gpa", "pressure MAE / GPa", 1.0)
     return blocks
 
 
@@ -138,7 +141,7 @@ def _by_part(
     rows = [
         [part, *results],
         *(
-            [name, *(_cell(result[part].get(name, {}), key, factor) for result in results.values())]
+            [name, *(_cell(result.get(part, {}).get(name, {}), key, factor) for result in results.values())]
             for name in names
         ),
     ]

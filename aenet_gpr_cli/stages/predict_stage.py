@@ -13,6 +13,7 @@ from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND, describe_beyo
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
 from aenet_gpr_cli.evaluation.error_sums import ErrorSums, error_sums
 from aenet_gpr_cli.evaluation.metrics import metrics_from_sums
+from aenet_gpr_cli.evaluation.stress_errors import add_stress_errors, pressures, stress_components
 from aenet_gpr_cli.io.artefacts.artefact import publish_with_files
 from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.side_files import beside
@@ -38,13 +39,14 @@ from aenet_gpr_cli.units import MEV_PER_EV
 
 KIND = "predict"
 COLUMNS = ("structure", "atoms", "E / eV", "σ(E) / meV", "largest ‖F‖ / eV/Å", "E − reference / meV")
+PRESSURE_COLUMNS = ("p / GPa", "p − reference / GPa")
 ROWS_SHOWN = 20
 
 
 def run(
     config: PredictConfig, model: Path, inputs: Sequence[Path], output: Path, context: Context
 ) -> Summary:
-    """Predict energies and forces of structures.
+    """Predict energies, forces and, where structures are periodic, stresses.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def run(
     if context.dry_run:
         return planned(KIND, output, [f"{len(structures)} structures with {model}"])
     predictor = load_predictor(
-        model, config.sigma, config.sigma_max_rows, config.max_memory_gib, config.members
+        model, config.sigma, config.sigma_max_rows, config.max_memory_gib, config.members, with_stress=True
     )
     found: dict[str, PredictedStructure] = {}
     errors = []
@@ -89,8 +91,12 @@ def run(
         notes += [f"wrote {path}" for path in (output, *(beside(output, ending) for ending in endings))]
         if len(ordered) > ROWS_SHOWN:
             notes.insert(0, f"and {len(ordered) - ROWS_SHOWN} more structures")
-        rows = [_row(item) for item in ordered[:ROWS_SHOWN]]
-        summary = Summary(f"Predictions of {model.name}", COLUMNS, rows, notes, closing=_closing(errors))
+        shown = ordered[:ROWS_SHOWN]
+        columns, rows = COLUMNS, [_row(item) for item in shown]
+        if any(item.structure.stress is not None for item in ordered):
+            columns += PRESSURE_COLUMNS
+            rows = [[*row, *_pressure(item)] for row, item in zip(rows, shown, strict=True)]
+        summary = Summary(f"Predictions of {model.name}", columns, rows, notes, closing=_closing(errors))
         file.attrs["summary"] = summary.to_json()
     return summary
 
@@ -100,7 +106,10 @@ def _errors_of(subset: StructureSet, prediction: Prediction) -> list[ErrorSums]:
     if subset.energies is None:
         return []
     forces = None if subset.forces is None else prediction.forces
-    return [error_sums(subset, prediction.energies, forces)]
+    sums = error_sums(subset, prediction.energies, forces)
+    if prediction.stress is not None:
+        add_stress_errors(sums, subset, prediction.stress)
+    return [sums]
 
 
 def _closing(errors: Sequence[ErrorSums]) -> list[str]:
@@ -117,6 +126,11 @@ def _closing(errors: Sequence[ErrorSums]) -> list[str]:
             f"  forces    MAE {mae:.3g} eV/Å per component, RMSE {found['force_component_rmse']:.3g}, of "
             f"{found['force_component_rms_reference']:.3g} (rms of the reference)"
         )
+    if (mae := found.get("stress_mae_gpa")) is not None:
+        lines.append(
+            f"  stress    MAE {mae:.3g} GPa per component, RMSE {found['stress_rmse_gpa']:.3g}; pressure MAE "
+            f"{found['pressure_mae_gpa']:.3g} GPa"
+        )
     return lines
 
 
@@ -130,7 +144,13 @@ def _write(group: h5py.Group, subset: StructureSet, prediction: Prediction) -> N
         write_field(group, "beyond_training", prediction.beyond_training)
     if prediction.domain_distance is not None:
         write_field(group, "domain_distance", prediction.domain_distance)
-    for name, values in (("reference_energies", subset.energies), ("reference_forces", subset.forces)):
+    if prediction.stress is not None:
+        write_field(group, "predicted_stress", prediction.stress)
+    for name, values in (
+        ("reference_energies", subset.energies),
+        ("reference_forces", subset.forces),
+        ("reference_stress", subset.stress),
+    ):
         if values is not None:
             write_field(group, name, values)
 
@@ -177,3 +197,15 @@ def _row(item: PredictedStructure) -> list[str]:
         f"{np.linalg.norm(s.forces, axis=1).max():.3f}",
         "–" if reference is None else f"{(s.energy - reference) * MEV_PER_EV:.2f}",
     ]
+
+
+def _pressure(item: PredictedStructure) -> list[str]:
+    """Return the predicted pressure and its error."""
+    if item.structure.stress is None:
+        return ["–", "–"]
+    boxes = StructureSet.from_structures([item.structure])
+    pressure = float(pressures(stress_components(boxes, item.structure.stress[None]))[0])
+    if item.reference_stress is None:
+        return [f"{pressure:.3f}", "–"]
+    reference = float(pressures(stress_components(boxes, item.reference_stress[None]))[0])
+    return [f"{pressure:.3f}", f"{pressure - reference:.3f}"]

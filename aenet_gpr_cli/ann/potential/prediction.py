@@ -14,7 +14,8 @@ from numba import njit
 from aenet_gpr_cli.ann.execution.portions import Pieces
 from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS, MTANH_A, MTANH_B, TWIST_C
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import values, vjp
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import edge_gradients, values, vjp
+from aenet_gpr_cli.descriptors.chebyshev.strain import position_gradients, strain_gradients
 from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
@@ -44,9 +45,39 @@ def predict(
     InputError
         If a species has no network.
     """
+    energies, result, _ = _predict(model, structures, forces, False, block_size)
+    return energies, result
+
+
+def predict_with_strain(
+    model: ANNModel, structures: StructureSet, block_size: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return energies and forces as `predict` does, and dE/dε under r → (1 + ε) r.
+
+    Returns
+    -------
+    energies, forces : ndarray
+    strain_gradients : ndarray of shape (n_members, n_structures, 3, 3), eV
+        Symmetric; the stress times the volume.
+
+    Raises
+    ------
+    InputError
+        If a species has no network.
+    """
+    energies, forces, strain = _predict(model, structures, True, True, block_size)
+    assert forces is not None
+    assert strain is not None  # both asked for
+    return energies, forces, strain
+
+
+def _predict(
+    model: ANNModel, structures: StructureSet, forces: bool, with_strain: bool, block_size: int
+) -> tuple[FloatArray, FloatArray | None, FloatArray | None]:
     n, atoms = len(structures), structures.n_atoms
     energies = np.empty((model.n_members, n))
     result = np.empty((model.n_members, n, atoms, 3)) if forces else None
+    strain = np.empty((model.n_members, n, 3, 3)) if with_strain else None
     kinds = model.basis.species_index(structures.species)
     offset = model.normalisation.reference_energy(structures.species)
     packed = pack(model)
@@ -59,13 +90,18 @@ def predict(
         raw = values(model.basis, flat_kinds, neighbours)
         atomic, gradient = atomic_energies(packed, flat_kinds, raw, forces)
         energies[:, block] = atomic.reshape(-1, size, atoms).sum(2) + offset
-        if result is not None:
+        if strain is not None:
+            edges = edge_gradients(model.basis, flat_kinds, neighbours, gradient)
+            strain[:, block] = strain_gradients(neighbours, edges)
+            slope = position_gradients(neighbours, edges)
+        elif result is not None:
             slope = vjp(model.basis, flat_kinds, neighbours, gradient)
+        if result is not None:
             result[:, block] = -slope.reshape(-1, size, atoms, 3)
 
     for _ in Pieces(block_size).evaluate(range(n), evaluate):
         pass
-    return energies, result
+    return energies, result, strain
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,18 +229,18 @@ def edge_gradients(
 ) -> FloatArray:
     """Return the gradients of Σ_if cotangent_if G_if with respect to the vector of every edge.
 
-    What a strain needs: r → (1 + ε) r changes every edge, so that dE/dε_ab = Σ_e (dE/dr_e)_a (r_e)_b.
+    What a strain needs, see `strain`.
 
     Parameters
     ----------
     basis, species_index, neighbours
         As for `values`.
-    cotangents : ndarray of shape (n_atoms_total, n_features)
-        For example dE/dG.
+    cotangents : ndarray of shape (m, n_atoms_total, n_features)
+        For example dE/dG of m committee members.
 
     Returns
     -------
-    ndarray of shape (n_edges, 3), unit of the cotangents per Å
+    ndarray of shape (m, n_edges, 3), unit of the cotangents per Å
         +Σ cotangent·dG/dr of each edge as seen from its centre; zero beyond the cutoffs.
 
     Notes
@@ -248,15 +248,15 @@ def edge_gradients(
     Every edge ends at an atom of its own here, so that no other edge adds to its row.
     """
     n_atoms, n_edges = len(species_index), len(neighbours.index)
-    out = np.zeros((1, n_atoms + n_edges, 3))
+    out = np.zeros((len(cotangents), n_atoms + n_edges, 3))
     for edges, columns in _passes(basis, species_index, neighbours):
         own = edges._replace(
             neighbour=n_atoms + np.arange(n_edges),
             spin=np.concatenate([edges.spin, edges.spin[edges.neighbour]]),
         )
-        arrays = (False, _of_pass(basis, cotangents[None], columns), out)
+        arrays = (False, _of_pass(basis, cotangents, columns), out)
         _share(kernels.derivative_loop, basis, own, neighbours.n_atoms, 1, arrays)
-    return out[0, n_atoms:]
+    return out[:, n_atoms:]
 
 
 def edge_jacobians(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> FloatArray:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_jacobians, vjp
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_gradients, vjp
+from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel, nearest
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, blocks_of, environments
 from aenet_gpr_cli.gpr.local.posterior import whiten
@@ -110,7 +111,7 @@ class LocalModel:
     def stresses(self, structures: StructureSet) -> FloatArray:
         """Return the posterior mean of the stress, shape (n_structures, 3, 3), eV/Å³, of periodic structures.
 
-        σ_ab = (1/V) Σ_e (dE/dr_e)_a (r_e)_b, positive where the crystal pulls its cell together.
+        (1/V) dE/dε, positive where the crystal pulls its cell together.
         """
         assert structures.cells is not None  # isolated structures have no stress
         out = []
@@ -118,13 +119,8 @@ class LocalModel:
             found = environments(self.basis, self.scale, block, False)
             _, cotangents = self._slopes(found)
             cotangents *= self.scale.inverse_std[found.kinds]
-            slopes = edge_jacobians(self.basis, found.kinds, found.neighbours)
-            centres = np.repeat(np.arange(len(found.x)), np.diff(found.neighbours.offsets))
-            pull = np.einsum("eaf,ef->ea", slopes, cotangents[centres])
-            each = np.zeros((len(block), 3, 3))
-            np.add.at(
-                each, centres // structures.n_atoms, pull[:, :, None] * found.neighbours.vectors[:, None, :]
-            )
+            slopes = edge_gradients(self.basis, found.kinds, found.neighbours, cotangents[None])
+            each = strain_gradients(found.neighbours, slopes)[0]
             assert block.cells is not None
             out.append(each / np.abs(np.linalg.det(block.cells))[:, None, None])
         return np.concatenate(out)

@@ -119,7 +119,11 @@ FIELDS: dict[str, Field] = {
     ),
     "predicted_forces": Field(units.FORCE, "(member, structure, atom, xyz) predicted forces"),
     "reference_energies": Field(units.ENERGY, "(structure) reference total energies"),
+    "predicted_stress": Field(
+        units.STRESS, "(member, structure, xyz, xyz) predicted stress, positive under tension"
+    ),
     "reference_forces": Field(units.FORCE, "(structure, atom, xyz) reference forces"),
+    "reference_stress": Field(units.STRESS, "(structure, xyz, xyz) reference stress; NaN where not known"),
 }
 
 

@@ -21,7 +21,7 @@ class PredictedStructure:
     Attributes
     ----------
     structure : Structure
-        With predicted energy (eV) and forces (eV/Å).
+        With predicted energy (eV) and forces (eV/Å), and stress (eV/Å³) where it is predicted.
     energy_std : float or None, eV
     forces_std : ndarray of shape (n_atoms, 3), eV/Å, or None
     reference_energy : float or None, eV
@@ -33,6 +33,8 @@ class PredictedStructure:
         Distance to the training data of a Gaussian process; above 1 is outside.
     force_std : float or None, eV/Å
         One number for all forces.
+    reference_stress : ndarray of shape (3, 3), eV/Å³, or None
+        Positive under tension.
     """
 
     structure: Structure
@@ -43,14 +45,15 @@ class PredictedStructure:
     beyond_training: FloatArray | None = None
     domain_distance: float | None = None
     force_std: float | None = None
+    reference_stress: FloatArray | None = None
 
 
 def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
     """Write all structures to one extended XYZ file, which appears complete or not at all.
 
     The comment line carries ``name``, ``energy``, ``energy_std``, ``reference_energy`` (eV), ``force_std``
-    (eV/Å) and ``domain_distance``, the columns ``forces``, ``forces_std``, ``reference_forces`` (eV/Å) and
-    ``beyond_training``.
+    (eV/Å), ``stress``, ``reference_stress`` (eV/Å³) and ``domain_distance``, the columns ``forces``,
+    ``forces_std``, ``reference_forces`` (eV/Å) and ``beyond_training``.
     """
     from ase import Atoms
     from ase.calculators.singlepoint import SinglePointCalculator
@@ -62,7 +65,7 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
         atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
         atoms.info["name"] = s.name
         atoms.info |= dict(s.state)
-        for key in ("energy_std", "force_std", "reference_energy", "domain_distance"):
+        for key in ("energy_std", "force_std", "reference_energy", "domain_distance", "reference_stress"):
             value = getattr(item, key)
             if value is not None:
                 atoms.info[key] = value

@@ -17,6 +17,7 @@ from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.io.files import write_csv, write_json
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure, write_extxyz
+from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.stages.evaluate.model_errors import (
     errors_of,
     group_notes,
@@ -45,6 +46,8 @@ COLUMNS = (
     "model", "members", "E MAE / meV", "E RMSE / meV", "E spread / meV",
     "F comp. MAE / eV/Å", "‖F‖ MAE / eV/Å", "‖F‖ spread / eV/Å", "direction MAE / °",
 )  # fmt: skip
+STRESS_KEYS = ("stress_mae", "stress_rmse", "pressure_mae", "pressure_spread")
+STRESS_COLUMNS = ("stress MAE / GPa", "stress RMSE / GPa", "p MAE / GPa", "p spread / GPa")
 
 
 def name_models(paths: Sequence[Path]) -> dict[str, Path]:
@@ -88,12 +91,18 @@ def run(
     if context.dry_run:
         total = sum(len(subset) for subset in subsets.values())
         return planned(KIND, output, [f"{len(models)} models on {total} {config.on} structures"])
+    with_stress = any(s.stress is not None and volumes(s) is not None for s in subsets.values())
     with publish_with_files(output, job) as (file, folder):
         place = folder / output.name
         results = {}
         for name, path in models.items():
             predictor = load_predictor(
-                path, config.sigma, config.sigma_max_rows, config.max_memory_gib, with_force_sigma=True
+                path,
+                config.sigma,
+                config.sigma_max_rows,
+                config.max_memory_gib,
+                with_force_sigma=True,
+                with_stress=with_stress,
             )
             group = file.create_group(f"models/{name}")
             results[name] = _evaluate(name, predictor, subsets, config, group, place, context)
@@ -108,10 +117,10 @@ def run(
             from aenet_gpr_cli.stages.evaluate.evaluation_pictures import draw_evaluation
 
             draw_evaluation(file, results, config.smallest_force, place)
-        rows = [_row(name, result["total"]) for name, result in results.items()]
+        rows = [_row(name, result["total"], with_stress) for name, result in results.items()]
         summary = Summary(
             f"Errors on the {config.on} structures",
-            COLUMNS,
+            (*COLUMNS, *(STRESS_COLUMNS if with_stress else ())),
             rows,
             [
                 *spread_notes(results),
@@ -178,8 +187,12 @@ def _endings(config: EvaluateConfig, models: Iterable[str]) -> list[str]:
 def _write_prediction(group: h5py.Group, prediction: Prediction) -> None:
     write_field(group, "predicted_energies", prediction.energies)
     write_field(group, "predicted_forces", prediction.forces)
-    for name in ("sigma", "domain_distance"):
-        if (values := getattr(prediction, name)) is not None:
+    for name, values in (
+        ("sigma", prediction.sigma),
+        ("domain_distance", prediction.domain_distance),
+        ("predicted_stress", prediction.stress),
+    ):
+        if values is not None:
             write_field(group, name, values)
 
 
@@ -191,6 +204,10 @@ def _write_reference(file: h5py.File, subsets: Mapping[str, StructureSet]) -> No
         write_field(group, "reference_energies", subset.energies)
         if subset.forces is not None:
             write_field(group, "reference_forces", subset.forces)
+        if subset.stress is not None and volumes(subset) is not None:
+            write_field(group, "reference_stress", subset.stress)
+            write_field(group, "cells", subset.cells)
+            write_field(group, "pbc", subset.pbc)
 
 
 def _write_tables(results: Mapping[str, Any], trainings: Sequence[Mapping[str, Any]], output: Path) -> None:
@@ -219,9 +236,9 @@ def _parts(result: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, A
         yield "member", str(number), metrics
 
 
-def _row(name: str, metrics: Mapping[str, Any]) -> list[str]:
+def _row(name: str, metrics: Mapping[str, Any], with_stress: bool) -> list[str]:
     def show(key: str, factor: float, digits: int) -> str:
-        value = metrics[key]
+        value = metrics.get(key)
         return "–" if value is None else f"{value * factor:.{digits}f}"
 
     return [
@@ -234,4 +251,5 @@ def _row(name: str, metrics: Mapping[str, Any]) -> list[str]:
         show("force_norm_mae", 1, 4),
         show("force_norm_spread", 1, 4),
         show("force_direction_mae", 1, 2),
+        *(show(f"{key}_gpa", 1, 3) for key in STRESS_KEYS if with_stress),
     ]

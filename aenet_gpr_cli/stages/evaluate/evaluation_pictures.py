@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from aenet_gpr_cli.evaluation.parity_samples import ParitySamples, join_samples, parity_samples
+from aenet_gpr_cli.evaluation.stress_errors import pressures, stress_components
 from aenet_gpr_cli.figures import error_bars, parity_plot
 from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.io.artefacts.fields import read_optional
+from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 
 def draw_evaluation(file: h5py.File, results: Mapping[str, Any], smallest_force: float, output: Path) -> None:
@@ -48,13 +52,26 @@ def parity_of(file: h5py.File, model: str, smallest_force: float) -> ParitySampl
     parts = []
     for subset, predicted in file[f"models/{model}"].items():
         reference = file[f"reference/{subset}"]
-        parts.append(
-            parity_samples(
-                reference["reference_energies"][()],
-                predicted["predicted_energies"][()],
-                read_optional(reference, "reference_forces"),
-                predicted["predicted_forces"][()],
-                smallest_force,
-            )
+        part = parity_samples(
+            reference["reference_energies"][()],
+            predicted["predicted_energies"][()],
+            read_optional(reference, "reference_forces"),
+            predicted["predicted_forces"][()],
+            smallest_force,
         )
+        if "reference_stress" in reference and "predicted_stress" in predicted:
+            part = _with_pressures(part, reference, predicted["predicted_stress"][()])
+        parts.append(part)
     return join_samples(parts)
+
+
+def _with_pressures(part: ParitySamples, reference: h5py.Group, stress: FloatArray) -> ParitySamples:
+    expected = reference["reference_stress"][()]
+    known = ~np.isnan(expected).any(axis=(1, 2))
+    cells, pbc = reference["cells"][()][known], tuple(bool(p) for p in reference["pbc"][()])
+    boxes = StructureSet((), np.zeros((len(cells), 0, 3)), cells, (pbc[0], pbc[1], pbc[2]))
+    return replace(
+        part,
+        reference_pressures=pressures(stress_components(boxes, expected[known])),
+        predicted_pressures=pressures(stress_components(boxes, stress.mean(axis=0)[known])),
+    )

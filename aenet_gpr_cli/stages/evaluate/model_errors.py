@@ -12,6 +12,7 @@ import numpy as np
 
 from aenet_gpr_cli.evaluation.error_sums import ErrorSums, error_sums, species_sums
 from aenet_gpr_cli.evaluation.metrics import Metrics, force_metrics, metrics_from_sums
+from aenet_gpr_cli.evaluation.stress_errors import add_stress_errors
 from aenet_gpr_cli.evaluation.verdict import SURROGATE
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.stages.shared.predictors import Prediction
@@ -76,13 +77,19 @@ def errors_of(subset: StructureSet, prediction: Prediction, smallest_force: floa
     energies = prediction.energies
     forces = prediction.forces if subset.forces is not None else None
 
-    def of_group(index: IntArray) -> ErrorSums:
-        chosen = None if forces is None else forces[:, index]
-        return error_sums(subset.select(index), energies[:, index], chosen, smallest_force)
+    def some(members: slice, index: IntArray | slice) -> ErrorSums:
+        part = subset.select(index)
+        chosen = None if forces is None else forces[members, index]
+        sums = error_sums(part, energies[members, index], chosen, smallest_force)
+        if prediction.stress is not None:
+            add_stress_errors(sums, part, prediction.stress[members, index])
+        return sums
 
-    def one(member: slice) -> ErrorSums:
-        chosen = None if forces is None else forces[member]
-        return error_sums(subset, energies[member], chosen, smallest_force)
+    def of_group(index: IntArray) -> ErrorSums:
+        return some(slice(None), index)
+
+    def one(members: slice) -> ErrorSums:
+        return some(members, slice(None))
 
     alone = range(len(energies)) if len(energies) > 1 else ()
     return ModelErrors(
@@ -133,6 +140,8 @@ def group_notes(results: Mapping[str, Any]) -> list[str]:
         for group in largest:
             energy, force = (groups[group][key] for key in ("energy_mae_per_atom", "force_component_mae"))
             forces = "" if force is None else f", {force:.4f} eV/Å"
+            stress = groups[group].get("stress_mae_gpa")
+            forces += "" if stress is None else f", {stress:.3f} GPa"
             said.append(f"{group} ({groups[group]['n_structures']}) {energy * MEV_PER_EV:.2f}{forces}")
         more = f"; {len(groups) - len(largest)} more kinds" if len(groups) > len(largest) else ""
         if len(groups) > 1:

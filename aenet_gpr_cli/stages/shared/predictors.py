@@ -14,6 +14,7 @@ import numpy as np
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure
+from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.ordering import in_file_order
@@ -38,6 +39,8 @@ class Prediction:
         Standard deviation of the noise that a Gaussian process takes the reference energies to have.
     force_sigma : ndarray of shape (n_structures, n_atoms, 3), eV/Å, or None
         Standard deviation of the forces with noise, of the local process where it is asked for.
+    stress : ndarray of shape (n_members, n_structures, 3, 3), eV/Å³, or None
+        Positive under tension; of networks and the local process, for crystals and slabs, where asked for.
     """
 
     energies: FloatArray
@@ -47,6 +50,7 @@ class Prediction:
     domain_distance: FloatArray | None = None
     energy_noise: float = 0.0
     force_sigma: FloatArray | None = None
+    stress: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ def load_predictor(
     max_gib: float,
     members: Sequence[int] | None = None,
     with_force_sigma: bool = False,
+    with_stress: bool = False,
 ) -> Predictor:
     """Read a model of either kind.
 
@@ -97,6 +102,8 @@ def load_predictor(
         Members of a committee to use; default: all.
     with_force_sigma : bool
         Whether the local process gives the σ of the forces, which takes longer than the forces.
+    with_stress : bool
+        Whether periodic structures get a stress.
 
     Raises
     ------
@@ -106,9 +113,9 @@ def load_predictor(
     with open_artefact(path) as file:
         kind = str(file.attrs["kind"])
     if kind == "fit-gpr":
-        return _process(path, sigma, max_rows, max_gib * BYTES_PER_GIB, with_force_sigma)
+        return _process(path, sigma, max_rows, max_gib * BYTES_PER_GIB, with_force_sigma, with_stress)
     if kind == "train-ann":
-        return _committee(path, members)
+        return _committee(path, members, with_stress)
     raise InputError(f"{path}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
 
 
@@ -133,6 +140,7 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
     beyond = [part.beyond_training for part in parts if part.beyond_training is not None]
     distance = [part.domain_distance for part in parts if part.domain_distance is not None]
     of_forces = [part.force_sigma for part in parts if part.force_sigma is not None]
+    stress = [part.stress for part in parts if part.stress is not None]
     return Prediction(
         energies=np.concatenate([part.energies for part in parts], axis=1),
         forces=np.concatenate([part.forces for part in parts], axis=1),
@@ -141,6 +149,7 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
         domain_distance=np.concatenate(distance) if distance else None,
         energy_noise=parts[0].energy_noise,
         force_sigma=np.concatenate(of_forces) if of_forces else None,
+        stress=np.concatenate(stress, axis=1) if stress else None,
     )
 
 
@@ -157,20 +166,30 @@ def predicted_structures(
     energies, forces = prediction.energies.mean(axis=0), prediction.forces.mean(axis=0)
     spread, beyond = std_over_members(prediction.forces), prediction.beyond_training
     distance = prediction.domain_distance
+    stress = None if prediction.stress is None else prediction.stress.mean(axis=0)
     for i, given in enumerate(members):
         back = slice(None) if given.atom_order is None else np.argsort(given.atom_order)
+        found = replace(
+            given,
+            energy=float(energies[i]),
+            forces=forces[i],
+            stress=None if stress is None else stress[i],
+        )
         yield PredictedStructure(
-            structure=in_file_order(replace(given, energy=float(energies[i]), forces=forces[i], stress=None)),
+            structure=in_file_order(found),
             energy_std=None if prediction.sigma is None else float(prediction.sigma[i]),
             forces_std=None if spread is None else spread[i][back],
             reference_energy=given.energy,
             reference_forces=None if given.forces is None else given.forces[back],
+            reference_stress=given.stress,
             beyond_training=None if beyond is None else beyond[i][back],
             domain_distance=None if distance is None else float(distance[i]),
         )
 
 
-def _process(path: Path, sigma: str, max_rows: int, max_bytes: float, with_force_sigma: bool) -> Predictor:
+def _process(
+    path: Path, sigma: str, max_rows: int, max_bytes: float, with_force_sigma: bool, with_stress: bool
+) -> Predictor:
     from aenet_gpr_cli.gpr.local.local_model import LocalModel
     from aenet_gpr_cli.gpr.process import SigmaOf
     from aenet_gpr_cli.gpr.subset_lookup import find_process
@@ -191,6 +210,9 @@ def _process(path: Path, sigma: str, max_rows: int, max_bytes: float, with_force
         of_forces = None
         if deviation and with_force_sigma and isinstance(process, LocalModel):
             of_forces = np.hypot(process.force_component_sigma(prepared), process.force_noise)
+        stress = None
+        if with_stress and isinstance(process, LocalModel) and volumes(structures) is not None:
+            stress = process.stresses(prepared)[None]
         return Prediction(
             energies[None],
             forces[None],
@@ -198,6 +220,7 @@ def _process(path: Path, sigma: str, max_rows: int, max_bytes: float, with_force
             domain_distance=process.domain(prepared),
             energy_noise=process.energy_noise(structures.n_atoms),
             force_sigma=of_forces,
+            stress=stress,
         )
 
     expected = [
@@ -208,10 +231,10 @@ def _process(path: Path, sigma: str, max_rows: int, max_bytes: float, with_force
     return Predictor(predict_block, tuple(expected))
 
 
-def _committee(path: Path, members: Sequence[int] | None) -> Predictor:
+def _committee(path: Path, members: Sequence[int] | None, with_stress: bool) -> Predictor:
     from aenet_gpr_cli.ann.potential.committee_sigma import CommitteeSigma
     from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
-    from aenet_gpr_cli.ann.potential.prediction import predict
+    from aenet_gpr_cli.ann.potential.prediction import predict, predict_with_strain
     from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import features
     from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 
@@ -219,13 +242,19 @@ def _committee(path: Path, members: Sequence[int] | None) -> Predictor:
     sigma_of = CommitteeSigma(model)
 
     def predict_block(structures: StructureSet, subset: str | None) -> Prediction:
-        energies, forces = predict(model, structures, True, len(structures))
-        assert forces is not None  # asked for
+        volume = volumes(structures) if with_stress else None
+        stress = None
+        if volume is None:
+            energies, forces = predict(model, structures, True, len(structures))
+            assert forces is not None  # asked for
+        else:
+            energies, forces, strain = predict_with_strain(model, structures, len(structures))
+            stress = strain / volume[:, None, None]
         raw = features(model.basis, structures, len(structures))
         kinds = model.basis.species_index(structures.species)
         everyone, flat = np.tile(kinds, len(structures)), raw.reshape(-1, raw.shape[2])
         limits = (model.feature_min, model.feature_max)
         beyond = beyond_range(model.basis.species, everyone, flat, *limits).reshape(raw.shape[:2])
-        return Prediction(energies, forces, sigma_of(energies, kinds, raw), beyond)
+        return Prediction(energies, forces, sigma_of(energies, kinds, raw), beyond, stress=stress)
 
     return Predictor(predict_block)

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights, to_layers
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel, join
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
-from aenet_gpr_cli.ann.potential.prediction import predict
+from aenet_gpr_cli.ann.potential.prediction import predict, predict_with_strain
 from aenet_gpr_cli.errors import InputError
 from tests.ann.ann_helpers import labelled, molecules
 
@@ -106,3 +106,34 @@ def test_a_model_without_a_known_range_never_warns(model):
     kinds = np.array([0, 1, 0, 1, 1])
     beyond = beyond_range(model.basis.species, kinds, raw, model.feature_min, model.feature_max)
     assert not beyond.any()
+
+
+@pytest.mark.parametrize("pbc", [(True, True, True), (True, True, False)], ids=["crystal", "slab"])
+def test_the_strain_gradient_is_the_slope_of_the_energy_by_the_strain(model, pbc):
+    rng = np.random.default_rng(0)
+    cells = 3.6 * np.eye(3) + 0.3 * rng.random((2, 3, 3))
+    structures = labelled(SPECIES, molecules(SPECIES, 2, 4).positions, "p", cells, pbc)
+    energies, forces, strain = predict_with_strain(model, structures, 1)
+    np.testing.assert_allclose(energies, predict(model, structures, False, 8)[0], rtol=1e-13)
+    np.testing.assert_allclose(forces, predict(model, structures, True, 8)[1], atol=1e-12)
+    np.testing.assert_allclose(strain, strain.swapaxes(2, 3), atol=1e-13)
+    h = 1e-4
+    for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
+        found = []
+        for steps in (1, -1, 2, -2):
+            e = np.zeros((3, 3))
+            e[a, b] += 0.5 * steps * h
+            e[b, a] += 0.5 * steps * h
+            moved = replace(
+                structures,
+                positions=structures.positions @ (np.eye(3) + e),
+                cells=structures.cells @ (np.eye(3) + e),
+            )
+            found.append(predict(replace_references(model), moved, False, 8)[0])
+        slope = (8 * (found[0] - found[1]) - (found[2] - found[3])) / (12 * h)
+        np.testing.assert_allclose(strain[:, :, a, b], slope, rtol=1e-6, atol=1e-7)
+
+
+def replace_references(model):
+    """The same networks without the energies of atoms, which would cost digits of differences."""
+    return replace(model, atomic_energies=dict.fromkeys(model.atomic_energies, 0.0))

@@ -1,0 +1,68 @@
+"""What a strain r → (1 + ε) r does to energies and descriptors, from their derivatives by the edges.
+
+Every edge changes with the strain, dr_e = ε r_e, so that dE/dε_ab = Σ_e (dE/dr_e)_a (r_e)_b. Divided by the
+volume it is the stress, positive under tension; its negative is the virial.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_jacobians
+from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
+from aenet_gpr_cli.structures import FloatArray, IntArray
+
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # the six components of a symmetric tensor
+
+
+def strain_gradients(neighbours: NeighbourList, slopes: FloatArray) -> FloatArray:
+    """Return dE/dε of structures, symmetric because a rotation changes nothing.
+
+    Parameters
+    ----------
+    slopes : ndarray of shape (m, n_edges, 3), eV/Å
+        dE/dr_e, of `edge_gradients`.
+
+    Returns
+    -------
+    ndarray of shape (m, n_structures, 3, 3), eV
+    """
+    structure = np.repeat(
+        np.arange(neighbours.n_structures), np.diff(neighbours.offsets[:: neighbours.n_atoms])
+    )
+    each = slopes[..., :, None] * neighbours.vectors[:, None, :]
+    found = np.zeros((len(slopes), neighbours.n_structures, 3, 3))
+    for out, part in zip(found, each, strict=True):
+        np.add.at(out, structure, part)
+    return 0.5 * (found + found.swapaxes(-1, -2))
+
+
+def position_gradients(neighbours: NeighbourList, slopes: FloatArray) -> FloatArray:
+    """Return dE/dR, shape (m, n_atoms_total, 3), of the same slopes: every edge has two ends."""
+    counts = np.diff(neighbours.offsets)
+    centre = np.repeat(np.arange(len(counts)), counts)
+    found = np.zeros((len(slopes), len(counts), 3))
+    for out, part in zip(found, slopes, strict=True):
+        np.add.at(out, neighbours.index, part)
+        np.subtract.at(out, centre, part)
+    return found
+
+
+def strain_jacobians(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> FloatArray:
+    """Return the changes of the descriptors with the six components of a symmetric strain.
+
+    Returns
+    -------
+    ndarray of shape (n_atoms_total, 6, n_features), dimensionless
+        In the order of `VOIGT`, each for ε_ab = ε_ba = 1/2 off the diagonal: their product with dE/dG, summed
+        over the atoms of a structure, gives the components of `strain_gradients`.
+    """
+    edges, r = edge_jacobians(basis, species_index, neighbours), neighbours.vectors
+    counts = np.diff(neighbours.offsets)
+    centres = np.flatnonzero(counts)
+    out = np.zeros((len(counts), len(VOIGT), basis.n_features))
+    for k, (a, b) in enumerate(VOIGT):
+        each = 0.5 * (edges[:, a] * r[:, b, None] + edges[:, b] * r[:, a, None])
+        if len(centres):
+            out[centres, k] = np.add.reduceat(each, neighbours.offsets[centres], axis=0)
+    return out
