@@ -250,6 +250,11 @@ class AnySet(Protocol):
         ...
 
     @property
+    def stress(self) -> FloatArray | None:
+        """Stress, shape (n_structures, 3, 3), eV/Å³; None where no structure has one."""
+        ...
+
+    @property
     def n_atoms(self) -> int:
         """Atoms per structure."""
         ...

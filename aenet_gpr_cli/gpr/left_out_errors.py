@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -23,17 +23,23 @@ class LeftOut:
         Empty where no forces are known.
     energy_z, force_z : ndarray of the same shapes, dimensionless
         Errors over the standard deviation that the process gives them, noise included.
+    stress_errors : ndarray of shape (6 n_structures_with_stress,), eV/Å³
+        Of xx, yy, zz, yz, xz, xy; empty for full processes.
+    stress_z : ndarray of the same shape, dimensionless
+        Empty where no virials were trained on, too: their noise is not known.
     """
 
     energy_errors: FloatArray
     force_errors: FloatArray
     energy_z: FloatArray
     force_z: FloatArray
+    stress_errors: FloatArray = field(default_factory=lambda: np.zeros(0))
+    stress_z: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def joined(cls, parts: Sequence[LeftOut]) -> LeftOut:
         """Put those of several subsets together."""
-        names = ("energy_errors", "force_errors", "energy_z", "force_z")
+        names = [entry.name for entry in fields(cls)]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     @property
@@ -45,6 +51,11 @@ class LeftOut:
     def force_mae(self) -> float:
         """Mean absolute error of the force components, eV/Å; NaN without forces."""
         return float(np.abs(self.force_errors).mean()) if len(self.force_errors) else np.nan
+
+    @property
+    def stress_mae(self) -> float:
+        """Mean absolute error of the components of the stress, eV/Å³; NaN without any."""
+        return float(np.abs(self.stress_errors).mean()) if len(self.stress_errors) else np.nan
 
 
 def ratio(first: LeftOut, second: LeftOut) -> float:

@@ -152,6 +152,11 @@ class Local(EnvironmentKeys):
     """assumed noise of the energies, in eV for each square root of the atoms; scaled by evidence"""
     noise_std_force: PositiveFloat = 0.05
     """assumed noise of the forces, in eV/Å; scaled by evidence"""
+    virials: bool = True
+    """train on the stress, too, of periodic structures that have one"""
+    noise_std_virial: PositiveFloat | None = None
+    """assumed noise of the virials (stress times volume), in eV for each square root of the atoms, scaled
+    with the others; default: by evidence"""
     max_rows: PositiveInt = 6000
     """energies and force components on which length scales are compared"""
     atomic_energies: dict[str, Number] | None = None

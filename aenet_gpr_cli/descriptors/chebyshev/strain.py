@@ -57,10 +57,20 @@ def strain_jacobians(basis: ChebyshevBasis, species_index: IntArray, neighbours:
         In the order of `VOIGT`, each for ε_ab = ε_ba = 1/2 off the diagonal: their product with dE/dG, summed
         over the atoms of a structure, gives the components of `strain_gradients`.
     """
-    edges, r = edge_jacobians(basis, species_index, neighbours), neighbours.vectors
-    counts = np.diff(neighbours.offsets)
+    return along_strains(neighbours, edge_jacobians(basis, species_index, neighbours))
+
+
+def along_strains(neighbours: NeighbourList, edges: FloatArray) -> FloatArray:
+    """Return the changes of quantities of atoms, of shape (n_atoms_total, 6, n), see `strain_jacobians`.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_edges, 3, n)
+        Derivatives of those of the centre of each edge by its vector.
+    """
+    r, counts = neighbours.vectors, np.diff(neighbours.offsets)
     centres = np.flatnonzero(counts)
-    out = np.zeros((len(counts), len(VOIGT), basis.n_features))
+    out = np.zeros((len(counts), len(VOIGT), edges.shape[2]))
     for k, (a, b) in enumerate(VOIGT):
         each = 0.5 * (edges[:, a] * r[:, b, None] + edges[:, b] * r[:, a, None])
         if len(centres):

@@ -6,16 +6,17 @@ What is chosen before (`Design`) is the same everywhere; the sums of shares merg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows
-from aenet_gpr_cli.gpr.local.environments import Scale, environments
+from aenet_gpr_cli.gpr.local.environments import Environments, Scale, environments
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.local.posterior import solve, whiten
 from aenet_gpr_cli.gpr.local.triangle import Triangle
+from aenet_gpr_cli.gpr.local.virials import virial_rows, virials, with_stress
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
@@ -35,6 +36,8 @@ class Design:
         See `LocalModel`.
     noise_energy, noise_force : float, eV per square root of the atoms, eV/Å
         Assumed noises, which the evidence scales.
+    noise_virial : float, eV per square root of the atoms
+        The same of the virials; 0 where they are not trained on.
     """
 
     basis: ChebyshevBasis
@@ -44,6 +47,7 @@ class Design:
     reach: FloatArray
     noise_energy: float
     noise_force: float
+    noise_virial: float = 0.0
 
 
 class Sums:
@@ -111,6 +115,18 @@ def add_up(
     return sums
 
 
+def sums_of_virials(design: Design, sets: Sequence[AnySet]) -> Sums:
+    """Return the sums of the virials alone, for an assumed noise of 1 eV per square root of the atoms."""
+    sums, unit = Sums(len(design.inducing)), replace(design, noise_virial=1.0)
+    for k, indices in _blocks(sets):
+        block = sets[k].select(indices).in_memory()
+        if len(chosen := np.flatnonzero(with_stress(block))):
+            strained = block.select(chosen)
+            found = environments(design.basis, design.scale, strained, True)
+            _add_virials(unit, strained, found, sums)
+    return sums
+
+
 def model_of(design: Design, sums: Sums) -> tuple[LocalModel, float]:
     """Return the process that all rows give, and its log evidence."""
     triangle, inducing = sums.triangle, design.inducing
@@ -125,13 +141,14 @@ def model_of(design: Design, sums: Sums) -> tuple[LocalModel, float]:
         signal_variance=known.signal_variance,
         noise_energy=known.noise_scale * design.noise_energy,
         noise_force=known.noise_scale * design.noise_force,
+        noise_virial=known.noise_scale * design.noise_virial,
         atomic_energies=design.atomic_energies,
         reach=design.reach,
     )
     return model, known.log_evidence
 
 
-def _blocks(sets: Sequence[AnySet], share: int, of: int) -> Iterator[tuple[int, IntArray]]:
+def _blocks(sets: Sequence[AnySet], share: int = 0, of: int = 1) -> Iterator[tuple[int, IntArray]]:
     """Yield a set and which of its structures: those of the share, some atoms at a time."""
     before = 0
     for k, s in enumerate(sets):
@@ -146,7 +163,9 @@ def _add_block(design: Design, block: StructureSet, sums: Sums) -> None:
     inducing = design.inducing
     prior = float(design.atomic_energies[design.basis.species_index(block.species)].sum())
     noise = design.noise_energy * np.sqrt(block.n_atoms)
-    found = environments(design.basis, design.scale, block, block.forces is not None)
+    strained = with_stress(block) if design.noise_virial else np.zeros(len(block), bool)
+    slopes = block.forces is not None or bool(strained.any())
+    found = environments(design.basis, design.scale, block, slopes)
     assert block.energies is not None  # the choice of atomic energies has checked
     if block.forces is None:
         energies = energy_rows(found, inducing)
@@ -158,3 +177,14 @@ def _add_block(design: Design, block: StructureSet, sums: Sums) -> None:
         sums.log_noises += block.forces.size * float(np.log(design.noise_force))
     sums.triangle.add(energies / noise, (block.energies - prior) / noise)
     sums.log_noises += len(block) * float(np.log(noise))
+    if strained.any():
+        _add_virials(design, block, found, sums)
+
+
+def _add_virials(design: Design, block: StructureSet, found: Environments, sums: Sums) -> None:
+    """Add six rows of each structure that has a stress."""
+    chosen = np.flatnonzero(with_stress(block))
+    noise = design.noise_virial * np.sqrt(block.n_atoms)
+    rows = virial_rows(found, design.inducing)[chosen].reshape(-1, len(design.inducing))
+    sums.triangle.add(rows / noise, virials(block.select(chosen)).ravel() / noise)
+    sums.log_noises += len(rows) * float(np.log(noise))

@@ -9,7 +9,7 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points, squared_distances
-from aenet_gpr_cli.gpr.local.accumulation import Design, Sums, add_up, model_of
+from aenet_gpr_cli.gpr.local.accumulation import Design, Sums, add_up, model_of, sums_of_virials
 from aenet_gpr_cli.gpr.local.design import Inducing
 from aenet_gpr_cli.gpr.local.environments import Scale, sample
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
@@ -25,6 +25,8 @@ MOST_INDUCING = (
     600  # per species, where none are asked for; molecules gain from more, at the square of the cost
 )
 ROWS_PER_INDUCING = 8
+VIRIAL_NOISES = 2.0 ** np.arange(-8, 5)  # eV per square root of the atoms: compared by evidence
+USUAL_VIRIAL_NOISE = 0.1  # where the few structures that are compared have no stress
 SMALLEST_REACH = 0.5  # in units of the spread of a feature: where there is one environment only
 SAME = 1e-6  # squared distance of an environment to itself, with rounding
 REACH_BLOCK = 2000
@@ -94,7 +96,34 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
             best = best_length(fit, few, fit.inducing(fewer), given.length_scale, start, progress)
         compared.append((*best, -len(compared), fit))
     _, length, _, chosen = max(compared)
-    return chosen.design(replace(chosen.inducing(count), length_scale=length))
+    design = chosen.design(replace(chosen.inducing(count), length_scale=length))
+    if not (given.virials and any(s.stress is not None for s in sets)):
+        return design
+    noise = given.noise_std_virial or best_virial_noise(
+        chosen.design(replace(chosen.inducing(fewer), length_scale=length)), few, progress
+    )
+    return replace(design, noise_virial=noise)
+
+
+def best_virial_noise(design: Design, sets: Sequence[StructureSet], progress: Progress) -> float:
+    """Return the assumed noise of the virials that has the largest evidence, eV per square root of the atoms.
+
+    Rows of virials are summed apart from the others, so that another noise scales their sums.
+    """
+    known = add_up(design, sets, Sums(len(design.inducing)), lambda *_: None).state()
+    added = sums_of_virials(design, sets)
+    if not (n_rows := added.triangle.n_rows):
+        return USUAL_VIRIAL_NOISE
+    found: dict[float, float] = {}
+    for noise in VIRIAL_NOISES:
+        sums = Sums(len(design.inducing))
+        sums.merge(known)
+        sums.triangle.merge(added.triangle.factor / noise, n_rows)
+        sums.log_noises += added.log_noises + n_rows * float(np.log(noise))
+        found[float(noise)] = model_of(design, sums)[1]
+    best = max(found, key=lambda noise: found[noise])
+    progress(len(found), len(found), f"noise of virials {best:.3g} eV: log evidence {found[best]:.1f}")
+    return best
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from aenet_gpr_cli.gpr.left_out_errors import LeftOut
 from aenet_gpr_cli.gpr.local.design import energy_and_force_rows
 from aenet_gpr_cli.gpr.local.environments import environments
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
-from aenet_gpr_cli.structures import FloatArray, StructureSet
+from aenet_gpr_cli.gpr.local.virials import virial_rows, virials, with_stress
+from aenet_gpr_cli.lattice import volumes
+from aenet_gpr_cli.structures import StructureSet
 
 WIDE, HALF_WIDTH = 0.95, 1.96  # of an interval, and its half width in standard deviations
 
@@ -21,7 +23,8 @@ def leave_out(model: LocalModel, structures: StructureSet) -> LeftOut:
 
     With the rows A of a structure in units of the noise and C = A Cov(c) Aᵀ, the residual r of a fit with all
     becomes (1 − C)⁻¹ r without it, and its variance, noise included, the diagonal of (1 − C)⁻¹; energies vary
-    in addition by what the inducing environments do not span.
+    in addition by what the inducing environments do not span. A stress that was not trained on is predicted
+    without the other rows of its structure.
 
     Parameters
     ----------
@@ -30,36 +33,51 @@ def leave_out(model: LocalModel, structures: StructureSet) -> LeftOut:
     structures : StructureSet
         Of the fit.
     """
-    errors: list[FloatArray] = []
-    z: list[FloatArray] = []
-    for number in range(len(structures)):
-        one = structures.select([number])
-        found = environments(model.basis, model.scale, one, True)
-        energy, forces = energy_and_force_rows(found, model.inducing)
-        assert one.energies is not None  # it was trained on
-        noise = np.array([model.noise_energy * np.sqrt(one.n_atoms)])
-        rows, targets = energy, one.energies - model.prior_energy(one.species)
-        if one.forces is not None:
-            rows = np.concatenate([rows, forces.reshape(-1, len(model.inducing))])
-            targets = np.concatenate([targets, one.forces.ravel()])
-            noise = np.append(noise, np.full(one.forces.size, model.noise_force))
-        half = (rows / noise[:, None] @ model.directions) * np.sqrt(model.variances)
-        inverse = np.linalg.inv(np.eye(len(rows)) - half @ half.T)
-        without = inverse @ ((targets - rows @ model.coefficients) / noise)
-        variances = np.diag(inverse).copy()
-        variances[0] += model.unspanned(found, energy)[0] / noise[0] ** 2
-        errors.append(without * noise)
-        z.append(without / np.sqrt(variances))
+    return LeftOut.joined([_without(model, structures.select([number])) for number in range(len(structures))])
+
+
+def _without(model: LocalModel, one: StructureSet) -> LeftOut:
+    """Return the errors of one structure."""
+    found = environments(model.basis, model.scale, one, True)
+    energy, forces = energy_and_force_rows(found, model.inducing)
+    strained = with_stress(one)
+    strains = virial_rows(found, model.inducing)[0, : 6 * strained[0]]
+    pulls = virials(one)[0] if strained[0] else np.zeros(0)
+    assert one.energies is not None  # it was trained on
+    noise = np.array([model.noise_energy * np.sqrt(one.n_atoms)])
+    rows, targets = energy, one.energies - model.prior_energy(one.species)
+    if one.forces is not None:
+        rows = np.concatenate([rows, forces.reshape(-1, len(model.inducing))])
+        targets = np.concatenate([targets, one.forces.ravel()])
+        noise = np.append(noise, np.full(one.forces.size, model.noise_force))
+    n_others = len(rows)
+    if model.noise_virial:
+        rows, targets = np.concatenate([rows, strains]), np.concatenate([targets, pulls])
+        noise = np.append(noise, np.full(len(pulls), model.noise_virial * np.sqrt(one.n_atoms)))
+    spread = model.directions * np.sqrt(model.variances)
+    half = rows / noise[:, None] @ spread
+    inverse = np.linalg.inv(np.eye(len(rows)) - half @ half.T)
+    without = inverse @ ((targets - rows @ model.coefficients) / noise)
+    variances = np.diag(inverse).copy()
+    variances[0] += model.unspanned(found, energy)[0] / noise[0] ** 2
+    errors, z = without * noise, without / np.sqrt(variances)
+    of_strains = errors[n_others:]
+    if not model.noise_virial:
+        of_strains = pulls - strains @ model.coefficients + (strains @ spread) @ (half.T @ without)
+    if (volume := volumes(one)) is not None:
+        of_strains = of_strains / volume
     return LeftOut(
-        np.array([e[0] for e in errors]),
-        np.concatenate([e[1:] for e in errors]),
-        np.array([e[0] for e in z]),
-        np.concatenate([e[1:] for e in z]),
+        errors[:1],
+        errors[1:n_others],
+        z[:1],
+        z[1:n_others],
+        of_strains,
+        z[n_others:],
     )
 
 
 def calibrated(model: LocalModel, parts: Sequence[LeftOut], sizes: Sequence[int]) -> LocalModel:
-    """Return the process with σ, of energies and of forces, that agrees with left-out structures.
+    """Return the process with σ, of energies, forces and virials, that agrees with left-out structures.
 
     √⟨z²⟩ = 1, or 95 % of them within 1.96 σ where that asks for more: errors have longer tails than a normal
     distribution.
@@ -87,6 +105,8 @@ def calibrated(model: LocalModel, parts: Sequence[LeftOut], sizes: Sequence[int]
         model,
         sigma_factor=factor("energy_z"),
         force_sigma_factor=factor("force_z"),
+        virial_sigma_factor=factor("stress_z"),
         left_out_error=float(np.median(np.abs(off.energy_errors))),
         left_out_force_error=off.force_mae,
+        left_out_stress_error=float(np.nan_to_num(off.stress_mae)),
     )

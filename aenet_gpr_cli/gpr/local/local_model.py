@@ -15,7 +15,9 @@ from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel, nearest
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, blocks_of, environments
 from aenet_gpr_cli.gpr.local.posterior import whiten
+from aenet_gpr_cli.gpr.local.virials import TENSOR, virial_rows
 from aenet_gpr_cli.gpr.process import SigmaOf
+from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 
 ATOMS_AT_A_TIME = 4000
@@ -39,15 +41,18 @@ class LocalModel:
     noise_energy : float, eV
         Standard deviation of the noise of the energy of a structure, for each square root of its atoms.
     noise_force : float, eV/Å
+    noise_virial : float, eV
+        Of V σ, for each square root of the atoms; 0 where no virials are trained on.
     atomic_energies : ndarray of shape (n_species,), eV
         Prior mean, in the order of the basis.
     reach : ndarray of shape (n_species,), dimensionless
         Largest distance of a training environment to the nearest inducing one but itself.
-    sigma_factor, force_sigma_factor : float, dimensionless
-        What makes σ and noise of the energies, and those of the forces, agree with the errors of structures
-        left out.
-    left_out_error, left_out_force_error : float, eV, eV/Å
-        Median error of the energies and mean error of the force components of structures left out.
+    sigma_factor, force_sigma_factor, virial_sigma_factor : float, dimensionless
+        What makes σ and noise of the energies, and those of the forces and of the virials, agree with the
+        errors of structures left out.
+    left_out_error, left_out_force_error, left_out_stress_error : float, eV, eV/Å, eV/Å³
+        Median error of the energies and mean errors of the components of forces and stress of structures left
+        out; 0 where there are none.
     """
 
     basis: ChebyshevBasis
@@ -65,6 +70,9 @@ class LocalModel:
     force_sigma_factor: float = 1.0
     left_out_error: float = 0.0
     left_out_force_error: float = 0.0
+    noise_virial: float = 0.0
+    virial_sigma_factor: float = 1.0
+    left_out_stress_error: float = 0.0
     _whitening: list[FloatArray] = field(default_factory=list, repr=False, compare=False)
 
     def prior_energy(self, species: tuple[str, ...]) -> float:
@@ -113,7 +121,6 @@ class LocalModel:
 
         (1/V) dE/dε, positive where the crystal pulls its cell together.
         """
-        assert structures.cells is not None  # isolated structures have no stress
         out = []
         for block in blocks_of(structures, ATOMS_AT_A_TIME):
             found = environments(self.basis, self.scale, block, False)
@@ -124,6 +131,17 @@ class LocalModel:
             assert block.cells is not None
             out.append(each / np.abs(np.linalg.det(block.cells))[:, None, None])
         return np.concatenate(out)
+
+    def stress_sigma(self, structures: StructureSet) -> FloatArray:
+        """Return the σ of each component of the stress without noise, (n_structures, 3, 3), eV/Å³."""
+        out = []
+        for block in blocks_of(structures, ROWS_AT_A_TIME):
+            rows = virial_rows(environments(self.basis, self.scale, block, True), self.inducing)
+            components = np.sqrt((rows @ self.directions) ** 2 @ self.variances)
+            volume = volumes(block)
+            assert volume is not None  # isolated structures have no stress
+            out.append(components[:, TENSOR] / volume[:, None, None])
+        return self.virial_sigma_factor * np.concatenate(out)
 
     def sigma(self, method: str, max_rows: int, max_bytes: float = np.inf) -> SigmaOf | None:
         """Return `energy_sigma`, which is exact and cheap; None for the method ``none``."""

@@ -91,6 +91,8 @@ FIELDS: dict[str, Field] = {
     # training structures left out of a fit
     "energy_errors": Field(units.ENERGY, "(structure) reference minus prediction without the structure"),
     "force_errors": Field(units.FORCE, "(component) the same of the forces, structure by structure"),
+    "stress_errors": Field(units.STRESS, "(component) the same of xx, yy, zz, yz, xz, xy of the stress"),
+    "stress_z": Field(units.DIMENSIONLESS, "(component) errors over their standard deviation"),
     "energy_z": Field(units.DIMENSIONLESS, "(structure) errors over their standard deviation"),
     "force_z": Field(units.DIMENSIONLESS, "(component) errors over their standard deviation"),
     # search for hyperparameters, one entry per evaluation

@@ -149,7 +149,8 @@ def write_left_out(group: h5py.Group, off: LeftOut) -> None:
 
 def read_left_out(group: h5py.Group) -> LeftOut:
     """Read the errors of structures left out."""
-    return LeftOut(**{entry.name: group[entry.name][()] for entry in dataclasses.fields(LeftOut)})
+    names = [entry.name for entry in dataclasses.fields(LeftOut)]
+    return LeftOut(**{name: group[name][()] for name in names if name in group})  # older ones have no stress
 
 
 _SOAP = ("cutoff", "n_max", "l_max", "sigma", "average")

@@ -54,6 +54,11 @@ class StoredStructures:
         """None: copies have energies only."""
         return None
 
+    @property
+    def stress(self) -> FloatArray | None:
+        """None: copies have energies only."""
+        return None
+
     def select(self, index: IntArray) -> StoredStructures:
         """Return some of the structures, without reading them."""
         return replace(self, energies=self.energies[index], index=self.index[index])
@@ -85,6 +90,12 @@ class StoredReferences(StoredStructures):
     def forces(self) -> FloatArray | None:
         """Where the forces are: not read before the structures are."""
         found: FloatArray | None = self.group.get("forces")
+        return found
+
+    @property
+    def stress(self) -> FloatArray | None:
+        """Where the stress is."""
+        found: FloatArray | None = self.group.get("stress")
         return found
 
     def in_memory(self) -> StructureSet:

@@ -26,7 +26,7 @@ from aenet_gpr_cli.io.artefacts.structure_sets import read_structures, write_str
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import AnySet, StructureSet
-from aenet_gpr_cli.units import BYTES_PER_GIB
+from aenet_gpr_cli.units import BYTES_PER_GIB, GPA_PER_EV_PER_CUBIC_ANGSTROM, MEV_PER_EV
 
 SECONDS_BETWEEN_STATES = 60.0  # of the sums; writing one takes less than a second
 OPERATIONS_OF_A_ROW = 10_000  # for each inducing environment: edges times features
@@ -109,6 +109,19 @@ class FittedLocal:
     model: LocalModel
     left_out: Mapping[str, LeftOut]
     row: tuple[str, ...]
+
+    @property
+    def note(self) -> str:
+        """What it makes of left-out structures, for the user."""
+        off = LeftOut.joined(list(self.left_out.values()))
+        text = f"local: mean errors of {len(off.energy_errors)} left-out structures: "
+        text += f"{MEV_PER_EV * off.energy_mae:.3g} meV"
+        if len(off.force_errors):
+            text += f", {off.force_mae:.3g} eV/Å"
+        if len(off.stress_errors):
+            text += f", stress {GPA_PER_EV_PER_CUBIC_ANGSTROM * off.stress_mae:.3g} GPa"
+            text += " (trained on, too)" if self.model.noise_virial else " (not trained on)"
+        return text
 
     def write(self, group: h5py.Group) -> None:
         """Store the model."""

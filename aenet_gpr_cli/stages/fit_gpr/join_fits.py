@@ -69,7 +69,7 @@ def join_fits(
         local.write(target.create_group(LOCAL))
         rows.append(local.row)
     file.attrs["comparison"] = json.dumps({name: v.why for name, v in verdicts.items()})
-    return rows, _lines(verdicts, without_full)
+    return rows, [*_lines(verdicts, without_full), *([local.note] if LOCAL in target else [])]
 
 
 def _finished(

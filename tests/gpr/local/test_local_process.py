@@ -27,11 +27,12 @@ SMALL = Local(
     angular_order=3,
     n_inducing=20,
     length_scale=1.0,
+    virials=False,
 )
 
 
 def alloy(n: int, seed: int, size: tuple[int, int, int] = (1, 1, 1)) -> list[StructureSet]:
-    """Strained, rattled cells of Cu and Au in changing composition, with energies and forces of EMT."""
+    """Strained, rattled cells of Cu and Au in changing composition, with all labels of EMT."""
     rng, sets = np.random.default_rng(seed), []
     for _ in range(n):
         atoms = bulk("Cu", "fcc", a=3.8, cubic=True) * size
@@ -49,6 +50,7 @@ def alloy(n: int, seed: int, size: tuple[int, int, int] = (1, 1, 1)) -> list[Str
                 np.array([atoms.get_potential_energy()]),
                 atoms.get_forces()[None],
                 names=(f"s{len(sets)}",),
+                stress=atoms.get_stress(voigt=False)[None],
             )
         )
     return sets

@@ -22,7 +22,7 @@ from aenet_gpr_cli.gpr.local import accumulation
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.process_settings import Local
 from aenet_gpr_cli.gpr.surrogate import Surrogate
-from aenet_gpr_cli.io.artefacts.artefact import Job, publish
+from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split, write_structures
 from aenet_gpr_cli.settings import as_json
@@ -52,9 +52,10 @@ def build_local() -> Local:
 
 
 def as_atoms(one: StructureSet) -> Atoms:
-    """With energy and forces as extxyz holds them."""
+    """With energy, forces and stress as extxyz holds them."""
     atoms = Atoms(one.species, one.positions[0], cell=one.cells[0], pbc=True)
     atoms.info["energy"], atoms.arrays["forces"] = one.energies[0], one.forces[0]
+    atoms.info["stress"] = one.stress[0]
     return atoms
 
 
@@ -110,6 +111,11 @@ def test_what_is_stored_is_what_was_fitted(finished):
     np.testing.assert_array_equal(model.energies(one), again.energies(one))
     assert 0.3 < model.sigma_factor < 3.0
     assert 0.0 < model.left_out_error < 0.2
+    assert model.noise_virial > 0.0  # the data have a stress
+    with open_artefact(finished / "gpr.h5") as file:
+        (note,) = (n for n in json.loads(file.attrs["summary"])["notes"] if "left-out structures" in n)
+    found = re.search(r"stress (\S+) GPa \(trained on, too\)", note)
+    assert float(found[1]) == pytest.approx(160.21766 * model.left_out_stress_error, rel=5e-3)
 
 
 def test_the_calculator_gives_the_stress_of_any_cell(finished):
