@@ -133,7 +133,7 @@ class GreedyBatch:
         """Posterior covariance of all candidates' rows, each with energy and derivatives together."""
         m, n_probes = self._tangents.shape[:2]
         base, p = self._sigma.observations.covariance, self._values.shape[1] // self._sigma.n_images
-        own = Observations(base, DirectionalPoints(self._values, self._tangents))
+        own = Observations(base, DirectionalPoints(self._values, self._tangents, self._sigma.n_images))
         prior = own.columns(self._values[:, :p], self._tangents[..., :p])
         flat, size = first.reshape(len(first), -1), m * (1 + n_probes)
         joint = by_structure(prior, m).reshape(size, size)

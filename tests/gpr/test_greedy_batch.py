@@ -11,7 +11,7 @@ from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
-from aenet_gpr_cli.gpr.covariance.centre_pairs import make_covariance
+from aenet_gpr_cli.gpr.covariance.image_pairs import make_covariance
 from aenet_gpr_cli.gpr.greedy_batch import GreedyBatch, take_best
 from aenet_gpr_cli.gpr.kernels.stationary import Kernel, Matern52, SquaredExponential
 from aenet_gpr_cli.gpr.regression.conditioning import fit

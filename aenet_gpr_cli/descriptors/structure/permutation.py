@@ -1,13 +1,14 @@
 """Images of a descriptor under a group of atom permutations, for a kernel to which they are equal.
 
-x_G(R) = (x(gR) for g in G), to be compared pair by pair like centres (`gpr.centre_pairs`, n_centres = |G|):
-|G|⁻² Σ_gh k(x(gR), x(hR')) = |G|⁻¹ Σ_g k(x(R), x(gR')), the symmetrised kernel. Owns the check of the group.
+x_G(R) = (x(gR) for g in G), one of which is compared with all of another structure (`gpr.image_pairs`,
+n_centres = |G|): |G|⁻¹ Σ_g k(x(R), x(gR')), the symmetrised kernel. Owns the check of the group.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -20,13 +21,20 @@ from aenet_gpr_cli.descriptors.interface.descriptor import (
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
-MAX_GROUP = 120  # elements; the cost of a fit grows with the square of their number
+MAX_GROUP = 120  # elements; the cost of a fit grows with their number
 
 
 @dataclass(frozen=True, slots=True)
 class _Images:
     parts: tuple[Linearisation, ...]
     inverse: IntArray  # (|G|, n_atoms): where each atom of R went in gR
+
+    @property
+    def n_images(self) -> int:
+        return len(self.parts)
+
+    def first_image(self) -> _Images:
+        return _Images(self.parts[:1], self.inverse[:1])
 
     @property
     def values(self) -> FloatArray:
@@ -54,6 +62,29 @@ class _Images:
 
     def select(self, index: Index) -> _Images:
         return _Images(tuple(part.select(index) for part in self.parts), self.inverse)
+
+
+class ImagePoints(Protocol):
+    """A linearisation that knows that its features are those of images under a group."""
+
+    @property
+    def n_images(self) -> int:
+        """Order of the group."""
+        ...
+
+    def first_image(self) -> Linearisation:
+        """Return the linearisation of one image."""
+        ...
+
+
+def images_of(points: Linearisation | ImagePoints) -> int:
+    """Return how many images under a group the features are of, 1 where they are of none."""
+    return int(getattr(points, "n_images", 1))
+
+
+def first_image(points: Linearisation) -> Linearisation:
+    """Return the linearisation of one image, where there are several."""
+    return cast(ImagePoints, points).first_image() if images_of(points) > 1 else points
 
 
 class PermutationImages(DescriptorProducts):

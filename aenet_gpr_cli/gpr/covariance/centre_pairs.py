@@ -10,6 +10,7 @@ large matrix products, in any precision.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,27 +28,6 @@ SCRATCH_BYTES = 2**27  # projections of all Jacobians onto the points of some st
 SINGLE_DROPPED = 3e-5  # of the mean square of Jacobians: what single precision may do without
 
 
-def make_covariance(kernel: Kernel, points: Linearisation, origin: FloatArray, n_atoms: int) -> Covariance:
-    """Return the covariance of structures of one or several centres, as many as ``origin`` fits in."""
-    several = points.values.shape[1] > len(origin)
-    return (CentrePairCovariance if several else Covariance)(kernel, points, origin, n_atoms)
-
-
-def covariance_at(
-    kernel: Kernel, descriptor: Descriptor, positions: FloatArray, n_centres: int
-) -> Covariance:
-    """Return the covariance of the structures at ``positions`` (n_structures, n_atoms, 3), Å.
-
-    Raises
-    ------
-    InputError
-        If the descriptor does not divide into so many centres.
-    """
-    if n_centres > 1:
-        return CentrePairCovariance.of(kernel, descriptor, positions, n_centres)
-    return Covariance.of(kernel, descriptor, positions)
-
-
 @dataclass(frozen=True, slots=True)
 class CentrePairCovariance(Covariance):
     """Covariance of a set of structures of C centres each.
@@ -58,7 +38,7 @@ class CentrePairCovariance(Covariance):
     @classmethod
     def of(  # type: ignore[override]
         cls, kernel: Kernel, descriptor: Descriptor, positions: FloatArray, n_centres: int
-    ) -> CentrePairCovariance:
+    ) -> Self:
         """Return the covariance of the structures at ``positions`` (n_structures, n_atoms, 3), Å.
 
         Raises

@@ -10,11 +10,12 @@ linearisation, with a third as many "atoms" as directions, so `Covariance` and t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Index, Linearisation
+from aenet_gpr_cli.descriptors.structure.permutation import images_of
 from aenet_gpr_cli.structures import FloatArray
 
 # eigenvalue of JᵀJ relative to the largest: rounding leaves 1e-15, soft modes are above 1e-8
@@ -60,10 +61,18 @@ class DirectionalPoints:
     values : ndarray of shape (n_structures, n_features)
     transposed : ndarray of shape (n_structures, n_directions, n_features)
         (J_i Q_i)ᵀ; the number of directions is a multiple of 3.
+    n_images : int
+        Images under a group that the features are of, see `permutation`.
     """
 
     values: FloatArray
     transposed: FloatArray
+    n_images: int = 1
+
+    def first_image(self) -> DirectionalPoints:
+        """Return the same of one image."""
+        p = self.values.shape[1] // self.n_images
+        return DirectionalPoints(self.values[:, :p], self.transposed[..., :p])
 
     def jacobian(self, index: Index) -> FloatArray:
         """Return J Q of the structures ``index``, shape (n, n_features, n_directions)."""
@@ -79,7 +88,7 @@ class DirectionalPoints:
 
     def select(self, index: Index) -> DirectionalPoints:
         """Return the same for the structures ``index``."""
-        return DirectionalPoints(self.values[index], self.transposed[index])
+        return replace(self, values=self.values[index], transposed=self.transposed[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +137,4 @@ class Directions:
         """
         chosen = np.arange(len(self.q))[index]
         rows = [self.q[i, :, :count].T @ points.jacobian(slice(i, i + 1))[0].T for i in chosen]
-        return DirectionalPoints(points.values[chosen], np.array(rows))
+        return DirectionalPoints(points.values[chosen], np.array(rows), images_of(points))

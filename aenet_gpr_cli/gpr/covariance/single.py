@@ -9,7 +9,8 @@ With d = x_i - x_j:
 A structure may consist of C points (centres), all pairs of which are compared: the kernel is then C⁻² Σ_cd
 k(x_c - x'_d), a structure C points that share one energy weight and one gradient, and with P repeating the
 rows of a structure for its centres K = C⁻² Pᵀ K_points P. Products and columns here hold for any C; the dense
-matrix of several centres is that of `centre_pairs`.
+matrix of several centres is that of `centre_pairs`. Where the points are images under a group, one of them
+suffices for the rows, see `image_pairs`.
 """
 
 from __future__ import annotations
@@ -82,6 +83,16 @@ class Covariance:
         """Centred descriptors of all points, shape (n_structures * n_centres, n_features)."""
         return self.points.values.reshape(-1, len(self.origin)) - self.origin
 
+    @property
+    def own(self) -> Linearisation:
+        """Those points of each structure that rows are taken at, to be compared with all points."""
+        return self.points
+
+    @property
+    def own_x(self) -> FloatArray:
+        """Centred descriptors of `own`, as ``x``."""
+        return self.own.values.reshape(-1, len(self.origin)) - self.origin
+
     def select(self, index: Index) -> Self:
         """Return the covariance of the structures ``index`` alone, with the same origin."""
         return replace(self, points=self.points.select(index))
@@ -129,26 +140,24 @@ class Covariance:
         Parameters
         ----------
         values : ndarray of shape (m, n_new * n_features)
-            Descriptors of the new structures, not centred; of one image where the centres are images under
-            permutations: the others give the same.
+            Descriptors of the new structures, not centred, with all their centres or images.
 
         Returns
         -------
         ndarray of shape (n_rows, m)
         """
-        n, size, own, m = self.n_structures, self.n_centres, self.x, len(values)
+        n, points, own, m = self.n_structures, self.own, self.own_x, len(values)
         new = values.reshape(m, -1, len(self.origin)) - self.origin
-        n_new = new.shape[1]
+        n_new, size = new.shape[1], len(own) // n
         tables = self.kernel(squared_distances(own, new.reshape(m * n_new, -1)))
         k, k1 = (table.reshape(-1, m, n_new) for table in tables[:2])
         out = np.empty((self.n_rows, m))
         energies, gradients = row_views(out, n)
         energies[...] = k.reshape(n, size, m, n_new).sum(axis=(1, 3)) / (size * n_new)
         for column, centres in enumerate(new):
-            pull = np.zeros_like(own)
-            for centre, weights in zip(centres, k1[:, column].T, strict=True):
-                pull += weights[:, None] * (centre - own)
-            pulled = self.points.vjp(pull.reshape(n, -1))
+            weights = k1[:, column]
+            pull = weights @ centres - weights.sum(axis=1)[:, None] * own
+            pulled = points.vjp(pull.reshape(n, -1))
             gradients[..., column] = pulled.reshape(n, -1) / (size * n_new)
         return out
 
@@ -165,7 +174,7 @@ class Covariance:
         list of (k, ℓ² k1, ℓ⁴ k2) per block of structures, or None
         """
         each = 8 if isinstance(self.kernel, SquaredExponential) else 24
-        if each * (self.n_structures * self.n_centres) ** 2 > max_bytes:
+        if each * len(self.own_x) * self.n_structures * self.n_centres > max_bytes:
             return None
         return [self.table(rows) for rows in self.row_blocks()]
 
@@ -185,37 +194,39 @@ class Covariance:
         Notes
         -----
         Three products of size nC × nC × p per vector: O(n²C²p) time, O(block · nC + nC p) memory. In units
-        of ℓ.
+        of ℓ. With images n × nC × p.
         """
         n, size, out = self.n_structures, self.n_centres, np.empty_like(vectors)
-        length = self.kernel.length_scale
-        x = self.x / length
+        length, points = self.kernel.length_scale, self.own
+        x, own = self.x / length, self.own_x / length
         weights = [split_rows(v, n) for v in vectors.T]
         repeated = [np.repeat(energies, size) for energies, _ in weights]
         contracted = [self.points.jvp(gradients).reshape(x.shape) / length for _, gradients in weights]
-        values, slopes = np.empty((len(weights), len(x))), np.empty((len(weights), *x.shape))
+        values, slopes = np.empty((len(weights), len(own))), np.empty((len(weights), *own.shape))
         for number, rows in enumerate(self.row_blocks()):
             table = self.table(rows) if tables is None else tables[number]
             for v, u in enumerate(contracted):
-                values[v, rows], slopes[v, rows] = expand(table, x[rows], x, repeated[v], u)
+                values[v, rows], slopes[v, rows] = expand(table, own[rows], x, repeated[v], u)
         for v in range(len(weights)):
             # the rows of ∂E are Jᵀ of the gradient of the same expansion with respect to x_i
-            gathered = self.points.vjp(slopes[v].reshape(n, -1) / length)
-            out[:, v] = stack_rows(values[v].reshape(n, size).sum(axis=1), gathered) / size**2
+            gathered = points.vjp(slopes[v].reshape(n, -1) / length)
+            out[:, v] = stack_rows(values[v].reshape(n, -1).sum(axis=1), gathered) / (size * len(own) / n)
         return out
 
     def row_blocks(self) -> list[slice]:
-        """Return the blocks of points that `product` takes one after another, whole structures each."""
-        total, size = self.n_structures * self.n_centres, self.n_centres
+        """Return the blocks of own points that `product` takes one after another, whole structures each."""
+        total = len(self.own_x)
+        size = total // self.n_structures
         step = max(1, PRODUCT_BLOCK // size) * size
         return [slice(start, min(start + step, total)) for start in range(0, total, step)]
 
     def table(self, rows: slice) -> KernelValues:
-        """Return (k, ℓ² k1, ℓ⁴ k2) between ``rows`` and all points; equal ones are the same array."""
-        x = self.x
-        d2 = squared_distances(x[rows], x)
-        local = np.arange(len(d2))
-        d2[local, local + rows.start] = 0.0  # no rounding on the diagonal
+        """Return (k, ℓ² k1, ℓ⁴ k2) between own points ``rows`` and all; equal ones are the same array."""
+        own = self.own_x
+        d2 = squared_distances(own[rows], self.x)
+        local, size = np.arange(len(d2)), len(own) // self.n_structures
+        structure, centre = np.divmod(local + rows.start, size)
+        d2[local, structure * self.n_centres + centre] = 0.0  # no rounding on the diagonal
         if isinstance(self.kernel, SquaredExponential):
             k = self.kernel.value(d2)
             return k, k, k  # in units of ℓ all three are the same: a third of the memory

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
-from aenet_gpr_cli.gpr.covariance.centre_pairs import make_covariance
+from aenet_gpr_cli.gpr.covariance.image_pairs import make_covariance
 from aenet_gpr_cli.gpr.covariance.observation_order import ones_on_energies, row_views, rows_of, stack_rows
 from aenet_gpr_cli.gpr.covariance.seen_directions import DirectionalPoints, Directions
 from aenet_gpr_cli.gpr.covariance.single import Covariance

@@ -13,7 +13,7 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.errors import InputError, NumericalError
-from aenet_gpr_cli.gpr.covariance.centre_pairs import covariance_at
+from aenet_gpr_cli.gpr.covariance.image_pairs import covariance_at
 from aenet_gpr_cli.gpr.covariance.observation_order import ones_on_energies, split_rows, stack_rows
 from aenet_gpr_cli.gpr.covariance.seen_directions import expressible
 from aenet_gpr_cli.gpr.covariance.single import Covariance
@@ -85,7 +85,7 @@ def fit(
     """
     energies, gradients, offset = centred_targets(structures)
     covariance = covariance_at(kernel, descriptor, structures.positions, n_centres)
-    expressed, n_null = expressible(covariance.points, gradients)
+    expressed, n_null = expressible(covariance.own, gradients)
     rows = stack_rows(energies, expressed)
     solver = make_solver(covariance, noise_energy, noise_force)
     unit = ones_on_energies(len(structures), len(rows))

@@ -11,7 +11,7 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.descriptors.interface.feature_distances import squared_distances
-from aenet_gpr_cli.gpr.covariance.centre_pairs import make_covariance
+from aenet_gpr_cli.gpr.covariance.image_pairs import make_covariance
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.expansion import expand
 from aenet_gpr_cli.gpr.kernels.stationary import Kernel, make_kernel

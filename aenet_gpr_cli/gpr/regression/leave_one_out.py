@@ -40,7 +40,7 @@ def leave_out(
     m (1+3N) n_rows² operations.
     """
     energies, gradients, _ = centred_targets(structures)
-    expressed, _ = expressible(covariance.points, gradients)
+    expressed, _ = expressible(covariance.own, gradients)
     rows, n = stack_rows(energies, expressed), len(structures)
     unit = ones_on_energies(n, len(rows))
     weights, _ = solver.solve_centred(rows, unit)

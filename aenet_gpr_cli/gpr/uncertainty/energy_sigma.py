@@ -52,7 +52,7 @@ def energy_sigma(
     for start in range(0, len(positions), SIGMA_BLOCK):
         rows = slice(start, start + SIGMA_BLOCK)
         values = descriptor.values(positions[rows])
-        columns = covariance.energy_columns(values[:, : values.shape[1] // n_images])
+        columns = covariance.energy_columns(values)
         if isinstance(solver, CholeskySolver):
             half = solver.half_solve(columns)
             explained = np.einsum("ib,ib->b", half, half)
