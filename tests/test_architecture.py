@@ -24,7 +24,7 @@ LAYERS = {
         "reference_energies",
         "devices",
     ),
-    1: ("subsystems", "descriptors", "gpr", "augmentation", "ann", "evaluation"),
+    1: ("subsystems", "descriptors", "gpr", "augmentation", "ann", "evaluation", "dynamics"),
     2: ("io", "config"),
     3: ("stages", "figures", "calculators"),
     4: ("reports",),
@@ -55,6 +55,7 @@ PURE_IMPORTS = {
     "augmentation": {"descriptors", "subsystems"},
     "ann": {"descriptors"},
     "evaluation": set(),
+    "dynamics": set(),
 }
 # within a part, which of its rooms may use which
 ROOM_IMPORTS = {

@@ -1,3 +1,3 @@
 """ASE calculators of the fitted models."""
 
-__all__ = ["ann_calculator", "committee", "gpr_calculator", "lammps", "named_calculators"]
+__all__ = ["ann_calculator", "committee", "gpr_calculator", "lammps", "md_potential", "named_calculators"]

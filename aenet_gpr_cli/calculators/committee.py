@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.committee_sigma import CommitteeSigma
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe_beyond
 from aenet_gpr_cli.ann.potential.prediction import atomic_energies, pack
 from aenet_gpr_cli.calculators.skin_list import SkinList
@@ -38,10 +39,13 @@ class CommitteeResult:
         Only where asked for.
     atomic_energies : ndarray of shape (n_members, n_atoms), eV
     beyond_training : ndarray of shape (n_atoms,), dimensionless
-        How far the environment of each atom lies outside the training data, see `extrapolation.beyond_range`.
+        How far the environment of each atom lies outside the training data, see `extrapolation.beyond_range`;
+        zeros where it was not asked for.
     strain_gradient : ndarray of shape (3, 3), eV, or None
         dE/dε of the mean energy under r → (1 + ε) r, symmetric: the stress times the volume, and minus the
         virial. Only where asked for.
+    energy_sigma : float or None, eV
+        σ of the mean energy, see `CommitteeSigma`; only where asked for, and known.
     """
 
     energies: FloatArray
@@ -50,6 +54,7 @@ class CommitteeResult:
     atomic_energies: FloatArray
     beyond_training: FloatArray
     strain_gradient: FloatArray | None = None
+    energy_sigma: float | None = None
 
 
 @dataclass(slots=True)
@@ -84,6 +89,7 @@ class CommitteeEvaluator:
         self.model = model
         self.neighbours = SkinList(model.basis.cutoff, skin)
         self._packed = pack(model)
+        self._sigma = CommitteeSigma(model)
         self._species: tuple[str, ...] = ()
         self._kinds: IntArray = np.empty(0, np.int64)
         self._reference: FloatArray = np.empty(0)
@@ -117,6 +123,8 @@ class CommitteeEvaluator:
         pbc: Pbc,
         member_forces: bool = False,
         strain: bool = False,
+        look: bool = True,
+        sigma: bool = False,
     ) -> CommitteeResult:
         """Evaluate one structure.
 
@@ -128,6 +136,10 @@ class CommitteeEvaluator:
             Forces of each member, too, which cost more than those of their mean.
         strain : bool
             Derivative by the strain, too.
+        look : bool
+            Compare the environments with those of training.
+        sigma : bool
+            σ of the energy, too.
 
         Raises
         ------
@@ -141,15 +153,20 @@ class CommitteeEvaluator:
         networks, gradients = atomic_energies(self._packed, self._kinds, raw, member_forces)
         # one product for all: forces are linear in dE/dG
         forces = -vjp(basis, self._kinds, neighbours, gradients)
+        energies = networks.sum(1) + self._reference.sum()
+        deviation = self._sigma(energies[:, None], self._kinds, raw[None]) if sigma else None
         return CommitteeResult(
-            energies=networks.sum(1) + self._reference.sum(),
+            energies=energies,
             forces=forces.mean(0) if member_forces else forces[0],
             member_forces=forces if member_forces else None,
             atomic_energies=networks + self._reference,
             beyond_training=beyond_range(
                 basis.species, self._kinds, raw, self.model.feature_min, self.model.feature_max
-            ),
+            )
+            if look
+            else np.zeros(len(raw)),
             strain_gradient=self._strain_gradient(neighbours, gradients.mean(0)) if strain else None,
+            energy_sigma=None if deviation is None else float(deviation[0]),
         )
 
     def _strain_gradient(self, neighbours: NeighbourList, gradients: FloatArray) -> FloatArray:

@@ -117,10 +117,15 @@ class GPRCalculator(QuickCalculator):
         energies, forces = process.energies_and_forces(prepared)
         energy = float(energies[0])
         self.results |= {"energy": energy, "free_energy": energy, "forces": forces[0]}
-        if "energy_std" in properties and self._sigma != "none":
+        if "energy_std" in properties and self.has_sigma:
             self.results["energy_std"] = float(self._sigma_function(name)(prepared)[0])
         if "stress" in properties and isinstance(process, LocalModel) and all(pbc):
             self.results["stress"] = full_3x3_to_voigt_6_stress(process.stresses(prepared)[0])
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether σ can be asked for."""
+        return self._sigma != "none"
 
     def _sigma_function(self, name: str) -> SigmaOf:
         """Return the function that gives σ, made once per subset: it may contain a factorisation."""

@@ -36,6 +36,7 @@ GROUPS = {
         "train-ann": "Train a committee of neural-network potentials.",
         "evaluate": "Compare all models with the test structures.",
         "predict": "Predict energies and forces of any structures.",
+        "md": "Run molecular dynamics with a fitted model.",
         "benchmark": "Measure time per epoch and peak memory of the training modes.",
     },
     "active_learning": {
@@ -122,8 +123,8 @@ def cli(debug: bool) -> None:
     compared on structures that training never saw (evaluate). Each command reads and writes HDF5 artefacts;
     `aenet-gpr run WORKFLOW.yaml` does everything.
 
-    Exit codes: 0 ok, 2 bad input or configuration, 3 numerical failure, 4 not enough resources,
-    75 interrupted and resumable.
+    Exit codes: 0 ok, 2 bad input or configuration, 3 numerical failure (also dynamics that a fence stopped),
+    4 not enough resources, 75 interrupted and resumable.
     """
     if debug:
         os.environ["AENET_GPR_DEBUG"] = "1"

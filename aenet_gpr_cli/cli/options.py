@@ -34,7 +34,19 @@ class _Part(click.ParamType):
         return int(number) - 1, int(of)
 
 
+class _Duration(click.ParamType):
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return a time in ps."""
+        found = re.fullmatch(r"([0-9]*\.?[0-9]+(?:e[0-9]+)?) ?(fs|ps|ns)", str(value))
+        if found is None:
+            self.fail(f"expected a number with fs, ps or ns such as 10ps, got {value!r}", param, ctx)
+        return float(found[1]) * {"fs": 1e-3, "ps": 1.0, "ns": 1e3}[found[2]]
+
+
 PART = _Part()
+DURATION = _Duration()
 
 
 def together(*options: Decorator) -> Decorator:

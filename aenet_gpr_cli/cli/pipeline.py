@@ -9,7 +9,16 @@ from typing import Any
 
 import click
 
-from aenet_gpr_cli.cli.options import PART, PATH, gather, load_config, resumable, run_stage, stage_options
+from aenet_gpr_cli.cli.options import (
+    DURATION,
+    PART,
+    PATH,
+    gather,
+    load_config,
+    resumable,
+    run_stage,
+    stage_options,
+)
 
 
 @click.command("split")
@@ -166,6 +175,45 @@ def predict(model: Path, files: tuple[Path, ...], options: dict[str, Any]) -> No
     if output.suffix != ".h5" and output.name not in ("", ".."):
         output = output.with_name(f"{output.name}.h5")
     run_stage(options, lambda context: stage.run(config, model, files, output, context))
+
+
+@click.command("md")
+@click.argument("model", type=PATH)
+@click.argument("start", type=PATH)
+@stage_options("md.h5")
+@click.option("--temperature", type=float, metavar="K", help="Short for --set temperature=K.")
+@click.option("--time", type=DURATION, metavar="10ps", help="How long: a number with fs, ps or ns.")
+@click.option("--ensemble", type=click.Choice(("nve", "nvt", "npt")), help="Short for --set ensemble=…")
+@click.option("--frame", type=int, metavar="N", help="Structure of the file, from 0; -1 is the last.")
+@click.option("--reference", metavar="NAME", help="ASE calculator that checks stored frames.")
+@resumable
+@gather
+def md(model: Path, start: Path, options: dict[str, Any]) -> None:
+    """Run molecular dynamics with a fitted model.
+
+    MODEL is the output of `fit-gpr`, `train-ann` or `import`; START is any file that `split` reads, without
+    labels too. NVT (Langevin) unless asked for nve or npt. Writes HDF5, and beside it the trajectory as
+    extended XYZ with energies, forces and momenta, and a table as CSV: energies, temperature, pressure, σ,
+    atoms outside the training data. Velocities are those of the file, or drawn at the temperature.
+
+    \b
+    aenet-gpr md ann.h5 start.xyz --temperature 300 --time 10ps -o md.h5
+    aenet-gpr md ann.h5 start.xyz --ensemble nve --time 5ps --set stop_sigma=2.0 --set stop_beyond=0.5
+    aenet-gpr md ann.h5 start.xyz --ensemble npt --set pressure_gpa=1.0 --set store_every=200
+    aenet-gpr md ann.h5 start.xyz --reference tblite --set reference.parameters.method=GFN1-xTB
+    aenet-gpr md ann.h5 md_trajectory.extxyz --frame -1 -o md_2.h5    (go on with its velocities)
+
+    A fence (stop_sigma, stop_beyond, stop_temperature) ends the run with exit code 3 and keeps what was run.
+    Stopped by a signal it keeps its state and ends with 75; the same command goes on along the same path.
+    """
+    from aenet_gpr_cli.stages.md import md_stage as stage
+
+    keys = ("temperature", "time_ps", "ensemble", "frame", "reference.name")
+    given = (options[name.partition(".")[0].partition("_")[0]] for name in keys)
+    short = [f"{key}={value}" for key, value in zip(keys, given, strict=True) if value is not None]
+    options["overrides"] = (*short, *options["overrides"])
+    config, _ = load_config("md", options)
+    run_stage(options, lambda context: stage.run(config, model, start, options["output"], context))
 
 
 @click.command("benchmark")

@@ -13,6 +13,7 @@ from aenet_gpr_cli.config.stages.active_config import ActiveConfig, LabelConfig,
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.md_config import MdConfig
 from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig, PredictConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
@@ -32,6 +33,7 @@ STAGES: dict[str, type] = {
     "benchmark": BenchmarkConfig,
     "select": SelectConfig,
     "label": LabelConfig,
+    "md": MdConfig,
 }
 MODELS = CASES | STAGES
 

@@ -11,6 +11,7 @@ __all__ = [
     "init_stage",
     "inspection",
     "label_stage",
+    "md",
     "predict_stage",
     "select_stage",
     "shared",

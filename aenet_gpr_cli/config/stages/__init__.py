@@ -5,6 +5,7 @@ __all__ = [
     "augment_config",
     "benchmark_config",
     "fit_gpr_config",
+    "md_config",
     "prediction_config",
     "split_config",
     "train_ann_config",

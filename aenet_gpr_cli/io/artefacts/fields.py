@@ -42,6 +42,10 @@ FIELDS: dict[str, Field] = {
     "atom_orders": Field(units.DIMENSIONLESS, "(structure, atom) number, from 0, of each atom in its file"),
     "state_names": Field("", "charge, multiplicity, spin: what all structures share"),
     "state_values": Field("e, dimensionless", "values of these"),
+    # molecular dynamics
+    "velocities": Field("Å/fs", "(structure, atom, xyz) velocities"),
+    "times": Field("fs", "(structure) time since the start"),
+    "table": Field("", "(row, column) what was noted along the way; columns: see the attribute of the group"),
     # augmentation
     "parents": Field("", "(copy) name of the reference structure"),
     "copies": Field(units.DIMENSIONLESS, "(copy) number of the copy within its parent"),

@@ -1,15 +1,18 @@
-"""Structures with predicted energies and forces, as extended XYZ and as XSF files."""
+"""Structures with predicted energies and forces, as extended XYZ and as XSF files; trajectories."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from aenet_gpr_cli.io.files import written_whole
 from aenet_gpr_cli.io.formats.xsf import write_xsf
-from aenet_gpr_cli.structures import FloatArray, Structure
+from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
+from aenet_gpr_cli.units import FS_PER_TIME_UNIT
 
 XSF_FOLDER = "_xsf/"
 
@@ -127,3 +130,51 @@ def write_structure_files(
             write_xsf_files(folder / f"{stem}{ending}", predicted)
         else:
             write_extxyz(folder / f"{stem}{ending}", predicted)
+
+
+def write_trajectory(path: Path, pieces: Iterable[tuple[StructureSet, FloatArray, FloatArray]]) -> None:
+    """Write frames with energy, forces and momenta (in ASE's unit), which appear complete or not at all.
+
+    Parameters
+    ----------
+    pieces : iterable of (StructureSet, ndarray, ndarray)
+        Frames with energies (eV) and forces (eV/Å), their velocities (n_frames, n_atoms, 3) in Å/fs, and
+        their times in fs.
+    """
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io.extxyz import write_xyz
+
+    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for frames, velocities, times in pieces:
+            for i in range(len(frames)):
+                s = frames.structure(i)
+                atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
+                atoms.set_velocities(velocities[i] * FS_PER_TIME_UNIT)
+                atoms.info |= {"name": s.name, "time_fs": round(float(times[i]), 6), **dict(s.state)}
+                atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces)
+                write_xyz(file, [atoms])
+
+
+def read_velocities(path: Path, frame: int, n_atoms: int) -> FloatArray | None:
+    """Return the velocities of a frame of an extended XYZ file, Å/fs; None where it has no momenta.
+
+    Parameters
+    ----------
+    frame : int
+        Counted from 0; negative from the end.
+    n_atoms : int
+        Of the frame.
+    """
+    from ase import Atoms
+    from ase.io import read
+
+    if not path.is_file() or not path.name.lower().endswith(("xyz", "extxyz")):
+        return None
+    try:
+        atoms = read(path, index=frame, format="extxyz")
+    except Exception:  # only our own reader is strict; without ASE's there are no velocities
+        return None
+    if not isinstance(atoms, Atoms) or len(atoms) != n_atoms or not atoms.has("momenta"):
+        return None
+    return np.array(atoms.get_velocities()) / FS_PER_TIME_UNIT

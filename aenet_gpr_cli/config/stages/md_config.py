@@ -1,0 +1,75 @@
+"""Configuration of `md`: ensemble, lengths, what is kept, and what stops a run."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from aenet_gpr_cli.config.keys import SigmaConfig
+from aenet_gpr_cli.config.stages.active_config import CalculatorConfig
+from aenet_gpr_cli.settings import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    Number,
+    PositiveFloat,
+    PositiveInt,
+    settings,
+)
+
+MOST_STEPS = 10**9
+
+
+@settings
+class MdConfig(SigmaConfig):
+    """Molecular dynamics with a fitted model."""
+
+    neutral: ClassVar[frozenset[str]] = SigmaConfig.neutral
+
+    ensemble: Literal["nve", "nvt", "npt"] = "nvt"
+    """nve: constant energy (velocity Verlet); nvt: constant temperature (Langevin); npt: constant pressure,
+    too (the cell keeps its shape)"""
+    temperature: Annotated[float, Ge(0), Le(1e6)] = 300.0
+    """in K; also of the velocities at the start, unless the file has them (momenta of extended XYZ)"""
+    time_ps: Annotated[float, Gt(0), Le(1e9)] = 10.0
+    """how long, in ps"""
+    timestep_fs: Annotated[float, Gt(0), Le(100)] | None = None
+    """time step in fs; default: 0.5 with hydrogen, 1 with elements up to neon, 2 without"""
+    frame: Annotated[int, Ge(-(10**9)), Le(10**9)] = 0
+    """which structure of the file to start from, counted from 0; -1 is the last"""
+    thermostat_ps: PositiveFloat = 0.2
+    """1/γ of Langevin's friction, in ps: shorter holds the temperature better, disturbs the motion more"""
+    pressure_gpa: Number = 0.0
+    """pressure of npt, in GPa"""
+    barostat_ps: PositiveFloat = 1.0
+    """within which the volume of npt relaxes, in ps"""
+    compressibility: PositiveFloat = 0.1
+    """of the material, in 1/GPa (water 0.45, metals 0.01); sets how fast the volume follows, not where it
+    ends"""
+    store_every: PositiveInt = 100
+    """steps between frames of the trajectory"""
+    table_every: PositiveInt = 20
+    """steps between rows of the table, and between looks at σ and at the training range"""
+    stop_sigma: PositiveFloat | None = None
+    """stop when σ of the energy, or the spread of the committee, exceeds this, in eV; null: never"""
+    stop_beyond: PositiveFloat | None = None
+    """networks: stop when an atom is outside the training data by more than this share of the range of a
+    feature; null: never"""
+    stop_temperature: PositiveFloat | None = None
+    """stop when the temperature exceeds this, in K; default: ten times the one asked for, at least 3000"""
+    members: tuple[NonNegativeInt, ...] | None = None
+    """members of the committee to use, counted from 0; default: all"""
+    reference: CalculatorConfig | None = None
+    """an ASE calculator that checks energies and forces of stored frames; null: none"""
+    reference_every: PositiveInt = 10
+    """check every so many stored frames"""
+    checkpoint_seconds: NonNegativeFloat = 60.0
+    """seconds between states that an interrupted run goes on from"""
+
+    def __post_init__(self) -> None:
+        if self.stop_sigma is not None and self.sigma == "none":
+            raise ValueError("stop_sigma: expected sigma: bound or exact, got none")
+        if self.timestep_fs is not None and self.time_ps * 1e3 / self.timestep_fs > MOST_STEPS:
+            raise ValueError(
+                f"time_ps: expected at most {MOST_STEPS:,} steps; a shorter time, or a longer step"
+            )

@@ -1,0 +1,205 @@
+"""One step of molecular dynamics: velocity Verlet, Langevin (BAOAB), stochastic cell rescaling.
+
+Everything that the next step depends on is in `Motion`, so that a stored one goes on as if never stopped.
+Times are in Å √(u/eV), see `units.FS_PER_TIME_UNIT`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.units import BOLTZMANN
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a potential says about one set of positions.
+
+    Attributes
+    ----------
+    energy : float, eV
+    forces : ndarray of shape (n_atoms, 3), eV/Å
+    strain_gradient : ndarray of shape (3, 3), eV, or None
+        dE/dε, the stress times the volume; only where asked for.
+    sigma : float or None, eV
+        Standard deviation of the energy; only where asked for and known.
+    beyond : ndarray of shape (n_atoms,), dimensionless, or None
+        How far each environment lies outside the training data; only where asked for and known.
+    """
+
+    energy: float
+    forces: FloatArray
+    strain_gradient: FloatArray | None = None
+    sigma: float | None = None
+    beyond: FloatArray | None = None
+
+
+# positions (Å), cell (Å) or None, with the strain gradient, with σ and what is beyond the training data
+Potential = Callable[[FloatArray, FloatArray | None, bool, bool], Evaluation]
+
+
+@dataclass(slots=True)
+class Motion:
+    """Where the atoms are and how they move.
+
+    Attributes
+    ----------
+    positions : ndarray of shape (n_atoms, 3), Å
+        Not wrapped into the cell.
+    velocities : ndarray of shape (n_atoms, 3), √(eV/u)
+    cell : ndarray of shape (3, 3), Å, or None
+    masses : ndarray of shape (n_atoms,), u
+    heat : float, eV
+        What the thermostat has given to the atoms so far.
+    step : int
+        Steps so far.
+    """
+
+    positions: FloatArray
+    velocities: FloatArray
+    cell: FloatArray | None
+    masses: FloatArray
+    heat: float = 0.0
+    step: int = 0
+
+    @property
+    def kinetic_energy(self) -> float:
+        """½ Σ m v², eV."""
+        return 0.5 * float(self.masses @ np.einsum("ax,ax->a", self.velocities, self.velocities))
+
+    @property
+    def volume(self) -> float:
+        """Of the cell, Å³; 0 without one."""
+        return 0.0 if self.cell is None else abs(float(np.linalg.det(self.cell)))
+
+    def pressure(self, strain_gradient: FloatArray) -> float:
+        """Return (2K - tr dE/dε) / 3V, eV/Å³."""
+        return (2.0 * self.kinetic_energy - float(np.trace(strain_gradient))) / (3.0 * self.volume)
+
+
+@dataclass(frozen=True, slots=True)
+class Bath:
+    """Surroundings of constant temperature, and of constant pressure where ``barostat_time`` is given.
+
+    Attributes
+    ----------
+    temperature : float, eV
+        k_B T.
+    thermostat_time : float
+        1/γ of Langevin's friction.
+    pressure : float, eV/Å³
+    barostat_time : float or None
+        Within which the volume relaxes, as long as the compressibility is right.
+    compressibility : float, Å³/eV
+        Sets how fast the volume follows, not where it ends.
+    """
+
+    temperature: float
+    thermostat_time: float
+    pressure: float = 0.0
+    barostat_time: float | None = None
+    compressibility: float = 1.0
+
+
+class Integrator:
+    """Steps from one state to the next.
+
+    Without a bath: velocity Verlet, constant energy. With one: BAOAB (B. Leimkuhler, C. Matthews, J. Chem.
+    Phys. 138, 174102 (2013)), and stochastic cell rescaling for the volume (M. Bernetti, G. Bussi, J. Chem.
+    Phys. 153, 114107 (2020)): dε = -(β/τ)(P₀ - P) dt + √(2 k_B T β / V τ) dW with ε = ln V.
+
+    Parameters
+    ----------
+    motion : Motion
+        Changed by every step.
+    time_step : float
+    bath : Bath, optional
+    rng : Generator
+        Of the random forces.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        motion: Motion,
+        time_step: float,
+        bath: Bath | None,
+        rng: np.random.Generator,
+        look: bool = True,
+    ) -> None:
+        self.potential, self.motion, self.time_step, self.bath, self.rng = (
+            potential, motion, time_step, bath, rng,
+        )  # fmt: skip
+        self._strained = bath is not None and bath.barostat_time is not None
+        self.found = potential(motion.positions, motion.cell, look or self._strained, look)
+
+    def step(self, look: bool = False) -> Evaluation:
+        """Move by one step; return what the potential says about the new positions.
+
+        Parameters
+        ----------
+        look : bool
+            With σ, pressure and what is beyond the training data.
+        """
+        m, dt = self.motion, self.time_step
+        m.velocities = m.velocities + self._kick()
+        if self.bath is None:
+            m.positions = m.positions + dt * m.velocities
+        else:
+            m.positions = m.positions + 0.5 * dt * m.velocities
+            self._exchange_heat(self.bath)
+            m.positions = m.positions + 0.5 * dt * m.velocities
+            if self._strained:
+                self._rescale(self.bath)
+        self.found = self.potential(m.positions, m.cell, look or self._strained, look)
+        m.velocities = m.velocities + self._kick()
+        m.step += 1
+        return self.found
+
+    def _kick(self) -> FloatArray:
+        kick: FloatArray = (0.5 * self.time_step) * self.found.forces / self.motion.masses[:, None]
+        return kick
+
+    def _exchange_heat(self, bath: Bath) -> None:
+        m = self.motion
+        keep = np.exp(-self.time_step / bath.thermostat_time)
+        width = np.sqrt((1.0 - keep**2) * bath.temperature / m.masses)
+        before = m.kinetic_energy
+        m.velocities = keep * m.velocities + width[:, None] * self.rng.standard_normal(m.velocities.shape)
+        m.heat += m.kinetic_energy - before
+
+    def _rescale(self, bath: Bath) -> None:
+        """Change the volume; the pressure is that of the last forces and the present velocities."""
+        m = self.motion
+        assert self.found.strain_gradient is not None
+        assert bath.barostat_time is not None
+        assert m.cell is not None
+        rate = bath.compressibility * self.time_step / bath.barostat_time
+        noise = np.sqrt(2.0 * bath.temperature * rate / m.volume) * self.rng.standard_normal()
+        strain = rate * (m.pressure(self.found.strain_gradient) - bath.pressure) + noise
+        # a pressure far from any equilibrium must not turn the cell inside out in one step
+        scale = np.exp(np.clip(strain, -0.03, 0.03) / 3.0)
+        m.positions, m.cell, m.velocities = m.positions * scale, m.cell * scale, m.velocities / scale
+
+
+def thermal_velocities(masses: FloatArray, temperature: float, rng: np.random.Generator) -> FloatArray:
+    """Return velocities of Maxwell and Boltzmann without motion of the centre of mass, √(eV/u).
+
+    Parameters
+    ----------
+    masses : ndarray of shape (n_atoms,), u
+    temperature : float, K
+    """
+    velocities = np.sqrt(BOLTZMANN * temperature / masses)[:, None] * rng.standard_normal((len(masses), 3))
+    if len(masses) > 1:
+        velocities -= masses @ velocities / masses.sum()
+    return velocities
+
+
+def degrees_of_freedom(n_atoms: int, bath: Bath | None) -> int:
+    """Return how many share the kinetic energy: without a bath the centre of mass stays at rest."""
+    return 3 * n_atoms if bath is not None or n_atoms == 1 else 3 * n_atoms - 3

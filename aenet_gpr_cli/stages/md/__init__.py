@@ -1,0 +1,3 @@
+"""`md`: molecular dynamics with a fitted model, kept as it goes, stopped where the model knows nothing."""
+
+__all__ = ["md_stage"]

@@ -1,0 +1,76 @@
+"""The table that `md` ends with: conservation, temperature, pressure, what the model knew, and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import h5py
+import numpy as np
+
+from aenet_gpr_cli.dynamics.md_record import COLUMNS, drift
+from aenet_gpr_cli.stages.shared.context import Summary
+from aenet_gpr_cli.structures import FloatArray, Structure
+from aenet_gpr_cli.units import MEV_PER_EV
+
+
+def summarise(
+    file: h5py.File, structure: Structure, what: str, seconds: float, stopped: str, notes: Sequence[str]
+) -> Summary:
+    """Return the table of a run.
+
+    Parameters
+    ----------
+    file : h5py.File
+        The artefact, complete but for this.
+    what : str
+        Model, steps, ensemble.
+    seconds : float
+        Of a step; NaN where none was made.
+    stopped : str
+        When and why; empty for the whole run.
+    """
+    table = file["table"][()]
+    column = {name: table[:, number] for number, name in enumerate(COLUMNS)}
+    rows = [["time", f"{column['time_ps'][-1]:.4g} ps"]]
+    if np.isfinite(slope := drift(table, structure.n_atoms)):
+        rows.append(["drift of the conserved energy", f"{slope:+.4f} meV/atom/ps"])
+    later = slice(len(table) // 2, None)
+    for name, label, unit in (
+        ("temperature_K", "temperature, second half", "K"),
+        ("pressure_GPa", "pressure, second half", "GPa"),
+        ("volume_A3", "volume, second half", "Å³"),
+    ):
+        values = column[name][later]
+        if np.isfinite(values).any():
+            rows.append([label, f"{np.nanmean(values):.4g} ± {np.nanstd(values):.2g} {unit}"])
+    for name, label, factor, unit in (
+        ("energy_std_eV", "largest σ of the energy", MEV_PER_EV / structure.n_atoms, "meV/atom"),
+        ("atoms_outside", "most atoms outside the training range", 1.0, f"of {structure.n_atoms}"),
+        ("largest_beyond", "farthest outside", 1.0, "of the range of a feature"),
+    ):
+        if np.isfinite(column[name]).any():
+            rows.append([label, f"{np.nanmax(column[name]) * factor:.3g} {unit}"])
+    rows += _against_reference(file["trajectory"], structure)
+    if np.isfinite(seconds):
+        rows.append(["time of a step", f"{seconds * 1e3:.2f} ms"])
+    lines = [f"warning: stopped {stopped}"] if stopped else []
+    return Summary(f"Molecular dynamics: {what}", ("", ""), rows, [*lines, *notes])
+
+
+def _against_reference(group: h5py.Group, structure: Structure) -> list[list[str]]:
+    """Errors of the frames that a calculator checked; energies up to their mean, which cancels in forces."""
+    if "reference_energies" not in group:
+        return []
+    reference: FloatArray = group["reference_energies"][()]
+    known = np.flatnonzero(np.isfinite(reference))
+    if not len(known):
+        return [["checked against the reference", "0 frames"]]
+    energies = group["energies"][()][known] - reference[known]
+    forces = np.concatenate([(group["forces"][i] - group["reference_forces"][i]).ravel() for i in known])
+    spread = float(np.std(energies)) / structure.n_atoms * MEV_PER_EV
+    return [
+        ["checked against the reference", f"{len(known)} frames"],
+        ["mean error of the energy", f"{energies.mean() / structure.n_atoms * MEV_PER_EV:+.3g} meV/atom"],
+        ["rms error of relative energies", f"{spread:.3g} meV/atom"],
+        ["rms error of the forces", f"{np.sqrt(np.mean(forces**2)):.3g} eV/Å"],
+    ]

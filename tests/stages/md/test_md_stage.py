@@ -1,0 +1,161 @@
+"""`md`: conserves energy, goes on along the same path, stops at fences, checks against a calculator."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import read, write
+
+from aenet_gpr_cli.config.stages.active_config import CalculatorConfig
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.md_config import MdConfig
+from aenet_gpr_cli.dynamics.md_record import COLUMNS
+from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish
+from aenet_gpr_cli.io.artefacts.stored_anns import write_ann
+from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
+from aenet_gpr_cli.io.formats.aenet_nn import read_nn
+from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
+from aenet_gpr_cli.stages.md import md_stage as stage
+from aenet_gpr_cli.stages.shared.context import Context
+from tests.gpr.small_molecule import make_set
+
+DATA = Path(__file__).parents[2] / "data"
+START = DATA / "aenet_nn" / "file_0500.xsf"
+SHORT = MdConfig(
+    ensemble="nve", time_ps=0.05, timestep_fs=0.25, store_every=50, table_every=10, temperature=100.0
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The EC-dimer potential of ænet, and a second member that differs a little."""
+    path = tmp_path_factory.mktemp("md") / "ann.h5"
+    one = read_nn([DATA / "aenet_nn" / f"{symbol}.nn" for symbol in "CHO"])
+    two = {s: tuple(np.concatenate([w, 1.001 * w]) for w in layers) for s, layers in one.weights.items()}
+    with publish(path, Job("train-ann", {}, {})) as file:
+        write_ann(file.create_group("model"), replace(one, weights=two))
+    return path
+
+
+def run(config, model, folder, context=None, start=START):
+    return stage.run(config, model, start, folder / "md.h5", context or Context())
+
+
+def asked_after(steps):
+    """A request to stop that comes after so many looks at it."""
+    looks = iter(range(steps))
+    return lambda: next(looks, None) is None
+
+
+def table(folder):
+    with (folder / "md_table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return {key: np.array([float(row[key] or "nan") for row in rows]) for key in rows[0]}
+
+
+def test_energy_is_conserved_and_everything_is_written(model, tmp_path):
+    summary = run(SHORT, model, tmp_path)
+    found, frames = table(tmp_path), read(tmp_path / "md_trajectory.extxyz", ":")
+    assert list(found["step"]) == list(range(0, 201, 10))
+    assert np.ptp(found["total_energy_eV"]) < 0.01 * np.ptp(found["kinetic_energy_eV"])
+    assert (found["energy_std_eV"] > 0).all()
+    assert [frame.info["time_fs"] for frame in frames] == [0, 12.5, 25, 37.5, 50]
+    assert frames[-1].get_potential_energy() == pytest.approx(found["potential_energy_eV"][-1])
+    assert frames[-1].get_kinetic_energy() == pytest.approx(found["kinetic_energy_eV"][-1], rel=1e-6)
+    assert any("drift" in row[0] for row in summary.rows)
+    assert not list(tmp_path.glob(".md*"))
+    assert "up to date" in run(SHORT, model, tmp_path).title
+
+
+@pytest.mark.parametrize("ensemble", ["nve", "nvt"])
+def test_an_interrupted_run_goes_on_along_the_same_path(model, tmp_path, ensemble):
+    config = replace(SHORT, ensemble=ensemble)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir(), parts.mkdir()
+    run(config, model, whole)
+    for after in (33, 70):
+        with pytest.raises(InterruptedRun, match="at step"):
+            run(config, model, parts, Context(stop=asked_after(after)))
+    run(config, model, parts, Context(resume=True))
+    one, other = (h5py.File(folder / "md.h5") for folder in (whole, parts))
+    with one, other:
+        np.testing.assert_allclose(other["table"][()], one["table"][()], rtol=1e-9, atol=1e-9)
+        for name in ("positions", "velocities", "times"):
+            ours, theirs = one[f"trajectory/{name}"][()], other[f"trajectory/{name}"][()]
+            np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("fence", "value"), [("stop_sigma", 1e-6), ("stop_temperature", 20.0), ("stop_beyond", 1e-9)]
+)
+def test_a_fence_stops_and_keeps_what_was_run(model, tmp_path, fence, value):
+    config = replace(SHORT, **{fence: value})
+    for _ in range(2):  # a finished one says it again
+        with pytest.raises(NumericalError, match=f"stopped at .* above {fence}.*kept in"):
+            run(config, model, tmp_path)
+        assert len(read(tmp_path / "md_trajectory.extxyz", ":")) >= 1
+    assert "ps: " in stage.read_stopped(tmp_path / "md.h5")
+
+
+def test_velocities_of_the_file_are_used(model, tmp_path):
+    first, second, whole = (tmp_path / name for name in ("first", "second", "whole"))
+    for folder in (first, second, whole):
+        folder.mkdir()
+    run(replace(SHORT, time_ps=0.025), model, first)
+    run(replace(SHORT, time_ps=0.025, frame=-1), model, second, start=first / "md_trajectory.extxyz")
+    run(SHORT, model, whole)
+    found, expected = (read(f / "md_trajectory.extxyz", "-1") for f in (second, whole))
+    np.testing.assert_allclose(found.positions, expected.positions, atol=1e-6)  # digits of the file
+
+
+def test_frames_are_checked_against_a_calculator(model, tmp_path):
+    config = replace(SHORT, time_ps=0.01, store_every=10, reference_every=2)
+    config = replace(config, reference=CalculatorConfig(name="lj"))
+    rows = {row[0]: row[1] for row in run(config, model, tmp_path).rows}
+    assert rows["checked against the reference"] == "3 frames"
+    with h5py.File(tmp_path / "md.h5") as file:
+        reference = file["trajectory/reference_energies"][()]
+    assert list(np.isfinite(reference)) == [True, False, True, False, True]
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory):
+    """A full process of a small molecule, with the first of its structures."""
+    folder = tmp_path_factory.mktemp("process")
+    structures = replace(make_set(20, 1), names=tuple(f"s{i}" for i in range(20)))
+    with publish(folder / "split.h5", Job("split", {}, {})) as file:
+        write_structures(file.create_group("train/a"), structures)
+        file.create_group("test")
+    config = FitGprConfig(model="full", descriptor="inverse_distance", length_scale=1.0, noise_std_force=1e-5)
+    fit_gpr.run(config, folder / "split.h5", folder / "gpr.h5", Context())
+    return folder / "gpr.h5", structures
+
+
+def test_a_process_moves_atoms_in_the_order_of_the_file(process, tmp_path):
+    gpr, structures = process
+    order = np.random.default_rng(3).permutation(structures.n_atoms)
+    shuffled = Atoms([structures.species[i] for i in order], structures.positions[0][order])
+    write(tmp_path / "start.xyz", shuffled, format="extxyz")
+    run(replace(SHORT, time_ps=0.01, timestep_fs=0.1), gpr, tmp_path, start=tmp_path / "start.xyz")
+    with h5py.File(tmp_path / "md.h5") as file:
+        forces, found = file["trajectory/forces"][0], file["table"][()]
+    np.testing.assert_allclose(forces, structures.forces[0][order], atol=0.02)
+    column = dict(zip(COLUMNS, found.T, strict=True))
+    assert np.ptp(column["total_energy_eV"]) < 0.02 * np.ptp(column["kinetic_energy_eV"])
+    assert (column["energy_std_eV"] >= 0).all()
+
+
+def test_what_cannot_be_is_one_message(model, tmp_path):
+    with pytest.raises(ConfigError, match=r"frame: .* has 1 structures"):
+        run(replace(SHORT, frame=1), model, tmp_path)
+    with pytest.raises(InputError, match="npt: expected a cell"):
+        run(replace(SHORT, ensemble="npt"), model, tmp_path)
+    with pytest.raises(InputError, match="which md would write, is its input"):
+        stage.run(SHORT, model, START, model, Context())
+    with pytest.raises(ConfigError, match="nonsense"):
+        run(replace(SHORT, reference=CalculatorConfig(name="nonsense")), model, tmp_path)
