@@ -28,7 +28,7 @@ help:
 	@echo "make figures    draw them from full runs, on the published sets, into figures_out (hours)"
 	@echo "make mlearn     run the public benchmark of Zuo et al. (Li, Si, Ge, Mo; fetched) into runs/mlearn"
 	@echo "make peers      fit the same sets with gap_fit, in an environment of its own, into runs/peers/*.csv (an hour)"
-	@echo "make pictures   renew the pictures of README from full runs (hours)"
+	@echo "make pictures   renew the pictures of the guide from full runs (hours)"
 	@echo "make clean      remove the environment, runs and caches"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -138,7 +138,7 @@ figures: $(FIGURES)/sets
 figures-fast: $(FIGURES)/fast/sets
 	$(MAKE) $(FIGURES)/fast/figure_7.pdf
 
-# what README shows, from the full runs
+# what the guide shows, from the full runs
 PICTURES := .github/pictures
 
 .PRECIOUS: $(FIGURES)/%/figure_modes.pdf

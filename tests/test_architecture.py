@@ -27,7 +27,7 @@ LAYERS = {
     1: ("subsystems", "descriptors", "gpr", "augmentation", "ann", "evaluation", "dynamics"),
     2: ("io", "config"),
     3: ("stages", "figures", "calculators"),
-    4: ("reports",),
+    4: ("reports", "guide"),
     5: ("cli", "__main__"),
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}

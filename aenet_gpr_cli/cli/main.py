@@ -55,6 +55,7 @@ GROUPS = {
         "report": "Write one HTML page about a finished run.",
         "figures": "Draw the paper's figures of a finished run.",
     },
+    "guidance": {"guide": "Show a topic of the guide: tutorials, choosing, troubleshooting, …"},
     "exchange": {
         "export": "Write a potential for other programs: files of ænet, or one of metatomic.",
         "import": "Read a potential of ænet.",

@@ -24,21 +24,28 @@ WORKFLOW = case_options("WORKFLOW", "augment.gpr.n_copies=16")
 
 
 @click.command("init")
-@click.argument("files", nargs=-1, required=True, type=PATH)
+@click.argument("files", nargs=-1, type=PATH)
+@click.option("--full", is_flag=True, help="Write every key with its meaning instead, beside --output.")
 @click.option("--name", default="my_case", show_default=True, help="Name of the case.")
 @output_option("workflow.yaml", "File to write.")
 @dry_run
 @click.option("--force", is_flag=True, help="Replace the file.")
 @gather
-def init(files: tuple[Path, ...], name: str, output: Path, options: dict[str, Any]) -> None:
+def init(files: tuple[Path, ...], full: bool, name: str, output: Path, options: dict[str, Any]) -> None:
     """Write a minimal workflow for the structures in FILES (what `split` reads).
 
     \b
     aenet-gpr init my_dft_runs/ --name my_case
     aenet-gpr run workflow.yaml
+    aenet-gpr init --full                        (annotated.yaml and annotated_active.yaml)
     """
     from aenet_gpr_cli.stages import init_stage as stage
 
+    if full == bool(files):
+        raise click.UsageError("expected FILES of structures, or --full without any")
+    if full:
+        run_stage(options, lambda context: stage.write_every_key(output.parent, context))
+        return
     run_stage(options, lambda context: stage.run(files, name, output, context))
 
 

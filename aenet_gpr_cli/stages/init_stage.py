@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from aenet_gpr_cli.config.annotate import annotated, annotated_active
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.errors import ConfigError
@@ -23,7 +24,7 @@ from aenet_gpr_cli.subsystems.label_checks.checks import require_labels
 FEW = 50  # structures per subset; with less, most of them are needed for training
 HEADER = """\
 # {n} structures: {subsets}.
-# All keys, with defaults and meaning: configs/annotated.yaml, or `aenet-gpr schema` for an editor.
+# All keys, with defaults and meaning: `aenet-gpr init --full`, or `aenet-gpr schema` for an editor.
 {resolved}"""
 RESOLVED = """\
 # resolve_species: more accurate, but not for the files of ænet (export as metatomic, or leave it out)
@@ -67,6 +68,25 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Su
     notes = [] if _have_forces(structures) else ["no forces: only energy_only training is possible"]
     last = f"would write {output}" if context.dry_run else f"wrote {output}; next: aenet-gpr run {output}"
     return Summary("Subsets", ("subset", "structures"), rows, [*notes, last], few_rows(rows, 1))
+
+
+def write_every_key(folder: Path, context: Context) -> Summary:
+    """Write the annotated configurations: every key of workflows and of active learning.
+
+    Raises
+    ------
+    ConfigError
+        If one of the files is there already.
+    """
+    files = {folder / "annotated.yaml": annotated(), folder / "annotated_active.yaml": annotated_active()}
+    if not context.force and (present := [str(path) for path in files if path.exists()]):
+        raise ConfigError(f"{', '.join(present)}: there already; choose another --output, or --force")
+    if not context.dry_run:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            write_text(path, text)
+    rows = [[str(path), str(text.count("\n"))] for path, text in files.items()]
+    return Summary("Every key, with default and meaning", ("file", "lines"), rows)
 
 
 def _have_forces(structures: Sequence[Structure]) -> bool:

@@ -19,7 +19,7 @@ H  0.9 0.0 -0.2  -0.1 0.0 0.1
 
 
 NO_STAGES = {
-    "figures", "report",
+    "figures", "guide", "report",
     "active", "collect", "completion", "export", "fetch", "import", "init", "run", "schema", "show", "status",
     "submit", "validate",
 }  # fmt: skip

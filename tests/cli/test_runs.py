@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 
+from aenet_gpr_cli.config.annotate import annotated, annotated_active
 from aenet_gpr_cli.config.problems import known_keys
 from aenet_gpr_cli.config.reading import MODELS, read_config
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
@@ -221,3 +222,17 @@ def test_status_tells_finished_unfinished_damaged_and_held(run_cli, tmp_path):
     assert before == sorted(path.name for path in (tmp_path / "w").rglob("*"))
     code, _, said = run_cli("status", "nowhere")
     assert code == 2
+
+
+def test_init_writes_every_key(run_cli, tmp_path):
+    code, out, _ = run_cli("init", "--full", "-o", "keys/w.yaml")
+    assert code == 0
+    assert "keys/annotated.yaml" in out
+    for name, known in (("annotated.yaml", annotated()), ("annotated_active.yaml", annotated_active())):
+        assert (tmp_path / "keys" / name).read_text() == known
+    code, _, said = run_cli("init", "--full", "-o", "keys/w.yaml")
+    assert code == 2
+    assert "--force" in said
+    code, _, said = run_cli("init")
+    assert code == 2
+    assert "--full" in said

@@ -1,0 +1,54 @@
+"""The command that shows the guide."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aenet_gpr_cli.cli.options import PATH, gather
+
+
+@click.command("guide")
+@click.argument("topic", required=False)
+@click.option("--html", "page", type=PATH, help="Write all topics to this file, as one HTML page.")
+@click.option("--force", is_flag=True, help="Replace the file.")
+@gather
+def guide(topic: str | None, page: Path | None, force: bool, options: dict[str, Any]) -> None:
+    """Show a TOPIC of the guide; without one, list the topics.
+
+    \b
+    aenet-gpr guide
+    aenet-gpr guide choosing
+    aenet-gpr guide --html guide.html
+    """
+    from aenet_gpr_cli.guide import topics
+
+    if page is not None:
+        _write(page, force, options)
+    elif topic is None:
+        width = max(map(len, topics.TOPICS))
+        for name, line in topics.TOPICS.items():
+            click.echo(f"{name:<{width}}  {line}")
+    elif sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(topics.text(topic)))
+    else:
+        click.echo(topics.text(topic), nl=False)
+
+
+def _write(page: Path, force: bool, options: dict[str, Any]) -> None:
+    from aenet_gpr_cli.errors import ConfigError
+    from aenet_gpr_cli.guide import guide_page
+    from aenet_gpr_cli.io.files import write_text
+    from aenet_gpr_cli.text import visible
+
+    if page.exists() and not force:
+        raise ConfigError(f"{page} is there already; choose another file, or --force to replace it")
+    write_text(page, guide_page.page())
+    if not options["quiet"]:
+        click.echo(visible(f"wrote {page}"))

@@ -1,0 +1,149 @@
+"""The guide and README: every topic is there, links lead somewhere, blocks are valid, and commands run.
+
+A block of commands runs unless the comment before it says why not (``<!-- not run: … -->``). From the
+comment ``<!-- slow -->`` on, the blocks of a text run with ``make test-slow`` only. The blocks of a text run
+one after another in one folder that has ``configs`` and ``example_data``.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aenet_gpr_cli.cli.main import COMMANDS, cli
+from aenet_gpr_cli.config.annotate import annotated, annotated_active
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.workflow_config import WorkflowConfig
+from aenet_gpr_cli.config.yaml_text import parse_yaml
+from aenet_gpr_cli.guide.topics import TOPICS, text
+from tests.cli.conftest import run_cli as run_cli
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "aenet_gpr_cli" / "guide"
+TEXTS = [ROOT / "README.md", *(FOLDER / f"{topic}.md" for topic in TOPICS)]
+BLOCK = re.compile(r"(?:<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.M | re.S)
+BASH = "set -euo pipefail; shopt -s expand_aliases\n"
+
+
+def blocks(path: Path) -> list[tuple[str, str, str, bool]]:
+    """Kind, note and body of each block, and whether it runs with the slow tests only."""
+    whole = path.read_text(encoding="utf-8")
+    slow = position if (position := whole.find("<!-- slow -->")) >= 0 else len(whole)
+    return [(m["kind"], m["note"] or "", m["body"], m.start() >= slow) for m in BLOCK.finditer(whole)]
+
+
+def names(path: Path) -> str:
+    return path.stem
+
+
+def to_run(path: Path, slow: bool) -> list[tuple[str, str]]:
+    return [
+        (kind, body)
+        for kind, note, body, is_slow in blocks(path)
+        if kind in ("sh", "python") and not note.startswith("not run: ") and (slow or not is_slow)
+    ]
+
+
+def run_blocks(path: Path, folder: Path, slow: bool) -> None:
+    """Run the blocks of a text as a user does, with a command `aenet-gpr` that is this package."""
+    programs = folder / "programs"
+    programs.mkdir()
+    for name, arguments in {"aenet-gpr": "-m aenet_gpr_cli", "python": ""}.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+        (programs / name).chmod(0o755)
+    work = folder / "work"
+    work.mkdir()
+    for name in ("configs", "example_data"):
+        (work / name).symlink_to(ROOT / name)
+    around = os.environ | {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+    }
+    for kind, body in to_run(path, slow):
+        command = [sys.executable, "-c", body] if kind == "python" else ["bash", "-c", BASH + body]
+        done = subprocess.run(command, cwd=work, env=around, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{body}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("path", [p for p in TEXTS if to_run(p, False)], ids=names)
+def test_commands_run(path, tmp_path):
+    run_blocks(path, tmp_path, slow=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [p for p in TEXTS if to_run(p, True) != to_run(p, False)], ids=names)
+def test_slow_commands_run(path, tmp_path):
+    run_blocks(path, tmp_path, slow=True)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=names)
+def test_commands_and_their_options_exist(path):
+    for kind, note, body, _ in blocks(path):
+        assert kind in ("sh", "python", "yaml", "text"), f"{path}: a block of {kind!r}"
+        assert not note.startswith("not run") or len(note) > len("not run: why"), note
+        for line in body.replace("\\\n", " ").splitlines() if kind == "sh" else ():
+            words = shlex.split(line, comments=True)
+            if "aenet-gpr" not in words[:1]:
+                continue
+            end = next((i for i, word in enumerate(words) if word in (">", "|", "&&", ";")), len(words))
+            name, arguments = words[1], words[2:end]
+            if name.startswith("-"):
+                continue
+            assert name in COMMANDS, line
+            command = cli.get_command(None, name)
+            if "--help" not in arguments:
+                command.make_context(name, arguments)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=names)
+def test_configurations_are_valid(path):
+    for body in (body for kind, _, body, _ in blocks(path) if kind == "yaml"):
+        required = {"name": "my_case", "split": {"inputs": ["my_runs/"]}, "fit_gpr": {}}
+        build(WorkflowConfig, required | parse_yaml(body, path.name), path.name)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=names)
+def test_links_lead_somewhere(path):
+    found = re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", path.read_text(encoding="utf-8"))
+    missing = [link for link in found if "://" not in link and not (path.parent / link).exists()]
+    assert missing == []
+
+
+def test_every_text_is_a_topic_with_a_title():
+    assert {path.stem for path in FOLDER.glob("*.md")} == set(TOPICS)
+    for topic in TOPICS:
+        assert text(topic).startswith("# ")
+        assert "<!--" not in text(topic)
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_the_keys_end_with_every_key():
+    assert annotated() in text("keys")
+    assert annotated_active() in text("keys")
+
+
+def test_the_command_lists_shows_and_writes(run_cli, tmp_path):
+    code, out, _ = run_cli("guide")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(TOPICS)
+    code, out, _ = run_cli("guide", "glossary")
+    assert (code, out) == (0, text("glossary"))
+    code, _, said = run_cli("guide", "chosing")
+    assert code == 2
+    assert "did you mean 'choosing'?" in said
+    code, out, _ = run_cli("guide", "--html", "guide.html")
+    assert (code, out) == (0, "wrote guide.html\n")
+    page = (tmp_path / "guide.html").read_text(encoding="utf-8")
+    assert page.count("<section") == len(TOPICS)
+    assert not re.search(r'(?:src|href)="(?!#|data:|https?:)', page)
+    code, _, said = run_cli("guide", "--html", "guide.html")
+    assert code == 2
+    assert "--force" in said
