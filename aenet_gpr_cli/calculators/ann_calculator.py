@@ -35,11 +35,12 @@ _PER_MEMBER = ("forces_std", "committee_forces")
 
 
 class ANNCalculator(QuickCalculator):
-    """Energies and forces of a committee: its mean, its standard deviation, and every member's.
+    """Energies and forces of a committee: its mean, its σ, and every member's.
 
     Results: ``energy`` and ``free_energy`` (eV) and ``forces`` (eV/Å), the committee's mean; ``energies``
-    (atomic, eV); ``energy_std`` (eV) and ``forces_std`` ((n_atoms, 3), eV/Å), the standard deviation over
-    the members (n - 1; 0 for a single one); ``committee_energies`` (n_members,) and
+    (atomic, eV); ``energy_std`` (eV), σ of the energy as the potential calibrated it (see `network_sigma`; 0
+    for a single network without); ``forces_std`` ((n_atoms, 3), eV/Å), the standard deviation over the
+    members (n - 1; 0 for a single one); ``committee_energies`` (n_members,) and
     ``committee_forces`` (n_members, n_atoms, 3); ``beyond_training`` (n_atoms,), how far the environment of
     each atom lies outside the training data (0 inside, in units of the range of a feature); ``stress``
     (eV/Å³, six components in ASE's order and sign) for structures with three lattice vectors.
@@ -55,6 +56,9 @@ class ANNCalculator(QuickCalculator):
         Changes the time, not the results.
     warn_beyond : float, dimensionless
         Warn when ``beyond_training`` exceeds this; infinity never warns.
+    sigma : bool
+        Whether every calculation gives ``energy_std``, which takes n_weights² multiplications a member; else
+        only one that asks for it does.
 
     Raises
     ------
@@ -73,8 +77,10 @@ class ANNCalculator(QuickCalculator):
         members: Sequence[int] | None = None,
         skin: float = DEFAULT_SKIN,
         warn_beyond: float = WARN_BEYOND,
+        sigma: bool = True,
     ) -> None:
         super().__init__()
+        self._sigma = sigma
         self._lookout = Lookout(warn_beyond)
         self.evaluator = CommitteeEvaluator(model.select(members), skin)
 
@@ -116,8 +122,11 @@ class ANNCalculator(QuickCalculator):
         per_member = any(name in properties for name in _PER_MEMBER)
         # ASE's stress needs a volume
         strain = "stress" in properties and self.atoms.cell.rank == 3 and cell is not None
-        found = self.evaluator(species, self.atoms.positions, cell, pbc, per_member, strain)
+        sigma = self._sigma or "energy_std" in properties
+        found = self.evaluator(species, self.atoms.positions, cell, pbc, per_member, strain, sigma=sigma)
         self.results = _results(found, self.atoms.cell.volume)
+        if sigma:
+            self.results["energy_std"] = found.energy_sigma or 0.0
         self._lookout.look(found, species)
 
 
@@ -128,7 +137,6 @@ def _results(found: CommitteeResult, volume: float) -> dict[str, Any]:
         "free_energy": mean,
         "forces": found.forces,
         "energies": found.atomic_energies.mean(0),
-        "energy_std": float(_std(found.energies)),
         "committee_energies": found.energies,
         "beyond_training": found.beyond_training,
     }

@@ -34,8 +34,8 @@ class GPRCalculator(QuickCalculator):
     """Energies, forces and σ of a Gaussian process.
 
     Results: ``energy`` and ``free_energy`` (eV) and ``forces`` (eV/Å), the posterior mean; ``energy_std``
-    (eV), the posterior standard deviation of the energy or its upper bound, and ``stress`` (eV/Å³), of the
-    local process in periodic cells, are computed only when asked for.
+    (eV), the posterior standard deviation of the energy or its upper bound; ``stress`` (eV/Å³), of the local
+    process in periodic cells, is computed only when asked for.
 
     Parameters
     ----------
@@ -101,13 +101,22 @@ class GPRCalculator(QuickCalculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Fill ``results``; called by ASE.
+        """Fill ``results``, σ with them; called by ASE.
 
         Raises
         ------
         InputError
             If no process fits the atoms.
         """
+        self.evaluate(atoms, (*properties, "energy_std"), system_changes)
+
+    def evaluate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Do the same without σ where it is not among the properties: it may take longer than the forces."""
         super().calculate(atoms, properties, system_changes)
         cell, pbc = box_of(self.atoms)
         structure = Structure(tuple(self.atoms.symbols), self.atoms.positions, cell, pbc, name="atoms")

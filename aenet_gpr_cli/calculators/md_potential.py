@@ -92,7 +92,7 @@ def _of_process(calculator: GPRCalculator, structure: Structure, strained: bool)
         wanted += ["stress"] if strain and cell is not None else []
         wanted += ["energy_std"] if look and has_sigma else []
         calculator.results = {}
-        calculator.calculate(atoms, wanted)
+        calculator.evaluate(atoms, wanted)
         found = calculator.results
         stress = found.get("stress")
         return Evaluation(

@@ -1,6 +1,7 @@
 """The ASE calculator of a committee: right, whatever the neighbour list does, and good for dynamics."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ from ase.filters import FrechetCellFilter
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
+from aenet_gpr_cli.ann.potential.committee_sigma import CommitteeSigma
+from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma, pack_triangles
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_anns import write_ann
@@ -113,6 +117,24 @@ def test_a_single_member_has_no_spread(committee, dimer):
     np.testing.assert_allclose(dimer.get_forces(), forces[2, 0], atol=1e-12)
     assert dimer.calc.get_property("energy_std", dimer) == 0.0
     assert not dimer.calc.get_property("forces_std", dimer).any()
+
+
+def test_sigma_is_the_one_that_predict_gives_and_in_the_results(committee, dimer):
+    rng, width = np.random.default_rng(1), committee.architecture.n_weights
+    factors = np.linalg.cholesky(np.eye(width) + (a := rng.normal(size=(3, width, 5))) @ a.transpose(0, 2, 1))
+    errors, ones = rng.normal(size=(3, 30)), np.ones((3, 30))
+    model = replace(committee, sigma=NetworkSigma(pack_triangles(factors), errors, ones, True))
+    dimer.calc = ANNCalculator(model)
+    energies = predict(model, as_set(dimer), False, 1)[0]
+    raw = features(model.basis, as_set(dimer), 1)
+    expected = CommitteeSigma(model)(energies, model.basis.species_index(dimer.symbols), raw)[0]
+    dimer.get_forces()
+    assert dimer.calc.results["energy_std"] == pytest.approx(expected, rel=1e-6)
+    assert expected != pytest.approx(energies.std(ddof=1), rel=1e-2)
+    dimer.calc = ANNCalculator(model, sigma=False)
+    dimer.get_forces()
+    assert "energy_std" not in dimer.calc.results
+    assert dimer.calc.get_property("energy_std", dimer) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("members", [[3], [], [-1]])

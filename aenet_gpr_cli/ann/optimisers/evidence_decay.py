@@ -96,11 +96,25 @@ class Evidence:
             smallest_noise,
         )
 
+    def most_probable(
+        self, diagonal: Tensor, weights: Tensor, loss: Tensor, old: Tensor, n_rows: Tensor, spread: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return τ, (n_members,), and decays, (n_members, n_groups), from the diagonal of the inverse."""
+        index, zero = self.places.expand(len(old), -1), torch.zeros_like(old)
+        size = zero.scatter_add(1, index, torch.ones_like(weights))
+        square = zero.scatter_add(1, index, weights.square())
+        determined = size - old * zero.scatter_add(1, index, diagonal)
+        determined = torch.minimum(determined.clamp_min(1e-6), size)
+        noise = loss / (n_rows - determined.sum(1)).clamp_min(1.0)
+        noise = torch.maximum(noise, self.smallest_noise**2 * spread / n_rows)
+        return noise, noise[:, None] * determined / square
+
     def inverse(self, matrix: Tensor, decay: Tensor) -> Tensor:
         """Return the lower triangle of (JᵀJ + decay)⁻¹, decays by group; see `decays` for the rest."""
-        return self._factor(matrix, decay).inverse()
+        return self.factor(matrix, decay).inverse()
 
-    def _factor(self, matrix: Tensor, decay: Tensor) -> Factor:
+    def factor(self, matrix: Tensor, decay: Tensor) -> Factor:
+        """Factorise JᵀJ + decay, decays by group."""
         largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
         return factorise(matrix, decay[:, self.places] + ROUNDING * largest)
 
@@ -144,18 +158,11 @@ class Evidence:
         """
         largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
         if inverse is None:
-            diagonal = self._factor(matrix, old).inverse_diagonal()
+            diagonal = self.factor(matrix, old).inverse_diagonal()
         else:
             diagonal = inverse.diagonal(dim1=1, dim2=2)
-        index, zero = self.places.expand(len(old), -1), torch.zeros_like(old)
-        size = zero.scatter_add(1, index, torch.ones_like(weights))
-        square = zero.scatter_add(1, index, weights.square())
-        determined = size - old * zero.scatter_add(1, index, diagonal)
-        determined = torch.minimum(determined.clamp_min(1e-6), size)
-        n_rows, spread = self.n_rows[members], self.spread[members] if spread is None else spread
-        noise = loss / (n_rows - determined.sum(1)).clamp_min(1.0)
-        noise = torch.maximum(noise, self.smallest_noise**2 * spread / n_rows)
-        found = noise[:, None] * determined / square
+        spread = self.spread[members] if spread is None else spread
+        _, found = self.most_probable(diagonal, weights, loss, old, self.n_rows[members], spread)
         found = torch.minimum(torch.maximum(found, old / CHANGE), old * CHANGE)
         found = torch.minimum(found, largest)  # more switches nothing off that is not off already
         ready = has_learnt(loss, spread, iteration)

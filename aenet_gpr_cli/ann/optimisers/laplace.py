@@ -1,13 +1,15 @@
 """Posterior of the weights about a minimum (Laplace's approximation), and energies of left-out structures.
 
-With decays and noise τ of `evidence_decay`, weights are Gaussian about the minimum with the covariance
-τ H⁻¹, H = JᵀJ + decay (MacKay, Neural Comput. 4, 448 (1992)). To leave a structure out, its rows J_G with all
+With decays and noise τ of `evidence_decay`, found again where the optimiser stops (its own may be on their
+way), weights are Gaussian about the minimum with the covariance τ H⁻¹, H = JᵀJ + decay (MacKay, Neural
+Comput. 4, 448 (1992)). To leave a structure out, its rows J_G with all
 that descends from it are taken away; to first order the residuals and variances of these rows become
 
     ρ' = ρ + K S (1 - S K S)⁻¹ S ρ,   C' = τ (K + K S (1 - S K S)⁻¹ S K),   K = J_G H⁻¹ J_Gᵀ
 
 with S the roots of their weights, which is exact for a model that is linear in its weights, with the decays
-kept. A structure that was held out has S = 0.
+kept. A structure that was held out has S = 0. As ρ counts that of the minimum of the linear model: near an
+interpolation 1 - S K S is small, and a step that the optimiser has not made would become an error.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from torch import Tensor
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
-from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
-from aenet_gpr_cli.ann.optimisers.evidence_decay import ROUNDING, Evidence
+from aenet_gpr_cli.ann.optimisers.damped_solver import Factor
+from aenet_gpr_cli.ann.optimisers.evidence_decay import SETTLED, Evidence
 from aenet_gpr_cli.ann.optimisers.jacobian_numba import compiled_rows
 from aenet_gpr_cli.ann.optimisers.jacobian_torch import tensor_rows
 from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations
@@ -31,6 +33,8 @@ from aenet_gpr_cli.structures import FloatArray, IntArray
 
 ENOUGH = 20  # structures held out from which they calibrate; else training structures are left out
 MOST = 100  # structures that are left out, evenly from all
+STEPS = 10  # of decays and noise to agree with each other
+SMALLEST = 1e-14  # decay to begin with, relative to the largest diagonal of JᵀJ
 SINGULAR = 1e-9  # added to 1 - S K S: rows that no other determines
 
 
@@ -82,11 +86,17 @@ class Laplace:
     errors : ndarray of shape (n_left_out,)
         Predicted less reference energies, of the structures left out.
     variances : ndarray of shape (n_left_out,)
+    decay : ndarray of shape (n_groups,)
+        As it was found, see `evidence_decay`.
+    noise : float
+        τ.
     """
 
     factor: FloatArray
     errors: FloatArray
     variances: FloatArray
+    decay: FloatArray
+    noise: float
 
 
 def laplace(
@@ -118,30 +128,42 @@ def laplace(
 
     Notes
     -----
-    Time: that of one linearisation, and n_weights² multiplications per row of a left-out structure.
+    Time: that of one linearisation, n_weights² multiplications per row of a left-out structure, and up to ten
+    inversions.
     """
-    matrix, _, loss = normal_equations(objective, flat, train)
+    matrix, gradient, loss = normal_equations(objective, flat, train)
     evidence = Evidence.of(objective, train, 1, smallest_noise)
-    decay = decay[:, evidence.places]
-    largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
-    factor = factorise(matrix, decay + ROUNDING * largest)
-    determined = flat.shape[1] - float((decay * factor.inverse_diagonal()).sum())
-    noise = float(loss / max(float(evidence.n_rows) - determined, 1.0))
-    noise = max(noise, smallest_noise**2 * float(evidence.spread / evidence.n_rows))
-    lower = _array(factor)
-    if lower is None or not np.isfinite(noise) or noise <= 0.0:
+    largest = matrix.diagonal(dim1=1, dim2=2).max()
+    decay = decay.clamp_min(SMALLEST * float(largest))
+    for _ in range(STEPS):
+        old, diagonal = decay, evidence.factor(matrix, decay).inverse_diagonal()
+        noise, found = evidence.most_probable(diagonal, flat, loss, old, evidence.n_rows, evidence.spread)
+        # what is switched off has no weights to be judged by
+        decay = torch.where(torch.isfinite(found) & (found > 0.0), torch.minimum(found, largest), old)
+        if bool(((decay <= SETTLED * old) & (old <= SETTLED * decay)).all()):
+            break
+    factor = evidence.factor(matrix, decay)
+    lower, tau = _array(factor), float(noise)
+    if lower is None or not 0.0 < tau < np.inf:
         return None
-    scaled = lower / np.sqrt(noise)
-    if objective.loss.alpha == 1.0 or objective.processes.size > 1:
-        return Laplace(scaled, np.zeros(0), np.zeros(0))
-    found = _energies_left_out(objective, flat, train, scaled, noise, left_out)
-    return Laplace(scaled, found[:, 0], found[:, 1])
+    scaled = lower / np.sqrt(tau)
+    found = np.zeros((0, 2))
+    if objective.loss.alpha < 1.0 and objective.processes.size == 1:
+        shift = -factor.solve(gradient + decay[:, evidence.places] * flat)[0]
+        found = _energies_left_out(objective, flat, shift, train, scaled, tau, left_out)
+    return Laplace(scaled, found[:, 0], found[:, 1], decay[0].cpu().numpy(), tau)
 
 
 def _energies_left_out(
-    objective: Objective, flat: Tensor, train: Tensor, factor: FloatArray, noise: float, left_out: LeftOut
+    objective: Objective,
+    flat: Tensor,
+    shift: Tensor,
+    train: Tensor,
+    factor: FloatArray,
+    noise: float,
+    left_out: LeftOut,
 ) -> FloatArray:
-    """Return errors and variances, (n_left_out, 2), see `Laplace`."""
+    """Return errors and variances, (n_left_out, 2), see `Laplace`; ``shift`` leads to the minimum."""
     data, shares = objective.data, objective.shares(train)
     # rows of weight 1: a resampled member has none of what it did not draw
     plain = replace(objective, data=replace(data, weights=torch.ones_like(data.weights)))
@@ -156,7 +178,8 @@ def _energies_left_out(
             batch = plain.weighted_batch(some, shares)
             rows, rho = make(plain, flat, batch)
             parts.append(rows[0].cpu().numpy())
-            residuals.append(rho[0].cpu().numpy())
+            rho = rho[0] if left_out.held_out else rho[0] + rows[0] @ shift
+            residuals.append(rho.cpu().numpy())
             weights = data.weights[0, some].cpu().numpy()
             forces = len(residuals[-1]) - len(some)
             roots.append(np.sqrt(np.append(weights, np.full(forces, weights[0]))))

@@ -17,7 +17,7 @@ from aenet_gpr_cli.structures import FloatArray, IntArray
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 FEWEST = 5  # left-out structures from which there is a factor
-LEVEL, WIDTH = 0.95, 1.959963984540054  # the interval that should cover this share of the errors
+WIDE, HALF_WIDTH = 0.95, 1.96  # of an interval, and its half width in standard deviations
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,16 @@ class NetworkSigma:
 
     @property
     def factor(self) -> float:
-        """What multiplies σ; 1 where it is not calibrated."""
+        """What multiplies σ; 1 where it is not calibrated.
+
+        Never below 1 from structures that were trained on: hidden layers have seen them, and leaving them out
+        to first order finds errors that are too small.
+        """
         sigma = total_sigma(self.left_out_errors, self.left_out_variances if self.with_laplace else None)
         if sigma is None:
             return 1.0
-        return calibration_factor(self.left_out_errors.mean(0), sigma)
+        found = calibration_factor(self.left_out_errors.mean(0), sigma)
+        return found if self.held_out else max(found, 1.0)
 
     def select(self, members: IntArray) -> NetworkSigma:
         """Return that of some members only."""
@@ -152,7 +157,9 @@ def total_sigma(energies: FloatArray, of_members: FloatArray | None) -> FloatArr
 
 
 def calibration_factor(errors: FloatArray, sigma: FloatArray) -> float:
-    """Return the factor of σ after which as many errors are in their 95 % intervals as should be.
+    """Return the factor of σ after which ⟨(error/σ)²⟩ = 1, or more if 95 % are not within 1.96 σ then.
+
+    Errors have longer tails than a normal distribution.
 
     Parameters
     ----------
@@ -162,11 +169,10 @@ def calibration_factor(errors: FloatArray, sigma: FloatArray) -> float:
     Returns
     -------
     float, dimensionless
-        The root mean square of error/σ for few structures, whose quantile would be the largest one; 1 for
-        fewer than `FEWEST`.
+        1 for fewer than `FEWEST`.
     """
     known = sigma > 0.0
     z = np.abs(errors[known]) / sigma[known]
     if len(z) < FEWEST:
         return 1.0
-    return float(np.sqrt(np.mean(z**2)))
+    return float(max(np.sqrt(np.mean(z**2)), np.quantile(z, WIDE) / HALF_WIDTH))

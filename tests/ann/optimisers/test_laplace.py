@@ -30,7 +30,7 @@ def case_of(settings, lm_settings, data, basis, forces, hidden=(), seed=1, **key
 
 
 def prior_of(objective, decay):
-    return np.diag(decay[0, groups(objective.architecture, torch.device("cpu"))].numpy())
+    return np.diag(decay[groups(objective.architecture, torch.device("cpu")).numpy()])
 
 
 def noisy(species, n, seed):
@@ -48,9 +48,10 @@ def test_a_linear_model_left_out_is_the_regression_without_it(basis, settings, l
     rows, residuals = (torch.cat(parts, dim=1)[0].numpy() for parts in zip(*blocks, strict=True))
     left_out = LeftOut.of(data, index.numpy(), index.numpy()[:0], True)
     found = laplace(objective, weights, decay, index, 1e-3, left_out)
-    targets, prior = rows @ weights[0].numpy() - residuals, prior_of(objective, decay)
-    precision = rows.T @ rows + prior
-    noise = (precision / (found.factor @ found.factor.T).clip(1e-300))[0, 0]
+    targets, prior = rows @ weights[0].numpy() - residuals, prior_of(objective, found.decay)
+    precision, noise = rows.T @ rows + prior, found.noise
+    inverse = np.linalg.inv(found.factor @ found.factor.T)
+    assert inverse == pytest.approx(noise * np.linalg.inv(precision), rel=1e-4, abs=1e-9)
     n = 40
     owner = np.concatenate([np.arange(n), np.repeat(np.arange(n), (len(rows) - n) // n)])
     assert len(found.errors) == n
@@ -72,11 +73,8 @@ def test_noise_of_a_linear_model_is_found(basis, settings, lm_settings):
     found = laplace(
         objective, weights, decay, torch.as_tensor(index), 1e-3, LeftOut.of(data, index, index[:0], True)
     )
-    matrix = found.factor @ found.factor.T
-    rows = torch.cat([r for r, _ in weighted_rows(objective, weights, torch.as_tensor(index))], dim=1)[0]
-    noise = float(((rows.T @ rows).numpy() + prior_of(objective, decay))[0, 0] / matrix[0, 0])
     share = float(objective.shares(torch.as_tensor(index)).energy[0, 0]) / 9.0
-    z = found.errors / np.sqrt(found.variances + noise / share)
+    z = found.errors / np.sqrt(found.variances + found.noise / share)
     assert np.sqrt(np.mean(z**2)) == pytest.approx(1.0, abs=0.2)
 
 

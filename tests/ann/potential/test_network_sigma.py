@@ -104,7 +104,16 @@ def test_the_factor_makes_intervals_cover():
     factor = calibration_factor(errors, sigma)
     assert factor == pytest.approx(3.0, rel=0.15)
     assert (np.abs(errors) < 1.96 * factor * sigma).mean() == pytest.approx(0.95, abs=0.03)
+    tails = sigma * rng.standard_t(2, 400)
+    assert (np.abs(tails) < 1.96 * calibration_factor(tails, sigma) * sigma).mean() >= 0.95
     assert calibration_factor(errors[: FEWEST - 1], sigma[: FEWEST - 1]) == 1.0
+
+
+def test_structures_that_were_trained_on_never_make_sigma_smaller():
+    errors, ones = np.full((1, 30), 0.1), np.ones((1, 30))
+    factors = np.ones((1, 1), np.float32)
+    for held_out, expected in ((True, 0.1), (False, 1.0)):
+        assert NetworkSigma(factors, errors, ones, held_out).factor == pytest.approx(expected)
 
 
 def test_spread_and_posterior_add_up():

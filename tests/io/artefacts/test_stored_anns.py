@@ -6,10 +6,13 @@ import pytest
 
 from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights, to_layers
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.io.artefacts.stored_anns import read_ann, write_ann
 from aenet_gpr_cli.structures import StructureSet
+
+KEPT = ((10, np.float32), (6, float), (6, float))  # numbers and types of what a member keeps for its σ
 
 
 @pytest.fixture
@@ -43,6 +46,7 @@ def test_a_committee_survives(tmp_path, structures, angular):
         energy_scale=0.7,
         energy_shift=-0.3,
         atomic_energies={"C": -1030.0, "H": -13.6, "O": -2042.0},
+        sigma=NetworkSigma(*(rng.normal(size=(3, n)).astype(t) for n, t in KEPT), held_out=True),
     )
     with h5py.File(tmp_path / "x.h5", "w") as file:
         write_ann(file, model)
@@ -52,3 +56,5 @@ def test_a_committee_survives(tmp_path, structures, angular):
         predict(read, structures, True, 3), predict(model, structures, True, 3), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
+    for name in ("factors", "left_out_errors", "left_out_variances", "held_out"):
+        np.testing.assert_array_equal(getattr(read.sigma, name), getattr(model.sigma, name))
