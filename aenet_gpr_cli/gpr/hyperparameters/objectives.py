@@ -25,6 +25,7 @@ from aenet_gpr_cli.gpr.regression.conditioning import (
 )
 from aenet_gpr_cli.gpr.regression.structure_distances import typical_distance
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
+from aenet_gpr_cli.jit import loop
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 
@@ -44,6 +45,18 @@ class Score:
     value: float
     gradient: FloatArray | None
     signal_std: float
+
+
+@loop
+def _trace_of_product(a: FloatArray, b: FloatArray) -> float:
+    """tr(AB) of symmetric matrices of which the lower triangles are known."""
+    total = 0.0
+    for i in range(len(a)):
+        row = 0.0
+        for j in range(i):
+            row += a[i, j] * b[i, j]
+        total += 2.0 * row + a[i, i] * b[i, i]
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +131,7 @@ class Problem:
         inverse = solver.inverse_upper()
         slopes = replace(covariance, kernel=LengthScaleDerivative(covariance.kernel))
         change = slopes.dense()
-        # the transpose of what is stored is a lower triangle: both are read in the same order
-        upper = np.triu(inverse).T
-        trace = 2.0 * np.vdot(upper, change) - float(np.einsum("ii,ii->", inverse, change))
+        trace = _trace_of_product(inverse.T, change)
         fits = float(weights @ slopes.product(weights[:, None])[:, 0])
         gradient = [float(0.5 * (fits / signal_std**2 - trace))]
         excess = weights**2 / signal_std**2 - np.einsum("ii->i", inverse)

@@ -75,29 +75,35 @@ def choose_process(config: FitGprConfig, name: str, subset: StructureSet, progre
     if len(geometries) == len(lengths) == 1 and not config.search.fit_noise:
         choice = Choice(geometries[0], config.at(lengths[0]))
     else:
-        choice = _searched(config, name, subset, geometries, progress)
+        # with permutations to come, on fewer structures: the search ends with them
+        search = config.search
+        if config.permutations == "auto":
+            search = replace(search, max_rows=max(1, search.max_rows // GROUP_SHARE))
+        choice = _searched(replace(config, search=search), name, subset, geometries, progress)
     if config.permutations != "auto":
         return choice
     group, tried = likely_group(config, name, subset, _group_score(config, subset, choice))
     choice = replace(choice, groups=tuple(tried), method=choice.method or _method(config, subset))
-    if group is None:
-        return choice
     geometry = replace(choice.geometry, permutations=group)
     if not choice.trials or len(lengths) == 1:
         return replace(choice, geometry=geometry)
-    again = _searched(config, name, subset, [geometry], progress)
+    again = _searched(config, name, subset, [geometry], progress, choice.parameters)
     names = (*choice.candidates, *again.candidates)
     later = tuple(replace(trial, descriptor=len(names) - 1) for trial in again.trials)
     return replace(again, candidates=names, trials=(*choice.trials, *later), groups=tuple(tried))
 
 
 def _searched(
-    config: FitGprConfig, name: str, subset: StructureSet, geometries: Sequence[Geometry], progress: Progress
+    config: FitGprConfig,
+    name: str,
+    subset: StructureSet,
+    geometries: Sequence[Geometry],
+    progress: Progress,
+    start: Hyperparameters | None = None,
 ) -> Choice:
     descriptors = [geometry.make_descriptor() for geometry in geometries]
-    found = optimise(
-        subset, descriptors, config, config.max_jitter, config.seed, progress, geometries[0].n_centres
-    )
+    n_centres = geometries[0].n_centres
+    found = optimise(subset, descriptors, config, config.max_jitter, config.seed, progress, n_centres, start)
     _report(config, name, geometries[found.descriptor], found)
     return Choice(
         geometries[found.descriptor],
