@@ -121,6 +121,14 @@ def test_every_text_is_a_topic_with_a_title():
         assert "<!--" not in text(topic)
 
 
+def test_troubled_messages_are_those_of_the_program():
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in FOLDER.parent.rglob("*.py"))
+    said = re.sub(r'"\s*\n\s*f?"', "", sources)
+    quoted = re.findall(r"^\| `([^`]+)` \|", text("troubleshooting"), re.M)
+    assert len(quoted) > 20
+    assert [words for words in quoted if words not in said] == []
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
 

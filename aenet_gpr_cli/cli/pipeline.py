@@ -29,7 +29,7 @@ def split(inputs: tuple[Path, ...], options: dict[str, Any]) -> None:
     """Read structures, group them into subsets, divide them into training and test.
 
     INPUTS are XSF files, extxyz files, outputs of electronic-structure codes, data of other potentials
-    (see the README), and folders and archives of these. Energies in eV, forces in eV/Å.
+    (aenet-gpr guide data), and folders and archives of these. Energies in eV, forces in eV/Å.
 
     \b
     aenet-gpr split my_dft_runs/ --set train=0.8 -o split.h5
