@@ -212,7 +212,14 @@ def _objective(case: Case, around: Surroundings) -> tuple[Objective, Normalisati
         forces = ForceData(here, held_here(data, chosen, own), basis, norm, memory, like)
     passes = fastest_passes(case.architecture, like.device)
     objective = Objective(
-        case.architecture, tensors, forces, loss, settings.block_size, passes, around.processes
+        case.architecture,
+        tensors,
+        forces,
+        loss,
+        settings.block_size,
+        passes,
+        around.processes,
+        energy_scale=scale,
     )
     return objective, norm, found
 

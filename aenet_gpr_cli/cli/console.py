@@ -1,11 +1,10 @@
-"""What the user sees: log lines, a progress bar on a terminal or plain lines in a log, tables."""
+"""What the user sees: log lines, a progress bar on a terminal or plain lines in a log."""
 
 from __future__ import annotations
 
 import logging
 import re
 import sys
-import textwrap
 import time
 from collections import Counter
 from types import TracebackType
@@ -64,27 +63,26 @@ class _FewOfAKind(logging.Filter):
 class ProgressReport:
     """Progress of the current piece of work; a context manager whose instance is called.
 
-    On a terminal a bar is shown; elsewhere a line every ten seconds.
+    On a terminal a bar is shown, which goes when its work is done; elsewhere a line every ten seconds. Both
+    say how long the work has taken and about how long it still takes.
     """
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
         self._bar: Any = None
         self._task: Any = None
-        self._message = ""
+        self._clock = WorkClock()
         self._last_line = time.monotonic()
 
     def __enter__(self) -> ProgressReport:
         if not self.quiet and sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, Progress, TextColumn
 
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                TextColumn("{task.completed}/{task.total}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
+                BarColumn(bar_width=20),
+                TextColumn("{task.completed}/{task.total} {task.fields[times]}", markup=False),
                 console=Console(stderr=True),
                 transient=True,
             )
@@ -102,51 +100,60 @@ class ProgressReport:
         if self.quiet:
             return
         message = visible(message)
+        began = self._clock.at(done, total, message, time.monotonic())
         if self._bar is not None:
-            # a message may carry changing numbers after a colon; the part before it names the work
-            name = message.partition(":")[0]
-            if self._task is None or name != self._message:
-                if self._task is not None:
-                    self._bar.remove_task(self._task)
-                self._task, self._message = self._bar.add_task(message, total=total), name
-            self._bar.update(self._task, completed=done, total=total, description=message)
+            if self._task is not None and (began or done >= total):
+                self._bar.remove_task(self._task)
+                self._task = None
+            if done >= total:
+                return
+            if self._task is None:
+                self._task = self._bar.add_task(message, total=total, times="")
+            self._bar.update(self._task, completed=done, description=message, times=self._clock.said())
             return
         now = time.monotonic()
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            print(f"{message} {done}/{total}", file=sys.stderr, flush=True)
+            print(f"{message} {done}/{total}, {self._clock.said()}", file=sys.stderr, flush=True)
 
 
-def show(summary: Any, quiet: bool = False) -> None:
-    """Print the table of a stage, its notes and warnings included, to standard output; nothing if quiet."""
-    if quiet:
-        return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text  # no markup: names in brackets are names
+class WorkClock:
+    """When the current piece of work began, and how long it still takes.
 
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, emoji=False)
-    console.print(visible(summary.title), style="bold", markup=False)
-    if summary.rows:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for number, column in enumerate(summary.columns):
-            table.add_column(
-                Text(visible(column)), justify="left" if number == 0 else "right", no_wrap=number == 0
-            )
-        for row in summary.short or summary.rows:
-            table.add_row(*(Text(visible(str(cell))) for cell in row))
-        console.print(table)
-    for note in summary.notes:
-        console.print(visible(note, keep="\n"), markup=False, soft_wrap=True)
-    for line in summary.closing:
-        console.print(_wrapped(visible(line), console.width), markup=False, soft_wrap=True)
+    A message names the work by its words before a colon: numbers in it change while the work goes on.
+    """
+
+    def __init__(self) -> None:
+        self._work: tuple[str, int] | None = None
+        self._start = self._now = 0.0
+        self._first = self._done = self._total = 0
+
+    def at(self, done: int, total: int, message: str, now: float) -> bool:
+        """Take in that ``done`` of ``total`` steps are finished; return whether other work has begun."""
+        work = (re.sub(r"[-+]?\d[\d.]*(e[-+]?\d+)?", "#", message.partition(":")[0]), total)
+        began = work != self._work or done < self._done
+        if began:
+            self._work, self._start, self._first, self._total = work, now, done, total
+        self._done, self._now = done, now
+        return began
+
+    def said(self) -> str:
+        """Return elapsed and remaining time, the latter as soon as one step shows how long a step takes."""
+        elapsed, steps = self._now - self._start, self._done - self._first
+        text = f"{duration(elapsed)} elapsed"
+        if steps > 0 and self._done < self._total:
+            text += f", about {duration(elapsed * (self._total - self._done) / steps)} left"
+        return text
 
 
-def _wrapped(line: str, width: int) -> str:
-    """Break a line between words; what goes on stands below the second column of an indented line."""
-    found = re.match(r" +\S.*?  +|", line)
-    return textwrap.fill(
-        line, width, subsequent_indent=" " * len(found.group() if found else ""), break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
+def duration(seconds: float) -> str:
+    """Write a time as a clock does.
+
+    Examples
+    --------
+    >>> duration(5.2), duration(75.0), duration(7322.0)
+    ('0:05', '1:15', '2:02:02')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

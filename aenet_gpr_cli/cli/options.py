@@ -176,7 +176,8 @@ def run_stages(options: dict[str, Any], stages: Iterable[Callable[[Context], Sum
     InterruptedRun
         If a signal has asked to stop and a stage remains.
     """
-    from aenet_gpr_cli.cli.console import ProgressReport, set_up_logging, show
+    from aenet_gpr_cli.cli.console import ProgressReport, set_up_logging
+    from aenet_gpr_cli.cli.tables import show
     from aenet_gpr_cli.errors import InterruptedRun
     from aenet_gpr_cli.stages.shared.context import GO_ON, Context
     from aenet_gpr_cli.stages.shared.signals import stop_on_signals

@@ -164,13 +164,16 @@ def collect(parts: tuple[Path, ...], output: Path, options: dict[str, Any]) -> N
 @click.option("--config", "only_config", is_flag=True, help="Print the configuration only, as YAML.")
 @gather
 def show(artefact: Path, only_config: bool, options: dict[str, Any]) -> None:
-    """Show what ARTEFACT holds: where it came from, its results, and every array with shape and unit.
+    """Show what ARTEFACT holds: what matters first, results, where it came from, every array with its unit.
+
+    ARTEFACT may be a working folder: then what is in it, and the verdict of its evaluation.
 
     \b
     aenet-gpr show gpr.h5
+    aenet-gpr show runs/ec_dimer
     aenet-gpr show ann.h5 --config > again.yaml
     """
-    from aenet_gpr_cli.cli import console
+    from aenet_gpr_cli.cli import console, tables
     from aenet_gpr_cli.stages import inspection as stage
 
     console.set_up_logging(options["verbose"], options["quiet"])
@@ -178,7 +181,7 @@ def show(artefact: Path, only_config: bool, options: dict[str, Any]) -> None:
         click.echo(stage.configuration(artefact), nl=False)
         return
     for table in stage.show(artefact):
-        console.show(table, options["quiet"])
+        tables.show(table, options["quiet"])
 
 
 @click.command("report")

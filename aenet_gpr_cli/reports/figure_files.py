@@ -7,7 +7,8 @@ active learning. Numbers are those of the paper, see `paper_figures`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ from aenet_gpr_cli.stages.shared.context import Context, Summary
 
 SUFFIXES = (".pdf", ".png")
 ACTIVE = "active.h5"
+Figures = Sequence[tuple[str, Callable[[], Figure]]]
 
 
 def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = ()) -> Summary:
@@ -41,14 +43,17 @@ def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = (
         If the folder holds no evaluation, or there is no figure of a number.
     """
     if numbers:
-        figures: Iterator[tuple[str, Figure]] = (
-            (f"figure_{number}", paper_figures.draw(number, folder)) for number in numbers
-        )
+        figures: Figures = [
+            (f"figure_{number}", partial(paper_figures.draw, number, folder)) for number in numbers
+        ]
+    elif (folder / ACTIVE).is_file():
+        figures = [("active_learning", partial(active_table.draw, folder / ACTIVE))]
     else:
-        figures = _active(folder) if (folder / ACTIVE).is_file() else _figures(read_run(folder))
+        figures = list(_figures(read_run(folder)))
     notes = []
-    for count, (name, figure) in enumerate(figures):
-        context.report(count, len(numbers), f"drawing {name}")
+    for count, (name, draw) in enumerate(figures):
+        context.report(count, len(figures), f"drawing: {name}")
+        figure = draw()
         output.mkdir(parents=True, exist_ok=True)
         for suffix in reversed(SUFFIXES):  # the PDF last: it is what a Makefile waits for
             save(figure, output / f"{name}{suffix}")
@@ -56,21 +61,22 @@ def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = (
     return Summary(f"Figures of {folder}", notes=notes)
 
 
-def _active(folder: Path) -> Iterator[tuple[str, Figure]]:
-    yield "active_learning", active_table.draw(folder / ACTIVE)
-
-
-def _figures(run: FinishedRun) -> Iterator[tuple[str, Figure]]:
+def _figures(run: FinishedRun) -> Iterator[tuple[str, Callable[[], Figure]]]:
     models = finished_run.shown_models(run)
     if SURROGATE in run.results:
         models = {SURROGATE: "", **models}
-    yield "errors", error_bars.plot_models({name: run.totals[name] for name in models})
-    yield "parity", parity_plot.plot(finished_run.samples_of(run, models), run.totals, models)
-    yield "energies", energy_distributions.plot(report_pictures.energies_by_part(run.split))
+    totals = {name: run.totals[name] for name in models}
+    yield "errors", partial(error_bars.plot_models, totals)
+    yield "parity", lambda: parity_plot.plot(finished_run.samples_of(run, models), run.totals, models)
+    yield "energies", lambda: energy_distributions.plot(report_pictures.energies_by_part(run.split))
     if sets := finished_run.sets_of_sweep(run):
-        energies = report_pictures.augmented_energies(run.split, sets)
         titles = finished_run.titles_of(run, sets)
-        yield "augmented", energy_distributions.plot_augmented(*energies, titles)
+        yield (
+            "augmented",
+            lambda: energy_distributions.plot_augmented(
+                *report_pictures.augmented_energies(run.split, sets), titles
+            ),
+        )
     for against in ("displacement", "n_copies"):
         if (chosen := sweep_rows(run.rows, against)) is not None:
-            yield f"errors_against_{against}", sweep_curves.plot(chosen, against)
+            yield f"errors_against_{against}", partial(sweep_curves.plot, chosen, against)

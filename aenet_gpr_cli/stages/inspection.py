@@ -15,6 +15,7 @@ from aenet_gpr_cli.io.artefacts.artefact import open_artefact, read_summary
 from aenet_gpr_cli.io.artefacts.checkpoint import FOLDER_SUFFIX, STATE
 from aenet_gpr_cli.io.hdf5.locks import LOCK_SUFFIX, describe_holder
 from aenet_gpr_cli.io.slurm import Submitted, queued, read_record
+from aenet_gpr_cli.stages.essentials import METRICS, essentials
 from aenet_gpr_cli.stages.shared.context import Summary
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
@@ -24,24 +25,46 @@ Queued = Callable[[Sequence[str]], dict[str, list[str]] | None]
 
 
 def show(path: Path) -> list[Summary]:
-    """Return the tables about an artefact: provenance, what its stage said, arrays.
+    """Return the tables about an artefact: what matters, what its stage said, provenance, arrays.
+
+    Of a folder: what is in it, and what the evaluation in it said.
 
     Raises
     ------
     InputError
-        If it is no complete artefact.
+        If it is no complete artefact, and no folder that holds one.
     """
+    if path.is_dir():
+        return _show_folder(path)
     with open_artefact(path) as file:
         kind, attributes = str(file.attrs["kind"]), dict(file.attrs)
-        arrays = _arrays(file)
-    stored = read_summary(path)
-    tables = [Summary(f"{path.name}: output of {kind}", ("", ""), _provenance(attributes))]
-    if stored:
-        notes = [note for note in stored["notes"] if not note.startswith("wrote ")]
-        notes += stored.get("details", []) if stored.get("short") else []
-        tables.append(Summary(stored["title"], stored["columns"], stored["rows"], notes))
+        first, arrays = essentials(file, path), _arrays(file)
+    title = f"{path.name}: output of {kind}"
+    tables = [Summary(title, ("", ""), first)] if first else []
+    tables += _stored(path)
+    provenance = "Where it came from" if first else title
+    tables.insert(len(tables) if first else 0, Summary(provenance, ("", ""), _provenance(attributes)))
     tables.append(Summary("Arrays", ("name", "shape", "type", "unit", "meaning"), arrays))
     return tables
+
+
+def _show_folder(folder: Path) -> list[Summary]:
+    if not any(folder.glob("*.h5")):
+        raise InputError(f"{folder}: expected an artefact, or a folder with artefacts, there is none in it")
+    evaluation = folder / METRICS
+    return [status(folder), *(_stored(evaluation) if evaluation.is_file() else [])]
+
+
+def _stored(path: Path) -> list[Summary]:
+    """Return the table that a stage ended with, without the files that it wrote."""
+    stored = read_summary(path)
+    if not stored:
+        return []
+    notes = [note for note in stored["notes"] if not note.startswith("wrote ")]
+    notes += stored.get("details", []) if stored.get("short") else []
+    return [
+        Summary(stored["title"], stored["columns"], stored["rows"], notes, closing=stored.get("closing", ()))
+    ]
 
 
 def configuration(path: Path) -> str:

@@ -23,6 +23,7 @@ from aenet_gpr_cli.ann.network.backend import Passes
 from aenet_gpr_cli.ann.network.tensor_passes import Pass
 from aenet_gpr_cli.ann.training_settings import Loss
 from aenet_gpr_cli.structures import IntArray
+from aenet_gpr_cli.units import MEV_PER_EV
 
 
 @dataclass(slots=True)
@@ -60,6 +61,8 @@ class Objective:
     processes : Processes
     emphasis : tensor of shape (n_members, 3), or None
         Factors on the squares of residuals, by `loss_terms.KINDS`, beyond what ``loss`` says; None: 1.
+    energy_scale : float, eV
+        Of one in the units of the network.
     """
 
     architecture: Architecture
@@ -70,6 +73,22 @@ class Objective:
     passes: Passes
     processes: Processes
     emphasis: Tensor | None = None
+    energy_scale: float = 1.0
+
+    def error_text(self, loss: float, squared: bool) -> str:
+        """Say how large an error a loss is, in meV.
+
+        Parameters
+        ----------
+        loss : float
+            In the units of the network.
+        squared : bool
+            Whether it is a mean square, not its root.
+        """
+        error = (loss**0.5 if squared else loss) * self.energy_scale * MEV_PER_EV
+        if self.forces is not None:
+            return f"weighted error {error:.3g} meV"
+        return f"error {error:.3g} meV per {self.loss.per}"
 
     def for_members(self, members: IntArray) -> Objective:
         """Return the objective of some of the members only, where they have weights of their own."""

@@ -125,7 +125,9 @@ def run_adamw(
         if around.keep is not None:
             around.keep(snapshot)
         if around.progress is not None:
-            around.progress(epoch, settings.epochs, f"loss {loss.mean():.3e}, best {best_loss.mean():.3e}")
+            squared = objective.loss.form != "rmse"
+            message = f"training: best {objective.error_text(float(best_loss.mean()), squared)}"
+            around.progress(epoch, settings.epochs, message)
     result = snapshot()
     return Outcome(best, result["training_loss"], result["validation_loss"], result, finished)
 

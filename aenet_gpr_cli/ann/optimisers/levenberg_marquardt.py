@@ -105,7 +105,7 @@ def run_levenberg_marquardt(
                 if around.keep is not None:
                     around.keep(lambda: _snapshot(state))
                 if around.progress is not None:
-                    around.progress(*_report(state, settings, chunk))
+                    around.progress(*_report(objective, state, settings, chunk))
             if not finished:
                 break
     state = _snapshot(state)
@@ -125,12 +125,14 @@ def _threads_pay(objective: Objective, train: Tensor) -> bool:
     return width**2 * (rows + width) > SMALL_WORK
 
 
-def _report(state: State, settings: LevenbergMarquardt, chunk: IntArray) -> tuple[int, int, str]:
+def _report(
+    objective: Objective, state: State, settings: LevenbergMarquardt, chunk: IntArray
+) -> tuple[int, int, str]:
     """Return the arguments of progress while the members ``chunk`` are trained."""
     members = len(state["weights"])
     done = int(np.where(_active(state, settings), state["iteration"], settings.iterations).sum())
     named = f"member {chunk[0] + 1}" if len(chunk) == 1 else f"members {chunk[0] + 1} to {chunk[-1] + 1}"
-    message = f"{named} of {members}, best {state['best_loss'][chunk].mean():.3e}"
+    message = f"{named} of {members}: {objective.error_text(float(state['best_loss'][chunk].mean()), True)}"
     return done, members * settings.iterations, message
 
 

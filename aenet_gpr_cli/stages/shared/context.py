@@ -207,10 +207,16 @@ def nothing_to_do(
         title=f"{stored.get('title', job.kind)} (up to date)",
         columns=stored.get("columns", ()),
         rows=stored.get("rows", ()),
-        notes=[*stored.get("notes", ()), *notes],
+        notes=[*_without_files(stored.get("notes", ())), *notes],
         short=stored.get("short", ()),
         closing=stored.get("closing", ()),
     )
+
+
+def _without_files(notes: Sequence[str]) -> list[str]:
+    """Return what a stage said but for the files that it wrote then: this time it wrote none."""
+    said = (note.partition("wrote ")[0].rstrip("; ") for note in notes)
+    return [note for note in said if note]
 
 
 def _mend(output: Path, job: Job, write: Callable[[h5py.File, Path], object] | None) -> list[str]:
