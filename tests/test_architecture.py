@@ -24,7 +24,7 @@ LAYERS = {
         "reference_energies",
         "devices",
     ),
-    1: ("subsystems", "descriptors", "gpr", "augmentation", "ann", "evaluation", "dynamics"),
+    1: ("subsystems", "descriptors", "gpr", "augmentation", "ann", "evaluation", "dynamics", "baseline"),
     2: ("io", "config"),
     3: ("stages", "figures", "calculators"),
     4: ("reports", "guide"),
@@ -53,7 +53,8 @@ PURE_IMPORTS = {
     "descriptors": set(),
     "gpr": {"descriptors", "subsystems"},
     "augmentation": {"descriptors", "subsystems"},
-    "ann": {"descriptors"},
+    "ann": {"descriptors", "baseline"},
+    "baseline": {"descriptors"},
     "evaluation": set(),
     "dynamics": set(),
 }

@@ -26,7 +26,7 @@ from aenet_gpr_cli.ann.data.training_set import (
     validation_split,
 )
 from aenet_gpr_cli.ann.execution import portions
-from aenet_gpr_cli.ann.execution.surroundings import Processes, State, Surroundings
+from aenet_gpr_cli.ann.execution.surroundings import Processes, State, Surroundings, read_blocks
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights, to_layers
 from aenet_gpr_cli.ann.network.backend import CompiledPasses, fastest_passes
@@ -36,6 +36,7 @@ from aenet_gpr_cli.ann.optimisers.laplace import LeftOut
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.trained_sigma import trained_sigma, with_laplace
 from aenet_gpr_cli.ann.training_settings import Training
+from aenet_gpr_cli.baseline.repulsion import Repulsion, repulsion_of
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, NumericalError
 from aenet_gpr_cli.reference_energies import least_squares_energies
@@ -185,7 +186,13 @@ def _model(case: Case, outcome: Outcome, norm: Normalisation, found: FeatureStat
         atomic_energies=norm.atomic_energies,
         feature_min=found.lowest,
         feature_max=found.highest,
+        repulsion=_repulsion(case) if case.settings.baseline == "zbl" else None,
     )
+
+
+def _repulsion(case: Case) -> Repulsion:
+    blocks = (block for s in case.data.subsets for block in read_blocks(s, case.settings.block_size))
+    return repulsion_of(case.basis.species, blocks, case.basis.cutoff)
 
 
 def _objective(case: Case, around: Surroundings) -> tuple[Objective, Normalisation, FeatureStatistics]:

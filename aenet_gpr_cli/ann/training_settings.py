@@ -144,6 +144,10 @@ class Training:
     forces; combined: these, and energies of copies labelled by the Gaussian process"""
     network: Network = Network()
     """descriptor and layers"""
+    baseline: Literal["none", "zbl"] = "none"
+    """zbl: add the universal repulsion of nuclei where two atoms come closer than in any structure that is
+    trained on (from 0.9 of the shortest distance of their elements): no fit changes, and hot dynamics meet a
+    wall where networks may have a hole; ænet's files cannot carry it"""
     n_members: Annotated[PositiveInt, Le(10_000)] = 1
     """size of the committee"""
     bootstrap: bool = False

@@ -16,6 +16,7 @@ from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.committee_sigma import CommitteeSigma
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe_beyond
 from aenet_gpr_cli.ann.potential.prediction import atomic_energies, pack
+from aenet_gpr_cli.baseline.repulsion import Added
 from aenet_gpr_cli.calculators.skin_list import SkinList
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import edge_gradients, values, vjp
 from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
@@ -153,6 +154,10 @@ class CommitteeEvaluator:
         networks, gradients = atomic_energies(self._packed, self._kinds, raw, member_forces)
         # one product for all: forces are linear in dE/dG
         forces = -vjp(basis, self._kinds, neighbours, gradients)
+        added = None if self.model.repulsion is None else self.model.repulsion(self._kinds, neighbours)
+        if added is not None:
+            networks = networks + added.energies
+            forces -= added.position_gradients()
         energies = networks.sum(1) + self._reference.sum()
         deviation = self._sigma(energies[:, None], self._kinds, raw[None]) if sigma else None
         return CommitteeResult(
@@ -165,12 +170,16 @@ class CommitteeEvaluator:
             )
             if look
             else np.zeros(len(raw)),
-            strain_gradient=self._strain_gradient(neighbours, gradients.mean(0)) if strain else None,
+            strain_gradient=self._strain_gradient(neighbours, gradients.mean(0), added) if strain else None,
             energy_sigma=None if deviation is None else float(deviation[0]),
         )
 
-    def _strain_gradient(self, neighbours: NeighbourList, gradients: FloatArray) -> FloatArray:
+    def _strain_gradient(
+        self, neighbours: NeighbourList, gradients: FloatArray, added: Added | None
+    ) -> FloatArray:
         slopes = edge_gradients(self.model.basis, self._kinds, neighbours, gradients[None])
+        if added is not None:
+            added.add_to(slopes)
         return strain_gradients(neighbours, slopes)[0, 0]
 
     def _set_species(self, species: tuple[str, ...]) -> None:

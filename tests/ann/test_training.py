@@ -147,6 +147,17 @@ def test_the_model_knows_the_range_of_the_training_data(data, basis, settings):
     assert (beyond(squeezed) > 0).any()
 
 
+def test_the_repulsion_changes_nothing_where_the_data_are(data, basis, settings):
+    plain, found = (train(data, basis, changed(settings, baseline=name), 1).model for name in ("none", "zbl"))
+    for subset in data.subsets:
+        for ours, theirs in zip(
+            predict(found, subset, True, 8), predict(plain, subset, True, 8), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    squeezed = changed(data.subsets[0], positions=0.5 * data.subsets[0].positions)
+    assert (predict(found, squeezed, False, 8)[0] > predict(plain, squeezed, False, 8)[0] + 1.0).all()
+
+
 def test_bootstrap_members_see_different_data(data, basis, settings, lm_settings):
     settings = changed(settings, optimizer=lm_settings, bootstrap=True)
     same, other = (

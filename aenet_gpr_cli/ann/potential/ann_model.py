@@ -10,6 +10,7 @@ import numpy as np
 from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.network.architecture import Architecture, Weights
 from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma, join_sigmas
+from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray
@@ -39,6 +40,8 @@ class ANNModel:
     feature_min, feature_max : mapping of str to ndarray of shape (n_features,), dimensionless
         Per species, the range of the descriptors (not scaled) in training, see `extrapolation`; without
         limits where it is not known, and 0 to 0 for a species without atoms.
+    repulsion : Repulsion or None
+        Added to the networks where nuclei come closer than in training.
     sigma : NetworkSigma or None
         What σ of the energies needs; None leaves the spread over the members, not calibrated.
     """
@@ -55,6 +58,7 @@ class ANNModel:
     feature_min: Mapping[str, FloatArray] = field(default_factory=dict)
     feature_max: Mapping[str, FloatArray] = field(default_factory=dict)
     sigma: NetworkSigma | None = None
+    repulsion: Repulsion | None = None
 
     def __post_init__(self) -> None:
         for name, limit in (("feature_min", -np.inf), ("feature_max", np.inf)):
@@ -109,6 +113,7 @@ def join(models: Sequence[ANNModel]) -> ANNModel:
     for model in models[1:]:
         scales = (model.energy_scale, model.energy_shift, dict(model.atomic_energies))
         same = model.architecture == first.architecture and model.basis == first.basis
+        same = same and model.repulsion == first.repulsion
         same = same and scales == (first.energy_scale, first.energy_shift, dict(first.atomic_energies))
         for ours, theirs in (
             (first.feature_mean, model.feature_mean),

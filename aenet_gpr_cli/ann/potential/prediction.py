@@ -90,12 +90,19 @@ def _predict(
         raw = values(model.basis, flat_kinds, neighbours)
         atomic, gradient = atomic_energies(packed, flat_kinds, raw, forces)
         energies[:, block] = atomic.reshape(-1, size, atoms).sum(2) + offset
+        added = None if model.repulsion is None else model.repulsion(flat_kinds, neighbours)
+        if added is not None:
+            energies[:, block] += added.energies.reshape(size, atoms).sum(1)
         if strain is not None:
             edges = edge_gradients(model.basis, flat_kinds, neighbours, gradient)
+            if added is not None:
+                added.add_to(edges)
             strain[:, block] = strain_gradients(neighbours, edges)
             slope = position_gradients(neighbours, edges)
         elif result is not None:
             slope = vjp(model.basis, flat_kinds, neighbours, gradient)
+            if added is not None:
+                slope += added.position_gradients()
         if result is not None:
             result[:, block] = -slope.reshape(-1, size, atoms, 3)
 

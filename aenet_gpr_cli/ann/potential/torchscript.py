@@ -5,7 +5,7 @@ formulas as `descriptors.chebyshev.chebyshev_loops`, whose tables it takes; a te
 """
 # TorchScript reads annotations as they stand: no postponed evaluation here.
 
-from typing import List  # noqa: UP035
+from typing import List, Tuple  # noqa: UP035
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann.network.architecture import MTANH_A, MTANH_B, TWIST_C
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.baseline.repulsion import COEFFICIENTS, COULOMB, DECAYS, EXPONENT, INNER, LENGTH
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_loops import PI
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_work import expansion, recurrence
@@ -182,11 +183,44 @@ class ScriptedNetwork(torch.nn.Module):
         return x[:, :, 0] * self.energy_scale + self.reference
 
 
+class ScriptedRepulsion(torch.nn.Module):
+    """Half of the repulsion of each edge, see `baseline.repulsion.zbl`."""
+
+    charges: Tensor
+    outer: Tensor
+
+    def __init__(self, charges: np.ndarray, outer: np.ndarray) -> None:
+        super().__init__()
+        self.coulomb, self.length, self.exponent, self.inner = COULOMB, LENGTH, EXPONENT, INNER
+        self.terms: List[Tuple[float, float]] = list(zip(COEFFICIENTS, DECAYS, strict=True))  # noqa: UP006
+        self.register_buffer("charges", torch.tensor(charges, dtype=torch.float64))
+        self.register_buffer("outer", torch.tensor(outer, dtype=torch.float64))
+
+    def forward(self, vectors: Tensor, one: Tensor, two: Tensor) -> Tensor:
+        """Return energies (n_edges,), eV, for the species (n_edges,) at both ends."""
+        r = torch.sqrt((vectors * vectors).sum(dim=1))
+        first, second, outer = self.charges[one], self.charges[two], self.outer[one, two]
+        x = r * (first**self.exponent + second**self.exponent) / self.length
+        screened = torch.zeros_like(r)
+        for coefficient, decay in self.terms:
+            screened = screened + coefficient * torch.exp(-decay * x)
+        t = torch.clamp((r - self.inner * outer) / ((1.0 - self.inner) * outer), 0.0, 1.0)
+        switch = (1.0 - t) ** 3 * (1.0 + 3.0 * t + 6.0 * t * t)
+        return 0.5 * self.coulomb * first * second / r * screened * switch
+
+
 class ScriptedCommittee(torch.nn.Module):
     """A committee from edges to atomic energies."""
 
     def __init__(self, model: ANNModel) -> None:
         super().__init__()
+        n, known = len(model.basis.species), model.repulsion
+        self.repulsive = known is not None
+        self.repulsion = (
+            ScriptedRepulsion(np.ones(n), np.ones((n, n)))  # not used, but TorchScript wants a module
+            if known is None
+            else ScriptedRepulsion(known.charges, known.outer)
+        )
         self.descriptor = ScriptedChebyshev(model.basis)
         self.networks = torch.nn.ModuleList(
             [ScriptedNetwork(model, symbol) for symbol in model.basis.species]
@@ -210,4 +244,7 @@ class ScriptedCommittee(torch.nn.Module):
         for number, network in enumerate(self.networks):
             rows = torch.nonzero(kinds == number)[:, 0]
             energies = energies.index_add(1, rows, network(raw[rows]))
+        if self.repulsive:
+            pairs = self.repulsion(vectors, kinds[centres], kinds[neighbours])
+            energies = energies.index_add(1, centres, pairs[None].expand(self.n_members, -1))
         return energies

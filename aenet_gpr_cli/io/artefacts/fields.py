@@ -42,6 +42,9 @@ FIELDS: dict[str, Field] = {
     "atom_orders": Field(units.DIMENSIONLESS, "(structure, atom) number, from 0, of each atom in its file"),
     "state_names": Field("", "charge, multiplicity, spin: what all structures share"),
     "state_values": Field("e, dimensionless", "values of these"),
+    # repulsion of nuclei (baseline: zbl)
+    "charges": Field("e", "(species) charges of the nuclei"),
+    "outer": Field(units.LENGTH, "(species, species) distance beyond which there is no repulsion"),
     # molecular dynamics
     "velocities": Field("Å/fs", "(structure, atom, xyz) velocities"),
     "times": Field("fs", "(structure) time since the start"),

@@ -122,6 +122,11 @@ def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> li
         raise InputError(f"export: expected a member from 0 to {model.n_members - 1}, got {member}")
     if file_format not in FORMATS:
         raise InputError(f"export: expected the format {' or '.join(FORMATS)}, got {file_format!r}")
+    if model.repulsion is not None:
+        raise InputError(
+            "export: ænet's files cannot carry the repulsion of nuclei (baseline: zbl); export as metatomic, "
+            "or train with baseline: none"
+        )
     if not model.basis.is_aenet:
         raise InputError(
             "export: expected ænet's descriptor (one angular cutoff, species not resolved), all that "

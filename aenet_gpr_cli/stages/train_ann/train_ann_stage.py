@@ -162,9 +162,12 @@ def _train(work: Work, n_structures: int, context: Context) -> Summary:
         write_committee(file, committee, work.mode)
         file.attrs["wall_time_s"] = earlier
         log.info(describe_sigma(committee.model.sigma, committee.model.n_members))
+        notes = [f"wrote {output}"]
+        if committee.model.repulsion is not None:
+            notes.insert(0, committee.model.repulsion.describe(committee.model.basis.species))
         seconds = earlier + time.perf_counter() - started
         row = table_row(work.mode, output.stem, n_structures, committee, seconds)
-        summary = Summary(TITLE, COLUMNS, [row], [f"wrote {output}"])
+        summary = Summary(TITLE, COLUMNS, [row], notes)
         file.attrs["summary"] = summary.to_json()
     work.checkpoint.discard()
     return summary

@@ -2,12 +2,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase.data import atomic_numbers
 from scipy.spatial.transform import Rotation
 
 from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights, to_layers
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel, join
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
 from aenet_gpr_cli.ann.potential.prediction import predict, predict_with_strain
+from aenet_gpr_cli.baseline.repulsion import Repulsion
+from aenet_gpr_cli.calculators.committee import CommitteeEvaluator
+from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
+from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
 from aenet_gpr_cli.errors import InputError
 from tests.ann.ann_helpers import labelled, molecules
 
@@ -30,6 +35,43 @@ def model(basis):
 
 
 SPECIES = ("O", "H", "H", "O")
+
+
+@pytest.fixture
+def with_repulsion(model):
+    """Nuclei that repel each other at all distances of the molecules of these tests."""
+    n = len(model.basis.species)
+    charges = np.array([float(atomic_numbers[s]) for s in model.basis.species])
+    return replace(model, repulsion=Repulsion(charges, np.full((n, n), 2.5)))
+
+
+def test_the_repulsion_is_added_to_energies_forces_and_stress(model, with_repulsion):
+    cells = np.tile(3.2 * np.eye(3), (2, 1, 1))
+    free = molecules(SPECIES, 2, 0)
+    structures = labelled(SPECIES, free.positions, "p", cells, (True, True, True))
+    near = neighbour_list(structures.positions, cells, structures.pbc, model.basis.cutoff)
+    added = with_repulsion.repulsion(np.tile(model.basis.species_index(SPECIES), 2), near)
+    plain, found = (predict_with_strain(m, structures, 8) for m in (model, with_repulsion))
+    np.testing.assert_allclose((found[0] - plain[0])[0], added.energies.reshape(2, 4).sum(1), rtol=1e-9)
+    slopes = added.position_gradients().reshape(2, 4, 3)
+    np.testing.assert_allclose((found[1] - plain[1])[1], -slopes, atol=1e-9)
+    np.testing.assert_allclose(predict(with_repulsion, structures, True, 8)[1], found[1], atol=1e-9)
+    edge = np.zeros((1, len(near.vectors), 3))
+    added.add_to(edge)
+    np.testing.assert_allclose((found[2] - plain[2])[0], strain_gradients(near, edge)[0], atol=1e-9)
+    for k in range(2):  # and the calculators say the same
+        one = CommitteeEvaluator(with_repulsion)(
+            SPECIES, structures.positions[k], cells[k], structures.pbc, strain=True
+        )
+        np.testing.assert_allclose(one.energies, found[0][:, k], rtol=1e-12)
+        np.testing.assert_allclose(one.forces, found[1][:, k].mean(0), atol=1e-9)
+        np.testing.assert_allclose(one.strain_gradient, found[2][:, k].mean(0), atol=1e-9)
+
+
+def test_members_of_different_baselines_are_no_committee(model, with_repulsion):
+    with pytest.raises(InputError, match="expected members of the same"):
+        join([model, with_repulsion])
+    assert join([with_repulsion, with_repulsion]).repulsion == with_repulsion.repulsion
 
 
 def test_forces_are_minus_the_gradient_of_the_energy(model):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from aenet_gpr_cli.ann.potential.torchscript import ScriptedChebyshev
+from aenet_gpr_cli.ann.potential.torchscript import ScriptedChebyshev, ScriptedRepulsion
+from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, values
 from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
 
@@ -28,3 +29,18 @@ def test_the_scripted_descriptor_has_our_values(species, angular_order, inner, r
     found = scripted(*(torch.as_tensor(np.ascontiguousarray(a)) for a in arrays))
     expected = values(basis, kinds, neighbours)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-11 * np.abs(expected).max())
+
+
+def test_the_scripted_repulsion_has_our_values():
+    known = Repulsion(np.array([1.0, 8.0]), np.array([[1.2, 0.9], [0.9, 2.1]]))
+    rng = np.random.default_rng(5)
+    positions = rng.uniform(0, 2.5, (1, 8, 3))
+    kinds = np.array([0, 1] * 4)
+    neighbours = neighbour_list(positions, None, (False, False, False), 4.0)
+    centres = np.repeat(np.arange(8), np.diff(neighbours.offsets))
+    scripted = torch.jit.script(ScriptedRepulsion(known.charges, known.outer))
+    arrays = (neighbours.vectors, kinds[centres], kinds[neighbours.index])
+    pairs = scripted(*(torch.as_tensor(np.ascontiguousarray(a)) for a in arrays)).numpy()
+    found = np.bincount(centres, pairs, minlength=8)
+    assert found.max() > 1.0
+    np.testing.assert_allclose(found, known(kinds, neighbours).energies, rtol=1e-12, atol=1e-12)

@@ -8,6 +8,7 @@ from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma
 from aenet_gpr_cli.ann.potential.prediction import predict
+from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.io.artefacts.stored_anns import read_ann, write_ann
 from aenet_gpr_cli.structures import StructureSet
@@ -47,11 +48,13 @@ def test_a_committee_survives(tmp_path, structures, angular):
         energy_shift=-0.3,
         atomic_energies={"C": -1030.0, "H": -13.6, "O": -2042.0},
         sigma=NetworkSigma(*(rng.normal(size=(3, n)).astype(t) for n, t in KEPT), held_out=True),
+        repulsion=Repulsion(np.array([6.0, 1.0, 8.0]), np.full((3, 3), 1.7)),
     )
     with h5py.File(tmp_path / "x.h5", "w") as file:
         write_ann(file, model)
     with h5py.File(tmp_path / "x.h5") as file:
         read = read_ann(file)
+    assert read.repulsion == model.repulsion
     for ours, theirs in zip(
         predict(read, structures, True, 3), predict(model, structures, True, 3), strict=True
     ):

@@ -12,6 +12,7 @@ from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range
 from aenet_gpr_cli.ann.potential.prediction import predict
+from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.formats.aenet_nn import FORMATS, read_nn, write_nn
@@ -240,6 +241,12 @@ def test_numbers_of_no_training_are_not_exported(tmp_path, name, number):
     with pytest.raises(InputError, match="network of C"):
         write_nn(model, 0, tmp_path / "out", "nn")
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def test_what_these_files_cannot_carry_is_refused(tmp_path):
+    model = replace(random_model(), repulsion=Repulsion(np.ones(3), np.ones((3, 3))))
+    with pytest.raises(InputError, match="cannot carry the repulsion"):
+        write_nn(model, 0, tmp_path / "out", "nn")
 
 
 def test_what_does_not_exist_is_refused(tmp_path):
