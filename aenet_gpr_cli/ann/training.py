@@ -211,12 +211,12 @@ def _objective(case: Case, around: Surroundings) -> tuple[Objective, Normalisati
     if settings.bootstrap:
         weights = bootstrap_weights(data, case.inside, case.seed, case.members)
     tensors: TensorData = tensor_data(here, rows, norm, like, weights[:, own], position)
-    forces, loss = None, replace(settings.loss, alpha=0.0)
+    forces, loss = None, replace(settings.loss, alpha=0.0, beta=0.0)
     if settings.with_forces:
         loss = settings.loss
         chosen = select_components(data, np.concatenate([case.inside, case.outside]), loss, case.seed)
         memory = settings.jacobian_memory_gib * BYTES_PER_GIB
-        forces = ForceData(here, held_here(data, chosen, own), basis, norm, memory, like)
+        forces = ForceData(here, held_here(data, chosen, own), basis, norm, memory, loss, like)
     passes = fastest_passes(case.architecture, like.device)
     objective = Objective(
         case.architecture,
@@ -265,7 +265,7 @@ def _optimise(case: Case, objective: Objective, state: State, around: Surroundin
             both = settings.with_copies and settings.with_forces
             apart = int((case.inside < case.data.n_references).sum()) if both else 0
             return adamw.run_adamw(*data, apart, settings.adamw, case.seed, state, around)
-    matrices = 4 if settings.loss.balance == "alpha" else 8
+    matrices = 4 if settings.loss.balance == "alpha" else 9
     size = 8 * objective.architecture.n_weights**2
     together = max(1, min(len(case.members), LM_MATRIX_MEMORY // (matrices * size)))
     return levenberg_marquardt.run_levenberg_marquardt(

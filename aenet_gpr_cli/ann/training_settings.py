@@ -123,10 +123,14 @@ class Loss:
     alpha: Annotated[float, Ge(0), Le(1)] = 0.3
     """α, weight of the forces (mean square per atom) where they are trained on; that of all energies, also of
     copies, is 1 - α"""
+    beta: NonNegativeFloat = 0.1
+    """β, weight of the virials of crystals (mean square of the six components, divided as energies are, see
+    per) where forces are trained on and data carry stress; added to the two others, so that β = 1 - α makes
+    all virials together weigh as much as all energies; 0: off"""
     balance: Literal["alpha", "evidence"] = "alpha"
-    """alpha: α decides how energies and forces weigh; evidence: α is where it begins, and the noises of
-    reference energies, of energies of copies and of forces are determined from the training data at every
-    iteration of Levenberg-Marquardt (MacKay)"""
+    """alpha: α and β decide how energies, forces and virials weigh; evidence: they are where it begins, and
+    the noises of reference energies, of energies of copies, of forces and of virials are determined from the
+    training data at every iteration of Levenberg-Marquardt (MacKay)"""
     force_fraction: Annotated[float, Gt(0), Le(1)] = 1.0
     """share of the reference forces that is trained on"""
     force_selection: Literal["structures", "components"] = "components"

@@ -1,4 +1,4 @@
-"""Reference forces that are trained on: which are taken, where they are in a batch, what they weigh.
+"""Reference forces and virials that are trained on: which, where they are in a batch, what they weigh.
 
 The products with the descriptor Jacobian are `jacobian_products`'. Energies are in units of energy_scale.
 """
@@ -19,8 +19,10 @@ from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.training_settings import Loss
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from aenet_gpr_cli.descriptors.chebyshev.strain import VOIGT
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.structures import IntArray, StructureSet
+from aenet_gpr_cli.lattice import volumes
+from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
 BLOCK_MEMORY = 2**20  # bytes of the Jacobians that are made at a time, at least one structure
 
@@ -87,12 +89,25 @@ def held_here(data: TrainingSet, chosen: Sequence[Choice], own: IntArray) -> lis
     return result
 
 
+def _virials(subset: AnySet, choice: Choice, loss: Loss) -> FloatArray | None:
+    """Return the virials -V σ of chosen structures, (n, 6), eV, NaN where not known; None without any."""
+    if loss.beta == 0.0 or not len(choice[0]):
+        return None
+    part = subset.select(choice[0]).in_memory()
+    volume = volumes(part) if all(part.pbc) else None
+    if volume is None or part.stress is None or np.isnan(part.stress).all():
+        return None
+    stress: FloatArray = np.stack([part.stress[:, a, b] for a, b in VOIGT], axis=1)
+    return -volume[:, None] * stress
+
+
 @dataclass(frozen=True, slots=True)
 class ForceSubset:
-    """The selected forces of one subset.
+    """The selected forces of one subset, and behind them the virials of its structures.
 
     ``slot`` maps the structures of the subset to the rows of ``targets``, -1 where none was selected;
-    ``counts`` are the atoms of each species.
+    ``counts`` are the atoms of each species; ``n_forces`` of the components are forces. ``known`` of shape
+    (n_structures, n_virials): the factor on a virial's square, 0 where the stress is not known.
     """
 
     first: int
@@ -101,18 +116,21 @@ class ForceSubset:
     counts: list[int]
     targets: Tensor
     operator: ForceOperator
+    n_forces: int
+    known: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class BatchForces:
     """Which structures of a batch have selected forces: (subset, positions in the batch, rows).
 
-    ``weights`` of shape (n_members or 1, n_components).
+    ``weights`` and ``virial_weights`` of shape (n_members or 1, n_components), each 0 for the other kind.
     """
 
     parts: list[tuple[ForceSubset, Tensor, Tensor]]
     targets: Tensor
     weights: Tensor
+    virial_weights: Tensor
 
 
 class ForceData:
@@ -124,6 +142,8 @@ class ForceData:
         Of `select_components`.
     memory : float, bytes
         Store the Jacobians if they fit.
+    loss : Loss
+        Virials are taken where its key beta is above 0 and a stress is known.
     like : tensor
         Of the dtype and on the device of the training.
     """
@@ -135,23 +155,30 @@ class ForceData:
         basis: ChebyshevBasis,
         norm: Normalisation,
         memory: float,
+        loss: Loss,
         like: Tensor,
     ) -> None:
-        components = sum(c.size * s.n_atoms for s, (_, c) in zip(data.subsets, chosen, strict=True))
+        virials = [_virials(s, c, loss) for s, c in zip(data.subsets, chosen, strict=True)]
+        components = sum(
+            (c.size + (0 if v is None else v.size)) * s.n_atoms
+            for s, (_, c), v in zip(data.subsets, chosen, virials, strict=True)
+        )
+        self.divisor = loss.per
         self.stored = components * basis.n_features * like.element_size() <= memory
         self.n_features = basis.n_features
         self.subsets: list[ForceSubset] = []
         first = 0
-        for subset, choice in zip(data.subsets, chosen, strict=True):
+        for subset, choice, own in zip(data.subsets, chosen, virials, strict=True):
             if len(choice[0]):
                 assert isinstance(subset, StructureSet)  # only those have forces
-                self.subsets.append(self._subset(subset, choice, first, basis, norm, like))
+                self.subsets.append(self._subset(subset, choice, own, first, basis, norm, like))
             first += len(subset)
 
     def _subset(
         self,
         subset: StructureSet,
         choice: Choice,
+        virials: FloatArray | None,
         first: int,
         basis: ChebyshevBasis,
         norm: Normalisation,
@@ -163,15 +190,22 @@ class ForceData:
         scale = np.array([norm.feature_scale(subset.species[i]) for i in order])
         part = subset.select(structures)
         assert part.forces is not None  # select_components passes over structures without
-        operator: ForceOperator = RecomputedJacobian(basis, part, components, order, scale, like)
+        operator: ForceOperator = RecomputedJacobian(
+            basis, part, components, order, scale, like, virials is not None
+        )
+        targets = np.take_along_axis(part.forces.reshape(len(part), -1), components, axis=1)
+        if virials is not None:
+            targets = np.concatenate([targets, np.nan_to_num(virials)], axis=1)
         if self.stored:
-            matrix = like.new_empty(len(part), components.shape[1], subset.n_atoms * basis.n_features)
+            matrix = like.new_empty(len(part), targets.shape[1], subset.n_atoms * basis.n_features)
             block = max(1, BLOCK_MEMORY // (8 * matrix[0].numel()))
             for start in range(0, len(part), block):
                 rows = torch.arange(start, min(start + block, len(part)), device=like.device)
                 matrix[rows] = operator.dense(rows)[0]
             operator = StoredJacobian(matrix)
-        targets = np.take_along_axis(part.forces.reshape(len(part), -1), components, axis=1)
+        known = np.zeros((len(part), 0)) if virials is None else ~np.isnan(virials)
+        if self.divisor == "atom":
+            known = known / subset.n_atoms**2
         slot = np.full(len(subset), -1)
         slot[structures] = np.arange(len(structures))
         return ForceSubset(
@@ -181,20 +215,24 @@ class ForceData:
             counts=np.bincount(kinds, minlength=len(basis.species)).tolist(),
             targets=torch.as_tensor(targets / norm.energy_scale, dtype=like.dtype, device=like.device),
             operator=operator,
+            n_forces=components.shape[1],
+            known=torch.as_tensor(known, dtype=like.dtype, device=like.device),
         )
 
-    def total_weight(self, data: TensorData, index: Tensor) -> Tensor:
-        """Return the summed weights (n_members or 1,) of the selected components of the structures."""
-        total = data.weights.new_zeros(len(data.weights))
+    def total_weights(self, data: TensorData, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the summed weights (n_members or 1,) of the selected components, and of known virials'."""
+        forces = virials = data.weights.new_zeros(len(data.weights))
         for subset in self._touched(index):
             inside = index[(index >= subset.first) & (index < subset.last)]
-            chosen = inside[subset.slot[inside - subset.first] >= 0]
-            total = total + data.weights[:, chosen].sum(1) * subset.targets.shape[1]
-        return total
+            slots = subset.slot[inside - subset.first]
+            weights = data.weights[:, inside[slots >= 0]]
+            forces = forces + weights.sum(1) * subset.n_forces
+            virials = virials + weights @ (subset.known[slots[slots >= 0]] > 0).sum(1).to(weights.dtype)
+        return forces, virials
 
     def batch(self, batch: Batch) -> BatchForces:
         """Find the selected forces of a batch, whose structure numbers ascend."""
-        parts, targets, weights = [], [], []
+        parts, targets, weights, virial_weights = [], [], [], []
         for subset in self._touched(batch.index):
             inside = torch.nonzero((batch.index >= subset.first) & (batch.index < subset.last))[:, 0]
             slots = subset.slot[batch.index[inside] - subset.first]
@@ -203,9 +241,20 @@ class ForceData:
                 target = subset.targets[slots]
                 parts.append((subset, inside, slots))
                 targets.append(target.reshape(-1))
-                weights.append(batch.weights[:, inside].repeat_interleave(target.shape[1], dim=1))
-        nothing = batch.weights[:, :0]
-        return BatchForces(parts, torch.cat([nothing[0], *targets]), torch.cat([nothing, *weights], dim=1))
+                own = batch.weights[:, inside, None]
+                known = subset.known[slots]
+                weights.append(
+                    torch.cat([own.expand(-1, -1, subset.n_forces), own * 0.0 * known], 2).flatten(1)
+                )
+                nothing = own.new_zeros(*own.shape[:2], subset.n_forces)
+                virial_weights.append(torch.cat([nothing, own * known], 2).flatten(1))
+        empty = batch.weights[:, :0]
+        return BatchForces(
+            parts,
+            torch.cat([empty[0], *targets]),
+            torch.cat([empty, *weights], dim=1),
+            torch.cat([empty, *virial_weights], dim=1),
+        )
 
     def _touched(self, index: Tensor) -> list[ForceSubset]:
         """Return the subsets between the first and the last of the structures: few of many, in a batch."""

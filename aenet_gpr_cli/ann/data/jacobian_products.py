@@ -1,7 +1,8 @@
 """Products with the descriptor Jacobian of structures with the same atoms: stored, or recomputed.
 
 The selected force components of a structure are linear in the gradients g of its atomic energies by the
-scaled features, F = -Jᵀ g with J = ∂G̃/∂R. `force_targets` decides which components.
+scaled features, F = -Jᵀ g with J = ∂G̃/∂R; so are the six components of its virial, with J = ∂G̃/∂ε, which come
+behind them. `force_targets` decides which components.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, jvp, vjp
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_gradients, jvp, vjp
+from aenet_gpr_cli.descriptors.chebyshev.strain import (
+    VOIGT,
+    position_gradients,
+    strain_gradients,
+    strain_jacobians,
+)
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, neighbour_list
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
@@ -71,7 +78,7 @@ class StoredJacobian:
 
 @dataclass(frozen=True, slots=True)
 class RecomputedJacobian:
-    """Products with -J made from the positions each time, without storing it."""
+    """Products with -J made from the positions each time, without storing it; with virials where asked."""
 
     basis: ChebyshevBasis
     structures: StructureSet
@@ -79,6 +86,12 @@ class RecomputedJacobian:
     order: IntArray
     scale: FloatArray
     like: Tensor
+    virials: bool = False
+
+    @property
+    def width(self) -> int:
+        """Number of components of a structure."""
+        return self.components.shape[1] + (len(VOIGT) if self.virials else 0)
 
     def contract(self, rows: Tensor, gradients: Tensor) -> Tensor:
         """Multiply by -Jᵀ; see `ForceOperator`."""
@@ -89,9 +102,17 @@ class RecomputedJacobian:
         cotangents = np.empty_like(sorted_atoms)
         cotangents[:, :, self.order] = sorted_atoms
         flat = np.ascontiguousarray(cotangents.transpose(1, 0, 2, 3)).reshape(members, n * atoms, width)
-        grad = vjp(self.basis, self._species(n), self._neighbours(local), flat)
+        species, neighbours, strain = self._species(n), self._neighbours(local), None
+        if self.virials:
+            slopes = edge_gradients(self.basis, species, neighbours, flat)
+            grad, strain = position_gradients(neighbours, slopes), strain_gradients(neighbours, slopes)
+        else:
+            grad = vjp(self.basis, species, neighbours, flat)
         grad = grad.reshape(members, n, 3 * atoms).transpose(1, 0, 2)
         picked = np.take_along_axis(grad, self.components[local][:, None, :], axis=2)
+        if strain is not None:
+            of_strain = np.stack([strain[..., a, b] for a, b in VOIGT], axis=2)
+            picked = np.concatenate([picked, of_strain.transpose(1, 0, 2)], axis=2)
         return torch.as_tensor(-picked, dtype=self.like.dtype, device=self.like.device)
 
     def expand(self, rows: Tensor, cotangents: Tensor) -> Tensor:
@@ -99,18 +120,23 @@ class RecomputedJacobian:
         local = rows.cpu().numpy()
         n, members = cotangents.shape[:2]
         atoms, width = self.scale.shape
+        given, n_forces = -cotangents.cpu().double().numpy(), self.components.shape[1]
         tangents = np.zeros((n, members, 3 * atoms))
-        index = np.broadcast_to(self.components[local][:, None, :], cotangents.shape)
-        np.put_along_axis(tangents, index, -cotangents.cpu().double().numpy(), axis=2)
+        index = np.broadcast_to(self.components[local][:, None, :], (n, members, n_forces))
+        np.put_along_axis(tangents, index, given[:, :, :n_forces], axis=2)
         flat = np.ascontiguousarray(tangents.transpose(1, 0, 2)).reshape(members, n * atoms, 3)
-        rate = jvp(self.basis, self._species(n), self._neighbours(local), flat)
-        rate = rate.reshape(members, n, atoms, width)[:, :, self.order] * self.scale
+        species, neighbours = self._species(n), self._neighbours(local)
+        rate = jvp(self.basis, species, neighbours, flat).reshape(members, n, atoms, width)
+        if self.virials:
+            strained = strain_jacobians(self.basis, species, neighbours).reshape(n, 1, atoms, -1, width)
+            rate += np.einsum("nmk,nzakf->mnaf", given[:, :, n_forces:], strained)
+        rate = rate[:, :, self.order] * self.scale
         result = np.ascontiguousarray(rate.transpose(1, 0, 2, 3)).reshape(n, members, -1)
         return torch.as_tensor(result, dtype=self.like.dtype, device=self.like.device)
 
     def dense(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return -Jᵀ; see `ForceOperator`."""
-        n, width = len(rows), self.components.shape[1]
+        n, width = len(rows), self.width
         unit = torch.eye(width, dtype=torch.float64).expand(n, width, width)
         return self.expand(rows, unit), torch.arange(n, device=rows.device)
 

@@ -8,7 +8,7 @@ over all processes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ class Objective:
         Structures evaluated at a time where the batch is the whole set; less where they do not fit.
     passes : Passes
     processes : Processes
-    emphasis : tensor of shape (n_members, 3), or None
+    emphasis : tensor of shape (n_members, n_kinds), or None
         Factors on the squares of residuals, by `loss_terms.KINDS`, beyond what ``loss`` says; None: 1.
     energy_scale : float, eV
         Of one in the units of the network.
@@ -127,8 +127,7 @@ class Objective:
         sums = Sums(
             (energy.square() * batch.weights).sum(1),
             batch.weights.sum(1),
-            flat.new_zeros(len(flat)),
-            flat.new_zeros(len(batch.weights)),
+            *(flat.new_zeros(n) for n in 2 * (len(flat), len(batch.weights))),
         )
         result = Errors(sums, energy, flat.new_zeros(len(flat), 0), passes, [], [], None)
         if self.forces is not None:
@@ -146,8 +145,11 @@ class Objective:
             result.gradients.append(self.passes.input_gradient(flat, s, deltas))
         predicted = self.forces.contract(batch, result.forces, result.gradients)
         result.force = predicted - result.forces.targets
-        result.sums.force = (result.force.square() * result.forces.weights).sum(1)
-        result.sums.force_weight = result.forces.weights.sum(1) / 3.0
+        square, forces = result.force.square(), result.forces
+        result.sums.force = (square * forces.weights).sum(1)
+        result.sums.force_weight = forces.weights.sum(1) / 3.0
+        result.sums.virial = (square * forces.virial_weights).sum(1)
+        result.sums.virial_weight = self.forces.total_weights(self.data, batch.index)[1]
 
     def gradient(self, flat: Tensor, index: Tensor, out: Tensor) -> Sums:
         """Return the errors on a batch and write the gradient of its loss to ``out``.
@@ -163,10 +165,11 @@ class Objective:
         batch = self.data.batch(self.data.here(index))
         errors = self.errors(flat, batch, self._full_order)
         sums = errors.sums.over(self.processes)
-        energy_factor, force_factor = sums.factors(self.loss)
+        energy_factor, force_factor, virial_factor = sums.factors(self.loss)
         force = errors.force
         if errors.forces is not None:
-            force = force_factor * force * errors.forces.weights
+            shared = force_factor * errors.forces.weights + virial_factor * errors.forces.virial_weights
+            force = force * shared
         self._pull(flat, batch, errors, energy_factor * errors.energy * batch.weights, force, out.zero_())
         self.processes.add(out)
         return sums
@@ -202,24 +205,28 @@ class Objective:
         """
         here, alpha, first = self.data.here(index), self.loss.alpha, self.data.n_references
         energy = (1.0 - alpha) / self.processes.add(self.data.weights[:, here].sum(1, keepdim=True))
-        force = torch.zeros_like(energy)
+        force, virial = torch.zeros_like(energy), torch.zeros_like(energy)
         if self.forces is not None:
-            force = 3.0 * alpha / self.processes.add(self.forces.total_weight(self.data, here)[:, None])
+            weights = self.processes.add(torch.stack(self.forces.total_weights(self.data, here)))[..., None]
+            force = 3.0 * alpha / weights[0]
+            virial = torch.where(weights[1] > 0, self.loss.beta / weights[1], 0.0)
         if self.emphasis is None:
-            return Shares(energy, None, force, first)
-        of_energy, of_copy, of_force = self.emphasis.split(1, dim=1)
-        return Shares(of_energy * energy, of_copy * energy, of_force * force, first)
+            return Shares(energy, None, force, virial, first)
+        of_energy, of_copy, of_force, of_virial = self.emphasis.split(1, dim=1)
+        return Shares(of_energy * energy, of_copy * energy, of_force * force, of_virial * virial, first)
 
     def rows_by_kind(self, index: Tensor) -> Tensor:
         """Return the summed weights of rows, by `loss_terms.KINDS`, of structures over all processes.
 
-        A tensor of shape (n_members or 1, 3).
+        A tensor of shape (n_members or 1, n_kinds).
         """
         here = self.data.here(index)
         weights, copies = self.data.weights[:, here], here >= self.data.n_references
         energies = [weights[:, ~copies].sum(1), weights[:, copies].sum(1)]
-        forces = self.forces.total_weight(self.data, here) if self.forces is not None else 0.0 * energies[0]
-        return self.processes.add(torch.stack([*energies, forces], dim=1))
+        forces = virials = 0.0 * energies[0]
+        if self.forces is not None:
+            forces, virials = self.forces.total_weights(self.data, here)
+        return self.processes.add(torch.stack([*energies, forces, virials], dim=1))
 
     def weighted_batch(self, index: Tensor, shares: Shares) -> WeightedBatch:
         """Gather structures with the same atoms, with the roots of their `shares`."""
@@ -229,7 +236,10 @@ class Objective:
         if not parts:
             return WeightedBatch(batch, energy_root, None)
         subset, inside, slots = parts[0]  # structures with the same atoms: one subset
-        root = (shares.force * batch.weights[:, inside]).sqrt()
+        weights = batch.weights[:, inside, None]
+        of_forces = (shares.force[..., None] * weights).expand(-1, -1, subset.n_forces)
+        of_virials = shares.virial[..., None] * weights * subset.known[slots]
+        root = torch.cat([of_forces, of_virials], dim=2).sqrt()
         return WeightedBatch(batch, energy_root, SelectedForces(subset, inside, slots, root))
 
     def residuals(self, flat: Tensor, index: Tensor) -> Tensor:
@@ -253,7 +263,7 @@ class Objective:
             energy = errors.energy * (shares.of_energies(some) * batch.weights).sqrt()
             if errors.forces is None:
                 return energy, energy[:, :0]
-            return energy, errors.force * (shares.force * errors.forces.weights).sqrt()
+            return energy, errors.force * _root(shares, errors.forces)
 
         for block in self._blocks(index):
             found = [both for _, both in pieces.evaluate(block, evaluate)]
@@ -287,7 +297,7 @@ class Objective:
             energy = cotangents[:, start : start + n] * (shares.of_energies(some) * batch.weights).sqrt()
             force = cotangents[:, force_start : force_start + n_forces]
             if errors.forces is not None:
-                force = force * (shares.force * errors.forces.weights).sqrt()
+                force = force * _root(shares, errors.forces)
             part = torch.zeros_like(flat)
             self._pull(flat, batch, errors, energy, force, part)
             return part, n_forces
@@ -303,7 +313,7 @@ class Objective:
     def sums(self, flat: Tensor, index: Tensor) -> Sums:
         """Return the squared errors on many structures, ``index`` ascending, in blocks."""
         zero = flat.new_zeros(len(flat))
-        total = Sums(zero, zero, zero, zero)
+        total = Sums(*(zero,) * len(fields(Sums)))
         pieces = Pieces(self.block_size)
 
         def evaluate(some: Tensor) -> Sums:
@@ -313,6 +323,11 @@ class Objective:
             for _, sums in pieces.evaluate(block, evaluate):
                 total = total + sums
         return total.over(self.processes)
+
+
+def _root(shares: Shares, forces: BatchForces) -> Tensor:
+    """Return the roots (n_members or 1, n_components) of what squared components count in the loss."""
+    return (shares.force * forces.weights + shares.virial * forces.virial_weights).sqrt()
 
 
 def sum_species(batch: Batch, outputs: list[Tensor]) -> Tensor:

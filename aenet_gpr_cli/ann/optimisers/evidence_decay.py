@@ -49,13 +49,14 @@ def groups(architecture: Architecture, device: torch.device) -> Tensor:
 
 
 def n_rows(objective: Objective, train: Tensor) -> Tensor:
-    """Return the sum of the weights of all energies and force components in the loss, (n_members or 1,)."""
+    """Return the sum of the weights of all rows in the loss, (n_members or 1,)."""
     shares = objective.shares(train)
     energy, force = shares.energy, shares.force
     # with α = 1 the energies are not in the loss, and their share is 0
     rows = (1.0 - objective.loss.alpha) / energy if objective.loss.alpha < 1.0 else torch.zeros_like(energy)
     if objective.forces is not None:
         rows = rows + 3.0 * objective.loss.alpha / force
+        rows = rows + objective.rows_by_kind(train)[:, 3:]
     return rows[:, 0]
 
 
@@ -73,7 +74,7 @@ class Evidence:
     places : tensor of int, shape (n_weights,)
         Of `groups`.
     n_rows : tensor of shape (n_members,)
-        Energies and force components in the loss, a structure of weight 2 counted twice.
+        Energies and components of forces and virials in the loss, a structure of weight 2 counted twice.
     spread : tensor of shape (n_members,)
         Loss of networks that predict nothing.
     smallest_noise : float

@@ -1,4 +1,4 @@
-"""Noises by Bayes' evidence: how much reference energies, energies of copies and forces count.
+"""Noises by Bayes' evidence: how much reference energies, energies of copies, forces and virials count.
 
 The squares of the residuals of each kind get a factor, the emphasis. Rows of kind k have the variance τ_k in
 units of the loss; at the most probable values (MacKay, Neural Comput. 4, 415 (1992), with several noises)

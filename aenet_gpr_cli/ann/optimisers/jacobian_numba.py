@@ -32,7 +32,7 @@ def compiled_rows(objective: Objective, flat: Tensor, given: WeightedBatch) -> t
     outputs, first, energy_root = [], 0, given.energy_root.expand(members, -1).contiguous().numpy()
     if forces is not None:
         matrices, places = forces.subset.operator.dense(forces.slots)
-        root = forces.root.expand(members, -1).contiguous().numpy()
+        root = forces.root.expand(members, -1, -1).contiguous().numpy()
         selected = (forces.inside.numpy(), matrices.numpy(), places.numpy())
     for s, features in enumerate(batch.features):
         state = objective.passes.forward(flat, s, features, 1)
@@ -53,7 +53,7 @@ def compiled_rows(objective: Objective, flat: Tensor, given: WeightedBatch) -> t
     residuals = [(sum_species(batch, outputs) - batch.energies) * given.energy_root]
     if forces is not None:
         errors = force - forces.subset.targets[forces.slots]
-        residuals.append((errors * forces.root[..., None]).flatten(1, 2))
+        residuals.append((errors * forces.root).flatten(1, 2))
     return rows, torch.cat(residuals, dim=1)
 
 
@@ -214,7 +214,7 @@ def _hidden_rows(
     place: int,
     sizes: IntArray,
     l: int,
-    factor: float,
+    factors: FloatArray,
     value: FloatArray,
     slope: FloatArray,
     moved: FloatArray,
@@ -241,7 +241,7 @@ def _hidden_rows(
                 for r in range(n):
                     total[r] += sensitivity * m[r] + bend[r] * v
             for r in range(n):
-                rows[r, place + h * (n_in + 1) + k] = factor * total[r]
+                rows[r, place + h * (n_in + 1) + k] = factors[r] * total[r]
 
 
 @loop
@@ -292,10 +292,10 @@ def _force_rows(
                 target = rows[r, place : place + width + 1]
                 target[:] = 0.0
                 for c in range(n_atoms):
-                    bend[c] = factors[j] * slope[0, h, c * n]
+                    bend[c] = factors[j, r] * slope[0, h, c * n]
                 _add_atoms(target[:width], bend, ahead)
                 for c in range(n_atoms):
-                    bend[c] = factors[j] * delta[0, h, c * n + r]
+                    bend[c] = factors[j, r] * delta[0, h, c * n + r]
                 _add_atoms(target, bend, features[a : a + n_atoms])
         place = start + sizes[1] * (width + 1)
         for l in range(1, depth + 1):

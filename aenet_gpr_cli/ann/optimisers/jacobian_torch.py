@@ -36,8 +36,8 @@ def tensor_rows(objective: Objective, flat: Tensor, given: WeightedBatch) -> tup
     if given.forces is not None:
         root = given.forces.root
         more, errors = _force_rows(objective, flat, batch, linearised, given.forces)
-        rows.append(more.mul_(root[..., None, None]).flatten(1, 2))
-        residuals.append((errors * root[..., None]).flatten(1, 2))
+        rows.append(more.mul_(root[..., None]).flatten(1, 2))
+        residuals.append((errors * root).flatten(1, 2))
     return torch.cat(rows, dim=1), torch.cat(residuals, dim=1)
 
 

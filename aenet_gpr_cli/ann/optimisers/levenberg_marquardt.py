@@ -74,7 +74,7 @@ def run_levenberg_marquardt(
 
     Notes
     -----
-    Memory: four matrices of n_weights² per member treated at once (eight where noises are by evidence), and
+    Memory: four matrices of n_weights² per member treated at once (nine where noises are by evidence), and
     one block of rows.
     Time per iteration and member: about rows · n_weights² + n_weights³/3 multiplications.
     """

@@ -1,6 +1,7 @@
 """JᵀJ and Jᵀρ of the mean-square loss, accumulated in blocks of structures.
 
-ρ are the weighted residuals, loss = ρᵀρ, and J = ∂ρ/∂W has one row per energy and one per force component.
+ρ are the weighted residuals, loss = ρᵀρ, and J = ∂ρ/∂W has one row per energy, component of a force
+and component of a virial.
 Sums over the rows of one kind (`loss_terms.KINDS`) add up to those over all.
 """
 
@@ -18,6 +19,7 @@ from aenet_gpr_cli.ann.network.backend import CompiledPasses
 from aenet_gpr_cli.ann.optimisers.jacobian_numba import compiled_rows
 from aenet_gpr_cli.ann.optimisers.jacobian_torch import tensor_rows
 
+RowsOfKinds = list[tuple[int, Tensor | slice]]
 ROWS = 2048  # rows of J held at a time, per member: enough for full speed of the product
 
 
@@ -48,12 +50,8 @@ def normal_equations(
     single = isinstance(objective.passes, CompiledPasses)
     for chosen in np.split(np.arange(members), members if single else 1):
         part = slice(int(chosen[0]), int(chosen[-1]) + 1)
-        for some, rows, residuals in _blocks_of_rows(objective.for_members(chosen), flat[part], train):
-            of_energies = int(some[0]) >= objective.data.n_references  # their place among the kinds
-            split = [(0, slice(None))]
-            if apart is not None:
-                split = [(int(of_energies), slice(len(some))), (2, slice(len(some), None))]
-            for kind, which in split:
+        for kinds, rows, residuals in _blocks_of_rows(objective.for_members(chosen), flat[part], train):
+            for kind, which in [(0, slice(None))] if apart is None else kinds:
                 _add_square(matrices[kind, part], rows[:, which])
                 losses[kind, part] += residuals[:, which].square().sum(1)
             gradient[part] += torch.bmm(residuals[:, None, :], rows)[:, 0]
@@ -77,7 +75,7 @@ def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator
     Yields
     ------
     tuple of tensors of shape (n_members, n_rows, n_weights), (n_members, n_rows)
-        Energies first, then force components, structure by structure.
+        Energies first, then force components and virial, structure by structure.
     """
     for _, rows, residuals in _blocks_of_rows(objective, flat, train):
         yield rows, residuals
@@ -85,18 +83,20 @@ def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator
 
 def _blocks_of_rows(
     objective: Objective, flat: Tensor, train: Tensor
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield structures, all references or all copies, with their rows and residuals."""
+) -> Iterator[tuple[RowsOfKinds, Tensor, Tensor]]:
+    """Yield rows and residuals of structures, all references or all copies, and which are of which kind."""
     shares = objective.shares(train)
     make = compiled_rows if isinstance(objective.passes, CompiledPasses) else tensor_rows
 
-    def evaluate(some: Tensor) -> tuple[Tensor, Tensor]:
-        return make(objective, flat, objective.weighted_batch(some, shares))
+    def evaluate(some: Tensor) -> tuple[RowsOfKinds, Tensor, Tensor]:
+        batch = objective.weighted_batch(some, shares)
+        kinds = batch.rows_of_kinds(int(some[0]) >= objective.data.n_references)
+        return (kinds, *make(objective, flat, batch))
 
     pieces = Pieces(ROWS)
     for block in _blocks(objective, objective.data.here(train)):
-        for some, (rows, residuals) in pieces.evaluate(block, evaluate):
-            yield some, rows, residuals
+        for _, found in pieces.evaluate(block, evaluate):
+            yield found
 
 
 def _blocks(objective: Objective, here: Tensor) -> Iterator[Tensor]:

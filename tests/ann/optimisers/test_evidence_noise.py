@@ -68,7 +68,7 @@ def test_the_emphasis_of_a_linear_model_maximises_the_evidence(basis, by_evidenc
     objective, index = objective_of(data, basis, linear, 1)
     decay = result.state["decay"][0][groups(result.model.architecture, torch.device("cpu")).numpy()]
     counts = objective.rows_by_kind(index)[0].numpy()
-    assert counts.tolist() == [N, N * M, 9 * N]
+    assert counts.tolist() == [N, N * M, 9 * N, 0]
 
     def log_evidence(emphasis):
         """Of y ~ N(0, τ (1 + J diag(1/decay) Jᵀ)) with its best τ, y and J times the root of emphasis."""
