@@ -93,17 +93,19 @@ def test_the_emphasis_of_a_linear_model_maximises_the_evidence(basis, by_evidenc
 def test_kinds_add_up(basis, by_evidence):
     data = noisy((0.1, 0.1, 0.1))
     objective, index = objective_of(data, basis, changed(by_evidence, hidden=(3,)), 3)
-    emphasis = torch.tensor([[1.0, 2.0, 3.0], [0.5, 1.0, 1.0], [4.0, 0.1, 1.0]], dtype=torch.float64)
+    emphasis = torch.tensor(
+        [[1.0, 2.0, 3.0, 1.0], [0.5, 1.0, 1.0, 1.0], [4.0, 0.1, 1.0, 1.0]], dtype=torch.float64
+    )
     objective = replace(objective, emphasis=emphasis)
     weights = torch.as_tensor(np.random.default_rng(1).normal(size=(3, objective.architecture.n_weights)))
     width = weights.shape[1]
-    apart = weights.new_zeros(3, 3, width, width), weights.new_zeros(3, 3)
+    apart = weights.new_zeros(4, 3, width, width), weights.new_zeros(4, 3)
     matrix, half, loss = normal_equations(objective, weights, index)
     for ours, whole in zip(
         normal_equations(objective, weights, index, apart), (matrix, half, loss), strict=True
     ):
         assert torch.allclose(ours, whole, rtol=1e-10, atol=1e-12)
-    only = replace(objective, emphasis=emphasis * torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64))
+    only = replace(objective, emphasis=emphasis * torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64))
     one, _, part = normal_equations(only, weights, index)
     assert torch.allclose(apart[0][1], one, rtol=1e-10, atol=1e-12)
     assert torch.allclose(apart[1][1], part, rtol=1e-10)
