@@ -175,9 +175,10 @@ class StructureSet:
         """Return the structures themselves: they are in memory."""
         return self
 
-    def moved_to(self, positions: FloatArray) -> StructureSet:
-        """Return the same atoms in the same cells at other positions, without labels."""
-        return replace(self, positions=positions, energies=None, forces=None, stress=None)
+    def moved_to(self, positions: FloatArray, cells: FloatArray | None = None) -> StructureSet:
+        """Return the same atoms at other positions, in the same cells or in others, without labels."""
+        cells = self.cells if cells is None else cells
+        return replace(self, positions=positions, cells=cells, energies=None, forces=None, stress=None)
 
     def structure(self, index: int) -> Structure:
         """Return one structure."""

@@ -1,3 +1,3 @@
 """Displaced copies of reference structures and their approximate energies."""
 
-__all__ = ["adaptive", "copy_labels", "displacements", "gates"]
+__all__ = ["adaptive", "copy_labels", "displacements", "gates", "strains"]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.augmentation.displacements import Adaptive, random_displacements
+from aenet_gpr_cli.augmentation.strains import random_strains, strain_freedom, strained
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 Function = Callable[[StructureSet], FloatArray]
@@ -69,7 +70,13 @@ def adaptive_displacements(
     """
     probes = _directions(structures, adaptive.n_probes, 0, seed, free)
     n_all = n_all or first_copy + n_copies
-    reach = _reach(structures, probes, sigma, target_sigma, adaptive)
+
+    def moved(some: StructureSet, sizes: FloatArray) -> StructureSet:
+        positions = structures.positions[:, None] + sizes[..., None, None] * probes
+        return some.moved_to(positions.reshape(-1, structures.n_atoms, 3))
+
+    limits = adaptive.smallest, adaptive.largest
+    reach = _reach(structures, moved, adaptive.n_probes, sigma, target_sigma, limits)
     freedom = degrees_of_freedom(structures, free)
     n_pairs = -(-n_all // 2)
     outermost = max(n_pairs, 2)
@@ -80,6 +87,53 @@ def adaptive_displacements(
     directions = _directions(structures, n_copies, first_copy, seed, free)
     displacement = np.minimum(reach, limit)[:, None] * share
     return np.clip(displacement, adaptive.smallest, adaptive.largest)[..., None, None] * directions
+
+
+def adaptive_strains(
+    structures: StructureSet,
+    n_copies: int,
+    seed: int,
+    sigma: Function,
+    target_sigma: float,
+    adaptive: Adaptive,
+    first_copy: int = 0,
+    n_all: int | None = None,
+) -> FloatArray:
+    """Return strains whose labels have at most about the same σ, as `adaptive_displacements` does.
+
+    Copies 2k and 2k+1 have opposite strains, and pair k of K goes ((k+1)/K)^(1/D) of the way to where σ
+    reaches its target, with the D components of a strain.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, n_copies, 3, 3), dimensionless
+        Zero for wires and molecules.
+    """
+    if not (freedom := strain_freedom(structures)):
+        return np.zeros((len(structures), n_copies, 3, 3))
+    probes = _unit_strains(structures, adaptive.n_probes, 0, seed)
+    own = np.repeat(np.arange(len(structures)), adaptive.n_probes)
+
+    def moved(some: StructureSet, sizes: FloatArray) -> StructureSet:
+        strains = (sizes[..., None, None] * probes).reshape(-1, 3, 3)
+        return some.moved_to(*strained(structures, some.positions, own, strains))
+
+    limits = adaptive.smallest_strain, adaptive.largest_strain
+    reach = _reach(structures, moved, adaptive.n_probes, sigma, target_sigma, limits)
+    n_pairs = -(-(n_all or first_copy + n_copies) // 2)
+    share = ((np.arange(first_copy, first_copy + n_copies) // 2 + 1) / n_pairs) ** (1.0 / freedom)
+    sizes = np.clip(reach[:, None] * share, *limits)
+    return sizes[..., None, None] * _unit_strains(structures, n_copies, first_copy, seed)
+
+
+def _unit_strains(structures: StructureSet, n_copies: int, first_copy: int, seed: int) -> FloatArray:
+    """Strains, of which every second one is the opposite, with a root mean square component of 1."""
+    copies = np.arange(first_copy, first_copy + n_copies)
+    pairs = np.arange(copies[0] // 2, copies[-1] // 2 + 1)
+    white = random_strains(structures, len(pairs), seed, int(pairs[0]))
+    white /= np.sqrt(np.square(white).sum(axis=(2, 3), keepdims=True)) / np.count_nonzero(structures.pbc)
+    signs = 1.0 - 2.0 * (copies % 2)
+    return signs[:, None, None] * white[:, copies // 2 - pairs[0]]
 
 
 def room_between(structures: StructureSet, n_nearest: int, turns: bool) -> FloatArray:
@@ -146,19 +200,21 @@ def _directions(
 
 
 def _reach(
-    structures: StructureSet, probes: FloatArray, sigma: Function, target_sigma: float, adaptive: Adaptive
+    structures: StructureSet,
+    moved: Callable[[StructureSet, FloatArray], StructureSet],
+    n_probes: int,
+    sigma: Function,
+    target_sigma: float,
+    limits: tuple[float, float],
 ) -> FloatArray:
-    """δ in Å at which σ is at its target, for each parent: geometric mean over its probes."""
-    low = np.full(probes.shape[:2], np.log(adaptive.smallest))
-    high = np.full(probes.shape[:2], np.log(adaptive.largest))
+    """δ in Å, or the strain, at which σ is at its target, for each parent: geometric mean over its probes."""
+    low = np.full((len(structures), n_probes), np.log(limits[0]))
+    high = np.full((len(structures), n_probes), np.log(limits[1]))
     allowed = np.sqrt(np.square(sigma(structures)) + target_sigma**2)[:, None]
-    repeated = structures.select(np.repeat(np.arange(len(structures)), probes.shape[1]))
+    repeated = structures.select(np.repeat(np.arange(len(structures)), n_probes))
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
-        moved = structures.positions[:, None] + np.exp(middle)[..., None, None] * probes
-        too_far = (
-            sigma(repeated.moved_to(moved.reshape(-1, structures.n_atoms, 3))).reshape(low.shape) > allowed
-        )
+        too_far = sigma(moved(repeated, np.exp(middle))).reshape(low.shape) > allowed
         low, high = np.where(too_far, low, middle), np.where(too_far, middle, high)
     return np.asarray(np.exp(0.5 * (low + high).mean(axis=1)))
 

@@ -12,7 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from aenet_gpr_cli.augmentation.displacements import as_augmented_set
+from aenet_gpr_cli.augmentation.strains import displacements_of, strain_freedom, strain_of
 from aenet_gpr_cli.errors import InputError, NumericalError
+from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 
@@ -30,6 +32,7 @@ def label_with_gp(
     block_size: int = BLOCK,
     progress: Progress | None = None,
     domain: Labels | None = None,
+    cells: FloatArray | None = None,
 ) -> AugmentedSet:
     """Label displaced copies with the mean of a Gaussian process, and with its standard deviation.
 
@@ -48,6 +51,8 @@ def label_with_gp(
     progress : callable(done, total, message), optional
     domain : callable, StructureSet -> (m,) dimensionless, optional
         Distance to the training data.
+    cells : ndarray of shape (n_copies_in_total, 3, 3), Å, or None
+        Of strained copies, from `strained`.
 
     Returns
     -------
@@ -65,7 +70,8 @@ def label_with_gp(
     distances = None if domain is None else np.empty(total)
     for start in range(0, total, block_size):
         block = slice(start, min(start + block_size, total))
-        moved = structures.select(parents[block]).moved_to(positions[block])
+        own = None if cells is None else cells[block]
+        moved = structures.select(parents[block]).moved_to(positions[block], own)
         energies[block] = predict_energies(moved)
         if sigma is not None and deviations is not None:
             deviations[block] = sigma(moved)
@@ -79,13 +85,18 @@ def label_with_gp(
                 f"surrogate model: {np.count_nonzero(~np.isfinite(values))} of {total} predicted {quantity} "
                 "are not finite; refit with more noise or a shorter length scale, or use a smaller δ"
             )
-    return as_augmented_set(structures, positions, parents, copies, energies, deviations, "gpr", distances)
+    return as_augmented_set(
+        structures, positions, parents, copies, energies, deviations, "gpr", distances, cells
+    )
 
 
-def taylor_energies(structures: StructureSet, positions: FloatArray, parents: IntArray) -> FloatArray:
+def taylor_energies(
+    structures: StructureSet, positions: FloatArray, parents: IntArray, cells: FloatArray | None = None
+) -> FloatArray:
     """Estimate the energies of displaced copies by a linear Taylor expansion.
 
-    E' = E - Σ_i F_i · (R'_i - R_i), with F = -∂E/∂R at the reference structure.
+    E' = E - Σ_i F_i · d_i + V σ:ε, with F = -∂E/∂R and V σ = ∂E/∂ε at the reference structure, the strain ε
+    of the cell and displacements d_i = R'_i - (1 + ε) R_i beyond it.
 
     Parameters
     ----------
@@ -94,6 +105,8 @@ def taylor_energies(structures: StructureSet, positions: FloatArray, parents: In
     positions : ndarray of shape (n_copies_in_total, n_atoms, 3), Å
     parents : ndarray of int, shape (n_copies_in_total,)
         Index of the reference structure of each copy.
+    cells : ndarray of shape (n_copies_in_total, 3, 3), Å, or None
+        Of strained copies.
 
     Returns
     -------
@@ -102,7 +115,7 @@ def taylor_energies(structures: StructureSet, positions: FloatArray, parents: In
     Raises
     ------
     InputError
-        If the reference structures have no energies or no forces.
+        If the reference structures have no energies or no forces, or, with strain, not all have a stress.
 
     Notes
     -----
@@ -114,14 +127,35 @@ def taylor_energies(structures: StructureSet, positions: FloatArray, parents: In
     energies = structures.energies[parents]
     for start in range(0, len(parents), BLOCK):
         block = slice(start, start + BLOCK)
-        displacements = positions[block] - structures.positions[parents[block]]
+        own = None if cells is None else cells[block]
+        displacements = displacements_of(structures, parents[block], positions[block], own)
         forces = structures.forces[parents[block]]
         energies[block] -= np.einsum("cax,cax->c", displacements, forces)  # copy, atom, x
+    if cells is not None and strain_freedom(structures):
+        energies += _work_of_strains(structures, parents, cells)
     return energies
 
 
+def _work_of_strains(structures: StructureSet, parents: IntArray, cells: FloatArray) -> FloatArray:
+    """Return V σ:ε of each copy, eV."""
+    stress, volume = structures.stress, volumes(structures)
+    assert volume is not None  # it has strains
+    if stress is None or not np.isfinite(stress).all():
+        lacking = len(structures) if stress is None else int((~np.isfinite(stress).all(axis=(1, 2))).sum())
+        raise InputError(
+            f"Taylor augmentation with strain: expected the stress of all structures, {lacking} of "
+            f"{len(structures)} have none; set strain: 0, or method: gpr with the local process"
+        )
+    strains = strain_of(structures, parents, cells)
+    return volume[parents] * np.einsum("cab,cab->c", strains, stress[parents])
+
+
 def label_with_taylor(
-    structures: StructureSet, positions: FloatArray, parents: IntArray, copies: IntArray
+    structures: StructureSet,
+    positions: FloatArray,
+    parents: IntArray,
+    copies: IntArray,
+    cells: FloatArray | None = None,
 ) -> AugmentedSet:
     """Label displaced copies with `taylor_energies`.
 
@@ -131,11 +165,15 @@ def label_with_taylor(
         Reference structures with energies and forces.
     positions, parents, copies
         From `displace`.
+    cells : ndarray of shape (n_copies_in_total, 3, 3), Å, or None
+        Of strained copies, from `strained`.
 
     Returns
     -------
     AugmentedSet
         Labelled ``taylor``; without σ, of which the expansion has no estimate.
     """
-    energies = taylor_energies(structures, positions, parents)
-    return as_augmented_set(structures, positions, parents, copies, energies, None, "taylor")
+    energies = taylor_energies(structures, positions, parents, cells)
+    return as_augmented_set(
+        structures, positions, parents, copies, energies, None, "taylor", domain_distance=None, cells=cells
+    )

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import field, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Lt
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.settings import NonNegativeInt, PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.settings import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, settings
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 
 PHILOX_WORDS = 4  # 64-bit numbers per step of the counter of the Philox generator
@@ -36,12 +37,21 @@ class Adaptive:
     """smallest δ, in Å"""
     largest: PositiveFloat = 0.1
     """largest δ, in Å"""
+    smallest_strain: PositiveFloat = 0.001
+    """smallest strain, where strain is auto"""
+    largest_strain: PositiveFloat = 0.03
+    """largest strain, where strain is auto"""
     n_probes: PositiveInt = 4
     """directions per parent along which σ is looked at"""
 
     def __post_init__(self) -> None:
         if self.smallest > self.largest:
             raise ValueError(f"expected smallest <= largest, got {self.smallest} > {self.largest}")
+        if self.smallest_strain > self.largest_strain:
+            raise ValueError(
+                "expected smallest_strain <= largest_strain, got "
+                f"{self.smallest_strain} > {self.largest_strain}"
+            )
 
 
 @settings
@@ -57,6 +67,10 @@ class Placement:
     and the neighbours allow"""
     adaptive: Adaptive = Adaptive()
     """settings of mode adaptive"""
+    strain: Annotated[NonNegativeFloat, Lt(0.3)] | Literal["auto"] = 0.0
+    """standard deviation of each component of a symmetric strain that copies get with δ (0.01 is 1 %): all
+    six for crystals, in the plane for slabs, none for wires and molecules; labels come from the local
+    process or the reference stress (taylor); auto: as far as σ allows, from the settings of adaptive"""
     fixed_atoms: tuple[NonNegativeInt, ...] = ()
     """atoms (from 0) that do not move"""
 
@@ -163,6 +177,7 @@ def as_augmented_set(
     sigma: FloatArray | None,
     label: str,
     domain_distance: FloatArray | None = None,
+    cells: FloatArray | None = None,
 ) -> AugmentedSet:
     """Join displaced geometries (from `placed`) and their synthetic energies.
 
@@ -177,6 +192,8 @@ def as_augmented_set(
         ``gpr`` or ``taylor``.
     domain_distance : ndarray of shape (n_copies_in_total,), dimensionless, or None
         Distance to the training data.
+    cells : ndarray of shape (n_copies_in_total, 3, 3), Å, or None
+        Of strained copies; None for those of the parents.
 
     Returns
     -------
@@ -185,10 +202,12 @@ def as_augmented_set(
     """
     _check_names(structures)
     parent_names = tuple(structures.names[i] for i in parents)
+    if cells is None and structures.cells is not None:
+        cells = structures.cells[parents]
     children = replace(
         structures,
         positions=positions,
-        cells=None if structures.cells is None else structures.cells[parents],
+        cells=cells,
         energies=energies,
         forces=None,
         stress=None,
@@ -223,9 +242,7 @@ def random_displacements(
     _check_names(structures)
     displacements = np.empty((len(structures), n_copies, structures.n_atoms, 3))
     for own, name in zip(displacements, structures.names, strict=True):
-        own[...] = _normal_numbers(seed, name, n_copies, 3 * structures.n_atoms, first_copy).reshape(
-            own.shape
-        )
+        own[...] = normal_numbers(seed, name, n_copies, 3 * structures.n_atoms, first_copy).reshape(own.shape)
     displacements *= np.reshape(displacement, (-1, 1))
     if free.all():
         masses = _atomic_masses(structures.species)
@@ -276,7 +293,7 @@ def _along_bond(
     return np.einsum("m,a,nx->nmax", change, share, bond / length)  # copy, atom, structure, x
 
 
-def _normal_numbers(seed: int, name: str, n_copies: int, size: int, first_copy: int) -> FloatArray:
+def normal_numbers(seed: int, name: str, n_copies: int, size: int, first_copy: int) -> FloatArray:
     """Return standard normal numbers for each copy of a parent, shape (n_copies, size).
 
     Copy c reads block c of a counter-based generator (Philox) keyed by SHA-256 of seed and name; uniform

@@ -104,7 +104,7 @@ def _join_copies(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summa
     rows = copy_subsets([part.path for part in parts], augment.KIND, names, file)
     notes = [f"{augment.how(config)}; wrote {output}"]
     notes += [f"wrote {beside(output, ending)}" for ending in augment.endings(config)]
-    return Summary(augment.TITLE, augment.COLUMNS, rows, notes)
+    return Summary(augment.TITLE, augment.columns(config), rows, notes)
 
 
 def _augmenting(part: _Part) -> AugmentConfig:

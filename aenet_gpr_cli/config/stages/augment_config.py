@@ -42,6 +42,8 @@ class AugmentConfig(Gates, Placement, SigmaConfig):
         Gates.__post_init__(self)
         if self.mode == "adaptive" and (self.method != "gpr" or self.sigma == "none"):
             raise ValueError("mode adaptive: expected method gpr and sigma bound or exact, it asks for σ")
+        if self.strain == "auto" and (self.method != "gpr" or self.sigma == "none"):
+            raise ValueError("strain auto: expected method gpr and sigma bound or exact, it asks for σ")
         if self.mode != "gaussian" and self.species_displacement:
             raise ValueError(f"species_displacement: expected mode gaussian, got {self.mode}")
         if self.mode == "along_bond" and (self.n_total or self.candidates > 1):

@@ -22,7 +22,8 @@ def with_stress(structures: StructureSet) -> NDArray[np.bool_]:
     """Return which structures have a stress, shape (n_structures,); isolated ones and wires have none."""
     if structures.stress is None or volumes(structures) is None:
         return np.zeros(len(structures), bool)
-    return np.isfinite(structures.stress).all(axis=(1, 2))
+    known: NDArray[np.bool_] = np.isfinite(structures.stress).all(axis=(1, 2))
+    return known
 
 
 def virials(structures: StructureSet) -> FloatArray:

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from aenet_gpr_cli.augmentation.adaptive import (
     adaptive_displacements,
+    adaptive_strains,
     degrees_of_freedom,
     may_turn,
     room_between,
@@ -25,6 +26,7 @@ from aenet_gpr_cli.augmentation.adaptive import (
 from aenet_gpr_cli.augmentation.copy_labels import label_with_gp, label_with_taylor
 from aenet_gpr_cli.augmentation.displacements import displace, free_atoms, placed
 from aenet_gpr_cli.augmentation.gates import GateResult, apply_gates, most_informative
+from aenet_gpr_cli.augmentation.strains import random_strains, strain_freedom, strained
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import InverseDistanceSettings
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
@@ -162,17 +164,19 @@ def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
     """Read what a subset needs."""
     structures = load_split(sources.split, "train", [subset])[subset]
     if sources.gpr is None:
-        return _Material(structures, _features(structures, None), None, None)
+        return _Material(structures, _features(structures, None, bool(config.strain)), None, None)
     processes = _processes(sources, sources.gpr, subset)
     surrogate = processes[find_process(processes, structures.structure(0), subset)]
     sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
-    features = _features(structures, surrogate)
-    if config.mode != "adaptive":
+    features = _features(structures, surrogate, bool(config.strain))
+    if config.mode != "adaptive" and config.strain != "auto":
         return _Material(structures, features, surrogate, sigma)
     target = config.adaptive.target_sigma or max(
         surrogate.typical_sigma(config.sigma, config.sigma_max_rows, config.seed),
         config.adaptive.tolerated_sigma,
     )
+    if config.mode == "adaptive" and config.strain == "auto" and strain_freedom(structures):
+        target /= np.sqrt(2.0)  # variances of both add up
     free = free_atoms(structures, config.fixed_atoms)
     room = room_between(structures, degrees_of_freedom(structures, free), may_turn(structures, free))
     return _Material(structures, features, surrogate, sigma, target, room)
@@ -185,12 +189,14 @@ def _processes(sources: Sources, gpr: Path, subset: str) -> dict[str, Process]:
     return load_gps(gpr, [subset]) | _local[0][1] or load_gps(gpr)
 
 
-def _features(structures: StructureSet, surrogate: Process | None) -> Callable[[StructureSet], FloatArray]:
+def _features(
+    structures: StructureSet, surrogate: Process | None, strains: bool
+) -> Callable[[StructureSet], FloatArray]:
     """Return what gives the features of some structures of a subset: those of its process."""
     if isinstance(surrogate, LocalModel):
         return surrogate.features
-    if surrogate is None and varies(structures):  # copies lie in the cell of their parent
-        return lambda some: some.positions.reshape(len(some), -1)
+    if surrogate is None and (strains or varies(structures)):
+        return _places
     if isinstance(surrogate, Surrogate):
         descriptor = surrogate.geometry.make_descriptor()
     else:
@@ -203,12 +209,24 @@ def _copies(
 ) -> tuple[AugmentedSet, Statistics]:
     parents = material.structures.select(np.arange(*block.parents))
     positions, index, numbers = _placed_in_pieces(config, material, parents, block, progress)
+    cells = None
+    if config.strain and strain_freedom(parents):
+        strains = _strains(config, material, parents, block)
+        positions, cells = strained(parents, positions, index, strains.reshape(-1, 3, 3))
     if material.surrogate is None:
-        candidates = label_with_taylor(parents, positions, index, numbers)
+        candidates = label_with_taylor(parents, positions, index, numbers, cells)
     else:
         label, domain = material.surrogate.energies, material.surrogate.domain
         candidates = label_with_gp(
-            parents, positions, index, numbers, label, material.sigma, progress=progress, domain=domain
+            parents,
+            positions,
+            index,
+            numbers,
+            label,
+            material.sigma,
+            progress=progress,
+            domain=domain,
+            cells=cells,
         )
     assert material.structures.energies is not None  # every labelling needs them and has checked
     result = apply_gates(candidates, config, float(material.structures.energies.min()))
@@ -260,6 +278,25 @@ def _place(
         block.n_all,
     )
     return placed(parents, displacements, first)
+
+
+def _strains(config: AugmentConfig, material: _Material, parents: StructureSet, block: Block) -> FloatArray:
+    """Return the strains of the candidates, shape (n_parents, n_copies, 3, 3)."""
+    first, count = block.copies[0], block.copies[1] - block.copies[0]
+    if config.strain != "auto":
+        return random_strains(parents, count, config.seed, first, config.strain)
+    assert material.sigma is not None  # the configuration has checked
+    target, settings = material.target_sigma, config.adaptive
+    return adaptive_strains(parents, count, config.seed, material.sigma, target, settings, first, block.n_all)
+
+
+def _places(structures: StructureSet) -> FloatArray:
+    """Return positions and cells, the latter with the weight of all atoms."""
+    n = len(structures)
+    if structures.cells is None:
+        return structures.positions.reshape(n, -1)
+    cells = structures.n_atoms**0.5 * structures.cells
+    return np.hstack([structures.positions.reshape(n, -1), cells.reshape(n, -1)])
 
 
 def _choose(

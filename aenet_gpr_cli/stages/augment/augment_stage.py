@@ -14,6 +14,7 @@ from pathlib import Path
 
 import h5py
 
+from aenet_gpr_cli.augmentation.strains import strain_freedom
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.errors import ConfigError, ResourceError
 from aenet_gpr_cli.gpr.solvers.cholesky import dense_bytes
@@ -32,7 +33,7 @@ from aenet_gpr_cli.stages.augment.augment_block import Block, Sources, forget, m
 from aenet_gpr_cli.stages.augment.copy_costs import forecast
 from aenet_gpr_cli.stages.augment.copy_statistics import Statistics
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
-from aenet_gpr_cli.stages.shared.many_subsets import few_rows
+from aenet_gpr_cli.stages.shared.many_subsets import few_rows, some
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
 from aenet_gpr_cli.stages.shared.subset_parts import asked_for, is_atom
@@ -97,6 +98,7 @@ def run(
     subsets = choose_subsets(subsets, list(part), split)
     counts = {name: _counts(config, len(subset)) for name, subset in subsets.items()}
     _check_memory(config, subsets)
+    _check_strain(config, subsets, inputs.get("gpr"))
     cost = forecast(config, subsets, output)
     if context.dry_run:
         return planned(KIND, output, [f"{cost}; {how(config)}"])
@@ -108,12 +110,12 @@ def run(
         checkpoint.prepare(context.resume, context.restart)
         _make_missing(config, sources, blocks, checkpoint, context)
         totals = _join(blocks, checkpoint, file, context)
-        rows = [_row(name, subset, totals[name]) for name, subset in subsets.items()]
+        rows = [_row(config, name, subset, totals[name]) for name, subset in subsets.items()]
         notes = [f"{how(config)}; wrote {output}"]
         if not job.part:
             write_files(config, file, list(subsets), folder, output.stem, context)
             notes += [f"wrote {beside(output, ending)}" for ending in endings(config)]
-        summary = Summary(TITLE, COLUMNS, rows, notes, few_rows(rows, 1, (2, 3)))
+        summary = Summary(TITLE, columns(config), rows, notes, few_rows(rows, 1, (2, 3)))
         file.attrs["summary"] = summary.to_json()
     checkpoint.discard()
     return summary
@@ -122,9 +124,10 @@ def run(
 def how(config: AugmentConfig) -> str:
     """Return in a few words how copies are made."""
     amount = f"M = {config.n_copies}" if config.n_total is None else f"{config.n_total} copies per subset"
-    if config.mode == "adaptive":
-        return f"adaptive, {amount}, label {config.method}"
-    return f"δ = {config.displacement} Å, {amount}, label {config.method}"
+    places = "adaptive" if config.mode == "adaptive" else f"δ = {config.displacement} Å"
+    if config.strain:
+        places += f", strain {config.strain}"
+    return f"{places}, {amount}, label {config.method}"
 
 
 def _check_species(config: AugmentConfig, subsets: Mapping[str, StructureSet]) -> None:
@@ -132,6 +135,25 @@ def _check_species(config: AugmentConfig, subsets: Mapping[str, StructureSet]) -
     if unknown := [symbol for symbol in config.species_displacement if symbol not in present]:
         raise ConfigError(
             f"species_displacement: none has {', '.join(unknown)}; there are {', '.join(sorted(present))}"
+        )
+
+
+def _check_strain(config: AugmentConfig, subsets: Mapping[str, StructureSet], gpr: Path | None) -> None:
+    if not config.strain:
+        return
+    which = [name for name, subset in subsets.items() if strain_freedom(subset)]
+    if not which:
+        raise ConfigError(
+            f"strain: expected crystals or slabs, got {', '.join(subsets)} without; set strain: 0"
+        )
+    if gpr is None:
+        return
+    with open_artefact(gpr, "fit-gpr") as file:
+        full = [name for name in which if name in file["subsets"]]
+    if full:
+        raise ConfigError(
+            f"strain: the full process of {some(full)} knows one cell and cannot label strained copies; fit "
+            "with fit_gpr.model: local, or set augment.strain: 0"
         )
 
 
@@ -198,6 +220,7 @@ def _join(
         totals[block.subset] = totals.get(block.subset, Statistics()) + statistics
     for name, total in totals.items():
         file[f"subsets/{name}"].attrs["rms_displacement"] = total.rms_displacement
+        file[f"subsets/{name}"].attrs["rms_strain"] = total.rms_strain
         _report(name, total)
     return totals
 
@@ -211,7 +234,12 @@ def _report(name: str, total: Statistics) -> None:
         log.warning("%s: every copy was rejected; loosen max_sigma, minimum_distance or energy_window", name)
 
 
-def _row(name: str, subset: StructureSet, total: Statistics) -> list[str]:
+def columns(config: AugmentConfig) -> tuple[str, ...]:
+    """Return the columns of the table: with the strain where there is one."""
+    return (*COLUMNS[:5], *(["rms ε / %"] if config.strain else []), *COLUMNS[5:])
+
+
+def _row(config: AugmentConfig, name: str, subset: StructureSet, total: Statistics) -> list[str]:
     some, lowest = total.accepted > 0, subset.energies.min() if subset.energies is not None else 0.0
     has_sigma = some and total.sigma_sum is not None and total.sigma_max is not None
     return [
@@ -220,6 +248,7 @@ def _row(name: str, subset: StructureSet, total: Statistics) -> list[str]:
         str(total.accepted),
         str((total.rejected or {}).get("total", 0)),
         f"{total.rms_displacement:.4f}" if some else "–",
+        *([f"{100 * total.rms_strain:.3f}" if some else "–"] if config.strain else []),
         f"{total.sigma_sum / total.accepted * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[operator]
         f"{total.sigma_max * MEV_PER_EV:.2f}" if has_sigma else "–",  # type: ignore[operator]
         f"{total.energy_low - lowest:.3f} … {total.energy_high - lowest:.3f}" if some else "–",

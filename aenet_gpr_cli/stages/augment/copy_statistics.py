@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from aenet_gpr_cli.augmentation.gates import GateResult
+from aenet_gpr_cli.augmentation.strains import displacements_of, strain_freedom, strain_of
 from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
 from aenet_gpr_cli.structures import IntArray, StructureSet
 
@@ -29,6 +30,8 @@ class Statistics:
         Of the root-mean-square displacements of the accepted copies.
     n_outside : int or None
         Accepted copies farther from the training data than these are from each other.
+    strain_sum : float, dimensionless
+        Of the mean square components of the strains of the accepted copies.
     """
 
     candidates: int = 0
@@ -40,11 +43,17 @@ class Statistics:
     energy_high: float = -np.inf
     square_sum: float = 0.0
     n_outside: int | None = None
+    strain_sum: float = 0.0
 
     @property
     def rms_displacement(self) -> float:
         """Root mean square displacement component of the accepted copies, Å; 0 without any."""
         return float(np.sqrt(self.square_sum / max(self.accepted, 1)))
+
+    @property
+    def rms_strain(self) -> float:
+        """Root mean square component of the strains of the accepted copies; 0 without any."""
+        return float(np.sqrt(self.strain_sum / max(self.accepted, 1)))
 
     def __add__(self, other: Statistics) -> Statistics:
         """Return the statistics of both together."""
@@ -59,6 +68,7 @@ class Statistics:
             energy_high=max(self.energy_high, other.energy_high),
             square_sum=self.square_sum + other.square_sum,
             n_outside=_combined(self.n_outside, other.n_outside, int.__add__),
+            strain_sum=self.strain_sum + other.strain_sum,
         )
 
 
@@ -77,7 +87,12 @@ def statistics_of(
         Parent of each accepted copy.
     """
     accepted, energies = result.accepted, result.accepted.structures.energies
-    displacements = accepted.structures.positions - parents.positions[index]
+    cells = accepted.structures.cells
+    displacements = displacements_of(parents, index, accepted.structures.positions, cells)
+    strain_sum = 0.0
+    if cells is not None and strain_freedom(parents):
+        squares = np.square(strain_of(parents, index, cells)).sum()
+        strain_sum = float(squares) / np.count_nonzero(parents.pbc) ** 2
     distance = accepted.domain_distance
     given = accepted.sigma is not None and len(accepted) > 0
     return Statistics(
@@ -90,6 +105,7 @@ def statistics_of(
         energy_high=-np.inf if energies is None else float(energies.max(initial=-np.inf)),
         square_sum=float(np.mean(np.square(displacements), axis=(1, 2)).sum()) if len(accepted) else 0.0,
         n_outside=None if distance is None else int(np.count_nonzero(distance > OUTSIDE)),
+        strain_sum=strain_sum,
     )
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
+from ase.io import read
 
+from aenet_gpr_cli.augmentation.strains import displacements_of, strain_of
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
+from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
+from aenet_gpr_cli.io.artefacts.streaming import open_augmented
 from aenet_gpr_cli.io.artefacts.structure_sets import read_augmented, write_structures
 from aenet_gpr_cli.stages.augment import augment_stage as augment
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
@@ -94,3 +100,73 @@ def test_adaptive_copies_are_of_another_size_in_each_cell(fitted, tmp_path):
     off = made.structures.positions - structures.positions[parents]
     sizes = np.array([np.sqrt((off[parents == i] ** 2).mean()) for i in range(len(structures))])
     assert sizes.std() > 0.02 * sizes.mean()
+
+
+@pytest.mark.parametrize("strain", [0.01, "auto"])
+@pytest.mark.parametrize("mode", ["gaussian", "adaptive", "taylor, most informative"])
+def test_strained_copies_carry_their_cells_and_the_labels_of_these(fitted, tmp_path, mode, strain):
+    if mode.startswith("taylor") and strain == "auto":
+        pytest.skip("refused: there is no σ")
+    folder, structures = fitted
+    made = copies(fitted, tmp_path, strain=strain, **MODES[mode])
+    parents = np.array([structures.names.index(name) for name in made.parents])
+    strains = strain_of(structures, parents, made.structures.cells)
+    np.testing.assert_allclose(strains, strains.swapaxes(1, 2), atol=1e-12)
+    rms = np.sqrt((strains**2).mean())
+    assert 0.0009 < rms < 0.031
+    if strain == 0.01:
+        # the most informative ones are strained more
+        assert rms == pytest.approx(0.01, rel=0.4 if "informative" in mode else 0.15)
+    if made.label == "gpr":
+        model = load_gps(folder / "gpr.h5")["local"]
+        np.testing.assert_allclose(made.structures.energies, model.energies(made.structures), atol=1e-9)
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["subsets/a"].attrs["rms_strain"] == pytest.approx(rms, rel=1e-10)
+        told = file["subsets/a"].attrs["rms_displacement"]
+        table = json.loads(file.attrs["summary"])
+    off = displacements_of(structures, parents, made.structures.positions, made.structures.cells)
+    assert told == pytest.approx(np.sqrt((off**2).mean()), rel=1e-10)
+    column = table["columns"].index("rms ε / %")
+    assert float(table["rows"][0][column]) == pytest.approx(100 * rms, abs=1e-3)
+
+
+def test_strained_copies_are_the_same_in_small_blocks_and_as_files(fitted, tmp_path):
+    whole = copies(fitted, tmp_path, strain=0.02, write=["extxyz"])
+    (tmp_path / "b").mkdir()
+    again = copies(fitted, tmp_path / "b", strain=0.02, block_size=3)
+    np.testing.assert_array_equal(whole.structures.cells, again.structures.cells)
+    np.testing.assert_allclose(whole.structures.energies, again.structures.energies, atol=1e-8)
+    written = read(tmp_path / "a_copies.extxyz", ":")
+    np.testing.assert_allclose([a.cell.array for a in written], whole.structures.cells, atol=1e-7)
+
+
+def test_networks_see_each_copy_in_its_own_cell(fitted, tmp_path):
+    made = copies(fitted, tmp_path, strain=0.02).structures
+    basis = ChebyshevBasis(tuple(sorted(set(made.species))), 4.5, 4, 3.5, 3)
+    with open_augmented(tmp_path / "a.h5") as sets:
+        seen = features(basis, sets["a"].structures.select(np.array([7, 5])).in_memory(), 64)
+    alone = made.structure(5)
+    supercell = StructureSet(
+        alone.species * 2,
+        np.concatenate([alone.positions, alone.positions + alone.cell[0]])[None],
+        (alone.cell * np.array([[2.0], [1.0], [1.0]]))[None],
+        alone.pbc,
+    )
+    np.testing.assert_allclose(seen[1], features(basis, supercell, 1)[0, : len(alone.species)], atol=1e-10)
+
+
+def test_strain_is_refused_where_the_label_would_be_wrong(fitted, tmp_path):
+    folder, structures = fitted
+    config = build(AugmentConfig, {"n_copies": 2, "strain": 0.01}, "augment")
+    with publish(tmp_path / "gpr.h5", Job("fit-gpr", {}, {})) as file:
+        file.create_group("subsets/a")
+    with pytest.raises(ConfigError, match=r"full process of a knows one cell.*model: local.*strain: 0"):
+        augment.run(config, folder / "split.h5", tmp_path / "gpr.h5", tmp_path / "a.h5", Context())
+    isolated = replace(structures, cells=None, pbc=(False, False, False), stress=None)
+    with publish(tmp_path / "split.h5", Job("split", {}, {})) as file:
+        write_structures(file.create_group("train/a"), isolated)
+        file.create_group("test")
+    with pytest.raises(ConfigError, match=r"expected crystals or slabs"):
+        augment.run(config, tmp_path / "split.h5", folder / "gpr.h5", tmp_path / "a.h5", Context())
+    with pytest.raises(ConfigError, match="strain auto"):
+        build(AugmentConfig, {"strain": "auto", "method": "taylor"}, "augment")
