@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import cython_lapack
+from scipy.linalg import cython_blas, cython_lapack
 from torch import Tensor
 
 from aenet_gpr_cli.structures import FloatArray
@@ -101,8 +101,9 @@ def factorise(matrix: Tensor, damping: Tensor) -> Factor:
 
 
 def _routine(name: str, n_arguments: int) -> Callable[..., None]:
-    """Return a routine of LAPACK; all arguments are pointers."""
-    capsule = ctypes.py_object(cython_lapack.__pyx_capi__[name])
+    """Return a routine of LAPACK or BLAS; all arguments are pointers."""
+    tables = cython_lapack.__pyx_capi__ | cython_blas.__pyx_capi__
+    capsule = ctypes.py_object(tables[name])
     get_name, get = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -111,7 +112,7 @@ def _routine(name: str, n_arguments: int) -> Callable[..., None]:
 
 
 _dpotrf, _dpotrs, _dpotri = _routine("dpotrf", 5), _routine("dpotrs", 8), _routine("dpotri", 5)
-_dtrtri = _routine("dtrtri", 6)
+_dtrtri, _dsyrk = _routine("dtrtri", 6), _routine("dsyrk", 10)
 
 
 def _integer(value: int) -> ctypes.c_void_p:
@@ -123,6 +124,14 @@ def _check(square: FloatArray) -> int:
     if square.shape != (n, n) or square.dtype != np.float64 or not square.flags.c_contiguous:
         raise ValueError(f"expected a row-major square matrix of float64, got {square.shape} {square.dtype}")
     return n
+
+
+def add_square(square: FloatArray, rows: FloatArray) -> None:
+    """Add the lower triangle of rowsᵀ rows, ``rows`` row-major (n_rows, n), to a square matrix."""
+    n, one = _integer(_check(square)), ctypes.byref(ctypes.c_double(1.0))
+    if rows.shape[1:] != (len(square),) or rows.dtype != np.float64 or not rows.flags.c_contiguous:
+        raise ValueError(f"expected float64 of {len(square)} columns, got {rows.shape} {rows.dtype}")
+    _dsyrk(b"U", b"N", n, _integer(len(rows)), one, rows.ctypes.data, n, one, square.ctypes.data, n)
 
 
 def lapack_factorise(square: FloatArray) -> bool:

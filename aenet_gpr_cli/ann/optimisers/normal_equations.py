@@ -16,6 +16,7 @@ from torch import Tensor
 from aenet_gpr_cli.ann.execution.portions import Pieces
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
+from aenet_gpr_cli.ann.optimisers.damped_solver import add_square
 from aenet_gpr_cli.ann.optimisers.jacobian_numba import compiled_rows
 from aenet_gpr_cli.ann.optimisers.jacobian_torch import tensor_rows
 
@@ -50,23 +51,54 @@ def normal_equations(
     single = isinstance(objective.passes, CompiledPasses)
     for chosen in np.split(np.arange(members), members if single else 1):
         part = slice(int(chosen[0]), int(chosen[-1]) + 1)
+        squares = [_Square(matrix[part]) for matrix in matrices]
         for kinds, rows, residuals in _blocks_of_rows(objective.for_members(chosen), flat[part], train):
             for kind, which in [(0, slice(None))] if apart is None else kinds:
-                _add_square(matrices[kind, part], rows[:, which])
+                squares[kind].add(rows[:, which])
                 losses[kind, part] += residuals[:, which].square().sum(1)
             gradient[part] += torch.bmm(residuals[:, None, :], rows)[:, 0]
+        for square in squares:
+            square.finish()
     for total in (matrices, gradient, losses):
         objective.processes.add(total)
     return (matrices[0], gradient, losses[0]) if apart is None else (matrices.sum(0), gradient, losses.sum(0))
 
 
-def _add_square(matrix: Tensor, rows: Tensor) -> None:
-    """Add the lower triangle of rowsᵀ rows."""
-    if matrix.device.type != "cpu":
-        matrix += torch.bmm(rows.transpose(1, 2), rows).tril()
-        return
-    for square, block in zip(matrix.numpy(), rows.numpy(), strict=True):
-        square += block.T @ block  # numpy takes half the work of a product, and lets other threads run
+class _Square:
+    """Adds the lower triangle of rowsᵀ rows to matrices, (n_members, n_weights, n_weights).
+
+    The rows of small blocks wait until there are `ROWS` of them: a product passes through a whole matrix,
+    which with few rows takes longer than the arithmetic.
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix, self.waiting, self.n_waiting = matrix, matrix.new_empty(len(matrix), 0, 0), 0
+
+    def add(self, rows: Tensor) -> None:
+        """Add rows, (n_members, n_rows, n_weights), which may be overwritten afterwards."""
+        n = rows.shape[1]
+        if self.n_waiting + n > ROWS:
+            self.finish()
+        if n > ROWS // 2:
+            self._multiply(rows)
+        elif n:
+            if not self.waiting.numel():
+                self.waiting = rows.new_empty(len(rows), ROWS, rows.shape[2])
+            self.waiting[:, self.n_waiting : self.n_waiting + n] = rows
+            self.n_waiting += n
+
+    def finish(self) -> None:
+        """Add what waits."""
+        if self.n_waiting:
+            self._multiply(self.waiting[:, : self.n_waiting])
+        self.n_waiting = 0
+
+    def _multiply(self, rows: Tensor) -> None:
+        if self.matrix.device.type != "cpu":
+            self.matrix += torch.bmm(rows.transpose(1, 2), rows).tril()
+            return
+        for square, block in zip(self.matrix.numpy(), rows.numpy(), strict=True):
+            add_square(square, block)
 
 
 def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

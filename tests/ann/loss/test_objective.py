@@ -5,6 +5,7 @@ import torch
 from aenet_gpr_cli.ann import training
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS, initial_weights
+from aenet_gpr_cli.ann.optimisers import normal_equations as normal_equations_module
 from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations, weighted_rows
 from aenet_gpr_cli.ann.training_settings import Loss
 from tests.ann.ann_helpers import Forces, changed
@@ -85,6 +86,20 @@ def test_normal_equations_agree_with_loss_and_gradient(
     residuals = objective.residuals(weights, index)
     assert torch.allclose(objective.mean_square(residuals), loss, rtol=1e-12)
     assert torch.allclose(objective.pull(weights, index, residuals), half, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 40])
+@pytest.mark.parametrize("activation", ["tanh", "twist"])
+def test_normal_equations_do_not_depend_on_how_many_rows_are_multiplied_at_a_time(
+    data, basis, settings, activation, rows, monkeypatch
+):
+    settings = changed(settings, forces=Forces(0.5, "structures", 2**30), activation=activation)
+    objective, weights, index = build(data, basis, settings)
+    blocks = [block for block, _ in weighted_rows(objective, weights, index)]
+    expected = sum(torch.bmm(block.transpose(1, 2), block) for block in blocks)
+    monkeypatch.setattr(normal_equations_module, "ROWS", rows)
+    matrix, _, _ = normal_equations(objective, weights, index)
+    assert torch.allclose(matrix.tril(), expected.tril(), rtol=1e-9, atol=1e-11)
 
 
 def test_a_batch_is_the_sum_of_its_structures(data, basis, settings):

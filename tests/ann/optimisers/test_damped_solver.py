@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.optimisers.damped_solver import lapack_factorise, lapack_invert, lapack_solve
+from aenet_gpr_cli.ann.optimisers.damped_solver import (
+    add_square,
+    lapack_factorise,
+    lapack_invert,
+    lapack_solve,
+)
 
 
 @pytest.fixture
@@ -22,6 +27,15 @@ def test_factors_solve_and_invert(square):
     lapack_invert(factor)
     assert np.tril(factor) @ lower == pytest.approx(np.eye(30), abs=1e-9)
     assert np.isnan(factor[np.triu_indices(30, 1)]).all()
+
+
+def test_the_square_of_rows_is_added_to_the_lower_triangle(square):
+    rows = np.random.default_rng(4).standard_normal((7, 30))
+    total = np.where(np.tri(30, dtype=bool), square, np.nan)  # above the diagonal nothing is read
+    add_square(total, rows)
+    assert np.tril(total) == pytest.approx(np.tril(square + rows.T @ rows), abs=1e-12)
+    with pytest.raises(ValueError, match="float64 of 30 columns"):
+        add_square(square, rows[:, :20])
 
 
 def test_a_matrix_that_is_not_positive_definite_has_no_factor(square):
