@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from aenet_gpr_cli.descriptors.environment_keys import Cutoffs, EnvironmentKeys
+from aenet_gpr_cli.descriptors.environment_keys import Auto, Cutoffs, EnvironmentKeys
 from aenet_gpr_cli.settings import Fraction, NonNegativeFloat, Number, PositiveFloat, PositiveInt, settings
 
 if TYPE_CHECKING:
@@ -31,14 +31,15 @@ class Network(EnvironmentKeys):
     """highest radial Chebyshev order"""
     angular_cutoff: PositiveFloat = 4.0
     """angular cutoff in Å"""
-    angular_cutoffs: Cutoffs | None = None
+    angular_cutoffs: Auto | Cutoffs | None = None
     """several angular cutoffs in Å side by side, in place of angular_cutoff: angles then know how far their
-    neighbours are; ænet's files cannot carry them"""
+    neighbours are; ænet's files cannot carry them; auto: angular_cutoff, three or four, by the evidence of
+    local Gaussian processes of the training structures"""
     angular_order: Annotated[int, Ge(-1), Le(1000)] = 4
     """highest angular Chebyshev order; -1: radial only"""
-    resolve_species: bool = False
+    resolve_species: Auto | bool = False
     """with three species or more, sums over the neighbours of each species, too, which ænet's descriptor does
-    not tell apart and its files cannot carry"""
+    not tell apart and its files cannot carry; auto: by evidence, as angular_cutoffs"""
     species: tuple[str, ...] | None = None
     """order of the species, which sets their weights; default: alphabetical"""
     hidden: tuple[Annotated[PositiveInt, Le(100_000)], ...] = (10, 10)
@@ -47,18 +48,30 @@ class Network(EnvironmentKeys):
     """ænet's names"""
 
     def __post_init__(self) -> None:
-        self.check_angles(self.angles)
+        for angles in self.angle_choices:
+            self.check_angles(angles)
 
     @property
-    def angles(self) -> tuple[float, ...]:
-        """All angular cutoffs, Å."""
-        return self.angular_cutoffs or (self.angular_cutoff,)
+    def angle_choices(self) -> tuple[tuple[float, ...], ...]:
+        """Angular cutoffs to choose from by evidence, Å."""
+        if self.angular_cutoffs == "auto":
+            return self.several(self.angular_cutoff)
+        return (self.angular_cutoffs or (self.angular_cutoff,),)
+
+    @property
+    def angular_reach(self) -> float:
+        """Largest angular cutoff, Å, of all choices."""
+        return max(max(angles) for angles in self.angle_choices)
+
+    @property
+    def decided(self) -> bool:
+        """Whether nothing is left to evidence."""
+        return len(self.angle_choices) == len(self.resolutions) == 1
 
     def basis(self, species: Iterable[str]) -> ChebyshevBasis:
-        """Return the descriptor for the species of the data."""
-        return self.environment_basis(
-            self.species or tuple(sorted(species)), self.angles, self.resolve_species
-        )
+        """Return the descriptor for the species of the data: the largest where evidence is to decide."""
+        angles, resolved = self.angle_choices[-1], self.resolutions[-1]
+        return self.environment_basis(self.species or tuple(sorted(species)), angles, resolved)
 
 
 @settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import MinLen
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 
 Cutoffs = Annotated[tuple[PositiveFloat, ...], MinLen(1)]
+Auto = Literal["auto"]
+# angular cutoffs that are compared beside one, as fractions of the radial one: of molecules, of crystals
+SEVERAL = ((2 / 3, 1 / 2, 11 / 30), (11 / 12, 4 / 5, 41 / 60, 7 / 12))
 
 
 class EnvironmentKeys:
@@ -20,6 +23,23 @@ class EnvironmentKeys:
     radial_cutoff: float
     radial_order: int
     angular_order: int
+    resolve_species: Auto | bool
+
+    @property
+    def angle_choices(self) -> tuple[tuple[float, ...], ...]:
+        """Angular cutoffs to choose from by evidence, Å; one choice where they are given."""
+        raise NotImplementedError
+
+    @property
+    def resolutions(self) -> tuple[bool, ...]:
+        """Whether species are resolved: both where evidence decides."""
+        return (False, True) if self.resolve_species == "auto" else (self.resolve_species,)
+
+    def several(self, one: float) -> tuple[tuple[float, ...], ...]:
+        """Return the angular cutoffs, Å, to compare: one, and several side by side where there are angles."""
+        if self.angular_order < 0:
+            return ((one,),)
+        return ((one,), *(tuple(f * self.radial_cutoff for f in fractions) for fractions in SEVERAL))
 
     def check_angles(self, angles: tuple[float, ...]) -> None:
         """Raise ValueError for angular cutoffs beyond the radial one, or the same twice."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le, Lt
 
-from aenet_gpr_cli.descriptors.environment_keys import Cutoffs, EnvironmentKeys
+from aenet_gpr_cli.descriptors.environment_keys import Auto, Cutoffs, EnvironmentKeys
 from aenet_gpr_cli.settings import Fraction, NonNegativeInt, Number, PositiveFloat, PositiveInt, settings
 from aenet_gpr_cli.structures import FloatArray
 
@@ -124,8 +124,7 @@ class ConjugateGradient:
     """largest rank of the preconditioner; less where memory asks for it"""
 
 
-# angular cutoffs that are compared, as fractions of the radial one
-ANGULAR_FRACTIONS = ((5 / 6,), (11 / 12, 0.8, 41 / 60, 7 / 12))
+ONE_ANGULAR = 5 / 6  # angular cutoff, where there is one, as a fraction of the radial one
 
 
 @settings
@@ -136,13 +135,13 @@ class Local(EnvironmentKeys):
     """radial cutoff in Å"""
     radial_order: Annotated[int, Ge(0), Le(1000)] = 14
     """highest radial Chebyshev order"""
-    angular_cutoffs: Literal["auto"] | Cutoffs = "auto"
+    angular_cutoffs: Auto | Cutoffs = "auto"
     """angular cutoffs in Å; several side by side tell how far the neighbours of an angle are, at the price of
-    more features; auto: one or four, by evidence"""
+    more features; auto: one, three or four, by evidence"""
     angular_order: Annotated[int, Ge(-1), Le(1000)] = 8
     """highest angular Chebyshev order"""
-    resolve_species: bool = True
-    """with three species or more, sums over the neighbours of each species, too"""
+    resolve_species: Auto | bool = "auto"
+    """with three species or more, sums over the neighbours of each species, too; auto: by evidence"""
     n_inducing: PositiveInt | None = None
     """inducing environments per species, far apart; default: one for eight energies and force components, at
     most 600; molecules gain from more"""
@@ -170,6 +169,6 @@ class Local(EnvironmentKeys):
     @property
     def angle_choices(self) -> tuple[tuple[float, ...], ...]:
         """Angular cutoffs to choose from by evidence, Å."""
-        if self.angular_cutoffs != "auto":
-            return (self.angular_cutoffs,)
-        return tuple(tuple(f * self.radial_cutoff for f in fractions) for fractions in ANGULAR_FRACTIONS)
+        if self.angular_cutoffs == "auto":
+            return self.several(ONE_ANGULAR * self.radial_cutoff)
+        return (self.angular_cutoffs,)

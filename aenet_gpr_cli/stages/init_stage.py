@@ -25,9 +25,9 @@ FEW = 50  # structures per subset; with less, most of them are needed for traini
 HEADER = """\
 # {n} structures: {subsets}.
 # All keys, with defaults and meaning: `aenet-gpr init --full`, or `aenet-gpr schema` for an editor.
-{resolved}"""
-RESOLVED = """\
-# resolve_species: more accurate, but not for the files of ænet (export as metatomic, or leave it out)
+{environments}"""
+ENVIRONMENTS = """\
+# auto: by evidence; may be more than the files of ænet can hold: leave it out where they are needed.
 """
 
 
@@ -59,8 +59,8 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Su
     build(WorkflowConfig, data, str(output))  # what we write is what run takes
     described = some([f"{len(members)} × {subset}" for subset, members in subsets.items()])
     rows = [[subset, str(len(members))] for subset, members in subsets.items()]
-    note = RESOLVED if _mixed(structures) and _have_forces(structures) else ""
-    text = HEADER.format(n=len(structures), subsets=described, resolved=note)
+    note = ENVIRONMENTS if _have_forces(structures) else ""
+    text = HEADER.format(n=len(structures), subsets=described, environments=note)
     text += yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     if not context.dry_run:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -107,15 +107,15 @@ def _workflow(
     if not _have_forces(structures):
         split["require_forces"] = False
         return {"name": name, "seed": 1, "split": split, "train_ann": {"energy_only": energy_only}}
-    defaults = {"defaults": {"network": {"resolve_species": True}}} if _mixed(structures) else {}
+    network = {"angular_cutoffs": "auto"} | ({"resolve_species": "auto"} if _mixed(structures) else {})
     return {
         "name": name,
         "seed": 1,
         "split": split,
         "fit_gpr": {},
         "augment": {"gpr": {"method": "gpr", "displacement": 0.03, "n_copies": 20}},
-        "train_ann": defaults
-        | {
+        "train_ann": {
+            "defaults": {"network": network},
             "energy_only": energy_only,
             "gpr": {"mode": "gpr"},
             "combined": {"mode": "combined", "loss": {"force_fraction": 0.25, "balance": "evidence"}},

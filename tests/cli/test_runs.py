@@ -124,7 +124,7 @@ def test_init_resolves_three_species(run_cli, tmp_path, changed, resolved):
         (tmp_path / "runs" / f"w{i}.xsf").write_text(text)
     code, _, said = run_cli("init", "runs", "-o", "w.yaml")
     assert code == 0, said
-    assert ("resolve_species: true" in (tmp_path / "w.yaml").read_text()) == resolved
+    assert ("resolve_species: auto" in (tmp_path / "w.yaml").read_text()) == resolved
 
 
 def test_init_without_forces_offers_what_is_possible(run_cli, tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from aenet_gpr_cli.descriptors.environment_keys import EnvironmentKeys
 from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points, squared_distances
 from aenet_gpr_cli.gpr.local.accumulation import Design, Sums, add_up, model_of, sums_of_virials
 from aenet_gpr_cli.gpr.local.design import Inducing
@@ -75,34 +76,84 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     InputError
         If a set has no energies.
     """
-    species = tuple(sorted({symbol for s in sets for symbol in s.species}))
-    fixed = least_squares_energies(sets, species, given.atomic_energies)
-    atomic = np.array([fixed[symbol] for symbol in species])
-    rng, total = np.random.default_rng(seed), count_rows(sets)
-    count = inducing_per_species(given, total, len(species))
-    few = thin(sets, given.max_rows / total, rng)
-    # with many fewer than in the fit, only long length scales span enough; with as many, their cost decides
-    fewer = max(50, count // 2)
-    compared: list[tuple[float, float, int, _Fit]] = []
-    for angles in given.angle_choices:
-        basis = given.environment_basis(species, angles, given.resolve_species)
-        raw, kinds = sample(basis, sets, np.random.default_rng([seed, 1]))
-        scale = Scale.of(basis, raw, kinds)
-        fit = _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
-        if given.length_scale and len(given.angle_choices) == 1:
-            best = 0.0, given.length_scale
-        else:
-            start = max(compared)[1] if compared else START
-            best = best_length(fit, few, fit.inducing(fewer), given.length_scale, start, progress)
-        compared.append((*best, -len(compared), fit))
-    _, length, _, chosen = max(compared)
+    count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
+    few = thin(sets, given.max_rows / count_rows(sets), np.random.default_rng(seed))
+    _, length, _, chosen = max(_compared(sets, few, given, given, count, seed, progress))
     design = chosen.design(replace(chosen.inducing(count), length_scale=length))
     if not (given.virials and any(s.stress is not None for s in sets)):
         return design
     noise = given.noise_std_virial or best_virial_noise(
-        chosen.design(replace(chosen.inducing(fewer), length_scale=length)), few, progress
+        chosen.design(replace(chosen.inducing(_fewer(count)), length_scale=length)), few, progress
     )
     return replace(design, noise_virial=noise)
+
+
+def choose_environment(
+    sets: Sequence[AnySet], keys: EnvironmentKeys, seed: int, progress: Progress
+) -> tuple[tuple[float, ...], bool]:
+    """Return the angular cutoffs, Å, and whether species are resolved, by evidence of local processes.
+
+    Parameters
+    ----------
+    sets : sequence of AnySet
+    keys : EnvironmentKeys
+        Choices; those of a network, for example.
+    seed : int
+    progress : callable
+
+    Raises
+    ------
+    InputError
+        If a set has no energies.
+    """
+    given = Local()
+    count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
+    few = thin(sets, given.max_rows / count_rows(sets), np.random.default_rng(seed))
+    basis = max(_compared(sets, few, keys, given, count, seed, progress))[-1].basis
+    return basis.angular_cutoffs or keys.angle_choices[0], basis.resolved
+
+
+def _compared(
+    sets: Sequence[AnySet],
+    few: Sequence[StructureSet],
+    keys: EnvironmentKeys,
+    given: Local,
+    count: int,
+    seed: int,
+    progress: Progress,
+) -> list[tuple[float, float, int, _Fit]]:
+    """Return log evidence, length scale and environments: of all angles, then of the best ones resolved."""
+    species = _species(sets)
+    fixed = least_squares_energies(sets, species, given.atomic_energies)
+    atomic = np.array([fixed[symbol] for symbol in species])
+    resolutions = keys.resolutions if len(species) > 2 else (False,)
+    choices = [(angles, resolutions[0]) for angles in keys.angle_choices]
+    alone = len(choices) == len(resolutions) == 1
+    compared: list[tuple[float, float, int, _Fit]] = []
+    for number in range(len(choices) + len(resolutions) - 1):
+        angles, resolved = (
+            choices[number] if number < len(choices) else (max(compared)[-1].basis.angular_cutoffs, True)
+        )
+        basis = keys.environment_basis(species, angles, resolved)
+        raw, kinds = sample(basis, sets, np.random.default_rng([seed, 1]))
+        scale = Scale.of(basis, raw, kinds)
+        fit = _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
+        if given.length_scale and alone:
+            best = 0.0, given.length_scale
+        else:
+            start = max(compared)[1] if compared else START
+            best = best_length(fit, few, fit.inducing(_fewer(count)), given.length_scale, start, progress)
+        compared.append((*best, -number, fit))
+    return compared
+
+
+def _fewer(count: int) -> int:
+    # with many fewer than in the fit, only long length scales span enough; with as many, their cost decides
+    return max(50, count // 2)
+
+
+def _species(sets: Sequence[AnySet]) -> tuple[str, ...]:
+    return tuple(sorted({symbol for s in sets for symbol in s.species}))
 
 
 def best_virial_noise(design: Design, sets: Sequence[StructureSet], progress: Progress) -> float:

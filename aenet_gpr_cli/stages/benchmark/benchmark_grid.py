@@ -49,7 +49,7 @@ class Point:
             "mode": self.training.mode,
             "optimiser": self.training.optimiser,
             "radial_cutoff": self.training.network.radial_cutoff,
-            "angular_cutoff": max(self.training.network.angles, default=0.0),
+            "angular_cutoff": self.training.network.angular_reach,
             "batch_size": self.training.adamw.batch_size,
             "processes": self.processes,
             "n_molecules": self.n_molecules,

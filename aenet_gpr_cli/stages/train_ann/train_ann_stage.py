@@ -17,6 +17,7 @@ from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import MakeRows, MemoryRows, State, Surroundings
 from aenet_gpr_cli.ann.potential.network_sigma import describe_sigma
 from aenet_gpr_cli.ann.training import TrainingResult, train
+from aenet_gpr_cli.ann.training_settings import Network
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.devices import open_device
 from aenet_gpr_cli.errors import ConfigError, InputError
@@ -106,7 +107,10 @@ def run(
     _check_cutoff(config, references)
     with _open_copies(config, inputs.get("augmented"), references) as copies:
         data = TrainingSet.collect(list(references.values()), copies, config.loss.sigma_scale)
-        basis = config.network.basis(data.species)
+        network = config.network
+        if not network.decided and not context.dry_run:
+            network = _by_evidence(config, references, context)
+        basis = network.basis(data.species)
         need = FEATURE_COPIES * data.feature_bytes(basis.n_features) / BYTES_PER_GIB
         fits = need <= config.max_memory_gib
         plan = (
@@ -133,12 +137,24 @@ def run(
             return _train(work, len(data), context)
 
 
+def _by_evidence(config: TrainAnnConfig, references: Mapping[str, StructureSet], context: Context) -> Network:
+    """Return descriptor and layers with the environments that local processes of the references find best."""
+    from aenet_gpr_cli.gpr.local.local_fit import choose_environment  # compiles
+
+    angles, resolved = choose_environment(
+        list(references.values()), config.network, config.seed, context.progress
+    )
+    words = "species resolved" if resolved else "species by ænet's two sums"
+    log.info("by evidence: angular cutoffs %s Å, %s", "/".join(f"{c:.3g}" for c in angles), words)
+    return replace(config.network, angular_cutoffs=angles, resolve_species=resolved)
+
+
 def _check_cutoff(config: TrainAnnConfig, references: Mapping[str, StructureSet]) -> None:
     """Refuse a cutoff that no two atoms are within: every feature would be the same constant."""
     from aenet_gpr_cli.subsystems.contacts import close_contacts  # loads compiled code
 
     network = config.network
-    cutoff = max((network.radial_cutoff, *network.angles))
+    cutoff = max(network.radial_cutoff, network.angular_reach)
     shaped = [subset for subset in references.values() if subset.n_atoms > 1]
     periodic = any(subset.is_periodic for subset in references.values())  # an atom may see its own images
     if shaped and not periodic and not any(close_contacts(subset, cutoff) for subset in shaped):

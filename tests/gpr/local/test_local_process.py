@@ -12,7 +12,7 @@ from ase.calculators.emt import EMT
 from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel
 from aenet_gpr_cli.gpr.local.environments import Scale, environments, sample
-from aenet_gpr_cli.gpr.local.local_fit import choose_design, fit_local
+from aenet_gpr_cli.gpr.local.local_fit import choose_design, choose_environment, fit_local
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.posterior import solve, whiten
 from aenet_gpr_cli.gpr.local.triangle import Triangle
@@ -320,3 +320,21 @@ def test_other_structures_of_the_kind_are_within_the_training_data_and_squeezed_
     assert np.mean(inside) >= 0.8
     squeezed = [replace(s, positions=0.8 * s.positions, cells=0.8 * s.cells) for s in test]
     assert all(model.domain(s)[0] > 1.0 for s in squeezed)
+
+
+def bent(species: tuple[str, str, str], sign: float, seed: int) -> StructureSet:
+    """Return molecules whose energy is that of their angle; the middle atom alone has two neighbours."""
+    angles = np.random.default_rng(seed).uniform(2.4, np.pi, 40)
+    ends = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=-1)
+    positions = np.stack([np.zeros_like(ends), np.tile([1.0, 0.0, 0.0], (40, 1)), ends], axis=1)
+    return StructureSet(
+        species, positions, np.zeros((40, 3, 3)), (False, False, False), 5.0 * sign * np.cos(angles)
+    )
+
+
+@pytest.mark.parametrize("differ", [False, True])
+def test_evidence_resolves_species_where_two_sums_mix_them_up(differ):
+    # weights of the species: -1, 0, 1, so that B and N add up to what C and C do
+    sets = [bent(("C", "B", "N"), 1.0, 0), bent(("C", "C", "C"), -1.0 if differ else 1.0, 1)]
+    keys = Local(radial_cutoff=1.6, angular_cutoffs=(1.5,), radial_order=4, angular_order=4)
+    assert choose_environment(sets, keys, 0, quiet) == ((1.5,), differ)

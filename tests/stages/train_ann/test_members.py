@@ -134,3 +134,14 @@ def test_the_numbers_of_a_failed_member_are_never_stored(data, tmp_path, monkeyp
     with pytest.raises(NumericalError, match="member 0, 1, 2 was never finite"):
         train_ann.run(CONFIG, data, None, tmp_path / "ann.h5", Context())
     assert not list(tmp_path.rglob("*.h5"))
+
+
+def test_members_apart_take_the_environments_that_evidence_finds_for_all(data, tmp_path):
+    network = replace(CONFIG.network, angular_cutoffs="auto", angular_order=2)
+    config = replace(CONFIG, network=network, n_members=2)
+    train_ann.run(config, data, None, tmp_path / "one.h5", Context(), member=1)
+    train_ann.run(config, data, None, tmp_path / "all.h5", Context())
+    one, both = (load_ann(tmp_path / f"{name}.h5") for name in ("one", "all"))
+    assert one.basis == both.basis
+    assert both.basis.angular_cutoffs in network.angle_choices
+    np.testing.assert_array_equal(one.weights[0], both.weights[1])
