@@ -144,7 +144,7 @@ class ScriptedLayer(torch.nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the values (n_members, n_atoms, n_out) for inputs (n_members, n_atoms, n_in)."""
-        z = torch.matmul(x, self.weight.transpose(1, 2)) + self.bias[:, None, :]
+        z = self.sum(x)
         if self.activation == "tanh":
             return torch.tanh(z)
         if self.activation == "sigmoid":
@@ -154,6 +154,25 @@ class ScriptedLayer(torch.nn.Module):
         if self.activation == "twist":
             return self.a * torch.tanh(self.b * z) + self.c * z
         return z
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Return what is activated, for the same inputs."""
+        return torch.matmul(x, self.weight.transpose(1, 2)) + self.bias[:, None, :]
+
+    def slope(self, x: Tensor) -> Tensor:
+        """Return the derivatives of the values by `sum`."""
+        z = self.sum(x)
+        if self.activation == "tanh":
+            t = torch.tanh(z)
+            return 1.0 - t * t
+        if self.activation == "sigmoid":
+            s = torch.sigmoid(z)
+            return s * (1.0 - s)
+        if self.activation == "mtanh" or self.activation == "twist":
+            t = torch.tanh(self.b * z)
+            linear = self.c if self.activation == "twist" else 0.0
+            return self.a * self.b * (1.0 - t * t) + linear
+        return torch.ones_like(z)
 
 
 class ScriptedNetwork(torch.nn.Module):
@@ -181,6 +200,36 @@ class ScriptedNetwork(torch.nn.Module):
         for layer in self.layers:
             x = layer(x)
         return x[:, :, 0] * self.energy_scale + self.reference
+
+    def weight_gradients(self, raw: Tensor) -> Tensor:
+        """Return the derivatives of the sum of the energies by the weights, see `prediction`.
+
+        Parameters
+        ----------
+        raw : tensor of shape (n_atoms, n_features), dimensionless
+
+        Returns
+        -------
+        tensor of shape (n_members, n_weights of the species), eV
+        """
+        x = ((raw - self.mean) * self.scale)[None].expand(self.n_members, -1, -1)
+        inputs: List[Tensor] = []  # noqa: UP006
+        slopes: List[Tensor] = []  # noqa: UP006
+        weights: List[Tensor] = []  # noqa: UP006
+        for layer in self.layers:
+            inputs.append(x)
+            slopes.append(layer.slope(x))
+            weights.append(layer.weight)
+            x = layer(x)
+        delta = torch.full_like(x, self.energy_scale)
+        parts: List[Tensor] = []  # noqa: UP006
+        for number in range(len(inputs) - 1, -1, -1):
+            delta = delta * slopes[number]
+            of_weights = torch.matmul(delta.transpose(1, 2), inputs[number])
+            both = torch.cat([of_weights, delta.sum(dim=1)[:, :, None]], dim=2)
+            parts.insert(0, both.reshape(self.n_members, -1))
+            delta = torch.matmul(delta, weights[number])
+        return torch.cat(parts, dim=1)
 
 
 class ScriptedRepulsion(torch.nn.Module):
@@ -210,7 +259,9 @@ class ScriptedRepulsion(torch.nn.Module):
 
 
 class ScriptedCommittee(torch.nn.Module):
-    """A committee from edges to atomic energies."""
+    """A committee from edges to atomic energies, and to σ of their sum."""
+
+    triangles: Tensor
 
     def __init__(self, model: ANNModel) -> None:
         super().__init__()
@@ -221,6 +272,13 @@ class ScriptedCommittee(torch.nn.Module):
             if known is None
             else ScriptedRepulsion(known.charges, known.outer)
         )
+        stored = model.sigma
+        self.factor = 1.0 if stored is None else stored.factor
+        self.with_laplace = stored is not None and stored.with_laplace
+        lower = np.zeros((model.n_members, 0, 0), np.float32)
+        if stored is not None and stored.with_laplace:
+            lower = stored.lower_triangles()
+        self.register_buffer("triangles", torch.from_numpy(lower))
         self.descriptor = ScriptedChebyshev(model.basis)
         self.networks = torch.nn.ModuleList(
             [ScriptedNetwork(model, symbol) for symbol in model.basis.species]
@@ -248,3 +306,31 @@ class ScriptedCommittee(torch.nn.Module):
             pairs = self.repulsion(vectors, kinds[centres], kinds[neighbours])
             energies = energies.index_add(1, centres, pairs[None].expand(self.n_members, -1))
         return energies
+
+    def sigma(
+        self, vectors: Tensor, centres: Tensor, neighbours: Tensor, kinds: Tensor, atoms: Tensor
+    ) -> Tensor:
+        """Return σ of the sum of the energies of some atoms, eV, see `network_sigma`; a tensor without shape.
+
+        0 where a single network has none.
+
+        Parameters
+        ----------
+        atoms : tensor of int64
+        """
+        raw = self.descriptor(vectors, centres, neighbours, kinds)
+        total = torch.zeros([self.n_members], dtype=raw.dtype, device=raw.device)
+        parts: List[Tensor] = []  # noqa: UP006
+        for number, network in enumerate(self.networks):
+            mine = raw[atoms[kinds[atoms] == number]]
+            total = total + network(mine).sum(dim=1)
+            if self.with_laplace:
+                parts.append(network.weight_gradients(mine))
+        square = torch.zeros([], dtype=raw.dtype, device=raw.device)
+        if self.n_members > 1:
+            square = total.var(dim=0, unbiased=True)
+        if self.with_laplace:
+            gradients = torch.cat(parts, dim=1).to(self.triangles.dtype)[:, :, None]
+            along = torch.linalg.solve_triangular(self.triangles, gradients, upper=False).to(raw.dtype)
+            square = square + (along * along).sum(dim=1).mean()
+        return self.factor * torch.sqrt(square)

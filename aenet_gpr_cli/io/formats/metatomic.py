@@ -32,7 +32,10 @@ HEAVIEST = 119
 
 
 class CommitteeModule(torch.nn.Module):
-    """Mean, spread and members of a committee as metatomic's energy, energy_uncertainty, energy_ensemble."""
+    """Mean, σ and members of a committee as metatomic's energy, energy_uncertainty, energy_ensemble.
+
+    σ is that of the whole energy: the engines' limits are for it, and atomic ones would add up to anything.
+    """
 
     kind_of: torch.Tensor
 
@@ -69,7 +72,13 @@ class CommitteeModule(torch.nn.Module):
             samples.append(torch.stack([torch.full_like(atoms, number), atoms], dim=1))
         results: Dict[str, TensorMap] = {}  # noqa: UP006
         for name, output in outputs.items():
-            if output.sample_kind == "atom":
+            if name == "energy_uncertainty":
+                values = torch.stack(
+                    [self._sigma(system, rows[:, 1]) for system, rows in zip(systems, samples)]
+                )[None]
+                labels = torch.arange(len(systems), device=values.device)[:, None]
+                columns = ["system"]
+            elif output.sample_kind == "atom":
                 values, labels = torch.cat(energies, dim=1), torch.cat(samples, dim=0)
                 columns = ["system", "atom"]
             else:
@@ -80,6 +89,13 @@ class CommitteeModule(torch.nn.Module):
             keys = Labels(["_"], torch.zeros((1, 1), dtype=torch.int32, device=values.device))
             results[name] = TensorMap(keys, [block])
         return results
+
+    def _sigma(self, system: System, atoms: torch.Tensor) -> torch.Tensor:
+        kinds = self.kind_of[system.types.to(torch.int64)]
+        edges = system.get_neighbor_list(self.options)
+        centres = edges.samples.column("first_atom").to(torch.int64)
+        neighbours = edges.samples.column("second_atom").to(torch.int64)
+        return self.committee.sigma(edges.values[:, :, 0], centres, neighbours, kinds, atoms)
 
     def _atomic_energies(self, system: System) -> torch.Tensor:
         kinds = self.kind_of[system.types.to(torch.int64)]
@@ -92,9 +108,7 @@ class CommitteeModule(torch.nn.Module):
         """Return the block of one output from the energies of the members, (n_members, n_samples)."""
         values, column = members.mean(dim=0)[:, None], "energy"
         count = 1
-        if name == "energy_uncertainty":
-            values = members.std(dim=0, unbiased=True)[:, None]
-        elif name == "energy_ensemble":
+        if name == "energy_ensemble":
             values, count = members.transpose(0, 1), self.n_members
         numbers = torch.arange(count, dtype=torch.int32, device=values.device)[:, None]
         components: List[Labels] = []  # noqa: UP006
@@ -111,9 +125,13 @@ def write_metatomic(model: ANNModel, path: Path, name: str) -> None:
     name : str
         Of the model, in its metadata.
     """
-    kinds = ["energy", "energy_ensemble", "energy_uncertainty"] if model.n_members > 1 else ["energy"]
+    outputs = {"energy": ModelOutput(unit="eV", sample_kind="atom")}
+    if model.n_members > 1:
+        outputs["energy_ensemble"] = ModelOutput(unit="eV", sample_kind="atom")
+    if model.n_members > 1 or model.sigma is not None:
+        outputs["energy_uncertainty"] = ModelOutput(unit="eV", sample_kind="system")
     capabilities = ModelCapabilities(
-        outputs={kind: ModelOutput(unit="eV", sample_kind="atom") for kind in kinds},
+        outputs=outputs,
         atomic_types=[atomic_numbers[symbol] for symbol in model.basis.species],
         interaction_range=float(model.basis.cutoff),
         length_unit="angstrom",

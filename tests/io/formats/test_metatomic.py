@@ -1,5 +1,6 @@
 """The exported metatomic model gives our numbers through metatomic's own ASE calculator."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from ase import Atoms
 
 from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS
+from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma, pack_triangles
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.stages import exchange_stage as aenet_files
@@ -90,6 +92,25 @@ def test_the_committee_goes_along(tmp_path, dimer):  # noqa: F811
         found["energy_ensemble"].block().values.detach().numpy(), members[None], atol=1e-11
     )
     assert found["energy_uncertainty"].block().values.item() == pytest.approx(std, abs=1e-11)
+
+
+def test_sigma_is_the_total_one_and_nothing_warns(tmp_path, dimer):  # noqa: F811
+    model = random_committee()
+    rng, width = np.random.default_rng(3), model.architecture.n_weights
+    factors = pack_triangles(np.eye(width) + 0.05 * rng.normal(size=(3, width, width)))
+    model = replace(
+        model, sigma=NetworkSigma(factors, rng.normal(size=(3, 9)), np.ones((3, 9)), False)
+    ).select([2])
+    write_metatomic(model, tmp_path / "model.pt", "test")
+    wanted = {"energy_uncertainty": ModelOutput(unit="eV", sample_kind="system")}
+    calc = MetatomicCalculator(str(tmp_path / "model.pt"), device="cpu", additional_outputs=wanted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        calc.get_potential_energy(dimer)
+    expected = ANNCalculator(model).get_property("energy_std", dimer)
+    assert expected > 0.1  # eV, from where atomic ones are warned of
+    found = calc.additional_outputs["energy_uncertainty"].block().values.item()
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_energies_of_atoms(tmp_path, dimer):  # noqa: F811
