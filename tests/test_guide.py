@@ -2,7 +2,7 @@
 
 A block of commands runs unless the comment before it says why not (``<!-- not run: … -->``). From the
 comment ``<!-- slow -->`` on, the blocks of a text run with ``make test-slow`` only. The blocks of a text run
-one after another in one folder that has ``configs`` and ``example_data``.
+one after another in one folder that has ``configs``, ``example_data``, and ``my_runs`` and ``start.xyz`` of H2.
 """
 
 import os
@@ -59,6 +59,8 @@ def run_blocks(path: Path, folder: Path, slow: bool) -> None:
     work.mkdir()
     for name in ("configs", "example_data"):
         (work / name).symlink_to(ROOT / name)
+    (work / "my_runs").symlink_to(ROOT / "example_data" / "h2")
+    (work / "start.xyz").write_text("2\n\nH 0 0 0\nH 0 0 1.12\n")
     around = os.environ | {
         "PATH": f"{programs}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
