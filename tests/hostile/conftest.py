@@ -40,6 +40,9 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evaluate", "split.h5", "gpr.h5", "ann.h5", *sets("plots=false"), "-o", "out/metrics.h5",
     ),
     "predict": ("predict", "gpr.h5", "runs", "-o", "out/predictions.h5"),
+    "md": (
+        "md", "ann.h5", "runs", *sets("time_ps=0.002", "temperature=10", "table_every=1"), "-o", "out/md.h5",
+    ),
     "select": ("select", "gpr.h5", "runs", *sets("n_select=3"), "-o", "out/selected.h5"),
     "label": ("label", "selected.h5", *sets("calculator.name=stored"), "-o", "out/labelled.h5"),
 }  # fmt: skip
@@ -52,7 +55,7 @@ CONSUMERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "augmented.h5": (STAGES["train-ann"], ("show", "augmented.h5")),
     "ann.h5": (
-        ("predict", "ann.h5", "runs", "-o", "out/p.h5"), ("select", "ann.h5", "runs", "-o", "out/s.h5"),
+        ("predict", "ann.h5", "runs", "-o", "out/p.h5"), STAGES["md"], ("select", "ann.h5", "runs", "-o", "out/s.h5"),
         ("export", "ann.h5", "-o", "out/nn"), STAGES["evaluate"], ("show", "ann.h5"),
     ),
     "metrics.h5": (

@@ -41,7 +41,7 @@ def summarise(
         ("volume_A3", "volume, second half", "Å³"),
     ):
         values = column[name][later]
-        if np.isfinite(values).any():
+        if np.isfinite(values).any() and (name != "volume_A3" or np.ptp(values) > 0.0):
             rows.append([label, f"{np.nanmean(values):.4g} ± {np.nanstd(values):.2g} {unit}"])
     for name, label, factor, unit in (
         ("energy_std_eV", "largest σ of the energy", MEV_PER_EV / structure.n_atoms, "meV/atom"),
