@@ -2,7 +2,7 @@
 
 A block of commands runs unless the comment before it says why not (``<!-- not run: … -->``). From the
 comment ``<!-- slow -->`` on, the blocks of a text run with ``make test-slow`` only. The blocks of a text run
-one after another in one folder that has ``configs``, ``example_data``, and ``my_runs`` and ``start.xyz`` of H2.
+one after another in one folder that has ``configs``, ``example_data``, ``my_runs`` and ``start.xyz`` (H2).
 """
 
 import os
