@@ -55,7 +55,8 @@ CONSUMERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "augmented.h5": (STAGES["train-ann"], ("show", "augmented.h5")),
     "ann.h5": (
-        ("predict", "ann.h5", "runs", "-o", "out/p.h5"), STAGES["md"], ("select", "ann.h5", "runs", "-o", "out/s.h5"),
+        ("predict", "ann.h5", "runs", "-o", "out/p.h5"), STAGES["md"],
+        ("select", "ann.h5", "runs", "-o", "out/s.h5"),
         ("export", "ann.h5", "-o", "out/nn"), STAGES["evaluate"], ("show", "ann.h5"),
     ),
     "metrics.h5": (
