@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,19 +20,26 @@ from aenet_gpr_cli.cli.options import (
     run_stages,
 )
 
+if TYPE_CHECKING:
+    from aenet_gpr_cli.config.recipes import How
+
 WORKFLOW = case_options("WORKFLOW", "augment.gpr.n_copies=16")
 
 
 @click.command("init")
 @click.argument("files", nargs=-1, type=PATH)
 @click.option("--full", is_flag=True, help="Write every key with its meaning instead, beside --output.")
+@click.option("--quick", "how", flag_value="quick", help="Small committees and few copies: minutes.")
+@click.option("--best", "how", flag_value="best", help="Committees of ten, trained longer: hours.")
 @click.option("--name", default="my_case", show_default=True, help="Name of the case.")
 @output_option("workflow.yaml", "File to write.")
 @dry_run
 @click.option("--force", is_flag=True, help="Replace the file.")
 @gather
-def init(files: tuple[Path, ...], full: bool, name: str, output: Path, options: dict[str, Any]) -> None:
-    """Write a minimal workflow for the structures in FILES (what `split` reads).
+def init(
+    files: tuple[Path, ...], full: bool, how: How | None, name: str, output: Path, options: dict[str, Any]
+) -> None:
+    """Write a workflow for the structures in FILES (what `split` reads).
 
     \b
     aenet-gpr init my_dft_runs/ --name my_case
@@ -46,7 +53,7 @@ def init(files: tuple[Path, ...], full: bool, name: str, output: Path, options: 
     if full:
         run_stage(options, lambda context: stage.write_every_key(output.parent, context))
         return
-    run_stage(options, lambda context: stage.run(files, name, output, context))
+    run_stage(options, lambda context: stage.run(files, name, output, context, how or "usual"))
 
 
 @click.command("validate")

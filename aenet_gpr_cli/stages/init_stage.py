@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
 from aenet_gpr_cli.config.annotate import annotated, annotated_active
 from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.recipes import How, stages
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.shared.many_subsets import few_rows, some
-from aenet_gpr_cli.structures import Structure
+from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.grouping import group
 from aenet_gpr_cli.subsystems.isolated_atoms import set_apart
 from aenet_gpr_cli.subsystems.label_checks.checks import require_labels
+from aenet_gpr_cli.subsystems.trajectories import ALIKE, likeness
 
-FEW = 50  # structures per subset; with less, most of them are needed for training
+FRAMES, BLOCKS = 50, 10  # successive frames that stay together, at most; at least so many blocks of a subset
 HEADER = """\
 # {n} structures: {subsets}.
 # All keys, with defaults and meaning: `aenet-gpr init --full`, or `aenet-gpr schema` for an editor.
@@ -31,8 +33,8 @@ ENVIRONMENTS = """\
 """
 
 
-def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Summary:
-    """Write a minimal workflow for given structures.
+def run(inputs: Sequence[Path], name: str, output: Path, context: Context, how: How = "usual") -> Summary:
+    """Write a workflow for given structures.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Su
         Of the case.
     output : Path
         YAML file to write; paths in it are relative to its folder.
+    how : str
+        Recipe.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context) -> Su
     structures = read_sources(inputs, context.report)
     require_labels(structures, energies=True, forces=False)
     subsets = group(set_apart(structures)[0] or structures, cells_may_vary=True)
-    data = _workflow(structures, subsets, inputs, name, output.parent)
+    data = _workflow(structures, subsets, inputs, name, how, output.parent)
     build(WorkflowConfig, data, str(output))  # what we write is what run takes
     described = some([f"{len(members)} × {subset}" for subset, members in subsets.items()])
     rows = [[subset, str(len(members))] for subset, members in subsets.items()]
@@ -95,32 +99,25 @@ def _have_forces(structures: Sequence[Structure]) -> bool:
 
 def _workflow(
     structures: Sequence[Structure],
-    subsets: dict[str, list[Structure]],
+    subsets: Mapping[str, Sequence[Structure]],
     inputs: Sequence[Path],
     name: str,
+    how: How,
     folder: Path,
 ) -> dict[str, object]:
-    few = min(len(members) for members in subsets.values()) < FEW
-    sources = [_relative(path, folder) for path in inputs]
-    split: dict[str, object] = {"inputs": sources, "train": 0.8 if few else 0.25}
-    energy_only = {"mode": "energy_only", "optimiser": "adamw"}
-    if not _have_forces(structures):
-        split["require_forces"] = False
-        return {"name": name, "seed": 1, "split": split, "train_ann": {"energy_only": energy_only}}
-    network = {"angular_cutoffs": "auto"} | ({"resolve_species": "auto"} if _mixed(structures) else {})
-    return {
-        "name": name,
-        "seed": 1,
-        "split": split,
-        "fit_gpr": {},
-        "augment": {"gpr": {"method": "gpr", "displacement": 0.03, "n_copies": 20}},
-        "train_ann": {
-            "defaults": {"network": network},
-            "energy_only": energy_only,
-            "gpr": {"mode": "gpr"},
-            "combined": {"mode": "combined", "loss": {"force_fraction": 0.25, "balance": "evidence"}},
-        },
-    }
+    written = stages(how, _have_forces(structures), _mixed(structures), _blocks(subsets.values()))
+    split = {"inputs": [_relative(path, folder) for path in inputs]} | written["split"]
+    return {"name": name, "seed": 1} | written | {"split": split}
+
+
+def _blocks(subsets: Iterable[Sequence[Structure]]) -> int | None:
+    """Return how many successive frames are to stay together: none where structures are independent."""
+    for members in subsets:
+        alike = [s for s in members if (s.species, s.pbc) == (members[0].species, members[0].pbc)]
+        ratio = likeness(StructureSet.from_structures(alike))
+        if ratio is not None and ratio < ALIKE:
+            return max(1, min(FRAMES, len(members) // BLOCKS))
+    return None
 
 
 def _mixed(structures: Sequence[Structure]) -> bool:

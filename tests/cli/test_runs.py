@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import yaml
 
@@ -109,12 +110,37 @@ def test_init_writes_a_workflow_that_runs(run_cli, tmp_path):
     what, config = read_config(None, tmp_path / "cases/w.yaml")
     assert what == "workflow"
     assert config.name == "waters"
-    assert set(config.train_ann) == {"energy_only", "gpr", "combined"}
+    assert set(config.train_ann) == {"energy_only", "direct", "combined"}
     code, out, said = run_cli("run", "cases/w.yaml", "--workdir", "work", "--until", "split")
     assert code == 0, said
     code, _, said = run_cli("init", "runs", "-o", "cases/w.yaml")
     assert code == 2
     assert "there already" in said
+
+
+@pytest.mark.parametrize(("step", "together"), [(0.01, True), (1.0, False)])
+def test_init_keeps_neighbours_of_a_trajectory_together(run_cli, tmp_path, step, together):
+    rng, frames, position = np.random.default_rng(0), [], np.zeros(3)
+    for _ in range(60):
+        position = position + step * rng.normal(size=3) if together else rng.normal(size=3)
+        at = " ".join(map(str, np.array([0.0, 0.0, 2.0]) + position))
+        frames.append(
+            f"2\nProperties=species:S:1:pos:R:3:forces:R:3 energy=-1\nH 0 0 0 0 0 0\nH {at} 0 0 0\n"
+        )
+    (tmp_path / "md.xyz").write_text("".join(frames))
+    code, _, said = run_cli("init", "md.xyz", "-o", "md.yaml")
+    assert code == 0, said
+    _, config = read_config(None, tmp_path / "md.yaml")
+    assert config.split.blocks == (6 if together else None)
+
+
+@pytest.mark.parametrize(("option", "members"), [((), 4), (("--quick",), 1), (("--best",), 10)])
+def test_init_has_three_recipes(run_cli, tmp_path, option, members):
+    code, _, said = run_cli("init", "runs", *option, "-o", "w.yaml")
+    assert code == 0, said
+    _, config = read_config(None, tmp_path / "w.yaml")
+    assert {training.n_members for training in config.train_ann.values()} == {members}
+    assert {training.optimiser for training in config.train_ann.values()} == {"levenberg_marquardt"}
 
 
 @pytest.mark.parametrize(("changed", "resolved"), [("H", False), ("C", True)])
