@@ -214,7 +214,8 @@ def _label_missing(
         if _key(number) not in have
     }
     failures: dict[str, str] = {}
-    with contextlib.closing(run_tasks(calculate, tasks, config.workers, context)) as results:
+    said = {key: f"calculating {structures[int(key)].name}" for key in tasks}
+    with contextlib.closing(run_tasks(calculate, tasks, config.workers, context, said)) as results:
         for key, result in results:
             name = structures[int(key)].name
             if isinstance(result, Structure):

@@ -13,6 +13,7 @@ import numpy as np
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.hdf5.checksums import state_of, verify_record
 from aenet_gpr_cli.io.hdf5.contents import refuse_hostile
+from aenet_gpr_cli.io.hdf5.probing import found_clean
 
 FORMAT_VERSION = 1
 _looked_at: set[tuple[object, ...]] = set()  # files whose content this process has looked at
@@ -46,7 +47,8 @@ def check_artefact(file: h5py.File, path: Path, kind: str | None) -> None:
     _check_record(file.attrs)
     verify_record(file, path)
     if (state := state_of(path)) not in _looked_at:
-        refuse_hostile(file, path)
+        if not found_clean(path):
+            refuse_hostile(file, path)
         _looked_at.add(state)
 
 

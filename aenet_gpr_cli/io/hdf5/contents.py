@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ SMALL_BYTES = 16 * 2**20
 FILLED = 0.5
 
 
-def refuse_hostile(group: h5py.Group, path: Path) -> None:
+def refuse_hostile(group: h5py.Group, path: Path, look: Callable[[Any], None] = lambda _: None) -> None:
     """Make sure that a file is self-contained and as large as it claims.
 
     Parameters
@@ -23,6 +24,8 @@ def refuse_hostile(group: h5py.Group, path: Path) -> None:
         The root of the file.
     path : Path
         Named in messages.
+    look : callable, optional
+        Called with each group and array below the root.
 
     Raises
     ------
@@ -52,6 +55,7 @@ def refuse_hostile(group: h5py.Group, path: Path) -> None:
                 waiting.append(child)
             else:
                 _refuse_content(child, where, path)
+            look(child)
 
 
 def _refuse_content(child: Any, where: str, path: Path) -> None:

@@ -196,8 +196,9 @@ def _make_missing(
         for b in blocks
         if b.name not in have
     }
+    said = {b.name: f"making copies of {b.subset}" for b in blocks}
     try:
-        with contextlib.closing(run_tasks(make_block, tasks, config.workers, context)) as results:
+        with contextlib.closing(run_tasks(make_block, tasks, config.workers, context, said)) as results:
             for _, result in results:
                 if isinstance(result, Exception):
                     raise result

@@ -32,7 +32,11 @@ Work = Callable[..., Any]
 
 
 def run_tasks(
-    work: Work, tasks: Mapping[str, tuple[Any, ...]], workers: int, context: Context
+    work: Work,
+    tasks: Mapping[str, tuple[Any, ...]],
+    workers: int,
+    context: Context,
+    said: Mapping[str, str] | None = None,
 ) -> Generator[tuple[str, Any], None, None]:
     """Yield the result of each task, or the exception that ended it, as they finish.
 
@@ -45,6 +49,8 @@ def run_tasks(
         Arguments by the name of the task.
     workers : int
         Processes; with 1 everything happens in this one.
+    said : mapping of str to str, optional
+        What the progress says of a task; default: that it works on the name of it.
 
     Yields
     ------
@@ -61,12 +67,12 @@ def run_tasks(
     Each process has its share of the threads of this one. Results do not depend on the order, and on the
     number of processes only through the rounding of products that are divided among other numbers of threads.
     """
-    workers = min(workers, len(tasks))
+    workers, said = min(workers, len(tasks)), said or {name: f"working on {name}" for name in tasks}
     if workers > 1:
-        yield from _Pool(work, tasks, workers, context).results()
+        yield from _Pool(work, tasks, workers, context, said).results()
         return
     for number, (name, arguments) in enumerate(tasks.items()):
-        context.report(number, len(tasks), f"working on {name}")
+        context.report(number, len(tasks), said[name])
         try:
             result = work(*arguments, context.report)
         except InterruptedRun:
@@ -87,9 +93,14 @@ class _Worker:
 
 class _Pool:
     def __init__(
-        self, work: Work, tasks: Mapping[str, tuple[Any, ...]], workers: int, context: Context
+        self,
+        work: Work,
+        tasks: Mapping[str, tuple[Any, ...]],
+        workers: int,
+        context: Context,
+        said: Mapping[str, str],
     ) -> None:
-        self.work, self.tasks, self.context = work, tasks, context
+        self.work, self.tasks, self.context, self.said = work, tasks, context, said
         self.waiting = deque(tasks)
         self.threads = max(1, max((pool["num_threads"] for pool in threadpool_info()), default=1) // workers)
         self.busy: dict[Connection, _Worker] = {}
@@ -141,7 +152,7 @@ class _Pool:
             return
         if kind == "progress":
             done, total, message = content
-            text = f"working on {worker.task}: {message} {done}/{total}"
+            text = f"{self.said[worker.task]}: {message} {done}/{total}"
             self.context.progress(self.n_done, len(self.tasks), text)
         elif kind == "log":
             log.log(*content)

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 
 from aenet_gpr_cli.io.hdf5 import probing
+from aenet_gpr_cli.io.hdf5.contents import refuse_hostile
 
 
 def test_a_file_of_many_subsets_has_time_for_all_of_them(tmp_path):
@@ -17,8 +18,18 @@ def test_a_file_of_many_subsets_has_time_for_all_of_them(tmp_path):
                 group.create_dataset(name, data=np.zeros(8)).attrs["unit"] = "Å"
     started = time.process_time()
     with h5py.File(path, "r") as file:
-        file.visititems(probing._look)
+        refuse_hostile(file, path, probing._look)
     taken = time.process_time() - started
     more = path.stat().st_size / probing.BYTES_PER_SECOND  # what grows with the number of subsets
     assert more > 2 * taken
     probing.probe(path)
+    assert probing.found_clean(path)  # nobody walks through it again
+
+
+def test_a_file_that_links_elsewhere_is_not_taken_as_clean(tmp_path):
+    path = tmp_path / "linked.h5"
+    with h5py.File(path, "w") as file:
+        file["numbers"] = np.zeros(3)
+        file["other"] = h5py.ExternalLink("elsewhere.h5", "/numbers")
+    probing.probe(path)
+    assert not probing.found_clean(path)
