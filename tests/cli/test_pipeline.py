@@ -1,4 +1,4 @@
-"""`fit-gpr` from the shell: forecasts, options of the method, and its advice."""
+"""`fit-gpr` from the shell: forecasts, options of the method, and its advice; dynamics by options."""
 
 from pathlib import Path
 
@@ -8,6 +8,8 @@ import pytest
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
 from tests.gpr import water_dimer
+
+STORED = Path(__file__).parents[1] / "data" / "artefacts_0.1.0"
 
 
 @pytest.fixture
@@ -73,3 +75,21 @@ def test_more_parts_than_there_is_work_are_refused(run_cli, split):
     code, _, err = run_cli("fit-gpr", split, "--set", "model=full", "--part", "2/2")
     assert code == 2
     assert "expected at most 1 parts, one for each subset, got 2" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "expected", "words"),
+    [
+        (("--time", "5fs", "--temperature", "50", "--frame", "3"), 0, "wrote md.h5"),
+        (("--time", "5fs", "--set", "stop_temperature=1"), 3, "above stop_temperature"),
+        (("--time", "5"), 2, "expected a number with fs, ps or ns"),
+        (("--ensemble", "npt"), 2, "npt: expected a cell"),
+        (("--reference", "nothing"), 2, "calculator.name: expected a calculator of ASE"),
+        (("--time", "1ps", "--dry-run"), 0, "2,000 steps of 0.5 fs, NVT"),
+    ],
+    ids=["runs", "fence", "unit", "no cell", "no calculator", "dry"],
+)
+def test_dynamics_by_options(run_cli, options, expected, words):
+    start = STORED / "test_set.zip"
+    code, said, error = run_cli("md", STORED / "ann_gpr.h5", start, *options)
+    assert (code, words in said + error) == (expected, True), said + error
