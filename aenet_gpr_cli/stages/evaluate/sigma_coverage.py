@@ -81,7 +81,8 @@ class Uncertainty:
         Returns
         -------
         dict of str to float, int or None
-            ``energy_spread``, the mean σ (and ``energy_msd``, its former name), only where there is σ;
+            ``energy_sigma``, the mean σ, only where there is σ; of Gaussian processes, which have no spread,
+            ``energy_spread`` (and ``energy_msd``, its former name) is the same;
             ``z_mean``, ``z_std``, ``coverage_LEVEL``, ``sigma_rank`` (and ``sigma_rank_expected``, see
             `calibration.Sorting`), ``energy_mae_sure`` and ``energy_mae_unsure`` (the halves of small and
             large σ), ``n_outside_domain`` (of Gaussian processes) and ``n_beyond_training`` (of networks:
@@ -92,7 +93,7 @@ class Uncertainty:
         order = sorting(self.errors, self.sigma, np.random.default_rng(0)) if len(self.z) > 1 else None
         coverage = [None] * len(LEVELS) if found is None else found.coverage
         return {
-            **dict.fromkeys(("energy_spread", "energy_msd") if len(self.sigma) else (), self._mean_sigma()),
+            **dict.fromkeys(self._names_of_sigma(), self._mean_sigma()),
             "z_mean": None if found is None else found.z_mean,
             "z_std": None if found is None else found.z_std,
             **{f"coverage_{round(100 * p)}": c for p, c in zip(LEVELS, coverage, strict=True)},
@@ -104,6 +105,10 @@ class Uncertainty:
             "n_beyond_training": int((self.beyond > WARN_BEYOND).sum()) if len(self.beyond) else None,
             **self._of_forces(),
         }
+
+    def _names_of_sigma(self) -> tuple[str, ...]:
+        of_process = ("energy_spread", "energy_msd") if len(self.distance) else ()
+        return ("energy_sigma", *of_process) if len(self.sigma) else ()
 
     def _mean_sigma(self) -> float | None:
         return float(self.sigma.mean()) if len(self.sigma) else None
@@ -143,9 +148,10 @@ def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
         total = result["total"]
         outside, spread = total["n_outside_domain"], total["z_std"]
         if spread is not None:
-            kind = "σ over the members" if outside is None else f"σ ({KINDS.get(method, method)})"
+            kind = "σ" if outside is None else f"σ ({KINDS.get(method, method)})"
+            mean, covered = total["energy_sigma"] * MEV_PER_EV, total[f"coverage_{round(100 * WIDE)}"]
             notes.append(
-                f"{name}: {kind} covers {total[f'coverage_{round(100 * WIDE)}']:.1%} of the errors in its "
+                f"{name}: {kind}, {mean:.2g} meV on average, covers {covered:.1%} of the errors in its "
                 f"{WIDE:.0%} intervals; spread of the z-scores {spread:.2g} (1 is right, less is cautious)"
             )
         if "force_z_std" in total:
