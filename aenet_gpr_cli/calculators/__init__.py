@@ -1,3 +1,11 @@
 """ASE calculators of the fitted models."""
 
-__all__ = ["ann_calculator", "committee", "gpr_calculator", "lammps", "md_potential", "named_calculators"]
+__all__ = [
+    "ann_calculator",
+    "committee",
+    "elasticity",
+    "gpr_calculator",
+    "lammps",
+    "md_potential",
+    "named_calculators",
+]

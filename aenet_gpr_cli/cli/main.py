@@ -37,6 +37,7 @@ GROUPS = {
         "evaluate": "Compare all models with the test structures.",
         "predict": "Predict energies and forces of any structures.",
         "md": "Run molecular dynamics with a fitted model.",
+        "properties": "Equation of state and elastic constants of a crystal.",
         "benchmark": "Measure time per epoch and peak memory of the training modes.",
     },
     "active_learning": {

@@ -216,6 +216,28 @@ def md(model: Path, start: Path, options: dict[str, Any]) -> None:
     run_stage(options, lambda context: stage.run(config, model, start, options["output"], context))
 
 
+@click.command("properties")
+@click.argument("model", type=PATH)
+@click.argument("crystal", type=PATH)
+@stage_options("properties.h5")
+@gather
+def properties(model: Path, crystal: Path, options: dict[str, Any]) -> None:
+    """Equation of state and elastic constants of a crystal.
+
+    MODEL is the output of `fit-gpr` (a local process), `train-ann` or `import`; CRYSTAL is any file that
+    `split` reads, without labels too. Atoms and cell are relaxed; then energies of scaled cells
+    (Birch-Murnaghan) and stresses of strained ones, ions relaxed. Writes HDF5, and beside it JSON.
+
+    \b
+    aenet-gpr properties ann.h5 crystal.extxyz -o properties.h5
+    aenet-gpr properties gpr.h5 POSCAR --set eos_strain=0.05 --set elastic_strain=0.002
+    """
+    from aenet_gpr_cli.stages import properties_stage as stage
+
+    config, _ = load_config("properties", options)
+    run_stage(options, lambda context: stage.run(config, model, crystal, options["output"], context))
+
+
 @click.command("benchmark")
 @click.argument("split", type=PATH, required=False)
 @stage_options("benchmark.h5")

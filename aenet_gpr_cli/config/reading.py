@@ -15,6 +15,7 @@ from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.md_config import MdConfig
 from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig, PredictConfig
+from aenet_gpr_cli.config.stages.properties_config import PropertiesConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.config.variants import choose_variant
@@ -34,6 +35,7 @@ STAGES: dict[str, type] = {
     "select": SelectConfig,
     "label": LabelConfig,
     "md": MdConfig,
+    "properties": PropertiesConfig,
 }
 MODELS = CASES | STAGES
 

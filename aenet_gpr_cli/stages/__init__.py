@@ -13,6 +13,7 @@ __all__ = [
     "label_stage",
     "md",
     "predict_stage",
+    "properties_stage",
     "select_stage",
     "shared",
     "split",

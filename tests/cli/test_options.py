@@ -21,6 +21,7 @@ COMMANDS = {  # command: what runs it, arguments besides the file
     "evaluate": ("evaluate.evaluate_stage.run", ["split.h5", "gpr.h5"]),
     "predict": ("predict_stage.run", ["gpr.h5", "a.xsf"]),
     "md": ("md.md_stage.run", ["ann.h5", "a.xsf"]),
+    "properties": ("properties_stage.run", ["ann.h5", "a.xsf"]),
     "benchmark": ("benchmark.benchmark_stage.run", []),
     "select": ("select_stage.run", ["gpr.h5", "pool"]),
     "label": ("label_stage.run", ["pool"]),

@@ -7,6 +7,7 @@ __all__ = [
     "fit_gpr_config",
     "md_config",
     "prediction_config",
+    "properties_config",
     "split_config",
     "train_ann_config",
 ]

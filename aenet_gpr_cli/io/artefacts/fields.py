@@ -132,6 +132,9 @@ FIELDS: dict[str, Field] = {
         units.STRESS, "(member, structure, xyz, xyz) predicted stress, positive under tension"
     ),
     "reference_forces": Field(units.FORCE, "(structure, atom, xyz) reference forces"),
+    "eos_volumes": Field("Å³", "(point) volumes of the equation of state, of the whole cell"),
+    "eos_energies": Field(units.ENERGY, "(point) their energies"),
+    "elastic_constants": Field("GPa", "(6, 6) in the order xx, yy, zz, yz, xz, xy"),
     "reference_stress": Field(units.STRESS, "(structure, xyz, xyz) reference stress; NaN where not known"),
 }
 

@@ -1,0 +1,145 @@
+"""`properties`: gpr.h5 or ann.h5 and a crystal → properties.h5, with JSON beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+
+from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
+from aenet_gpr_cli.calculators.elasticity import (
+    elastic_constants,
+    equation_of_state,
+    is_stable,
+    moduli,
+    relax,
+)
+from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
+from aenet_gpr_cli.config.stages.properties_config import PropertiesConfig
+from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish_with_files
+from aenet_gpr_cli.io.artefacts.fields import write_field
+from aenet_gpr_cli.io.artefacts.side_files import beside
+from aenet_gpr_cli.io.files import write_json
+from aenet_gpr_cli.io.formats.source_files import source_hashes
+from aenet_gpr_cli.io.formats.sources import read_sources
+from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.outputs import claim
+from aenet_gpr_cli.structures import Structure
+
+KIND = "properties"
+COLUMNS = ("property", "value", "unit")
+
+
+def run(config: PropertiesConfig, model: Path, crystal: Path, output: Path, context: Context) -> Summary:
+    """Calculate the equation of state and the elastic constants of a crystal.
+
+    Parameters
+    ----------
+    model : Path
+        Output of `fit-gpr` (a local process), `train-ann` or `import`.
+    crystal : Path
+        A file of structures, of which one is used (key frame).
+    output : Path
+        ``NAME.json`` is written beside it.
+
+    Raises
+    ------
+    InputError
+        If the structure is not periodic in three directions, or the model gives it no stress.
+    NumericalError
+        If a relaxation does not end, or the equation of state has no minimum.
+    """
+    claim(KIND, output, [model, crystal], [".json"])
+    job = make_job(KIND, config, {"model": model}, context, by_name(source_hashes([crystal])))
+    if (done := nothing_to_do(output, job, context)) is not None:
+        return done
+    structure = _choose(read_sources([crystal], context.report), config.frame, crystal)
+    if context.dry_run:
+        return planned(KIND, output, [f"{structure.formula}, {structure.name}, with {model}"])
+    atoms = Atoms(structure.species, structure.positions, cell=structure.cell, pbc=True)
+    atoms.calc = _calculator(model, config.members)
+    try:
+        atoms.get_stress()
+    except PropertyNotImplementedError:
+        raise InputError(
+            f"{model}: this Gaussian process gives no stress; expected networks, or model: local"
+        ) from None
+    close = (config.largest_force, config.steps)
+    with publish_with_files(output, job) as (file, folder):
+        if config.relax:
+            context.report(0, 3, "relaxing atoms and cell")
+            relax(atoms, *close)
+        context.report(1, 3, "equation of state")
+        state = equation_of_state(atoms, config.eos_strain, config.eos_points, *close)
+        context.report(2, 3, "elastic constants")
+        constants = elastic_constants(atoms, config.elastic_strain, *close)
+        stable = is_stable(constants)
+        found: dict[str, Any] = {
+            "structure": structure.name,
+            "n_atoms": structure.n_atoms,
+            "cell": atoms.cell.array.tolist(),
+            "energy_per_atom": state.energy / structure.n_atoms,
+            "volume_per_atom": state.volume / structure.n_atoms,
+            "bulk_modulus_gpa": state.bulk_modulus,
+            "eos_residual_per_atom": state.residual / structure.n_atoms,
+            "eos_volumes": state.volumes.tolist(),
+            "eos_energies": state.energies.tolist(),
+            "elastic_constants_gpa": constants.tolist(),
+            "stable": stable,
+            "moduli_gpa": asdict(moduli(constants)) if stable else None,
+        }
+        write_json(folder / beside(output, ".json").name, found)
+        write_field(file, "eos_volumes", state.volumes)
+        write_field(file, "eos_energies", state.energies)
+        write_field(file, "elastic_constants", constants)
+        notes = ["elastic constants, GPa (xx, yy, zz, yz, xz, xy):"]
+        notes += ["  ".join(f"{value:8.2f}" for value in row) for row in constants]
+        if not stable:
+            notes.append("warning: not stable: there is a strain that lowers the energy (Born)")
+        notes += [f"wrote {output}", f"wrote {beside(output, '.json')}"]
+        title = f"{structure.formula} with {model.name}"
+        summary = Summary(title, COLUMNS, _rows(found), notes)
+        file.attrs["summary"] = summary.to_json()
+    return summary
+
+
+def _choose(structures: Sequence[Structure], frame: int, source: Path) -> Structure:
+    if not -len(structures) <= frame < len(structures):
+        raise ConfigError(f"frame: {source} has {len(structures)} structures, counted from 0; got {frame}")
+    chosen = structures[frame]
+    if chosen.cell is None or not all(chosen.pbc):
+        raise InputError(
+            f"{chosen.name}: expected a crystal with three periodic directions, got {sum(chosen.pbc)}"
+        )
+    return chosen
+
+
+def _calculator(model: Path, members: Sequence[int] | None) -> ANNCalculator | GPRCalculator:
+    with open_artefact(model) as file:
+        kind = str(file.attrs["kind"])
+    if kind == "train-ann":
+        return ANNCalculator.from_file(model, members)
+    if kind == "fit-gpr":
+        return GPRCalculator.from_file(model, None, "none")
+    raise InputError(f"{model}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
+
+
+def _rows(found: dict[str, Any]) -> list[list[str]]:
+    rows = [
+        ["energy", f"{found['energy_per_atom']:.5f}", "eV per atom"],
+        ["volume", f"{found['volume_per_atom']:.4f}", "Å³ per atom"],
+        ["bulk modulus (Birch-Murnaghan)", f"{found['bulk_modulus_gpa']:.2f}", "GPa"],
+    ]
+    if (averages := found["moduli_gpa"]) is not None:
+        rows += [
+            ["bulk modulus (Hill)", f"{averages['bulk_hill']:.2f}", "GPa"],
+            ["shear modulus (Hill)", f"{averages['shear_hill']:.2f}", "GPa"],
+            ["Young's modulus (Hill)", f"{averages['young_hill']:.2f}", "GPa"],
+            ["Poisson's ratio (Hill)", f"{averages['poisson_hill']:.3f}", ""],
+        ]
+    return rows

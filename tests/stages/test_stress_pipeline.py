@@ -1,0 +1,140 @@
+"""Stress from data to training, errors, predictions and elastic constants: copper of a simple potential."""
+
+import csv
+import json
+
+import h5py
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read, write
+
+from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt, Loss, Network
+from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
+from aenet_gpr_cli.calculators.elasticity import elastic_constants, relax
+from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig, PredictConfig
+from aenet_gpr_cli.config.stages.properties_config import PropertiesConfig
+from aenet_gpr_cli.config.stages.split_config import SplitConfig
+from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
+from aenet_gpr_cli.errors import ConfigError, InputError, NumericalError
+from aenet_gpr_cli.stages import predict_stage, properties_stage
+from aenet_gpr_cli.stages.evaluate import evaluate_stage
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.split import split_stage
+from aenet_gpr_cli.stages.train_ann import train_ann_stage
+from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM as GPA
+
+
+def copper(n, seed=0):
+    """Small strained and shaken cells, with the stress of all but the first."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for i in range(n):
+        atoms = bulk("Cu", "fcc", a=3.58, cubic=True)
+        atoms.set_cell(atoms.cell @ (np.eye(3) + 0.03 * rng.normal(size=(3, 3))), scale_atoms=True)
+        atoms.positions += 0.06 * rng.normal(size=(4, 3))
+        atoms.calc = EMT()
+        labels = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        if i:
+            labels["stress"] = atoms.get_stress()
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        atoms.info["config_type"] = "shaken"
+        frames.append(atoms)
+    return frames
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Data, split, a potential trained on energies, forces and virials, and its errors."""
+    folder = tmp_path_factory.mktemp("copper")
+    write(folder / "cu.extxyz", copper(30), format="extxyz")
+    division = SplitConfig(inputs=("cu.extxyz",), train=22, check_forces=False)
+    split_stage.run(division, folder, folder / "split.h5", Context())
+    config = TrainAnnConfig(
+        mode="direct",
+        network=Network(radial_cutoff=4.5, radial_order=6, angular_cutoff=4.0, angular_order=3, hidden=(6,)),
+        n_members=2,
+        levenberg_marquardt=LevenbergMarquardt(iterations=25),
+        loss=Loss(alpha=0.3),
+    )
+    train_ann_stage.run(config, folder / "split.h5", None, folder / "ann.h5", Context())
+    evaluate_stage.run(
+        EvaluateConfig(), folder / "split.h5", {"ann": folder / "ann.h5"}, folder / "metrics.h5", Context()
+    )
+    return folder
+
+
+def test_errors_of_stress_are_in_every_output(made):
+    metrics = json.loads((made / "metrics.json").read_text())["ann"]
+    with h5py.File(made / "metrics.h5") as file:
+        (predicted,), (reference,) = file["models/ann"].values(), file["reference"].values()
+        error = predicted["predicted_stress"][()].mean(0) - reference["reference_stress"][()]
+        columns = json.loads(file.attrs["summary"])["columns"]
+    voigt = np.stack([error[:, a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], -1)
+    voigt = voigt[~np.isnan(voigt).any(1)] * GPA
+    total = metrics["total"]
+    assert total["stress_mae_gpa"] == pytest.approx(np.abs(voigt).mean())
+    assert total["stress_rmse_gpa"] == pytest.approx(np.sqrt((voigt**2).mean()))
+    assert total["pressure_mae_gpa"] == pytest.approx(np.abs(voigt[:, :3].mean(1)).mean())
+    assert total["pressure_spread_gpa"] > 0
+    assert metrics["groups"]["shaken"]["stress_mae_gpa"] == total["stress_mae_gpa"]
+    assert len(metrics["members"]) == 2
+    assert all("stress_mae_gpa" in member for member in metrics["members"])
+    assert any("GPa" in column for column in columns)
+    with (made / "metrics.csv").open() as file:
+        assert float(next(csv.DictReader(file))["stress_mae_gpa"]) == total["stress_mae_gpa"]
+    spread = np.std([a.get_stress() for a in copper(30)[1:]], axis=0).mean() * GPA
+    assert total["stress_mae_gpa"] < 0.2 * spread
+
+
+def test_predictions_carry_the_stress_of_the_calculator(made, tmp_path):
+    summary = predict_stage.run(
+        PredictConfig(), made / "ann.h5", [made / "cu.extxyz"], tmp_path / "p.h5", Context()
+    )
+    calculator = ANNCalculator.from_file(made / "ann.h5")
+    for i, frame in enumerate(read(tmp_path / "p_predictions.extxyz", ":")[:3]):
+        moved = Atoms(frame.symbols, frame.positions, cell=frame.cell, pbc=True, calculator=calculator)
+        np.testing.assert_allclose(frame.get_stress(), moved.get_stress(), atol=1e-7)
+        assert ("reference_stress" in frame.info) == (i > 0)
+    assert summary.columns[-2:] == predict_stage.PRESSURE_COLUMNS
+    assert summary.rows[0][-1] == "–"
+    assert any(line.strip().startswith("stress") for line in summary.closing)
+
+
+def test_elastic_constants_come_close_to_those_of_the_reference(made, tmp_path):
+    atoms = bulk("Cu", "fcc", a=3.6)
+    write(tmp_path / "fcc.extxyz", atoms)
+    properties_stage.run(
+        PropertiesConfig(), made / "ann.h5", tmp_path / "fcc.extxyz", tmp_path / "p.h5", Context()
+    )
+    found = json.loads((tmp_path / "p.json").read_text())
+    atoms.calc = EMT()
+    relax(atoms, 1e-5, 50)
+    expected = elastic_constants(atoms, 0.005, 1e-3, 50)
+    constants = np.array(found["elastic_constants_gpa"])
+    assert found["stable"]
+    assert found["volume_per_atom"] == pytest.approx(atoms.get_volume(), rel=0.01)
+    assert found["bulk_modulus_gpa"] == pytest.approx(found["moduli_gpa"]["bulk_hill"], rel=0.1)
+    assert np.abs(constants - expected).max() < 0.15 * expected[0, 0]
+    with h5py.File(tmp_path / "p.h5") as file:
+        assert file["elastic_constants"].attrs["unit"] == "GPa"
+        np.testing.assert_array_equal(file["elastic_constants"], constants)
+
+
+def test_what_is_no_crystal_of_the_model_is_one_message(made, tmp_path):
+    def refused(atoms, error, message, **keys):
+        write(tmp_path / "x.extxyz", atoms, format="extxyz")
+        with pytest.raises(error, match=message):
+            properties_stage.run(
+                PropertiesConfig(**keys), made / "ann.h5", tmp_path / "x.extxyz", tmp_path / "p.h5", Context()
+            )
+        assert not (tmp_path / "p.h5").exists()
+
+    refused(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]]), InputError, "three periodic directions, got 0")
+    refused(bulk("Cu"), ConfigError, "frame: .* has 1 structures", frame=1)
+    refused(bulk("Al"), InputError, "species")
+    shaken = copper(1, seed=4)[0]
+    refused(shaken, NumericalError, "relaxing atoms and cell of Cu4: expected forces below", steps=1)
