@@ -22,10 +22,10 @@ class SlurmResources:
     """partition; default: that of the cluster"""
     account: str | None = None
     """account that is charged; default: yours"""
-    time: Annotated[str, Field(pattern=r"^(\d+-)?\d{1,3}(:\d{2}){0,2}$")] = "24:00:00"
-    """wall time: minutes, HH:MM:SS or D-HH:MM:SS"""
-    cpus: PositiveInt = 4
-    """cores of a job"""
+    time: Annotated[str, Field(pattern=r"^(\d+-)?\d{1,3}(:\d{2}){0,2}$")] | None = None
+    """wall time: minutes, HH:MM:SS or D-HH:MM:SS; default: as forecast, 24 hours at most"""
+    cpus: PositiveInt | None = None
+    """cores of a job; default: one for what is short, four, or as many as there are workers"""
     memory_gib: PositiveFloat | None = None
     """memory of a job, GiB; default: as forecast"""
     gpus: NonNegativeInt = 0

@@ -1,6 +1,6 @@
-"""Errors of models as bars: of the training modes on all structures, and on each subset (Figures S10, S11).
+"""Errors of models as dots: of the training modes on all structures, and on each subset (Figures S10, S11).
 
-Takes error measures and draws them; computes nothing but the ratio written beside a bar.
+Takes error measures and draws them; computes nothing but the ratio written beside a dot.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.style import (
     DOUBLE_COLUMN,
     GREY,
+    logarithmic,
     mode_style,
     new_figure,
     print_style,
@@ -35,27 +36,33 @@ SUBSET_QUANTITIES = {
     "energy": ("energy {} (meV/atom)", "energy_{}_per_atom", MEV_PER_EV),
     "force": ("‖F‖ {} (eV/Å)", "force_norm_{}", 1.0),
 }
-SUBSET_WIDTH = 0.8  # of the bars of a subset together
+SUBSET_WIDTH = 0.6  # of the dots of a subset together
+LOGARITHMIC = "logarithmic scale"
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One panel: which metric, in which unit."""
+    """One panel: which metric, in which unit, and beyond which value there are no ticks."""
 
     key: str
     label: str
     factor: float
+    largest: float = math.inf
 
 
 MEASURES = (
     Measure("energy_mae", "energy MAE (meV)", MEV_PER_EV),
     Measure("force_norm_mae", "‖F‖ MAE (eV/Å)", 1.0),
-    Measure("force_direction_mae", "force direction MAE (°)", 1.0),
+    Measure("force_direction_mae", "force direction MAE (°)", 1.0, 180.0),
 )
 
 
-def plot_models(table: Mapping[str, Mapping[str, Any]], remarks: Mapping[str, str] | None = None) -> Figure:
-    """Draw the errors of several models as bars on logarithmic axes, with the gain over energy-only training.
+def plot_models(
+    table: Mapping[str, Mapping[str, Any]],
+    remarks: Mapping[str, str] | None = None,
+    best: str | None = None,
+) -> Figure:
+    """Draw the errors of several models as dots on logarithmic axes, with the gain over energy-only training.
 
     Parameters
     ----------
@@ -63,45 +70,61 @@ def plot_models(table: Mapping[str, Mapping[str, Any]], remarks: Mapping[str, st
         Model name → error measures, as `evaluation.metrics` returns them; drawn from top to bottom.
     remarks : mapping of str to str, optional
         Model name → remark behind the name of its mode, in place of the rest, such as δ and M.
+    best : str, optional
+        Name of the model to mark.
     """
     if not table:
         raise InputError("summary figure: expected at least one model, got none")
     measures = [m for m in MEASURES if any(row.get(m.key) for row in table.values())]
     names = list(table)
     with print_style():
-        figure = new_figure(DOUBLE_COLUMN, 0.75 + 0.27 * len(names))
+        figure = new_figure(DOUBLE_COLUMN, 0.85 + 0.27 * len(names))
         axes = figure.subplots(1, max(1, len(measures)), sharey=True, squeeze=False)[0]
         for axis, measure in zip(axes, measures, strict=False):
-            _draw_bars(axis, names, [_value(table[name], measure) for name in names], measure)
+            _draw_dots(axis, names, [_value(table[name], measure) for name in names], measure, best)
         titles = [title_of(name, (remarks or {}).get(name), ", ") for name in names]
         axes[0].set_yticks(range(len(names)), titles)
-        axes[0].invert_yaxis()
+        for label, name in zip(axes[0].get_yticklabels(), names, strict=True):
+            label.set_fontweight("bold" if name == best else "normal")
+        axes[0].set_ylim(len(names) - 0.5, -0.5)
     return figure
 
 
-def _draw_bars(axis: Axes, names: Sequence[str], values: Sequence[float | None], measure: Measure) -> None:
-    start = min(value for value in values if value) / 3  # a logarithmic bar needs a visible beginning
+def _draw_dots(
+    axis: Axes, names: Sequence[str], values: Sequence[float | None], measure: Measure, best: str | None
+) -> None:
+    start = min(value for value in values if value) / 2  # room on the left
     reference = dict(zip(names, values, strict=True)).get(BASELINE)
     decades = 0.5  # from the start to the right end
     for row, (name, value) in enumerate(zip(names, values, strict=True)):
+        axis.axhline(row, color="#dddddd", linewidth=0.6, zorder=0)
         if not value:  # not measured, or exactly zero: no place on a logarithmic axis
             axis.text(start, row, " –" if value is None else " 0", va="center", color=GREY)
             continue
-        axis.barh(row, value - start, left=start, height=0.62, color=mode_style(name).colour)
-        text = f" {three_digits(value)}"
+        colour = mode_style(name).colour
+        axis.plot(
+            [value], [row], "*" if name == best else "o", color=colour, markersize=9 if name == best else 6
+        )
+        text = three_digits(value)
         if reference and name != BASELINE:
             text += f"  ({_ratio(reference / value)})"
-        axis.text(value, row, text, va="center", fontsize=7, color="black")
-        decades = max(decades, math.log10(value / start) / (1 - CHARACTER_WIDTH * len(text)))
+        axis.annotate(
+            text, (value, row), (6, 0), textcoords="offset points", va="center", fontsize=7,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        )  # fmt: skip
+        decades = max(decades, math.log10(value / start) / (1 - CHARACTER_WIDTH * (len(text) + 2)))
     axis.set_xscale("log")
-    axis.set_xlim(start, start * 10**decades)
+    end = start * 10**decades
+    axis.set_xlim(start, end)
     wide = decades > WIDE_RANGE
-    axis.xaxis.set_major_locator(
-        LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=MOST_TICKS[wide])
+    ticks = LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=MOST_TICKS[wide]).tick_values(
+        start, end
     )
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xlabel(measure.label)
+    shown = [tick for tick in ticks if start <= tick <= min(end, measure.largest)]
+    axis.set_xticks(shown, [f"{tick:g}" for tick in shown])
+    axis.xaxis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=50))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_xlabel(f"{measure.label}\n{LOGARITHMIC}")
     axis.tick_params(axis="y", length=0)
 
 
@@ -133,7 +156,7 @@ def plot_subsets(
     Returns
     -------
     Figure
-        Logarithmic axes; what was not measured, or is zero, has no bar.
+        Logarithmic axes; what was not measured, or is zero, has no dot.
     """
     if not table:
         raise InputError("subset figure: expected at least one model, got none")
@@ -150,20 +173,21 @@ def plot_subsets(
         for axis, measure in zip(axes, measures, strict=True):
             for number, (model, rows) in enumerate(table.items()):
                 values = [rows.get(name, {}).get(key.format(measure)) or np.nan for name in subsets]
-                _draw_subset_bars(axis, number, len(table), np.array(values) * factor, model)
+                _draw_subset_dots(axis, number, len(table), np.array(values) * factor, model)
             axis.set_yscale("log")
-            axis.set_ylabel(text.format("MAE" if measure == "mae" else measure))
+            logarithmic(axis.yaxis)
+            axis.yaxis.grid(True, color="#dddddd", linewidth=0.6)
+            axis.set_ylabel(text.format("MAE" if measure == "mae" else measure) + f"\n{LOGARITHMIC}")
         _name_subsets(axes[-1], [labels[name] for name in subsets])
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=len(names))
     return figure
 
 
-def _draw_subset_bars(axis: Axes, number: int, count: int, values: np.ndarray, model: str) -> None:
+def _draw_subset_dots(axis: Axes, number: int, count: int, values: np.ndarray, model: str) -> None:
     style = mode_style(model)
-    width = SUBSET_WIDTH / count
-    places = np.arange(len(values)) + (number - (count - 1) / 2) * width
-    axis.bar(places, values, width, color=style.colour, label=style.label)
+    places = np.arange(len(values)) + (number - (count - 1) / 2) * SUBSET_WIDTH / count
+    axis.plot(places, values, style.marker, color=style.colour, label=style.label)
 
 
 def _name_subsets(axis: Axes, names: Sequence[str]) -> None:

@@ -24,6 +24,8 @@ QUANTITIES = {
 }
 AXIS_LABELS = {"displacement": "δ (Å)", "n_copies": "copies per structure, M"}
 MEASURES = {"mae": "MAE", "spread": "spread"}
+LOGARITHMIC = "both axes logarithmic"
+CLOSEST = 0.1  # of two labels, in lengths of the axis
 ADAPTIVE = "adaptive"  # drawn as a star at the δ that came out
 METHODS = {"gpr": "ann_gpr", "taylor": "ann_taylor"}
 
@@ -60,7 +62,7 @@ def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QU
                 _draw(axis, rows, against, f"{key}_{measure}", factor)
                 axis.set_ylabel(f"{label} {MEASURES[measure]} ({unit})")
         for axis in axes[-1]:
-            axis.set_xlabel(AXIS_LABELS[against])
+            axis.set_xlabel(f"{AXIS_LABELS[against]}\n{LOGARITHMIC}")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
     return figure
@@ -89,7 +91,18 @@ def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float
             axis.axhline(row[key] * factor, linestyle="--", color=style.colour, label=style.label)
     axis.set_xscale("log")
     values = sorted({row[against] for row in given if row["method"]})
-    axis.set_xticks(values, [f"{value:g}" for value in values], rotation=60 if len(values) > 3 else 0)
+    shown = _apart(values)
+    axis.set_xticks(shown, [f"{value:g}" for value in shown], rotation=60 if len(shown) > 3 else 0)
     axis.minorticks_off()
     axis.set_yscale("log")
     logarithmic(axis.yaxis)
+
+
+def _apart(values: Sequence[float]) -> list[float]:
+    """Return the values, ascending, whose labels find room on a logarithmic axis, the first one always."""
+    least = (max(values) / min(values)) ** CLOSEST if len(values) > 1 else 1.0
+    shown: list[float] = []
+    for value in values:
+        if not shown or value >= shown[-1] * least * (1 - 1e-9):
+            shown.append(value)
+    return shown

@@ -67,6 +67,10 @@ class SlurmJob:
         Names of the jobs that must have succeeded.
     memory_gib : float, GiB
         Forecast.
+    time : str
+        Wall time to ask for where the configuration names none.
+    cpus : int
+        Cores to ask for where the configuration names none.
     """
 
     name: str
@@ -75,6 +79,8 @@ class SlurmJob:
     items: tuple[str, ...]
     needs: tuple[str, ...]
     memory_gib: float
+    time: str = "24:00:00"
+    cpus: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +122,9 @@ def script_text(job: SlurmJob, resources: SlurmResources, workdir: Path) -> str:
         "output": log,
         "open-mode": "append",
         "ntasks": "1",
-        "cpus-per-task": str(resources.cpus),
+        "cpus-per-task": str(resources.cpus or job.cpus),
         "mem": f"{max(1, round(memory * MIB_PER_GIB))}M",
-        "time": resources.time,
+        "time": resources.time or job.time,
         "signal": f"B:USR1@{resources.warn_seconds}",
     }
     for key in ("partition", "account"):
@@ -135,6 +141,7 @@ def script_text(job: SlurmJob, resources: SlurmResources, workdir: Path) -> str:
     except ValueError as error:
         raise ConfigError(f"job {job.name!r}: {error}") from error
     lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in quoted), ""]
+    lines.append(f"cd -- {shlex.quote(str(workdir.resolve()))} || exit")  # also where bash starts it
     lines += [*resources.prologue, 'export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"']
     if job.items:
         lines += [f"items=({shlex.join(job.items)})", "item=${items[$SLURM_ARRAY_TASK_ID]}"]

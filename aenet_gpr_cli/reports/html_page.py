@@ -16,7 +16,11 @@ from matplotlib.figure import Figure
 from aenet_gpr_cli.figures.style import RESOLUTION, print_style
 
 STYLE = """
-:root { --ink: #1f2328; --soft: #59636e; --line: #d8dee4; --accent: #b2541a; --paper: #ffffff; }
+:root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d8dee4; --accent: #b2541a;
+  --paper: #ffffff; --shade: #f6f8fa; --good: #1a7f37; --fair: #9a6700; --poor: #cf222e; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa4af; --line: #30363d;
+  --accent: #f0883e; --paper: #0d1117; --shade: #161b22;
+  --good: #3fb950; --fair: #d29922; --poor: #f85149; } }
 * { box-sizing: border-box; }
 body { margin: 0; color: var(--ink); background: var(--paper);
   font: 16px/1.55 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
@@ -30,8 +34,8 @@ h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.3rem; margin: 3rem 0 .6rem; padding-top: .8rem; border-top: 1px solid var(--line); }
 p { max-width: 46rem; }
 .lead, figcaption { color: var(--soft); }
-figure { margin: 1.2rem 0; }
-figure img { max-width: 100%; height: auto; }
+figure { margin: 1.2rem 0; overflow-x: auto; }
+figure img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
 figcaption { font-size: .9rem; max-width: 46rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: 1rem 0; font-size: .9rem; font-variant-numeric: tabular-nums; }
@@ -39,11 +43,20 @@ th, td { padding: .35rem .9rem .35rem 0; text-align: right; border-bottom: 1px s
 td { white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
-tbody tr:hover { background: #f6f8fa; }
+tbody tr:hover { background: var(--shade); }
+tr.best td { font-weight: 700; } tr.best td:first-child::after { content: " ★"; color: var(--accent); }
+.verdict { font-size: 1.15rem; font-weight: 600; } .verdict.good { color: var(--good); }
+.verdict.fair { color: var(--fair); } .verdict.poor { color: var(--poor); }
+dl { display: grid; grid-template-columns: max-content minmax(0, 46rem); gap: .35rem 1.2rem; margin: 1rem 0; }
+dt { color: var(--soft); } dd { margin: 0; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--accent); }
-pre { background: #f6f8fa; padding: 1rem; overflow-x: auto; font-size: .82rem; line-height: 1.45; }
+pre { background: var(--shade); padding: 1rem; overflow-x: auto; font-size: .82rem; line-height: 1.45; }
 @media (max-width: 60rem) { .page { grid-template-columns: minmax(0, 1fr); gap: 1rem; padding: 1.2rem; }
-  nav { position: static; } }
+  nav { position: static; } nav ol { border: 0; display: flex; flex-wrap: wrap; }
+  nav a { padding: .2rem .8rem .2rem 0; } }
+@media (max-width: 40rem) { .page { padding: .8rem; } h1 { font-size: 1.5rem; } h2 { margin-top: 2rem; }
+  figure img { max-width: none; width: 44rem; } dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
+  dd { margin-bottom: .5rem; } }
 @media print { nav { display: none; } .page { display: block; } figure, table { break-inside: avoid; } }
 """
 
@@ -61,11 +74,20 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table; the first column is aligned left, the others right."""
+def verdict(headline: str, grade: str, statements: Sequence[tuple[str, str]]) -> str:
+    """Return a judgement, in the colour of its grade (good, fair, poor), and what it says of what."""
+    items = "".join(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>" for about, text in statements)
+    return f'<p class="verdict {escape(grade)}">{escape(headline)}</p><dl>{items}</dl>'
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], best: str | None = None) -> str:
+    """Return a table; the first column is aligned left, the others right; row ``best`` is marked."""
     head = "".join(f'<th scope="col">{escape(str(column))}</th>' for column in columns)
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
+        ('<tr class="best">' if best is not None and row[0] == best else "<tr>")
+        + "".join(f"<td>{escape(str(cell))}</td>" for cell in row)
+        + "</tr>"
+        for row in rows
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

@@ -14,7 +14,7 @@ from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.reports import report_pictures as pictures
 from aenet_gpr_cli.reports.finished_run import made_copies, stored_metrics
-from aenet_gpr_cli.reports.html_page import Section, folded, paragraph, render, table
+from aenet_gpr_cli.reports.html_page import Section, folded, paragraph, render, table, verdict
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.workflow_steps import ORDER
 from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
@@ -56,6 +56,7 @@ def run(folder: Path, output: Path, context: Context) -> Summary:
     """
     found = _find(folder)
     parts = [
+        ("Verdict", lambda: _verdict(found)),
         ("Errors", lambda: _errors(found)),
         ("Data", lambda: _data(found)),
         ("Gaussian process", lambda: _tables(found, "fit-gpr")),
@@ -96,7 +97,7 @@ def _of(found: list[Found], kind: str) -> list[Found]:
     return [item for item in found if item.kind == kind]
 
 
-def _tables(found: list[Found], kind: str) -> list[str]:
+def _tables(found: list[Found], kind: str, best: str | None = None) -> list[str]:
     """Return the tables that a stage ended with, those of several artefacts as one, and its warnings."""
     items = _of(found, kind)
     summaries = {item.path.stem: item.nested("summary") for item in items}
@@ -107,7 +108,7 @@ def _tables(found: list[Found], kind: str) -> list[str]:
         rows = [[name, *row] if named else row for name, s in own.items() for row in s["rows"]]
         blocks.append(paragraph(next(iter(own.values()))["title"]))
         if rows:
-            blocks.append(table(("artefact", *columns) if named else columns, rows))
+            blocks.append(table(("artefact", *columns) if named else columns, rows, best))
     for name, summary in summaries.items():
         lines = (note.partition("wrote ")[0].rstrip("; ") for note in summary["notes"])
         notes += [f"{name}: {line}" if len(items) > 1 else line for line in lines if line]
@@ -118,10 +119,24 @@ def _tables(found: list[Found], kind: str) -> list[str]:
     )
 
 
+def _verdict(found: list[Found]) -> list[str]:
+    """Say which model to use and how good it is, with one picture; older evaluations have the picture."""
+    attributes = _of(found, "evaluate")[0].attributes
+    totals = {name: result["total"] for name, result in _metrics(found).items()}
+    if "verdict" not in attributes:
+        return [pictures.summary(totals)]
+    judged = json.loads(attributes["verdict"])
+    statements = [(item["about"], item["text"]) for item in judged["statements"]]
+    said = verdict(judged["headline"], judged["grade"], statements)
+    return [said, pictures.summary(totals, judged["best"])]
+
+
 def _errors(found: list[Found]) -> list[str]:
     results = _metrics(found)
     totals = {name: result["total"] for name, result in results.items()}
-    blocks = [*_tables(found, "evaluate"), pictures.summary(totals)]
+    blocks = _tables(
+        found, "evaluate", next((n for n, result in results.items() if result.get("best")), None)
+    )
     for part in ("subsets", "species", "groups"):
         names = sorted({name for result in results.values() for name in result.get(part, {})})
         if len(names) > 1:

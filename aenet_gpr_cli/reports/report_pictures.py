@@ -21,11 +21,11 @@ from aenet_gpr_cli.structures import FloatArray
 COLUMNS = 4  # panels side by side
 
 
-def summary(totals: Mapping[str, Any]) -> str:
-    """Draw the comparison of all models."""
-    return picture(
-        error_bars.plot_models(totals), "Mean absolute errors on structures that training never saw."
-    )
+def summary(totals: Mapping[str, Any], best: str | None = None) -> str:
+    """Draw the comparison of all models, the best one marked."""
+    caption = "Mean absolute errors on the evaluated structures, on logarithmic axes"
+    caption += f"; the star is {best}." if best else "."
+    return picture(error_bars.plot_models(totals, best=best), caption)
 
 
 def energies(split: Path) -> list[str]:

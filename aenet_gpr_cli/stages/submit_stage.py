@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +27,17 @@ from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages.augment.copy_costs import NUMBER, PROGRAM_GIB, augment_gib
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import local_gib, local_seconds
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted
+from aenet_gpr_cli.stages.job_times import (
+    CORES,
+    LONGEST,
+    QUANTUM,
+    augment_seconds,
+    cores,
+    evaluate_seconds,
+    fit_seconds,
+    train_seconds,
+    wall_time,
+)
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.shared.subset_parts import is_atom
 from aenet_gpr_cli.stages.split import split_stage as split
@@ -79,10 +91,12 @@ def run(
             write_record(workdir, record)
         memory = resources.memory_gib or job.memory_gib
         size = str(len(job.items)) if job.items else "–"
-        row = [job.name, size, ", ".join(job.needs) or "–", f"{memory:.1f}", resources.time]
+        row = [job.name, size, ", ".join(job.needs) or "–", f"{memory:.1f}", resources.time or job.time]
         rows.append([*row, ids.get(job.name, "–")])
     hint = f"aenet-gpr status {workdir} shows how they get on"
-    notes = [f"wrote the scripts into {workdir / FOLDER}", "nothing submitted" if context.dry_run else hint]
+    where = f"the scripts run in {workdir.resolve()}, wherever they are submitted from"
+    notes = [f"wrote the scripts into {workdir / FOLDER}", where]
+    notes.append("nothing submitted" if context.dry_run else hint)
     return Summary(f"Jobs of {config.name}", COLUMNS, rows, notes)
 
 
@@ -116,15 +130,14 @@ def _stage(command: str, *inputs: str, variant: str = "") -> tuple[str, ...]:
 def _in_parts(job: SlurmJob, option: str, noun: str, output: str, memory: float) -> Jobs:
     """Yield the array that makes the parts of an output and the job that collects them."""
     if len(job.items) == 1:  # the whole
-        whole = (*job.command, "-o", f"{output}.h5")
-        yield SlurmJob(job.name, job.stage, whole, (), job.needs, job.memory_gib), output
+        yield replace(job, command=(*job.command, "-o", f"{output}.h5"), items=()), output
         return
     part = f"{PARTS}/{output}.{noun}{ITEM}.h5"
-    command = (*job.command, option, ITEM, "-o", part)
-    yield SlurmJob(job.name, job.stage, command, job.items, job.needs, job.memory_gib), ""
+    yield replace(job, command=(*job.command, option, ITEM, "-o", part)), ""
     parts = [part.replace(ITEM, item) for item in job.items]
     collect = (*PROGRAM, "collect", *parts, "-o", f"{output}.h5")
-    yield SlurmJob(f"collect_{output}", "collect", collect, (), (job.name,), memory), output
+    asked = wall_time(QUANTUM / 4)
+    yield SlurmJob(f"collect_{output}", "collect", collect, (), (job.name,), memory, asked), output
 
 
 def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
@@ -134,6 +147,7 @@ def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
         chosen = choose_subsets(subsets, wanted, Path("split.h5"))
         full = full_candidates(section, chosen)
         needs = [fit_gib(section, subset) for subset in full.values()]
+        seconds = max((fit_seconds(section, subset) for subset in full.values()), default=0.0)
         names, option, noun = tuple(chosen), "--subset", ""
         if local_is_fitted(section):
             of = min(
@@ -141,11 +155,14 @@ def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
             )
             names, option, noun = tuple(f"{k + 1}-{of}" for k in range(of)), "--part", "part_"
             needs.append(PROGRAM_GIB + local_gib(section, chosen))
+            # hyperparameters and the design come before the rows; each part finds them
+            seconds += 60.0 * section.comparison_minutes * bool(full) + 2 * local_seconds(section, chosen)
         memory = max(needs)
         variant = output.removeprefix("gpr").removeprefix("_")
         command = _stage("fit-gpr", "split.h5", variant=variant)
         title = f"fit-gpr_{variant}" if variant else "fit-gpr"
-        job = SlurmJob(title, "fit_gpr", command, names, ready["split"], memory)
+        asked = wall_time(seconds), max(cores(seconds), section.workers)
+        job = SlurmJob(title, "fit_gpr", command, names, ready["split"], memory, *asked)
         yield from _in_parts(job, option, noun, output, OTHER_GIB if option == "--subset" else memory)
 
 
@@ -156,7 +173,9 @@ def _augment(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
         shaped = {name: subset for name, subset in subsets.items() if not is_atom(subset)}
         memory = max(augment_gib(variant, subset) for subset in shaped.values())
         command = _stage("augment", *inputs, variant=name)
-        job = SlurmJob(f"augment_{name}", "augment", command, tuple(shaped), ready[source], memory)
+        seconds = max(augment_seconds(variant, subset) for subset in shaped.values())
+        asked = wall_time(seconds), max(cores(seconds), variant.workers)
+        job = SlurmJob(f"augment_{name}", "augment", command, tuple(shaped), ready[source], memory, *asked)
         yield from _in_parts(job, "--subset", "", f"augmented_{name}", OTHER_GIB)
 
 
@@ -166,9 +185,11 @@ def _train_ann(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: 
         inputs = ("split.h5", *([f"augmented_{source}.h5"] if source else []))
         needs = ready[f"augmented_{source}" if source else "split"]
         members = tuple(map(str, range(variant.n_members)))
-        memory = train_gib(variant, subsets, config.augment[source] if source else None)
+        copies = config.augment[source] if source else None
+        memory, seconds = train_gib(variant, subsets, copies), train_seconds(variant, subsets, copies)
         command = _stage("train-ann", *inputs, variant=name)
-        job = SlurmJob(f"train-ann_{name}", "train_ann", command, members, needs, memory)
+        asked = wall_time(seconds), cores(seconds)
+        job = SlurmJob(f"train-ann_{name}", "train_ann", command, members, needs, memory, *asked)
         yield from _in_parts(job, "--member", "member_", f"ann_{name}", OTHER_GIB)
 
 
@@ -177,13 +198,15 @@ def _evaluate(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: R
     if models:
         command = (*_stage("evaluate", "split.h5", *(f"{model}.h5" for model in models)), "-o", "metrics.h5")
         needs = tuple(job for model in models for job in ready[model])
-        yield SlurmJob("evaluate", "evaluate", command, (), needs, OTHER_GIB), "metrics"
+        asked = wall_time(evaluate_seconds(len(models), subsets))
+        yield SlurmJob("evaluate", "evaluate", command, (), needs, OTHER_GIB, asked), "metrics"
 
 
 def _benchmark(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
     if config.benchmark is not None:
         command = (*_stage("benchmark", "split.h5"), "-o", "benchmark.h5")
-        yield SlurmJob("benchmark", "benchmark", command, (), ready["split"], OTHER_GIB), "benchmark"
+        asked = wall_time(LONGEST), CORES
+        yield SlurmJob("benchmark", "benchmark", command, (), ready["split"], OTHER_GIB, *asked), "benchmark"
 
 
 def fit_gib(config: FitGprConfig, subset: StructureSet) -> float:

@@ -1,9 +1,9 @@
-"""Bars are as long as the table says, in the colours of the modes; what was not measured has none."""
+"""Dots lie where the table says, in the colours of the modes; what was not measured has none."""
+
+import itertools
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb, to_rgba
-from matplotlib.patches import Rectangle
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures.error_bars import plot_models, plot_subsets
@@ -16,26 +16,51 @@ TABLE = {
 }
 
 
-def test_bars_end_at_the_values_of_the_table_in_the_colours_of_the_modes():
+def dots(axis):
+    """Marked points only: guides have no marker."""
+    return [line for line in axis.lines if line.get_marker() not in ("None", None, "")]
+
+
+def test_dots_lie_at_the_values_of_the_table_in_the_colours_of_the_modes():
     axes = plot_models(TABLE).axes
     for axis, key, factor in zip(
         axes, ("energy_mae", "force_norm_mae", "force_direction_mae"), (1000, 1, 1), strict=True
     ):
-        for bar, (name, row) in zip(axis.patches, TABLE.items(), strict=True):
-            assert isinstance(bar, Rectangle)
-            assert bar.get_x() + bar.get_width() == pytest.approx(row[key] * factor)
-            assert bar.get_facecolor() == to_rgba(mode_style(name).colour)
+        for dot, (name, row) in zip(dots(axis), TABLE.items(), strict=True):
+            assert dot.get_xdata()[0] == pytest.approx(row[key] * factor)
+            assert dot.get_color() == mode_style(name).colour
 
 
-def test_labels_carry_units_and_the_names_of_modes():
+def test_the_best_model_is_marked():
+    axis = plot_models(TABLE, best="ann_gpr").axes[0]
+    assert [dot.get_marker() for dot in dots(axis)] == ["o", "*", "o"]
+    assert [label.get_fontweight() for label in axis.get_yticklabels()] == ["normal", "bold", "normal"]
+
+
+def test_labels_carry_units_and_say_that_axes_are_logarithmic():
     axes = plot_models(TABLE).axes
     assert [a.get_xlabel() for a in axes] == [
-        "energy MAE (meV)",
-        "‖F‖ MAE (eV/Å)",
-        "force direction MAE (°)",
+        "energy MAE (meV)\nlogarithmic scale",
+        "‖F‖ MAE (eV/Å)\nlogarithmic scale",
+        "force direction MAE (°)\nlogarithmic scale",
     ]
     assert [t.get_text() for t in axes[0].get_yticklabels()] == ["energy only", "GPR-ANN", "ann bad"]
     assert all(axis.get_xscale() == "log" for axis in axes)
+
+
+@pytest.mark.parametrize("factor", [0.01, 1.0, 3.7])
+def test_no_tick_of_an_angle_is_beyond_half_a_turn_and_none_overlap(factor):
+    table = {
+        name: row | {"force_direction_mae": factor * row["force_direction_mae"]}
+        for name, row in TABLE.items()
+    }
+    figure = plot_models(table)
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        boxes = [label.get_window_extent() for label in axis.get_xticklabels() if label.get_text()]
+        assert boxes
+        assert all(first.x1 < second.x0 for first, second in itertools.pairwise(boxes))
+    assert max(float(label.get_text()) for label in figure.axes[2].get_xticklabels()) <= 180
 
 
 def test_gains_are_relative_to_energy_only_training():
@@ -53,7 +78,7 @@ def test_missing_and_zero_values_are_marked_not_drawn():
         "ann_direct": {"energy_mae": 0.0, "force_norm_mae": None},
     }
     axes = plot_models(table).axes
-    assert [len(axis.patches) for axis in axes] == [3, 3, 3]
+    assert [len(dots(axis)) for axis in axes] == [3, 3, 3]
     assert [axis.texts[-1].get_text().strip() for axis in axes] == ["0", "–", "–"]
 
 
@@ -102,26 +127,28 @@ def table(msd):
 
 
 def heights(axis):
-    return [[bar.get_height() for bar in group] for group in axis.containers]
+    return [line.get_ydata() for line in axis.lines]
 
 
 def test_heights_are_the_table_in_the_colours_of_the_modes():
     figure = plot_subsets(table(None), "energy", SUBSETS)
     (axis,) = figure.axes
     assert np.allclose(heights(axis), [[1.0, 2.0], [2.0, 4.0]])  # meV
-    colours = [group[0].get_facecolor()[:3] for group in axis.containers]
-    assert colours == [to_rgb(mode_style(name).colour) for name in ("ann_gpr", "ann_direct")]
+    assert [line.get_color() for line in axis.lines] == [
+        mode_style(name).colour for name in ("ann_gpr", "ann_direct")
+    ]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["EC", "Li"]
 
 
 def test_committees_have_a_second_panel_with_their_spread():
     above, below = plot_subsets(table(0.5), "force", SUBSETS).axes
-    assert above.get_ylabel() == "‖F‖ MAE (eV/Å)"
-    assert below.get_ylabel() == "‖F‖ spread (eV/Å)"
+    assert above.get_ylabel() == "‖F‖ MAE (eV/Å)\nlogarithmic scale"
+    assert below.get_ylabel() == "‖F‖ spread (eV/Å)\nlogarithmic scale"
     assert np.allclose(heights(below), 0.5)
 
 
-def test_bars_of_models_stand_side_by_side():
+def test_dots_of_models_stand_side_by_side():
     (axis,) = plot_subsets(table(None), "force", SUBSETS).axes
-    first, second = (group[0] for group in axis.containers)
-    assert np.isclose(first.get_x() + first.get_width(), second.get_x())
+    first, second = (line.get_xdata() for line in axis.lines)
+    assert (first < second).all()
+    assert first[1] - second[0] > second[0] - first[0]

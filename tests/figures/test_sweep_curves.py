@@ -77,3 +77,32 @@ def test_single_networks_have_no_spread_to_draw():
 def test_a_table_without_augmentation_is_refused():
     with pytest.raises(InputError, match="at least one network with augmentation"):
         sweep_curves.plot([row("ann_energy_only")], "displacement")
+
+
+def test_labels_of_many_displacements_do_not_overlap():
+    deltas = (
+        0.002,
+        0.004,
+        0.006,
+        0.008,
+        0.01,
+        0.013,
+        0.017,
+        0.021,
+        0.026,
+        0.034,
+        0.038,
+        0.042,
+        0.05,
+        0.06,
+        0.08,
+    )
+    figure = sweep_curves.plot([row(f"ann_gpr_{d}", "gpr", d) for d in deltas], "displacement")
+    figure.draw_without_rendering()
+    for axis in figure.axes[3:]:
+        places = [label.get_window_extent() for label in axis.get_xticklabels() if label.get_text()]
+        assert 4 < len(places) < len(deltas)
+        middles = [(box.x0 + box.x1) / 2 for box in places]
+        height = min(label.get_fontsize() for label in axis.get_xticklabels()) * figure.dpi / 72
+        # labels are turned by 60 degrees: lines of text so far apart do not touch
+        assert min(np.diff(middles)) * np.sin(np.radians(60)) > height

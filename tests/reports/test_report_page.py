@@ -4,12 +4,15 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
 
+import h5py
 import pytest
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.reports import report_page as report
+from aenet_gpr_cli.reports.html_page import STYLE
 from aenet_gpr_cli.stages.shared.context import Context
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -50,7 +53,7 @@ def html(finished, tmp_path_factory):
 
 def test_every_part_of_the_run_has_its_section(html):
     assert Page(html.read_text()).headings == [
-        "Errors", "Data", "Gaussian process", "Augmentation", "Training", "Predictions",
+        "Verdict", "Errors", "Data", "Gaussian process", "Augmentation", "Training", "Predictions",
         "Spread of the committees", "Cost", "Configuration", "Environment",
     ]  # fmt: skip
 
@@ -126,7 +129,7 @@ def test_a_dry_run_writes_nothing(finished, tmp_path):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: the report is not looked at")
-@pytest.mark.parametrize("width", [1400, 600])
+@pytest.mark.parametrize("width", [1400, 600, 390])
 def test_a_browser_shows_all_pictures_and_needs_no_sideways_scrolling(html, tmp_path, width):
     page = tmp_path / "page.html"
     page.write_text(html.read_text().replace("</body>", PROBE + "</body>"))
@@ -136,5 +139,27 @@ def test_a_browser_shows_all_pictures_and_needs_no_sideways_scrolling(html, tmp_
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     found = {key: int(value) for key, value in re.findall(r'data-(\w+)="(-?\d+)"', run.stdout)}
     assert found["shown"] == found["images"] >= 5
-    assert found["anchors"] == 10
+    assert found["anchors"] == 11
     assert found["overflow"] <= 0
+
+
+def test_the_page_begins_with_the_verdict_and_the_test_set(html, finished):
+    with h5py.File(finished / "metrics.h5") as file:
+        verdict = json.loads(file.attrs["verdict"])
+    text = unescape(html.read_text())
+    first = text[text.index("<h2>Verdict") : text.index("<h2>Errors")]
+    assert f'<p class="verdict {verdict["grade"]}">{verdict["headline"]}</p>' in first
+    assert [s["text"] in first for s in verdict["statements"]] == [True] * len(verdict["statements"])
+    assert "drawn by chance" in first or "from files of their own" in first
+    assert first.count("<img") == 1
+    assert f'<tr class="best"><td>{verdict["best"]}</td>' in text
+
+
+def test_the_page_is_dark_where_the_reader_wants_it_and_no_colour_is_fixed():
+    rules = re.sub(r":root \{[^}]*\}", "", STYLE)
+    assert "prefers-color-scheme: dark" in STYLE
+    assert re.findall(r"#[0-9a-f]{3,6}\b", rules) == ["#ffffff"]  # behind pictures
+    names = set(re.findall(r"var\((--\w+)\)", rules))
+    roots = re.findall(r":root \{([^}]*)\}", STYLE)
+    assert len(roots) == 2
+    assert all(f"{name}:" in root for name in names for root in roots)

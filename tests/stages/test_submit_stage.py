@@ -104,7 +104,7 @@ def test_resources_of_a_stage_win_over_those_of_all():
     )
     fit, train = config.of("fit_gpr"), config.of("train_ann")
     assert (fit.partition, fit.cpus, fit.memory_gib) == ("long", 16, 64.0)
-    assert (train.partition, train.cpus, train.memory_gib, train.time) == ("long", 2, None, "24:00:00")
+    assert (train.partition, train.cpus, train.memory_gib, train.time) == ("long", 2, None, None)
 
 
 def test_a_script_asks_for_what_the_configuration_says(tmp_path):
@@ -272,3 +272,56 @@ def test_copies_need_the_memory_of_a_block(submitted):
 def test_a_subset_job_is_left_out_where_one_job_does_all():
     data = as_json(small_workflow())
     assert build(WorkflowConfig, data, "again") == small_workflow()  # resolving twice changes nothing
+
+
+def asked(script):
+    """Options of sbatch in a script."""
+    lines = [line.removeprefix("#SBATCH --") for line in script.read_text().splitlines()]
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def test_a_small_case_asks_for_minutes_and_one_core(submitted):
+    workdir, _, table = submitted
+    for script in sorted((workdir / "slurm").glob("*.sh")):
+        assert asked(script)["time"] == "00:15:00", script.name
+        assert asked(script)["cpus-per-task"] == "1", script.name
+    assert {row[4] for row in table.rows} == {"00:15:00"}
+
+
+def test_what_the_configuration_asks_for_wins_over_the_forecast(tmp_path):
+    workflow = small_workflow(slurm={"time": "2:00:00", "cpus": 3, "stages": {"collect": {"time": "5"}}})
+    submit.run(workflow, CASE, tmp_path, Context(dry_run=True))
+    times = {asked(s)["job-name"]: asked(s)["time"] for s in (tmp_path / "slurm").glob("*.sh")}
+    assert times["evaluate"] == "2:00:00"
+    assert {t for name, t in times.items() if name.startswith("collect")} == {"5"}
+    assert {asked(s)["cpus-per-task"] for s in (tmp_path / "slurm").glob("*.sh")} == {"3"}
+
+
+def test_more_work_asks_for_more_time_and_for_cores(submitted):
+    from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+    from aenet_gpr_cli.stages import job_times
+
+    (subset,) = load_split(submitted[0] / "split.h5", "train").values()
+    workflow, sizes = small_workflow(), [subset.select([0] * n) for n in (10, 300, 4000)]
+    training, copies = workflow.train_ann["gpr"], workflow.augment["gpr"]
+    for seconds in (
+        [job_times.fit_seconds(workflow.fit_gpr, s) for s in sizes],
+        [job_times.augment_seconds(copies, s) for s in sizes],
+        [job_times.train_seconds(training, {"A": s}, copies) for s in sizes],
+        [job_times.evaluate_seconds(3, {"A": s}) for s in sizes],
+    ):
+        assert seconds == sorted(seconds)
+        assert seconds[0] < seconds[-1]
+    assert job_times.fit_seconds(workflow.fit_gpr, sizes[-1]) > 300
+    assert (job_times.cores(10.0), job_times.cores(1e4)) == (1, 4)
+    assert job_times.wall_time(1e9) == "24:00:00"
+
+
+def test_a_script_works_from_another_folder(tmp_path):
+    workdir, elsewhere = tmp_path / "a b", tmp_path / "elsewhere"
+    workdir.mkdir()
+    elsewhere.mkdir()
+    (tmp_path / "s.sh").write_text(script_text(job("touch", "here"), SlurmResources(), workdir))
+    subprocess.run(["bash", tmp_path / "s.sh"], cwd=elsewhere, check=True, timeout=20)
+    assert (workdir / "here").exists()
+    assert not list(elsewhere.iterdir())

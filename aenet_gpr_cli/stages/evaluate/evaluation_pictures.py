@@ -33,8 +33,12 @@ def draw_evaluation(file: h5py.File, results: Mapping[str, Any], smallest_force:
         Pictures are named after it.
     """
     totals = {name: result["total"] for name, result in results.items()}
+    best = next((name for name, result in results.items() if result.get("best")), None)
     samples = {name: parity_of(file, name, smallest_force) for name in results}
-    pictures = {"parity": parity_plot.plot(samples, totals), "summary": error_bars.plot_models(totals)}
+    pictures = {
+        "parity": parity_plot.plot(samples, totals),
+        "summary": error_bars.plot_models(totals, best=best),
+    }
     for name, figure in pictures.items():
         save(figure, output.with_name(f"{output.stem}_{name}.png"))
 

@@ -1,0 +1,92 @@
+"""How long the jobs of a workflow take, about: what a scheduler is asked for.
+
+Counts of operations over a cautious rate of one core; measured times are shorter by two to five.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+
+from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
+from aenet_gpr_cli.structures import StructureSet
+
+RATE = 1e10  # operations of one core in a second, in matrix products
+SLOW_RATE = 1e9  # elsewhere
+SEARCH = 3.0  # times the final factorisation, for the search of hyperparameters
+PASSES = 6.0  # operations for each weight of a network, forward and back
+FORCES = 4.0  # times the work with forces
+START = 60.0  # of a program: imports, compiled code, reading
+MARGIN = 2.0
+QUANTUM = 900.0  # s, what wall times are rounded up to
+LONGEST = 24 * 3600.0  # what takes longer ends in time, keeps its state and queues again
+WORTH_CORES = 300.0  # s, a job that takes longer is given several
+CORES = 4
+
+
+def fit_seconds(config: FitGprConfig, subset: StructureSet) -> float:
+    """Return the time of a full Gaussian process on one core, s: search and factorisation."""
+    rows = len(subset) * (1 + 3 * subset.n_atoms)
+    return SEARCH * rows**3 / 3 / RATE + rows**2 * config.search.max_evaluations / SLOW_RATE
+
+
+def augment_seconds(config: AugmentConfig, subset: StructureSet) -> float:
+    """Return the time for the copies of one subset on one core, s."""
+    n_copies, n_atoms = config.copies_in_all(len(subset)) * config.candidates, subset.n_atoms
+    if config.method != "gpr":
+        return n_copies * n_atoms / SLOW_RATE
+    rows = len(subset) * (1 + 3 * n_atoms)
+    label = 20.0 * len(subset) * n_atoms**2
+    sigma = {"bound": min(rows, config.sigma_max_rows), "exact": rows, "none": 0}[config.sigma] ** 2
+    return n_copies * (label / SLOW_RATE + 2.0 * sigma / RATE)
+
+
+def train_seconds(
+    config: TrainAnnConfig, subsets: Mapping[str, StructureSet], copies: AugmentConfig | None
+) -> float:
+    """Return the time for one member of a committee on one core, s.
+
+    Parameters
+    ----------
+    copies : AugmentConfig or None
+        How the copies are made that it reads.
+    """
+    network, species = config.network, {symbol for subset in subsets.values() for symbol in subset.species}
+    n_features = (network.radial_order + network.angular_order + 2) * (2 if len(species) > 1 else 1)
+    width = sum((a + 1) * b for a, b in pairwise([n_features, *network.hidden, 1]))
+    counts = {name: len(s) + (copies.copies_in_all(len(s)) if copies else 0) for name, s in subsets.items()}
+    environments = sum(counts[name] * subset.n_atoms for name, subset in subsets.items())
+    forces = FORCES if config.with_forces else 1.0
+    if config.optimiser == "adamw":
+        return config.adamw.epochs * environments * width * PASSES * forces / SLOW_RATE
+    components = sum(3 * len(s) * s.n_atoms for s in subsets.values()) * config.loss.force_fraction
+    rows = sum(counts.values()) + (components if config.with_forces else 0.0)
+    weights = width * len(species)
+    passes = environments * width * PASSES * forces / SLOW_RATE
+    return config.levenberg_marquardt.iterations * (rows * weights**2 / RATE + 4 * weights**3 / RATE + passes)
+
+
+def evaluate_seconds(n_models: int, subsets: Mapping[str, StructureSet]) -> float:
+    """Return the time of an evaluation, s: each atom of ten times the training structures in each model."""
+    return 1e-2 * n_models * sum(10 * len(s) * s.n_atoms for s in subsets.values())
+
+
+def cores(seconds: float) -> int:
+    """Return the cores worth asking for, where a job takes so long on one."""
+    return CORES if seconds > WORTH_CORES else 1
+
+
+def wall_time(seconds: float) -> str:
+    """Return the wall time to ask for, HH:MM:SS, where a job takes about so long.
+
+    Examples
+    --------
+    >>> wall_time(12.0), wall_time(4000.0), wall_time(1e7)
+    ('00:15:00', '02:15:00', '24:00:00')
+    """
+    asked = min(LONGEST, QUANTUM * math.ceil(MARGIN * (seconds + START) / QUANTUM))
+    minutes = round(asked / 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:00"
