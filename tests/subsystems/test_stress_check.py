@@ -7,6 +7,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+from aenet_gpr_cli.stages.split.stress_by_fit import check_stress_by_fit
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
 
@@ -35,6 +36,29 @@ def copper() -> StructureSet:
     )
 
 
+@pytest.fixture(scope="module")
+def dynamics() -> list[StructureSet]:
+    """Atoms off their sites in one cell, as in dynamics at constant volume."""
+    frames = []
+    for seed in range(30):
+        atoms = bulk("Cu", cubic=True) * (2, 2, 1)
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = EMT()
+        frames.append(atoms)
+    return [
+        StructureSet(
+            ("Cu",) * 16,
+            np.array([a.positions for a in frames]),
+            np.array([a.cell.array for a in frames]),
+            (True, True, True),
+            np.array([a.get_potential_energy() for a in frames]),
+            np.array([a.get_forces() for a in frames]),
+            names=tuple(map(str, range(30))),
+            stress=np.array([a.get_stress(voigt=False) for a in frames]),
+        )
+    ]
+
+
 def test_an_exact_stress_is_never_called_wrong(copper):
     assert check_stress(copper) is None
     wrapped = copper.positions + copper.cells[:, None, 0] * np.arange(-1, 3)[:, None]
@@ -45,6 +69,9 @@ def test_an_exact_stress_is_never_called_wrong(copper):
     ("factor", "said"),
     [
         (-1.0, "it looks like stress in eV/Å³, with the sign of a pressure"),
+        (-1.0, "To change: turn its sign; stress_key names another stress"),
+        (GPA, "To change: declare its unit in the header of the frames (stress_unit=GPa);"),
+        (-47.0, "To change: name it virial;"),
         (GPA, "it looks like stress in GPa; "),
         (-10 * GPA, "it looks like stress in kbar, with the sign of a pressure"),
         (47.0, "it looks like a virial in eV; "),
@@ -62,3 +89,29 @@ def test_nothing_is_said_without_a_stress_or_different_cells(copper):
     assert check_stress(replace(wrong, cells=np.repeat(wrong.cells[:1], 20, axis=0))) is None
     noise = np.random.default_rng(1).standard_normal((20, 3, 3))
     assert check_stress(replace(copper, stress=noise + noise.transpose(0, 2, 1))) is None
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (-1.0, "it looks like stress in eV/Å³, with the sign of a pressure"),
+        (10 * GPA, "declare its unit in the header of the frames (stress_unit=kbar)"),
+        (-188.0, "or name it virial;"),  # 188 Å³ against 160 GPa in an eV/Å³
+    ],
+)
+def test_a_fit_to_energies_and_forces_knows_sign_and_unit_where_no_cell_differs(dynamics, factor, said):
+    wrong = [replace(s, stress=factor * s.stress) for s in dynamics]
+    assert all(check_stress(s) is None for s in wrong)
+    assert said in str(check_stress_by_fit(wrong, 0))
+
+
+def test_a_fit_to_energies_and_forces_says_nothing_of_a_right_stress_or_of_too_few(dynamics, copper):
+    for right in (dynamics, [copper], [*dynamics, copper]):
+        assert check_stress_by_fit(right, 0) is None
+    # a small basis shifts the pressure of all alike
+    shifted = [replace(s, stress=s.stress - 0.05 * np.eye(3)) for s in dynamics]
+    assert check_stress_by_fit(shifted, 0) is None
+    few = [replace(s.select([0, 1]), stress=-s.stress[:2]) for s in dynamics]
+    assert check_stress_by_fit(few, 0) is None
+    without = [replace(s, stress=None) for s in dynamics]
+    assert check_stress_by_fit(without, 0) is None

@@ -1,3 +1,3 @@
 """The local process: sparse, on atomic environments, for any composition and cell; one for all subsets."""
 
-__all__ = ["accumulation", "design", "environments", "local_fit", "local_left_out", "local_model"]
+__all__ = ["accumulation", "design", "environments", "local_fit", "local_left_out", "local_model", "virials"]

@@ -22,8 +22,7 @@ def with_stress(structures: StructureSet) -> NDArray[np.bool_]:
     """Return which structures have a stress, shape (n_structures,); isolated ones and wires have none."""
     if structures.stress is None or volumes(structures) is None:
         return np.zeros(len(structures), bool)
-    known: NDArray[np.bool_] = np.isfinite(structures.stress).all(axis=(1, 2))
-    return known
+    return np.asarray(np.isfinite(structures.stress).all(axis=(1, 2)))
 
 
 def virials(structures: StructureSet) -> FloatArray:

@@ -26,6 +26,7 @@ from aenet_gpr_cli.stages.shared.many_subsets import Finding, few_rows, some, to
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.split.division import divide
 from aenet_gpr_cli.stages.split.input_paths import Inputs, without_folders
+from aenet_gpr_cli.stages.split.stress_by_fit import check_stress_by_fit
 from aenet_gpr_cli.stages.split.subset_checks import findings, prepared
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.grouping import group, varies
@@ -86,6 +87,7 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     require_labels(structures, energies=True, forces=config.require_forces)
     states = [*require_one_state(structures), *unlike_moments(structures)]
     subsets, found, notes = _subsets(config, inputs, data, free_atoms)
+    found += _stress(config, subsets, found)
     rows = [_row(subset) for subset in subsets]
     notes += [*_told([*states, *told(found)]), *_about_all(subsets), f"wrote {output}"]
     short, details = few_rows(rows, 3, (4, 5)), [f"warning: {f}" for f in found]
@@ -130,6 +132,15 @@ def _subsets(
             f"{energies} eV"
         )
     return subsets, found, [*notes, *_told([*data.warnings(), *free_atoms.warnings]), *division_notes]
+
+
+def _stress(config: SplitConfig, subsets: Sequence[_Subset], found: Sequence[Finding]) -> list[Finding]:
+    """Look at the stress of all subsets together, where forces are right and near structures say nothing."""
+    known = any(finding.kind.startswith(("forces", "stress", "part")) for finding in found)
+    if known or not config.check_forces:
+        return []
+    text = check_stress_by_fit([s.structures for s in subsets], config.seed)
+    return [] if text is None else [Finding("stress", subsets[0].name if len(subsets) == 1 else "all", text)]
 
 
 def _told(warnings: Sequence[str]) -> list[str]:
