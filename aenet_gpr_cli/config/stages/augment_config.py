@@ -18,6 +18,10 @@ CopyFormat = Literal["xsf", "extxyz"]
 class AugmentConfig(Gates, Placement, SigmaConfig):
     """Displace each reference structure M times by δ and label the copies with energies."""
 
+    sigma: Literal["auto", "bound", "exact", "none"] = "auto"  # type: ignore[assignment]
+    """σ of the labels: upper bound, exact (factorises the whole matrix), none; auto: the bound where something
+    here asks for it (max_sigma, mode: adaptive, strain: auto), else none; train-ann with loss.sigma_scale
+    wants it, too"""
     method: Literal["gpr", "taylor"] = "gpr"
     """label by the Gaussian process, or by first-order Taylor expansion"""
     n_copies: Annotated[PositiveInt, Le(1_000_000)] = 36
@@ -33,6 +37,14 @@ class AugmentConfig(Gates, Placement, SigmaConfig):
     """copies made at a time: bounds the memory"""
     workers: PositiveInt = 1
     """blocks made at the same time, in processes of one thread each"""
+
+    @property
+    def label_sigma(self) -> str:
+        """Which σ the labels get: ``bound``, ``exact`` or ``none``."""
+        if self.sigma != "auto":
+            return self.sigma
+        asked = self.max_sigma is not None or self.mode == "adaptive" or self.strain == "auto"
+        return "bound" if asked else "none"
 
     def copies_in_all(self, n_structures: int) -> int:
         """Return how many copies a subset gets."""

@@ -167,12 +167,12 @@ def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
         return _Material(structures, _features(structures, None, bool(config.strain)), None, None)
     processes = _processes(sources, sources.gpr, subset)
     surrogate = processes[find_process(processes, structures.structure(0), subset)]
-    sigma = surrogate.sigma(config.sigma, config.sigma_max_rows)
+    sigma = surrogate.sigma(config.label_sigma, config.sigma_max_rows)
     features = _features(structures, surrogate, bool(config.strain))
     if config.mode != "adaptive" and config.strain != "auto":
         return _Material(structures, features, surrogate, sigma)
     target = config.adaptive.target_sigma or max(
-        surrogate.typical_sigma(config.sigma, config.sigma_max_rows, config.seed),
+        surrogate.typical_sigma(config.label_sigma, config.sigma_max_rows, config.seed),
         config.adaptive.tolerated_sigma,
     )
     if config.mode == "adaptive" and config.strain == "auto" and strain_freedom(structures):

@@ -173,7 +173,7 @@ def _blocks(config: AugmentConfig, counts: Mapping[str, list[int]]) -> list[Bloc
 
 
 def _check_memory(config: AugmentConfig, subsets: Mapping[str, StructureSet]) -> None:
-    if config.method != "gpr" or config.sigma != "exact":
+    if config.method != "gpr" or config.label_sigma != "exact":
         return
     name, subset = max(subsets.items(), key=lambda item: dense_bytes(len(item[1]), item[1].n_atoms))
     gib = config.workers * dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB

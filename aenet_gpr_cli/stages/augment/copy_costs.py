@@ -34,9 +34,9 @@ def augment_gib(config: AugmentConfig, subset: StructureSet) -> float:
     n, n_atoms = len(subset), subset.n_atoms
     numbers = _largest_block(config, n) * (8 * 3 * n_atoms + 2 * n_atoms * (n_atoms - 1) // 2)
     rows = n * (1 + 3 * n_atoms)
-    if config.method == "gpr" and config.sigma == "bound":
+    if config.method == "gpr" and config.label_sigma == "bound":
         numbers += 2 * min(rows, config.sigma_max_rows) ** 2
-    factor = dense_bytes(n, n_atoms) if config.method == "gpr" and config.sigma == "exact" else 0
+    factor = dense_bytes(n, n_atoms) if config.method == "gpr" and config.label_sigma == "exact" else 0
     return PROGRAM_GIB + config.workers * (PROCESS_GIB + (numbers * NUMBER + factor) / BYTES_PER_GIB)
 
 

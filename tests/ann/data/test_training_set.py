@@ -39,6 +39,8 @@ def test_copies_carry_their_parent_and_a_weight_from_sigma():
     assert data.parents == (*names, names[0], names[1], names[1])
     assert data.weights == pytest.approx([1, 1, 1, 0.5, 0.2])
     assert TrainingSet.collect([reference], [copies], None).weights.tolist() == [1.0] * 5
+    with pytest.raises(InputError, match="augment them with sigma: bound"):
+        TrainingSet.collect([reference], [augmented([names[0]])], 0.1)
 
 
 def test_an_empty_set_is_an_error():

@@ -84,7 +84,7 @@ def test_copies_lie_in_the_cells_of_their_parents(fitted, tmp_path, mode):
 
 def test_the_gate_drops_what_the_process_is_unsure_of(fitted, tmp_path):
     (tmp_path / "all").mkdir()
-    every = copies(fitted, tmp_path / "all", mode="gaussian", displacement=0.2)
+    every = copies(fitted, tmp_path / "all", mode="gaussian", displacement=0.2, sigma="bound")
     limit = float(np.median(every.sigma))
     sure = copies(fitted, tmp_path, mode="gaussian", displacement=0.2, max_sigma=limit)
     assert 0.0 < sure.sigma.max() <= limit

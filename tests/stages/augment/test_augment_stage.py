@@ -30,7 +30,7 @@ from aenet_gpr_cli.stages.shared.context import Context
 from tests.stages.copies import load_augmented
 from tests.stages.unfinished import after, assert_same, left_behind, signalled, write_split
 
-KEYS = {"n_copies": 3, "displacement": 0.02, "block_size": 6, "minimum_distance": 0.0}
+KEYS = {"n_copies": 3, "displacement": 0.02, "block_size": 6, "minimum_distance": 0.0, "sigma": "bound"}
 
 
 def settings(**changes) -> AugmentConfig:
@@ -264,6 +264,20 @@ def test_more_sigma_allowed_is_farther(inputs, tmp_path):
     # the diatomics end at the room between their structures with either
     assert all(near <= far for near, far in zip(*sizes, strict=True))
     assert sum(near < far for near, far in zip(*sizes, strict=True)) >= 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({}, "none"),
+        ({"sigma": "exact"}, "exact"),
+        ({"sigma": "bound"}, "bound"),
+        ({"mode": "adaptive"}, "bound"),
+        ({"max_sigma": 0.1}, "bound"),
+    ],
+)
+def test_sigma_is_computed_where_something_uses_it(keys, expected):
+    assert replace(settings(**keys), sigma=keys.get("sigma", "auto")).label_sigma == expected
 
 
 def test_exact_sigma_is_refused_where_it_does_not_fit(inputs, tmp_path):
