@@ -102,8 +102,8 @@ class TrainingSet:
             weight = np.ones(len(item.parents))
             if sigma_scale is not None and item.sigma is None and item.label == "gpr":
                 raise InputError(
-                    "loss.sigma_scale: expected copies with σ of their labels, got some without; augment them "
-                    "with sigma: bound, or leave sigma_scale out"
+                    "loss.sigma_scale: expected copies with σ of their labels, got some without; augment "
+                    "them with sigma: bound, or leave sigma_scale out"
                 )
             if sigma_scale is not None and item.sigma is not None:
                 weight = 1.0 / (1.0 + (item.sigma / sigma_scale) ** 2)
