@@ -125,7 +125,7 @@ def submit(options: dict[str, Any]) -> None:
     aenet-gpr submit workflow.yaml --workdir runs/case --set slurm.partition=long
     aenet-gpr status runs/case
     """
-    from aenet_gpr_cli.stages import submit_stage as stage
+    from aenet_gpr_cli.stages.submit import submit_stage as stage
 
     config, source, workdir = load_case("workflow", options)
     run_stage(options, lambda context: stage.run(config, source, workdir, context))

@@ -1,3 +1,12 @@
 """Configurations: which keys a stage has, and the one way from YAML and the command line to them."""
 
-__all__ = ["annotate", "json_schema", "keys", "reading", "slurm_config", "stages", "workflow_config"]
+__all__ = [
+    "annotate",
+    "json_schema",
+    "keys",
+    "reading",
+    "recipes",
+    "slurm_config",
+    "stages",
+    "workflow_config",
+]

@@ -17,7 +17,7 @@ __all__ = [
     "select_stage",
     "shared",
     "split",
-    "submit_stage",
+    "submit",
     "train_ann",
     "workflow_steps",
 ]

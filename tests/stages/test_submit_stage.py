@@ -15,10 +15,10 @@ from aenet_gpr_cli.errors import ResourceError
 from aenet_gpr_cli.io.slurm import ITEM, SlurmJob, read_record, sbatch, script_text
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import inspection
-from aenet_gpr_cli.stages import submit_stage as submit
 from aenet_gpr_cli.stages.augment.copy_costs import augment_gib
 from aenet_gpr_cli.stages.shared.context import Context
-from aenet_gpr_cli.stages.submit_stage import fit_gib, train_gib
+from aenet_gpr_cli.stages.submit import submit_stage as submit
+from aenet_gpr_cli.stages.submit.submit_stage import fit_gib, train_gib
 from tests.finished_runs import CASE, small_workflow
 
 
@@ -299,7 +299,7 @@ def test_what_the_configuration_asks_for_wins_over_the_forecast(tmp_path):
 
 def test_more_work_asks_for_more_time_and_for_cores(submitted):
     from aenet_gpr_cli.io.artefacts.structure_sets import load_split
-    from aenet_gpr_cli.stages import job_times
+    from aenet_gpr_cli.stages.submit import job_times
 
     (subset,) = load_split(submitted[0] / "split.h5", "train").values()
     workflow, sizes = small_workflow(), [subset.select([0] * n) for n in (10, 300, 4000)]

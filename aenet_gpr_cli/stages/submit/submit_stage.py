@@ -27,7 +27,10 @@ from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages.augment.copy_costs import NUMBER, PROGRAM_GIB, augment_gib
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import local_gib, local_seconds
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted
-from aenet_gpr_cli.stages.job_times import (
+from aenet_gpr_cli.stages.shared.context import Context, Summary
+from aenet_gpr_cli.stages.shared.subset_parts import is_atom
+from aenet_gpr_cli.stages.split import split_stage as split
+from aenet_gpr_cli.stages.submit.job_times import (
     CORES,
     LONGEST,
     QUANTUM,
@@ -38,9 +41,6 @@ from aenet_gpr_cli.stages.job_times import (
     train_seconds,
     wall_time,
 )
-from aenet_gpr_cli.stages.shared.context import Context, Summary
-from aenet_gpr_cli.stages.shared.subset_parts import is_atom
-from aenet_gpr_cli.stages.split import split_stage as split
 from aenet_gpr_cli.stages.workflow_steps import gaussian_processes, model_names
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
