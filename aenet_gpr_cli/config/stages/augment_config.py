@@ -20,8 +20,8 @@ class AugmentConfig(Gates, Placement, SigmaConfig):
 
     sigma: Literal["auto", "bound", "exact", "none"] = "auto"  # type: ignore[assignment]
     """σ of the labels: upper bound, exact (factorises the whole matrix), none; auto: the bound where
-    something here asks for it (max_sigma, mode: adaptive, strain: auto), else none; train-ann with loss.sigma_scale
-    wants it, too"""
+    something here asks for it (max_sigma, mode: adaptive, strain: auto), else none; train-ann with
+    loss.sigma_scale wants it, too"""
     method: Literal["gpr", "taylor"] = "gpr"
     """label by the Gaussian process, or by first-order Taylor expansion"""
     n_copies: Annotated[PositiveInt, Le(1_000_000)] = 36

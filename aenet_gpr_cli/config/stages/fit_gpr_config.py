@@ -25,9 +25,10 @@ class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
     local: Local = Local()
     """settings of the local process"""
     solver: Literal["auto", "cholesky", "mixed_precision", "conjugate_gradient"] = "auto"
-    """auto: cholesky while the matrix fits into max_memory_gib, else conjugate_gradient, which needs no
-    matrix; mixed_precision (with soap.compare: pairs) takes half of cholesky's memory and time where the
-    noise is about 1e-3"""
+    """auto: conjugate_gradient, which needs no matrix, where it is faster by forecast or the matrix does not
+    fit into max_memory_gib; else cholesky, which also gives likelihood and left-out errors;
+    mixed_precision (with soap.compare: pairs) takes half of cholesky's memory and time where the noise is
+    about 1e-3"""
     conjugate_gradient: ConjugateGradient = ConjugateGradient()
     """settings of the matrix-free solver"""
     device: str | None = None

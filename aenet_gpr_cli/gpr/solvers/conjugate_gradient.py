@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.process_settings import ConjugateGradient
-from aenet_gpr_cli.gpr.solvers.preconditioner import Preconditioner, make_low_rank
+from aenet_gpr_cli.gpr.solvers.preconditioner import LowRankPlan, Preconditioner, plan_low_rank
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import FloatArray
 
@@ -47,6 +47,8 @@ class ConjugateGradientSolver:
         Approximate inverse to take instead.
     device : str or None
         Device of torch for the products with K, such as cuda; None: numpy.
+    low_rank : LowRankPlan or None
+        From `plan_low_rank`, where it is known already.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class ConjugateGradientSolver:
         progress: Progress | None = None,
         preconditioner: Precondition | None = None,
         device: str | None = None,
+        low_rank: LowRankPlan | None = None,
     ) -> None:
         self.jitter = 0.0
         self.iterations = 0
@@ -78,8 +81,9 @@ class ConjugateGradientSolver:
         self._noise = covariance.noise_variances(noise_energy, noise_force)
         self._settings, self._on_iteration = settings, on_iteration
         if preconditioner is None:
-            low_rank = make_low_rank(covariance, self._noise, settings.max_rank, settings.tolerance)
-            preconditioner = Preconditioner(covariance, self._noise, low_rank, progress)
+            asked = settings.max_rank, settings.tolerance
+            plan = low_rank or plan_low_rank(covariance, self._noise, *asked)
+            preconditioner = Preconditioner(covariance, self._noise, plan.make(), progress)
         self._precondition: Precondition = preconditioner
         self._product = _products(covariance, device)
 

@@ -9,6 +9,9 @@ the choice is reproducible.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +19,7 @@ from scipy.linalg.blas import dsyrk, dtrsm
 from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
 from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
+from aenet_gpr_cli.descriptors.structure.permutation import images_of
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.observation_order import by_structure, row_views, rows_of
 from aenet_gpr_cli.gpr.covariance.single import Covariance
@@ -29,6 +33,10 @@ N_FOLLOWING = 64  # monomials after the last one kept, the largest of which coun
 # part of the smallest eigenvalues within a structure, which conjugate gradients find by themselves
 OUTLIERS = 0.1
 CANDIDATE_RANKS = (0, 50, 100, 200, 400, 700, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000, 16000)
+FACTOR_COST = 0.5  # of an operation of LAPACK's Cholesky factor, in those of a matrix product
+# iterations with selected structures: this times (n_rows / rank)², at a noise and a tolerance (EC dimers,
+# group of 8, n = 200: 381, 135 and 67 with ranks of 1159, 1952 and 2989)
+SELECTED_ITERATIONS, SELECTED_AT = 3.5, (1e-4, 1e-4)
 GRAM_BLOCK_BYTES = 2**24  # rows of Φ held at a time while their products are summed
 
 
@@ -172,16 +180,76 @@ def make_low_rank(covariance: Covariance, noise: FloatArray, max_rank: int, tole
     tolerance : float
         Relative residual that will be asked for.
     """
-    by_monomials = covariance.n_centres == 1 and covariance.kernel.name == "squared_exponential"
-    if not by_monomials or max_rank == 0:
-        n_selected = min(max_rank // (1 + 3 * covariance.n_atoms), covariance.n_structures)
-        return SelectedStructures(covariance, farthest_points(covariance.points.values, n_selected))
-    monomials = Monomials.of(covariance, min(max_rank, covariance.n_rows))
-    return monomials.first(_cheapest_rank(covariance, noise, monomials, tolerance))
+    return plan_low_rank(covariance, noise, max_rank, tolerance).make()
 
 
-def _cheapest_rank(covariance: Covariance, noise: FloatArray, monomials: Monomials, tolerance: float) -> int:
-    """Weigh n_rows M² operations against the iterations that remain."""
+@dataclass(frozen=True, slots=True)
+class LowRankPlan:
+    """Which factor of K is cheapest, and what solving with it costs.
+
+    Attributes
+    ----------
+    make : callable
+        Returns the factor.
+    rank : int
+    iterations : float
+        Forecast, infinite where there is none.
+    operations : float
+        Of preconditioner and iterations together, in those of a matrix product.
+    """
+
+    make: Callable[[], LowRank]
+    rank: int
+    iterations: float
+    operations: float
+
+
+def plan_low_rank(covariance: Covariance, noise: FloatArray, max_rank: int, tolerance: float) -> LowRankPlan:
+    """Return the plan of `make_low_rank`, with the same parameters."""
+    smooth = covariance.kernel.name == "squared_exponential"
+    if smooth and covariance.n_centres == 1 and max_rank > 0:
+        monomials = Monomials.of(covariance, min(max_rank, covariance.n_rows))
+        rank, iterations, operations = _cheapest_rank(covariance, noise, monomials, tolerance)
+        return LowRankPlan(partial(monomials.first, rank), rank, iterations, operations)
+    width, iterations, operations = 1 + 3 * covariance.n_atoms, np.inf, np.inf
+    n_selected = min(max_rank // width, covariance.n_structures)
+    if smooth and covariance.n_centres == images_of(covariance.points) and n_selected > 0:
+        n_selected, iterations, operations = _cheapest_selection(covariance, noise, n_selected, tolerance)
+    chosen = farthest_points(covariance.points.values, n_selected)
+    make = partial(SelectedStructures, covariance, chosen)
+    return LowRankPlan(make, width * n_selected, iterations, operations)
+
+
+def cholesky_operations(covariance: Covariance) -> float:
+    """Return the operations of matrix and factor, in those of a matrix product."""
+    rows, p = covariance.n_rows, covariance.x.shape[1]
+    return FACTOR_COST * rows**3 / 3.0 + rows**2 * p
+
+
+def _cheapest_selection(
+    covariance: Covariance, noise: FloatArray, most: int, tolerance: float
+) -> tuple[int, float, float]:
+    """Return how many structures make preconditioner and iterations cheapest, both forecasts with them."""
+    width, rows = 1 + 3 * covariance.n_atoms, covariance.n_rows
+    counts = np.unique(np.linspace(1, most, min(most, 40)).astype(int))
+    ranks = width * counts
+    per_tolerance = np.log(2.0 / tolerance) / np.log(2.0 / SELECTED_AT[1])
+    scale = SELECTED_ITERATIONS * per_tolerance * SELECTED_AT[0] / np.sqrt(float(noise.min()))
+    iterations = np.maximum(scale * (rows / ranks) ** 2, 10.0)
+    costs = np.array(
+        [
+            2.0 * _setup_cost(covariance, int(rank)) + count * _iteration_cost(covariance, int(rank), width)
+            for rank, count in zip(ranks, iterations, strict=True)
+        ]
+    )
+    best = int(np.argmin(costs))
+    return int(counts[best]), float(iterations[best]), float(costs[best])
+
+
+def _cheapest_rank(
+    covariance: Covariance, noise: FloatArray, monomials: Monomials, tolerance: float
+) -> tuple[int, float, float]:
+    """Weigh n_rows M² operations against the iterations that remain; return both forecasts, too."""
     linear = covariance.x.shape[1] + 1
     shells = linear, linear * (linear + 1) // 2  # where coordinates are alike, whole degrees count
     ranks = sorted({r for r in (*CANDIDATE_RANKS, *shells) if r < len(monomials)} | {len(monomials)})
@@ -190,7 +258,8 @@ def _cheapest_rank(covariance: Covariance, noise: FloatArray, monomials: Monomia
         _setup_cost(covariance, rank) + count * _iteration_cost(covariance, rank)
         for rank, count in zip(ranks, iterations, strict=True)
     ]
-    return ranks[int(np.argmin(costs))]
+    best = int(np.argmin(costs))
+    return ranks[best], iterations[best], costs[best]
 
 
 def expected_iterations(
@@ -232,11 +301,16 @@ def _setup_cost(covariance: Covariance, rank: int) -> float:
     return covariance.n_rows * rank * (rank + 300.0) + rank**3 / 3.0
 
 
-def _iteration_cost(covariance: Covariance, rank: int) -> float:
-    """The same for one iteration; work outside matrix products weighs by its measured time (one core)."""
+def _iteration_cost(covariance: Covariance, rank: int, dense: int = 0) -> float:
+    """The same for one iteration; work outside matrix products weighs by its measured time (one core).
+
+    ``dense``: rows of a structure where the factor is stored, 0 for monomials.
+    """
     n, p, width = covariance.n_structures, covariance.x.shape[1], 1 + 3 * covariance.n_atoms
-    product = 6.0 * n * n * p + 60.0 * n * n + 2000.0 * n * p
-    return product + 320.0 * n * rank + 40.0 * rank**2 + 100.0 * n * width**2
+    points = n * covariance.n_centres
+    product = 6.0 * n * points * p + 60.0 * n * points + 1000.0 * (n + points) * p
+    factor = 15.0 * dense if dense else 320.0
+    return product + factor * n * rank + 40.0 * rank**2 + 100.0 * n * width**2
 
 
 def own_block(covariance: Covariance, structure: int) -> FloatArray:

@@ -98,13 +98,21 @@ def fit_subset(
     geometry, found = choice.geometry, choice.parameters
     duplicates = _duplicates(config, name, subset, geometry)
     kernel = make_kernel(config.kernel, found.length_scale)
-    solver = _Noting(make_solver(config, plan_fit(config, name, subset), progress))
+    plan, fastest = plan_fit(config, name, subset), _may_iterate(config) and not with_left_out
+    solver = _Noting(make_solver(config, plan, progress, fastest))
     noise, descriptor = (found.noise_energy, found.noise_force), geometry.make_descriptor()
     try:
         if config.compatibility == "aenet-gpr":
             model, _ = fit_as_aenet_gpr(subset, descriptor, found.length_scale, NOISE, NOISE_FACTOR)
         else:
-            model = fit(subset, descriptor, kernel, *noise, solver, geometry.n_centres)
+            try:
+                model = fit(subset, descriptor, kernel, *noise, solver, geometry.n_centres)
+            except NumericalError:
+                if not fastest:
+                    raise
+                log.info("%s: no solution by conjugate gradients; takes a factor", name)
+                solver = _Noting(make_solver(config, plan, progress))
+                model = fit(subset, descriptor, kernel, *noise, solver, geometry.n_centres)
     except NumericalError as error:
         note = f"; {_named(subset, duplicates)}" if len(duplicates.pairs) else ""
         raise NumericalError(f"{error}{note}") from error
@@ -123,6 +131,11 @@ def fit_subset(
         f"{time.perf_counter() - started:.1f}",
     )
     return FittedSubset(Surrogate(model, geometry), choice, duplicates, row, off)
+
+
+def _may_iterate(config: FitGprConfig) -> bool:
+    """Whether a factor may be left out where iterations are faster."""
+    return config.solver == "auto" and config.compatibility == "none" and config.device is None
 
 
 class _Noting:
