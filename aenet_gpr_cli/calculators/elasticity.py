@@ -8,6 +8,7 @@ are those of relaxed ions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -73,7 +74,8 @@ def relax(atoms: Atoms, largest_force: float, steps: int, cell: bool = True) -> 
     NumericalError
         If that takes more steps.
     """
-    with BFGS(FrechetCellFilter(atoms) if cell else atoms, logfile=None) as optimiser:
+    moving: Any = FrechetCellFilter(atoms) if cell else atoms  # ASE's types know only the latter
+    with BFGS(moving, logfile=None) as optimiser:
         if not optimiser.run(fmax=largest_force, steps=steps):
             what = "atoms and cell" if cell else "atoms of a strained cell"
             raise NumericalError(

@@ -92,7 +92,8 @@ def run(
         if len(ordered) > ROWS_SHOWN:
             notes.insert(0, f"and {len(ordered) - ROWS_SHOWN} more structures")
         shown = ordered[:ROWS_SHOWN]
-        columns, rows = COLUMNS, [_row(item) for item in shown]
+        columns: tuple[str, ...] = COLUMNS
+        rows = [_row(item) for item in shown]
         if any(item.structure.stress is not None for item in ordered):
             columns += PRESSURE_COLUMNS
             rows = [[*row, *_pressure(item)] for row, item in zip(rows, shown, strict=True)]
