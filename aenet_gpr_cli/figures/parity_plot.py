@@ -161,9 +161,9 @@ def _draw_points(
 
 def _label(figure: Figure, axes: np.ndarray, with_forces: bool, with_pressures: bool) -> None:
     figure.align_ylabels(axes[:, 0])
-    axes[0, 0].set_ylabel("predicted E above lowest (eV)")
+    axes[0, 0].set_ylabel("predicted E\nabove lowest (eV)")
     for axis in axes[0]:
-        axis.set_xlabel("reference E above lowest (eV)")
+        axis.set_xlabel("reference E\nabove lowest (eV)")
     if with_forces:
         axes[1, 0].set_ylabel("predicted ‖F‖ (eV/Å)")
         axes[2, 0].set_ylabel("error of direction (°)")

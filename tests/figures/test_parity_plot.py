@@ -1,5 +1,7 @@
 """Parity figures show the samples, with common limits and units."""
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
@@ -36,12 +38,12 @@ def test_panels_show_the_samples_in_the_colour_of_the_model():
 def test_axes_carry_units():
     axes = parity_plot.plot({"ann_gpr": samples()}, {}).axes
     assert [a.get_ylabel() for a in axes] == [
-        "predicted E above lowest (eV)",
+        "predicted E\nabove lowest (eV)",
         "predicted ‖F‖ (eV/Å)",
         "error of direction (°)",
     ]
     assert [a.get_xlabel() for a in axes] == [
-        "reference E above lowest (eV)",
+        "reference E\nabove lowest (eV)",
         "reference ‖F‖ (eV/Å)",
         "reference ‖F‖ (eV/Å)",
     ]
@@ -103,3 +105,16 @@ def test_atoms_without_a_direction_are_left_out():
 def test_nothing_to_draw_is_an_error():
     with pytest.raises(InputError, match="at least one model"):
         parity_plot.plot({}, {})
+
+
+@pytest.mark.parametrize("n_models", [1, 3, 5])
+def test_labels_of_axes_lie_within_the_figure_and_apart(n_models):
+    figure = parity_plot.plot({f"ann_{i}": samples() for i in range(n_models)}, {})
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        for label in (axis.xaxis.label, axis.yaxis.label):
+            box = label.get_window_extent()
+            assert 0 <= box.x0 <= box.x1 <= figure.bbox.x1
+            assert 0 <= box.y0 <= box.y1 <= figure.bbox.y1
+    below = [axis.xaxis.label.get_window_extent() for axis in figure.axes[:n_models]]
+    assert all(first.x1 < second.x0 for first, second in itertools.pairwise(below))
