@@ -86,9 +86,10 @@ class Objective:
             Whether it is a mean square, not its root.
         """
         error = (loss**0.5 if squared else loss) * self.energy_scale * MEV_PER_EV
+        said = f"{error:.0f}" if error >= 100.0 else f"{error:.3g}"
         if self.forces is not None:
-            return f"weighted error {error:.3g} meV"
-        return f"error {error:.3g} meV per {self.loss.per}"
+            return f"weighted error {said} meV"
+        return f"error {said} meV per {self.loss.per}"
 
     def for_members(self, members: IntArray) -> Objective:
         """Return the objective of some of the members only, where they have weights of their own."""
