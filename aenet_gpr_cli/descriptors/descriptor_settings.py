@@ -92,7 +92,7 @@ class DescriptorChoice:
     """atoms whose exchange leaves the energy unchanged: auto finds equal molecules and equal atoms within
     them and keeps what raises the likelihood; or generators, [[1, 0, 2], ...]"""
     max_permutations: Annotated[PositiveInt, Le(120)] = 8
-    """largest group to consider; the cost of a fit grows with its square"""
+    """largest group to consider; the cost of products with the kernel grows with it"""
     soap: SoapSettings = SoapSettings()
     """settings of the descriptor soap"""
 

@@ -93,6 +93,10 @@ def likely_group(
         symmetries, subset.n_atoms, config.max_permutations, lambda g: score(np.array(g, dtype=np.int64))
     )
     log.info("%s: %d symmetries found, group of %d permutations kept", name, len(symmetries), len(group))
+    limit = config.max_permutations
+    made = (generate_group([*group, *s.generators], subset.n_atoms, limit) for s in symmetries)
+    if count := sum(larger is None for larger in made):
+        log.info("%s: %d symmetries not tried with it: more than max_permutations: %d", name, count, limit)
     return (np.array(group, dtype=np.int64) if len(group) > 1 else None), table
 
 
