@@ -253,7 +253,8 @@ def _next(models: Sequence[Judged], best: Judged, grade: Grade) -> list[Statemen
     if outside > OUTSIDE[0] * best.total["n_structures"]:
         said.append("structures like those outside the training data (`aenet-gpr select` finds such)")
     said += _training(models)
-    if best.mode not in (SURROGATE, None) and best.total["n_members"] == 1:
+    network = best.mode not in (SURROGATE, None)
+    if network and best.total["n_members"] == 1 and best.total.get("coverage_95") is None:
         said.append("n_members: 4, so that the network says where it is wrong")
     if grade != "good" and not said:
         said.append("two to four times as many training structures, which usually halve the errors")

@@ -47,8 +47,15 @@ def _network(file: h5py.File) -> list[list[str]]:
         ["species", species],
         ["cutoffs", _cutoffs(model)],
         ["layers", f"{hidden} – 1, {model['activation']}"],
-        ["members", str(members) + ("" if members > 1 else ", so that there is no σ")],
+        ["members", str(members)],
+        ["sigma", _sigma(file["model"], members)],
     ]
+
+
+def _sigma(model: h5py.Group, members: int) -> str:
+    if "sigma" in model:
+        return "Laplace approximation, calibrated"
+    return "spread of the members" if members > 1 else "none: a single network without it"
 
 
 def _process(group: h5py.Group) -> list[list[str]]:
