@@ -147,11 +147,11 @@ def laplace(
     if lower is None or not 0.0 < tau < np.inf:
         return None
     scaled = lower / np.sqrt(tau)
-    found = np.zeros((0, 2))
+    errors = np.zeros((0, 2))
     if objective.loss.alpha < 1.0 and objective.processes.size == 1:
         shift = -factor.solve(gradient + decay[:, evidence.places] * flat)[0]
-        found = _energies_left_out(objective, flat, shift, train, scaled, tau, left_out)
-    return Laplace(scaled, found[:, 0], found[:, 1], decay[0].cpu().numpy(), tau)
+        errors = _energies_left_out(objective, flat, shift, train, scaled, tau, left_out)
+    return Laplace(scaled, errors[:, 0], errors[:, 1], decay[0].cpu().numpy(), tau)
 
 
 def _energies_left_out(

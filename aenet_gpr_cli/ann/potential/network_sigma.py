@@ -76,7 +76,7 @@ class NetworkSigma:
     def lower_triangles(self) -> FloatArray:
         """Return L of each member, (n_members, n_weights, n_weights), float32."""
         width = int(np.sqrt(2 * self.factors.shape[1]))
-        result = np.zeros((len(self.factors), width, width), np.float32)
+        result: FloatArray = np.zeros((len(self.factors), width, width), self.factors.dtype)
         result[:, *np.tril_indices(width)] = self.factors
         return result
 
@@ -105,8 +105,12 @@ def join_sigmas(parts: Sequence[NetworkSigma | None]) -> NetworkSigma | None:
     kinds = {(p.factors.shape[1], p.left_out_errors.shape[1], p.held_out) for p in known}
     if len(known) < len(parts) or len(kinds) != 1:
         return None
-    arrays = ("factors", "left_out_errors", "left_out_variances")
-    return replace(known[0], **{name: np.concatenate([getattr(p, name) for p in known]) for name in arrays})
+    return NetworkSigma(
+        np.concatenate([part.factors for part in known]),
+        np.concatenate([part.left_out_errors for part in known]),
+        np.concatenate([part.left_out_variances for part in known]),
+        known[0].held_out,
+    )
 
 
 def pack_triangles(factors: FloatArray) -> FloatArray:

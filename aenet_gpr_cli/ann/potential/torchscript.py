@@ -218,8 +218,8 @@ class ScriptedNetwork(torch.nn.Module):
         weights: List[Tensor] = []  # noqa: UP006
         for layer in self.layers:
             inputs.append(x)
-            slopes.append(layer.slope(x))
-            weights.append(layer.weight)
+            slopes.append(layer.slope(x))  # type: ignore[operator]
+            weights.append(layer.weight)  # type: ignore[arg-type]
             x = layer(x)
         delta = torch.full_like(x, self.energy_scale)
         parts: List[Tensor] = []  # noqa: UP006
@@ -275,9 +275,8 @@ class ScriptedCommittee(torch.nn.Module):
         stored = model.sigma
         self.factor = 1.0 if stored is None else stored.factor
         self.with_laplace = stored is not None and stored.with_laplace
-        lower = np.zeros((model.n_members, 0, 0), np.float32)
-        if stored is not None and stored.with_laplace:
-            lower = stored.lower_triangles()
+        none = np.zeros((model.n_members, 0, 0), np.float32)
+        lower = stored.lower_triangles() if stored is not None and stored.with_laplace else none
         self.register_buffer("triangles", torch.from_numpy(lower))
         self.descriptor = ScriptedChebyshev(model.basis)
         self.networks = torch.nn.ModuleList(
@@ -325,7 +324,7 @@ class ScriptedCommittee(torch.nn.Module):
             mine = raw[atoms[kinds[atoms] == number]]
             total = total + network(mine).sum(dim=1)
             if self.with_laplace:
-                parts.append(network.weight_gradients(mine))
+                parts.append(network.weight_gradients(mine))  # type: ignore[operator]
         square = torch.zeros([], dtype=raw.dtype, device=raw.device)
         if self.n_members > 1:
             square = total.var(dim=0, unbiased=True)
