@@ -107,7 +107,7 @@ class Repulsion:
         one, two = kinds[centres], kinds[neighbours.index[edges]]
         r = np.sqrt(square[edges])
         value, slope = zbl(r, self.charges[one], self.charges[two], self.outer[one, two])
-        energies = np.bincount(centres, 0.5 * value, minlength=len(kinds))
+        energies = np.bincount(centres, 0.5 * value, minlength=len(kinds)).astype(float)
         slopes = (0.5 * slope / r)[:, None] * neighbours.vectors[edges]
         return Added(energies, slopes, edges, centres, neighbours.index[edges])
 
