@@ -119,7 +119,7 @@ def _closing(errors: Sequence[ErrorSums]) -> list[str]:
         return []
     found = metrics_from_sums(sum(errors, ErrorSums()))
     number = found["n_structures"]
-    per_atom, rmse = (found[f"energy_{key}_per_atom"] * MEV_PER_EV for key in ("mae", "rmse"))
+    per_atom, rmse = (float(found[f"energy_{key}_per_atom"] or 0.0) * MEV_PER_EV for key in ("mae", "rmse"))
     lines = [f"Errors against the {number} structures with labels:"]
     lines.append(f"  energies  MAE {per_atom:.3g} meV per atom, RMSE {rmse:.3g}")
     if (mae := found["force_component_mae"]) is not None:
