@@ -116,6 +116,11 @@ class LevenbergMarquardt:
     """stop after this many iterations without a better validation error"""
     tolerance: NonNegativeFloat = 1e-05
     """stop when the training error falls by less than this fraction"""
+    window: PositiveInt = 10
+    """iterations over which window_gain is looked at"""
+    window_gain: Fraction = 0.01
+    """stop when the training error fell by less than this fraction in the last window of iterations; 0: do
+    not"""
 
     def __post_init__(self) -> None:
         if self.regularisation == "evidence" and self.weight_decay > 0.0:

@@ -29,7 +29,9 @@ def adamw_settings():
 
 @pytest.fixture
 def lm_settings():
-    return LevenbergMarquardt(iterations=6, regularisation="none", patience=100, tolerance=0.0)
+    return LevenbergMarquardt(
+        iterations=6, regularisation="none", patience=100, tolerance=0.0, window_gain=0.0
+    )
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aenet_gpr_cli.ann.execution import portions
@@ -28,6 +29,7 @@ from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 SMALL_WORK = 3e8  # multiplications of an iteration below which members are treated as a batch
+CURVES = ("training_loss", "validation_loss", "gain")  # of the state: a row for each iteration
 
 
 def start(weights: FloatArray, architecture: Architecture, settings: LevenbergMarquardt) -> State:
@@ -46,6 +48,7 @@ def start(weights: FloatArray, architecture: Architecture, settings: LevenbergMa
         "iteration": np.zeros(members, int),
         "training_loss": np.zeros((0, members)),
         "validation_loss": np.zeros((0, members)),
+        "gain": np.zeros((0, members)),
     }
 
 
@@ -79,8 +82,7 @@ def run_levenberg_marquardt(
     Time per iteration and member: about rows · n_weights² + n_weights³/3 multiplications.
     """
     state = {k: v.copy() for k, v in state.items()}
-    state["training_loss"] = _padded(state["training_loss"], settings.iterations)
-    state["validation_loss"] = _padded(state["validation_loss"], settings.iterations)
+    state |= {key: _padded(state[key], settings.iterations) for key in CURVES}
     members = len(state["weights"])
     known = noises = None
     if settings.regularisation == "evidence":
@@ -139,7 +141,7 @@ def _report(
 def _snapshot(state: State) -> State:
     """Return a copy without the rows of iterations that have not been."""
     longest = int(state["iteration"].max(initial=0))
-    curves = {key: state[key][:longest].copy() for key in ("training_loss", "validation_loss")}
+    curves = {key: state[key][:longest].copy() for key in CURVES}
     return {key: values.copy() for key, values in state.items()} | curves
 
 
@@ -148,7 +150,33 @@ def _active(state: State, settings: LevenbergMarquardt) -> FloatArray:
         (state["iteration"] < settings.iterations)
         & (state["wait"] < settings.patience)
         & ~state["stalled"].astype(bool)
+        & ~_no_longer_gains(state, settings)
     )
+
+
+def _no_longer_gains(state: State, settings: LevenbergMarquardt) -> NDArray[np.bool_]:
+    """Return of which members, an array of bool, the cost fell by too little in the last iterations."""
+    done = np.zeros(len(state["weights"]), bool)
+    for member, iteration in enumerate(state["iteration"]):
+        if iteration >= settings.window:
+            left = np.prod(1.0 - state["gain"][iteration - settings.window : iteration, member])
+            done[member] = 1.0 - left < settings.window_gain
+    return done
+
+
+def early_ends(state: State, settings: LevenbergMarquardt) -> str:
+    """Say in words how many members ended before their last iteration, and why; empty if none did."""
+    early = state["iteration"] < settings.iterations
+    waited, slow = state["wait"] >= settings.patience, _no_longer_gains(state, settings)
+    stalled = state["stalled"].astype(bool)
+    reasons = {
+        f"no better validation error in {settings.patience} iterations (patience)": waited,
+        f"a training error that fell by less than {100 * settings.window_gain:g} % in {settings.window} "
+        "iterations (window_gain)": slow & ~waited,
+        "a training error that falls no more (tolerance)": stalled & ~slow & ~waited,
+    }
+    counts = {reason: int((early & which).sum()) for reason, which in reasons.items()}
+    return "; ".join(f"{n} of {len(early)} ended early: {reason}" for reason, n in counts.items() if n)
 
 
 def _iterate(
@@ -215,6 +243,7 @@ def _record(
     state["wait"][active] = np.where(better, 0, state["wait"][active] + 1)
     row = state["iteration"][active]
     state["training_loss"][row, active] = step.loss.cpu().numpy()
+    state["gain"][row, active] = step.gain.cpu().numpy()
     state["validation_loss"][row, active] = values if validated else np.nan
     state["iteration"][active] += 1
 

@@ -132,6 +132,8 @@ def _training(
         adamw=AdamW(
             learning_rate=1e-4, batch_size=batch_size, epochs=epochs, patience=epochs, schedule="constant"
         ),
-        levenberg_marquardt=LevenbergMarquardt(iterations=epochs, patience=epochs, tolerance=0.0),
+        levenberg_marquardt=LevenbergMarquardt(
+            iterations=epochs, patience=epochs, tolerance=0.0, window_gain=0.0
+        ),
         validation_fraction=0.0,
     )

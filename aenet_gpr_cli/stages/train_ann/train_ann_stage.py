@@ -15,6 +15,7 @@ import numpy as np
 
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import MakeRows, MemoryRows, State, Surroundings
+from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import early_ends
 from aenet_gpr_cli.ann.potential.network_sigma import describe_sigma
 from aenet_gpr_cli.ann.training import TrainingResult, train
 from aenet_gpr_cli.ann.training_settings import Network
@@ -131,7 +132,11 @@ def run(
             def trainer(members: tuple[int, ...], state: State | None, keep: Keep) -> TrainingResult:
                 around = Surroundings(context.progress, context.stop, keep, processes, make_rows)
                 settings = replace(config, device=device, atomic_energies=atomic)
-                return train(data, basis, settings, config.seed, members, state, around)
+                result = train(data, basis, settings, config.seed, members, state, around)
+                by_lm = config.optimiser == "levenberg_marquardt" and result.finished
+                if by_lm and (ended := early_ends(result.state, config.levenberg_marquardt)):
+                    log.info(ended)
+                return result
 
             work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, processes)
             return _train(work, len(data), context)

@@ -40,7 +40,7 @@ def noisy(noise):
 
 @pytest.fixture
 def by_evidence(settings):
-    optimiser = LevenbergMarquardt(iterations=80, tolerance=1e-12, patience=200)
+    optimiser = LevenbergMarquardt(iterations=80, tolerance=1e-12, patience=200, window_gain=0.0)
     loss = Loss(alpha=0.3, balance="evidence")
     return changed(settings, mode="combined", optimizer=optimiser, loss=loss, validation_fraction=0.0)
 

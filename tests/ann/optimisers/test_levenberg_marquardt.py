@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import early_ends
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
 from tests.ann.ann_helpers import Forces, changed
@@ -39,3 +40,21 @@ def test_weight_decay_makes_smaller_weights(data, basis, settings, lm_settings):
         model = train(data, basis, changed(settings, optimizer=optimizer, validation_fraction=0.0), 1).model
         sizes.append(sum(float((w**2).sum()) for layers in model.weights.values() for w in layers))
     assert sizes[1] < 0.5 * sizes[0]
+
+
+def test_a_run_that_no_longer_gains_ends_and_says_so(data, basis, settings, lm_settings):
+    # a linear model is at its minimum after a step; then nothing is gained
+    keys = changed(lm_settings, iterations=30, damping=1e-10, weight_decay=1e-8, window=3, window_gain=0.01)
+    linear = changed(settings, hidden=(), optimizer=keys, validation_fraction=0.0)
+    short = train(data, basis, linear, 1)
+    assert len(short.training_loss) == 4  # the step, and three that gain nothing
+    assert early_ends(short.state, keys) == (
+        "3 of 3 ended early: a training error that fell by less than 1 % in 3 iterations (window_gain)"
+    )
+    never = changed(keys, window_gain=0.0)
+    whole = train(data, basis, changed(linear, optimizer=never), 1)
+    assert len(whole.training_loss) > 4
+    assert "3 of 3 ended early: a training error that falls no more (tolerance)" in early_ends(
+        whole.state, never
+    )
+    assert np.nanmin(whole.training_loss, axis=0) == pytest.approx(short.training_loss[-1], rel=0.02)
