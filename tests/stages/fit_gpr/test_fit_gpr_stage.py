@@ -191,6 +191,14 @@ def test_exchanged_atoms_make_no_difference_where_they_are_listed(split, tmp_pat
         fit(split, tmp_path, permutations=[[0, 2, 1, 3]], max_permutations=1)
 
 
+def test_the_limit_of_the_group_is_named_where_it_stops_the_search(tmp_path, caplog):
+    data = write_split(tmp_path / "split.h5", water_dimer.make(10, 0))
+    with caplog.at_level("INFO"):
+        surrogate, _ = fit(data, tmp_path, permutations="auto", max_permutations=2)
+    assert surrogate.geometry.n_images == 2
+    assert "more than max_permutations: 2" in caplog.text
+
+
 def test_likely_permutations_are_found_and_stored(tmp_path):
     water = replace(water_dimer.make(12, 0), names=tuple(f"w{i}" for i in range(12)))
     data = write_split(tmp_path / "split.h5", water)
