@@ -16,11 +16,10 @@ from ase.eos import EquationOfState
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 
+from aenet_gpr_cli.descriptors.chebyshev.strain import VOIGT
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM
-
-VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # of ASE, too
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,10 @@ from aenet_gpr_cli.evaluation.error_sums import ErrorSums, spread_of
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM
 
+Pairs = tuple[tuple[int, int], ...]
+WHOLE: Pairs = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+IN_PLANE: Pairs = ((0, 0), (1, 1), (0, 1))
+
 
 def stress_components(structures: StructureSet, stress: FloatArray) -> FloatArray:
     """Return the independent components of stresses of crystals or slabs, the diagonal ones first.
@@ -28,15 +32,16 @@ def stress_components(structures: StructureSet, stress: FloatArray) -> FloatArra
     ndarray of shape (..., n_structures, 6 or 3), GPa
         Of crystals xx, yy, zz, yz, xz, xy; of slabs 11, 22, 12 with axis 1 along the first periodic vector.
     """
+    pairs: Pairs
     if all(structures.pbc):
-        own, pairs = stress, ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+        own, pairs = stress, WHOLE
     else:
         assert structures.cells is not None  # a slab has them
         first, second = structures.cells[:, np.asarray(structures.pbc, bool)].swapaxes(0, 1)
         one = first / np.linalg.norm(first, axis=1, keepdims=True)
         two = second - (second * one).sum(axis=1, keepdims=True) * one
         plane = np.stack([one, two / np.linalg.norm(two, axis=1, keepdims=True)], axis=1)
-        own, pairs = plane @ stress @ plane.swapaxes(-1, -2), ((0, 0), (1, 1), (0, 1))
+        own, pairs = plane @ stress @ plane.swapaxes(-1, -2), IN_PLANE
     return np.stack([own[..., a, b] for a, b in pairs], axis=-1) * GPA_PER_EV_PER_CUBIC_ANGSTROM
 
 
