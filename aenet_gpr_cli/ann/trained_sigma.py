@@ -91,7 +91,7 @@ def _posterior(
 
 def _held_out_errors(objective: Objective, weights: Tensor, left_out: LeftOut) -> FloatArray:
     """Return predicted less reference energies, (n_members, n_held_out), in units of the network."""
-    if not left_out.held_out or objective.processes.size > 1:
+    if not left_out.held_out or not left_out.groups or objective.processes.size > 1:
         return np.zeros((len(weights), 0))
     energies_only, parts = replace(objective, forces=None), []
     for group in left_out.groups:
