@@ -2,4 +2,4 @@
 up.
 """
 
-__all__ = ["cholesky", "conjugate_gradient", "device", "mixed_precision"]
+__all__ = ["cholesky", "conjugate_gradient", "device", "mixed_precision", "preconditioner"]
