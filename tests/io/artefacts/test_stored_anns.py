@@ -47,7 +47,7 @@ def test_a_committee_survives(tmp_path, structures, angular):
         energy_scale=0.7,
         energy_shift=-0.3,
         atomic_energies={"C": -1030.0, "H": -13.6, "O": -2042.0},
-        sigma=NetworkSigma(*(rng.normal(size=(3, n)).astype(t) for n, t in KEPT), held_out=True),
+        sigma=NetworkSigma(*(rng.normal(size=(3, n)).astype(t) for n, t in KEPT), True),
         repulsion=Repulsion(np.array([6.0, 1.0, 8.0]), np.full((3, 3), 1.7)),
     )
     with h5py.File(tmp_path / "x.h5", "w") as file:
