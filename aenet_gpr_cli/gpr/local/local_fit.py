@@ -78,7 +78,7 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     """
     count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
     few = thin(sets, given.max_rows / count_rows(sets), np.random.default_rng(seed))
-    _, length, _, chosen = max(_compared(sets, few, given, given, count, seed, progress))
+    length, chosen = _chosen(sets, few, given, given, count, seed, progress)
     design = chosen.design(replace(chosen.inducing(count), length_scale=length))
     if not (given.virials and any(s.stress is not None for s in sets)):
         return design
@@ -109,11 +109,11 @@ def choose_environment(
     given = Local()
     count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
     few = thin(sets, given.max_rows / count_rows(sets), np.random.default_rng(seed))
-    basis = max(_compared(sets, few, keys, given, count, seed, progress))[-1].basis
+    basis = _chosen(sets, few, keys, given, count, seed, progress)[1].basis
     return basis.angular_cutoffs or keys.angle_choices[0], basis.resolved
 
 
-def _compared(
+def _chosen(
     sets: Sequence[AnySet],
     few: Sequence[StructureSet],
     keys: EnvironmentKeys,
@@ -121,30 +121,40 @@ def _compared(
     count: int,
     seed: int,
     progress: Progress,
-) -> list[tuple[float, float, int, _Fit]]:
-    """Return log evidence, length scale and environments: of all angles, then of the best ones resolved."""
+) -> tuple[float, _Fit]:
+    """Return length scale and environments of the largest evidence: of all angles, then resolved or not."""
     species = _species(sets)
     fixed = least_squares_energies(sets, species, given.atomic_energies)
     atomic = np.array([fixed[symbol] for symbol in species])
     resolutions = keys.resolutions if len(species) > 2 else (False,)
-    choices = [(angles, resolutions[0]) for angles in keys.angle_choices]
-    alone = len(choices) == len(resolutions) == 1
-    compared: list[tuple[float, float, int, _Fit]] = []
-    for number in range(len(choices) + len(resolutions) - 1):
-        angles, resolved = (
-            choices[number] if number < len(choices) else (max(compared)[-1].basis.angular_cutoffs, True)
-        )
+
+    def environment(angles: tuple[float, ...], resolved: bool) -> _Fit:
         basis = keys.environment_basis(species, angles, resolved)
         raw, kinds = sample(basis, sets, np.random.default_rng([seed, 1]))
         scale = Scale.of(basis, raw, kinds)
-        fit = _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
-        if given.length_scale and alone:
-            best = 0.0, given.length_scale
-        else:
-            start = max(compared)[1] if compared else START
-            best = best_length(fit, few, fit.inducing(_fewer(count)), given.length_scale, start, progress)
-        compared.append((*best, -number, fit))
-    return compared
+        return _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
+
+    def searched(fit: _Fit, start: float) -> tuple[float, float]:
+        return best_length(fit, few, fit.inducing(_fewer(count)), given.length_scale, start, progress)
+
+    fits = [environment(angles, resolutions[0]) for angles in keys.angle_choices]
+    if given.length_scale and len(fits) == len(resolutions) == 1:
+        return given.length_scale, fits[0]
+    compared: list[tuple[float, float, int]] = []
+    for number, fit in enumerate(fits):
+        compared.append((*searched(fit, max(compared)[1] if compared else START), -number))
+    _, length, number = max(compared)
+    best = length, fits[-number]
+    if len(resolutions) == 1:
+        return best
+    # of many kinds of environments, half of the inducing ones cannot tell which description is better
+    resolved = environment(keys.angle_choices[-number], True)
+    both = best, (searched(resolved, length)[1], resolved)
+    evidences = [
+        best_length(fit, few, fit.inducing(max(count, _fewer(count))), length, length, progress)[0]
+        for length, fit in both
+    ]
+    return both[int(np.argmax(evidences))]
 
 
 def _fewer(count: int) -> int:
