@@ -68,6 +68,12 @@ class TrainingResult:
     state: State
     finished: bool
 
+    def early_ends(self, settings: Training) -> str:
+        """Say how many members ended before their last iteration, and why; empty if none did."""
+        if settings.optimiser != "levenberg_marquardt" or not self.finished:
+            return ""
+        return levenberg_marquardt.early_ends(self.state, settings.levenberg_marquardt)
+
 
 ADVICE = {
     "adamw": "lower adamw.learning_rate",

@@ -15,7 +15,6 @@ import numpy as np
 
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import MakeRows, MemoryRows, State, Surroundings
-from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import early_ends
 from aenet_gpr_cli.ann.potential.network_sigma import describe_sigma
 from aenet_gpr_cli.ann.training import TrainingResult, train
 from aenet_gpr_cli.ann.training_settings import Network
@@ -133,8 +132,7 @@ def run(
                 around = Surroundings(context.progress, context.stop, keep, processes, make_rows)
                 settings = replace(config, device=device, atomic_energies=atomic)
                 result = train(data, basis, settings, config.seed, members, state, around)
-                by_lm = config.optimiser == "levenberg_marquardt" and result.finished
-                if by_lm and (ended := early_ends(result.state, config.levenberg_marquardt)):
+                if ended := result.early_ends(config):
                     log.info(ended)
                 return result
 
