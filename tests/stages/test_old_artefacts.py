@@ -63,7 +63,7 @@ def test_errors_are_those_of_the_old_version(run_cli, old):
 
 
 def test_copies_are_those_of_the_old_version(run_cli, old):
-    keys = ["mode=along_bond", "displacement=0.055", "n_copies=2", "seed=2025"]
+    keys = ["mode=along_bond", "displacement=0.055", "n_copies=2", "seed=2025", "sigma=bound"]
     command = ["augment", old / "split.h5", old / "gpr.h5", *(f"--set={key}" for key in keys)]
     code, _, said = run_cli(*command, "-o", "augmented.h5")
     assert code == 0, said

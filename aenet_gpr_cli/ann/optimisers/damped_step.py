@@ -16,7 +16,7 @@ from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
 from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 
-SHRINK = 2.0  # of the damping after a step that helped; it doubles, then quadruples, … after one that did not
+SHRINK = 5.0  # of the damping after a step that helped; it doubles, then quadruples, … after one that did not
 PROBE = 0.1  # part of the step over which residuals are differenced
 MAX_CORRECTION = 0.75  # of the step: beyond it the expansion is not trusted
 

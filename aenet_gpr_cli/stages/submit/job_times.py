@@ -40,7 +40,7 @@ def augment_seconds(config: AugmentConfig, subset: StructureSet) -> float:
         return n_copies * n_atoms / SLOW_RATE
     rows = len(subset) * (1 + 3 * n_atoms)
     label = 20.0 * len(subset) * n_atoms**2
-    sigma = {"bound": min(rows, config.sigma_max_rows), "exact": rows, "none": 0}[config.sigma] ** 2
+    sigma = {"bound": min(rows, config.sigma_max_rows), "exact": rows, "none": 0}[config.label_sigma] ** 2
     return n_copies * (label / SLOW_RATE + 2.0 * sigma / RATE)
 
 
