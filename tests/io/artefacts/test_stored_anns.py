@@ -37,6 +37,7 @@ def test_a_committee_survives(tmp_path, structures, angular):
     basis = ChebyshevBasis(("C", "H", "O"), 5.0, 6, *angular)
     architecture = Architecture(basis.species, basis.n_features, (7, 4), "tanh")
     rng = np.random.default_rng(0)
+    factors, errors, variances = (rng.normal(size=(3, n)).astype(t) for n, t in KEPT)
     model = ANNModel(
         basis=basis,
         hidden=(7, 4),
@@ -47,7 +48,7 @@ def test_a_committee_survives(tmp_path, structures, angular):
         energy_scale=0.7,
         energy_shift=-0.3,
         atomic_energies={"C": -1030.0, "H": -13.6, "O": -2042.0},
-        sigma=NetworkSigma(*(rng.normal(size=(3, n)).astype(t) for n, t in KEPT), True),
+        sigma=NetworkSigma(factors, errors, variances, held_out=True),
         repulsion=Repulsion(np.array([6.0, 1.0, 8.0]), np.full((3, 3), 1.7)),
     )
     with h5py.File(tmp_path / "x.h5", "w") as file:
