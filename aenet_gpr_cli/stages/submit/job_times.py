@@ -85,7 +85,7 @@ def wall_time(seconds: float) -> str:
     Examples
     --------
     >>> wall_time(12.0), wall_time(4000.0), wall_time(1e7)
-    ('00:15:00', '02:15:00', '24:00:00')
+    ('00:15:00', '02:30:00', '24:00:00')
     """
     asked = min(LONGEST, QUANTUM * math.ceil(MARGIN * (seconds + START) / QUANTUM))
     minutes = round(asked / 60)
