@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import pairwise
 
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
+from aenet_gpr_cli.stages.submit.training_size import TrainingSize
 from aenet_gpr_cli.structures import StructureSet
 
 RATE = 1e10  # operations of one core in a second, in matrix products
@@ -54,18 +54,14 @@ def train_seconds(
     copies : AugmentConfig or None
         How the copies are made that it reads.
     """
-    network, species = config.network, {symbol for subset in subsets.values() for symbol in subset.species}
-    n_features = (network.radial_order + network.angular_order + 2) * (2 if len(species) > 1 else 1)
-    width = sum((a + 1) * b for a, b in pairwise([n_features, *network.hidden, 1]))
-    counts = {name: len(s) + (copies.copies_in_all(len(s)) if copies else 0) for name, s in subsets.items()}
-    environments = sum(counts[name] * subset.n_atoms for name, subset in subsets.items())
+    size = TrainingSize.of(config, subsets, copies)
     forces = FORCES if config.with_forces else 1.0
+    passes = size.n_environments * size.weights_per_species * PASSES * forces / SLOW_RATE
     if config.optimiser == "adamw":
-        return config.adamw.epochs * environments * width * PASSES * forces / SLOW_RATE
+        return config.adamw.epochs * passes
     components = sum(3 * len(s) * s.n_atoms for s in subsets.values()) * config.loss.force_fraction
-    rows = sum(counts.values()) + (components if config.with_forces else 0.0)
-    weights = width * len(species)
-    passes = environments * width * PASSES * forces / SLOW_RATE
+    rows = size.n_structures + (components if config.with_forces else 0.0)
+    weights = size.weights_per_species * size.n_species
     return config.levenberg_marquardt.iterations * (rows * weights**2 / RATE + 4 * weights**3 / RATE + passes)
 
 

@@ -10,7 +10,6 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -41,6 +40,7 @@ from aenet_gpr_cli.stages.submit.job_times import (
     train_seconds,
     wall_time,
 )
+from aenet_gpr_cli.stages.submit.training_size import TrainingSize
 from aenet_gpr_cli.stages.workflow_steps import gaussian_processes, model_names
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
@@ -234,13 +234,9 @@ def train_gib(
     -------
     float, GiB
     """
-    network, species = config.network, {symbol for subset in subsets.values() for symbol in subset.species}
-    n_features = (network.radial_order + network.angular_order + 2) * (2 if len(species) > 1 else 1)
-    counts = {name: len(s) + (copies.copies_in_all(len(s)) if copies else 0) for name, s in subsets.items()}
-    environments = sum(counts[name] * subset.n_atoms for name, subset in subsets.items())
-    layers = [n_features, *network.hidden, 1]
-    n_weights = len(species) * sum((a + 1) * b for a, b in pairwise(layers))
-    descriptors = min(2 * environments * n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)
-    needed = 9 * environments + 40 * sum(counts.values()) + 4 * n_weights**2
+    size = TrainingSize.of(config, subsets, copies)
+    n_weights, environments = size.weights_per_species * size.n_species, size.n_environments
+    descriptors = min(2 * environments * size.n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)
+    needed = 9 * environments + 40 * size.n_structures + 4 * n_weights**2
     jacobian = config.jacobian_memory_gib if config.with_forces else 0.0
     return PROGRAM_GIB + descriptors + needed * NUMBER / BYTES_PER_GIB + jacobian

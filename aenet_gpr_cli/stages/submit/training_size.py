@@ -1,0 +1,58 @@
+"""How large a training is: what its time and its memory are counted from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
+from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
+from aenet_gpr_cli.structures import StructureSet
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSize:
+    """Numbers of one training.
+
+    Attributes
+    ----------
+    n_features : int
+        Of ænet's descriptor.
+    weights_per_species : int
+    n_species : int
+    n_structures : int
+        With copies.
+    n_environments : int
+        Atoms of all structures.
+    """
+
+    n_features: int
+    weights_per_species: int
+    n_species: int
+    n_structures: int
+    n_environments: int
+
+    @classmethod
+    def of(
+        cls, config: TrainAnnConfig, subsets: Mapping[str, StructureSet], copies: AugmentConfig | None
+    ) -> TrainingSize:
+        """Count what is trained on.
+
+        Parameters
+        ----------
+        copies : AugmentConfig or None
+            How the copies are made that the training reads.
+        """
+        network = config.network
+        n_species = len({symbol for subset in subsets.values() for symbol in subset.species})
+        n_features = (network.radial_order + network.angular_order + 2) * (2 if n_species > 1 else 1)
+        layers = [n_features, *network.hidden, 1]
+        counts = [len(s) + (copies.copies_in_all(len(s)) if copies else 0) for s in subsets.values()]
+        return cls(
+            n_features=n_features,
+            weights_per_species=sum((a + 1) * b for a, b in pairwise(layers)),
+            n_species=n_species,
+            n_structures=sum(counts),
+            n_environments=sum(n * s.n_atoms for n, s in zip(counts, subsets.values(), strict=True)),
+        )
