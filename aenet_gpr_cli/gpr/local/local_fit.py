@@ -76,8 +76,7 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     InputError
         If a set has no energies.
     """
-    count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
-    few = thin(sets, given.max_rows / count_rows(sets), np.random.default_rng(seed))
+    count, few = _compared_on(sets, given, seed)
     length, chosen = _chosen(sets, few, given, given, count, seed, progress)
     design = chosen.design(replace(chosen.inducing(count), length_scale=length))
     if not (given.virials and any(s.stress is not None for s in sets)):
@@ -107,8 +106,7 @@ def choose_environment(
         If a set has no energies.
     """
     given = Local()
-    count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
-    few = thin(sets, given.max_rows / count_rows(sets), np.random.default_rng(seed))
+    count, few = _compared_on(sets, given, seed)
     basis = _chosen(sets, few, keys, given, count, seed, progress)[1].basis
     return basis.angular_cutoffs or keys.angle_choices[0], basis.resolved
 
@@ -155,6 +153,13 @@ def _chosen(
         for length, fit in both
     ]
     return both[int(np.argmax(evidences))]
+
+
+def _compared_on(sets: Sequence[AnySet], given: Local, seed: int) -> tuple[int, list[StructureSet]]:
+    """Return the number of inducing environments of a species, and the structures choices are made on."""
+    n_rows = count_rows(sets)
+    few = thin(sets, given.max_rows / n_rows, np.random.default_rng(seed))
+    return inducing_per_species(given, n_rows, len(_species(sets))), few
 
 
 def _fewer(count: int) -> int:
