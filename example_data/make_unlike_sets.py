@@ -1,12 +1,13 @@
-"""Make data that ask for a local surrogate: no two structures of one cell or composition, and a liquid.
+"""Make data that ask for a local surrogate: no two structures of one cell or composition, and liquids.
 
-Run as ``python example_data/make_unlike_sets.py alloy|oxide|water [options]``. Writes ``NAME_train.xyz`` and
-``NAME_test.xyz``: extended XYZ with energy (eV), forces (eV/Å), stress (eV/Å³, ASE's sign), ``config_type``.
+Run as ``python example_data/make_unlike_sets.py alloy|oxide|melt|water [options]``. Writes ``NAME_train.xyz``
+and ``NAME_test.xyz``: extended XYZ, energy (eV), forces (eV/Å), stress (eV/Å³, ASE's sign), ``config_type``.
 Owns how each set is sampled; potentials are ASE's EMT and those of classical_potentials.py.
 
 alloy : Cu, Pd and Au, 4 to 32 atoms on fcc, bcc and hcp lattices, strained and displaced; EMT.
 oxide : (Mg, Ca, Sr)O, 8 to 48 atoms, rocksalt and its (100) slabs, likewise; Buckingham and charges of ±2.
-water : 64 flexible molecules along dynamics at 330 K and 1 bar; the test frames are of another run.
+melt  : 192 atoms of the eutectic of Ag and Cu along dynamics at 1300 K and 1 bar; EMT.
+water : 64 flexible molecules, likewise at 330 K. The test frames of both are of another run.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ BUCKINGHAM = {
 OXIDE_CUTOFF = 6.0  # Å
 OXIDE_DAMPING = 0.25  # 1/Å
 
+EUTECTIC = {"Ag": 115, "Cu": 77}  # atoms
+MELT_TEMPERATURE = 1300.0  # K
+MELT_STEP = 2.0  # fs
+MELT_LENGTH = 4.05  # Å, of 4 atoms on fcc to begin with
 MOLECULES = 64
 TEMPERATURE = 330.0  # K
 DENSITY = 0.997  # g/cm³ to begin with
@@ -168,29 +173,49 @@ def labelled(atoms: Atoms, calculator: Calculator) -> Atoms:
     return bare
 
 
-def waters(rng: np.random.Generator, count: int) -> list[Atoms]:
-    """Return frames of one run at constant pressure (1 bar), after settling."""
-    atoms = box_of_water(rng)
-    atoms.calc = FlexibleWater()
-    speeds = np.sqrt(units.kB * TEMPERATURE / atoms.get_masses())[:, None]
+def frames(
+    atoms: Atoms,
+    calculator: Calculator,
+    temperature: float,
+    step: float,
+    rng: np.random.Generator,
+    count: int,
+) -> list[Atoms]:
+    """Return frames of one run at constant pressure (1 bar), after settling; temperature in K, step in fs."""
+    atoms.calc = calculator
+    speeds = np.sqrt(units.kB * temperature / atoms.get_masses())[:, None]
     atoms.set_velocities(speeds * rng.normal(size=(len(atoms), 3)))
-    step = TIME_STEP * units.fs
     for friction in (0.1, 0.01):
         settings: dict[str, Any] = {
-            "temperature_K": TEMPERATURE,
+            "temperature_K": temperature,
             "friction": friction / units.fs,
             "rng": rng,
             "fixcm": False,
         }
-        Langevin(atoms, step, **settings).run(round(SETTLING / TIME_STEP))
-    run = IsotropicMTKNPT(atoms, step, TEMPERATURE, units.bar, tdamp=100 * units.fs, pdamp=500 * units.fs)
-    run.run(round(SETTLING / TIME_STEP))
+        Langevin(atoms, step * units.fs, **settings).run(round(SETTLING / step))
+    damping = {"tdamp": 100 * units.fs, "pdamp": 500 * units.fs}
+    run = IsotropicMTKNPT(atoms, step * units.fs, temperature, units.bar, **damping)
+    run.run(round(SETTLING / step))
     made = []
     for frame in range(count):
-        run.run(round(INTERVAL / TIME_STEP))
+        run.run(round(INTERVAL / step))
         atoms.info = {"config_type": "liquid", "time": frame * INTERVAL}
-        made.append(labelled(atoms, FlexibleWater()))
+        made.append(labelled(atoms, calculator))
     return made
+
+
+def waters(rng: np.random.Generator, count: int) -> list[Atoms]:
+    """Return frames of liquid water."""
+    return frames(box_of_water(rng), FlexibleWater(), TEMPERATURE, TIME_STEP, rng, count)
+
+
+def melts(rng: np.random.Generator, count: int) -> list[Atoms]:
+    """Return frames of the liquid alloy; the crystal it starts from is far too hot to stay one."""
+    atoms = bulk("Cu", "fcc", a=MELT_LENGTH, cubic=True) * (4, 4, 3)
+    symbols = [symbol for symbol, number in EUTECTIC.items() for _ in range(number)]
+    atoms.set_chemical_symbols(list(rng.permutation(symbols)))
+    atoms.positions += rng.normal(0.0, 0.4, atoms.positions.shape)
+    return frames(atoms, EMT(), MELT_TEMPERATURE, MELT_STEP, rng, count)
 
 
 def box_of_water(rng: np.random.Generator) -> Atoms:
@@ -212,15 +237,22 @@ def box_of_water(rng: np.random.Generator) -> Atoms:
 def make(name: str, seed: int, n_train: int, n_test: int) -> tuple[list[Atoms], list[Atoms]]:
     """Return training and test structures of a set."""
     rng = np.random.default_rng(seed)
-    if name == "water":
-        return waters(rng, n_train), waters(np.random.default_rng([seed, 1]), n_test)
+    if name in LIQUIDS:
+        liquid = LIQUIDS[name]
+        return liquid(rng, n_train), liquid(np.random.default_rng([seed, 1]), n_test)
     source, calculator = (alloys(rng), EMT()) if name == "alloy" else (oxides(rng), mixed_oxide())
     made = unlike(source, calculator, n_train + n_test)
     order = rng.permutation(len(made))
     return [made[k] for k in order[:n_train]], [made[k] for k in order[n_train:]]
 
 
-COUNTS: dict[str, tuple[int, int]] = {"alloy": (300, 150), "oxide": (300, 150), "water": (40, 20)}
+LIQUIDS = {"melt": melts, "water": waters}
+COUNTS: dict[str, tuple[int, int]] = {
+    "alloy": (300, 150),
+    "oxide": (300, 150),
+    "melt": (40, 20),
+    "water": (40, 20),
+}
 
 
 def main() -> None:

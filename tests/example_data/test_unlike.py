@@ -1,6 +1,7 @@
 """Sets without two structures of one cell or composition: their potentials, and what a seed makes."""
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,14 @@ def test_no_two_share_composition_or_cell(script, name):
     for one, other in zip(made, again, strict=True):
         assert np.array_equal(one.positions, other.positions)
         assert one.get_potential_energy() == other.get_potential_energy()
+
+
+def test_frames_of_the_melt_move_on_in_cells_of_their_own(script, monkeypatch):
+    monkeypatch.setattr(script, "SETTLING", 20.0)
+    monkeypatch.setattr(script, "INTERVAL", 10.0)
+    (first,), made = script.make("melt", 7, 1, 3)
+    assert len(first) == sum(script.EUTECTIC.values()) == 192
+    assert np.unique([s.cell.volume for s in made]).size == 3
+    steps = [np.linalg.norm(b.positions - a.positions, axis=1).mean() for a, b in pairwise(made)]
+    assert all(0.01 < step < 0.3 for step in steps)  # about 0.05 Å in 10 fs at 1300 K
+    assert not np.allclose(first.positions, made[0].positions, atol=0.1)  # another run
