@@ -6,6 +6,7 @@ so that work of another configuration is never mixed in. The folder goes when th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
@@ -18,8 +19,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.errors import ConfigError, InputError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import NUMERICS, Job, flat, open_artefact, publish
+from aenet_gpr_cli.io.artefacts.side_files import leftovers, remove_leftovers
+from aenet_gpr_cli.io.hdf5.locks import lock, lock_of
 
 log = logging.getLogger("aenet_gpr_cli")
 STATE = "state.h5"
@@ -162,6 +165,15 @@ class Checkpoint:
         """Remove the folder."""
         if self.folder.is_dir():
             shutil.rmtree(self.folder)
+
+    def discard_remains(self) -> None:
+        """Remove what a run of this job left that was killed after it had published: lock, files, folder."""
+        if not (self.folder.is_dir() or lock_of(self.output).is_file() or leftovers(self.output)):
+            return
+        with contextlib.suppress(ResourceError, InputError), lock(self.output):  # not those of a live one
+            remove_leftovers(self.output)
+            if _is_done(self.output, self.folder) or not any(self.folder.glob("*.h5")):
+                self.discard()
 
 
 def describe_differences(

@@ -23,6 +23,11 @@ SECONDS_TO_WRITE = 10.0  # between making a lock and writing who holds it
 CLOCK_ERROR = 2.0  # s, of the start of a process against the times of files
 
 
+def lock_of(output: Path) -> Path:
+    """Return the file beside an output that says who writes it."""
+    return output.with_name(f".{output.name}{LOCK_SUFFIX}")
+
+
 @contextlib.contextmanager
 def lock(output: Path) -> Iterator[None]:
     """Hold the lock of ``output`` while the block runs.
@@ -40,7 +45,7 @@ def lock(output: Path) -> Iterator[None]:
         If no file can be in that place.
     """
     require_place(output)
-    path = output.with_name(f".{output.name}{LOCK_SUFFIX}")
+    path = lock_of(output)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _acquire(path, output)

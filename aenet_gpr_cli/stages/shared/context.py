@@ -21,6 +21,7 @@ from aenet_gpr_cli.io.artefacts.artefact import (
     write_files_again,
     written_with,
 )
+from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.side_files import put_left_in_place, set_aside, wrong
 from aenet_gpr_cli.io.hdf5.checksums import disagreement, identity, is_altered
 from aenet_gpr_cli.progress import Progress
@@ -194,6 +195,8 @@ def nothing_to_do(
             raise disagreement(output)
         refuse_changed(output)
         return None
+    if not context.dry_run:
+        Checkpoint(output, job).discard_remains()
     identity(output)
     notes = _differing_versions(output)
     if wrong(output):
