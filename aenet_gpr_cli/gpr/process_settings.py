@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from aenet_gpr_cli.descriptors.environment_keys import Auto, Cutoffs, EnvironmentKeys
 from aenet_gpr_cli.settings import Fraction, NonNegativeInt, Number, PositiveFloat, PositiveInt, settings
 from aenet_gpr_cli.structures import FloatArray
+
+if TYPE_CHECKING:
+    from aenet_gpr_cli.descriptors.soap.soap_environments import SoapEnvironments
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +131,34 @@ ONE_ANGULAR = 5 / 6  # angular cutoff, where there is one, as a fraction of the 
 
 
 @settings
+class SoapOfAtoms:
+    """SOAP power spectra of atomic environments, normalised, where local.descriptor is soap."""
+
+    cutoff: Annotated[PositiveFloat, Gt(1)] = 5.0
+    """neighbours beyond do not count, in Å; they fade out over the last one"""
+    n_max: Annotated[PositiveInt, Le(30)] = 6
+    """radial functions"""
+    l_max: Annotated[int, Ge(0), Le(20)] = 6
+    """largest degree of the spherical harmonics"""
+    sigma: PositiveFloat = 0.5
+    """width of the Gaussian that represents an atom, in Å"""
+
+    def basis(self, species: tuple[str, ...]) -> SoapEnvironments:
+        """Return the descriptor of some species."""
+        from aenet_gpr_cli.descriptors.soap.soap_environments import SoapEnvironments  # compiles
+
+        return SoapEnvironments(species, self.cutoff, self.n_max, self.l_max, self.sigma)
+
+
+@settings
 class Local(EnvironmentKeys):
     """The local (atom-centred, sparse) Gaussian process."""
 
+    descriptor: Literal["chebyshev", "soap"] = "chebyshev"
+    """of atomic environments: chebyshev, with the keys below; soap: more accurate where few elements meet in
+    many ways, several times slower"""
+    soap: SoapOfAtoms = SoapOfAtoms()
+    """the descriptor soap"""
     radial_cutoff: PositiveFloat = 6.0
     """radial cutoff in Å"""
     radial_order: Annotated[int, Ge(0), Le(1000)] = 14
@@ -169,6 +197,13 @@ class Local(EnvironmentKeys):
     @property
     def angle_choices(self) -> tuple[tuple[float, ...], ...]:
         """Angular cutoffs to choose from by evidence, Å."""
+        if self.angular_cutoffs == "auto" and self.descriptor == "soap":
+            return ((ONE_ANGULAR * self.radial_cutoff,),)
         if self.angular_cutoffs == "auto":
             return self.several(ONE_ANGULAR * self.radial_cutoff)
         return (self.angular_cutoffs,)
+
+    @property
+    def resolutions(self) -> tuple[bool, ...]:
+        """Whether the Chebyshev descriptor resolves species, to choose from by evidence."""
+        return (False,) if self.descriptor == "soap" else super().resolutions

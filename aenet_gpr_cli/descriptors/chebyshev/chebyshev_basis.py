@@ -117,6 +117,12 @@ class ChebyshevBasis:
         return max(self.radial_cutoff, self.angular_cutoff or 0.0) if self.n_angular else self.radial_cutoff
 
     @property
+    def words(self) -> str:
+        """What tells the descriptor from others of the same orders, for messages."""
+        angles = "/".join(f"{cutoff:.3g}" for cutoff in self.angular_cutoffs)
+        return f"angular cutoffs {angles} Å" + ", species resolved" * self.resolved
+
+    @property
     def type_spins(self) -> FloatArray:
         """Weights of the species: … −1, 0, 1 … without the 0 for an even number (ænet's sfbasis)."""
         n = len(self.species)

@@ -1,3 +1,3 @@
 """The SOAP power spectrum and its derivatives."""
 
-__all__ = ["soap_check", "soap_descriptor"]
+__all__ = ["soap_check", "soap_descriptor", "soap_environments"]

@@ -147,3 +147,74 @@ def expand_density(
                             steep = 2.0 * vector[a] * dg[degree, n]
                             for at in range(degree * degree, (degree + 1) * (degree + 1)):
                                 out[n, at] += g[degree, n] * slope[a, at] + steep * value[at]
+
+
+@loop
+def expand_edges(
+    offsets: IntArray,
+    vectors: FloatArray,
+    centres: IntArray,
+    ends: IntArray,
+    cutoff: float,
+    transition: float,
+    exponents: FloatArray,
+    amplitudes: FloatArray,
+    norms: FloatArray,
+    coefficients: FloatArray,
+    slopes: FloatArray,
+) -> None:
+    """Add the coefficients c of the density about each atom, from its edges, and ∂c/∂r of each edge.
+
+    Neighbours fade out smoothly, ½(1 + cos), over the last part of the cutoff; the atom itself counts.
+
+    Parameters
+    ----------
+    offsets : ndarray of int, shape (n_atoms + 1,)
+        Edges of each atom.
+    vectors : ndarray of shape (n_edges, 3), Å
+    centres, ends : ndarray of int, shape (n_atoms,), (n_edges,)
+        Species of the atoms, and of the neighbour of each edge.
+    cutoff, transition : float, Å
+    exponents, amplitudes, norms
+        See `SoapBasis`.
+    coefficients : ndarray of shape (n_atoms, n_species, n_max, (l_max + 1)²)
+        Added to.
+    slopes : ndarray of shape (n_edges, 3, n_max, (l_max + 1)²)
+        Written; empty along the first axis where no derivatives are wanted.
+    """
+    n_degrees, n_max = exponents.shape
+    g, dg = np.empty((n_degrees, n_max)), np.empty((n_degrees, n_max))
+    value, slope = np.empty(n_degrees * n_degrees), np.empty((3, n_degrees * n_degrees))
+    with_slopes = slopes.shape[0] > 0
+    for atom in range(centres.shape[0]):
+        _radial(0.0, exponents, amplitudes, g, dg)
+        for n in range(n_max):
+            coefficients[atom, centres[atom], n, 0] += norms[0, 0] * g[0, n]
+        for e in range(offsets[atom], offsets[atom + 1]):
+            vector = vectors[e]
+            r2 = vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2]
+            r = np.sqrt(r2)
+            if r >= cutoff:
+                continue
+            fade, steepness = 1.0, 0.0
+            if r > cutoff - transition:
+                angle = np.pi * (r - cutoff + transition) / transition
+                fade = 0.5 + 0.5 * np.cos(angle)
+                steepness = -0.5 * np.pi / transition * np.sin(angle) / r
+            _radial(r2, exponents, amplitudes, g, dg)
+            solid_harmonics(vector, norms, value, slope)
+            density = coefficients[atom, ends[e]]
+            for n in range(n_max):
+                for degree in range(n_degrees):
+                    for at in range(degree * degree, (degree + 1) * (degree + 1)):
+                        density[n, at] += fade * g[degree, n] * value[at]
+            if not with_slopes:
+                continue
+            for a in range(3):
+                out = slopes[e, a]
+                for n in range(n_max):
+                    for degree in range(n_degrees):
+                        level = fade * g[degree, n]
+                        steep = vector[a] * (2.0 * fade * dg[degree, n] + steepness * g[degree, n])
+                        for at in range(degree * degree, (degree + 1) * (degree + 1)):
+                            out[n, at] = level * slope[a, at] + steep * value[at]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, environments
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
@@ -29,7 +29,7 @@ class Design:
 
     Attributes
     ----------
-    basis : ChebyshevBasis
+    basis : EnvironmentBasis
     scale : Scale
     inducing : Inducing
     atomic_energies, reach : ndarray of shape (n_species,)
@@ -40,7 +40,7 @@ class Design:
         The same of the virials; 0 where they are not trained on.
     """
 
-    basis: ChebyshevBasis
+    basis: EnvironmentBasis
     scale: Scale
     inducing: Inducing
     atomic_energies: FloatArray

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_jacobians, values
+from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis, edge_jacobians, values
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, neighbour_list
+from aenet_gpr_cli.descriptors.soap.soap_environments import SoapEnvironments
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
 SMALLEST_SPREAD = 1e-10  # a feature that never changes is switched off
 ATOMS_OF_SCALE = 20_000  # environments behind mean and spread: more changes neither
+NUMBERS_OF_SCALE = 20_000_000  # fewer environments where their descriptors are long
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,11 @@ class Scale:
     inverse_std: FloatArray
 
     @classmethod
-    def of(cls, basis: ChebyshevBasis, x: FloatArray, kinds: IntArray) -> Scale:
+    def of(cls, basis: EnvironmentBasis, x: FloatArray, kinds: IntArray) -> Scale:
         """Return the units of the environments of each species.
+
+        Chebyshev functions have units of their own. The directions of a normalised spectrum share one, for
+        they are a rotation of it.
 
         Parameters
         ----------
@@ -44,8 +50,10 @@ class Scale:
             if len(own):
                 std = own.std(axis=0)
                 mean[kind] = own.mean(axis=0)
+                if isinstance(basis, SoapEnvironments):
+                    std[:] = np.sqrt((std**2).mean())
                 inverse[kind] = np.where(std > SMALLEST_SPREAD, 1.0 / np.maximum(std, SMALLEST_SPREAD), 0.0)
-        return cls(mean, inverse * smoothness(basis))
+        return cls(mean, inverse if isinstance(basis, SoapEnvironments) else inverse * smoothness(basis))
 
     def __call__(self, x: FloatArray, kinds: IntArray) -> FloatArray:
         """Return descriptors of environments of the given species in these units."""
@@ -96,13 +104,13 @@ class Environments:
 
 
 def environments(
-    basis: ChebyshevBasis, scale: Scale, structures: StructureSet, derivatives: bool
+    basis: EnvironmentBasis, scale: Scale, structures: StructureSet, derivatives: bool
 ) -> Environments:
     """Return the scaled environments of a block of structures, in their own cells.
 
     Parameters
     ----------
-    basis : ChebyshevBasis
+    basis : EnvironmentBasis
     scale : Scale
     structures : StructureSet
         All at once: see `blocks_of`.
@@ -127,7 +135,7 @@ def blocks_of(structures: StructureSet, n_atoms: int) -> Iterator[StructureSet]:
 
 
 def sample(
-    basis: ChebyshevBasis,
+    basis: EnvironmentBasis,
     sets: Sequence[AnySet],
     rng: np.random.Generator,
     n_atoms: int = ATOMS_OF_SCALE,
@@ -136,7 +144,7 @@ def sample(
 
     Parameters
     ----------
-    basis : ChebyshevBasis
+    basis : EnvironmentBasis
     sets : sequence of AnySet
     rng : Generator
     n_atoms : int
@@ -147,6 +155,7 @@ def sample(
     x : ndarray of shape (n_environments, n_features), dimensionless
     kinds : ndarray of int, shape (n_environments,)
     """
+    n_atoms = min(n_atoms, NUMBERS_OF_SCALE // basis.n_features)
     share = min(1.0, n_atoms / sum(len(s) * s.n_atoms for s in sets))
     found = []
     for structures in sets:
@@ -156,7 +165,7 @@ def sample(
     return np.concatenate([x for x, _ in found]), np.concatenate([kinds for _, kinds in found])
 
 
-def _raw(basis: ChebyshevBasis, structures: StructureSet) -> tuple[FloatArray, IntArray, NeighbourList]:
+def _raw(basis: EnvironmentBasis, structures: StructureSet) -> tuple[FloatArray, IntArray, NeighbourList]:
     neighbours = neighbour_list(structures.positions, structures.cells, structures.pbc, basis.cutoff)
     kinds = np.tile(basis.species_index(structures.species), len(structures))
     return values(basis, kinds, neighbours), kinds, neighbours

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
+from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
 from aenet_gpr_cli.descriptors.environment_keys import EnvironmentKeys
 from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points, squared_distances
+from aenet_gpr_cli.descriptors.soap.soap_environments import SoapEnvironments, principal_directions
 from aenet_gpr_cli.gpr.local.accumulation import Design, Sums, add_up, model_of, sums_of_virials
 from aenet_gpr_cli.gpr.local.design import Inducing
 from aenet_gpr_cli.gpr.local.environments import Scale, sample
@@ -108,6 +109,7 @@ def choose_environment(
     given = Local()
     count, few = _compared_on(sets, given, seed)
     basis = _chosen(sets, few, keys, given, count, seed, progress)[1].basis
+    assert not isinstance(basis, SoapEnvironments)  # networks have none
     return basis.angular_cutoffs or keys.angle_choices[0], basis.resolved
 
 
@@ -127,8 +129,13 @@ def _chosen(
     resolutions = keys.resolutions if len(species) > 2 else (False,)
 
     def environment(angles: tuple[float, ...], resolved: bool) -> _Fit:
-        basis = keys.environment_basis(species, angles, resolved)
+        basis: EnvironmentBasis = keys.environment_basis(species, angles, resolved)
+        if isinstance(keys, Local) and keys.descriptor == "soap":
+            basis = keys.soap.basis(species)
         raw, kinds = sample(basis, sets, np.random.default_rng([seed, 1]))
+        if isinstance(basis, SoapEnvironments):
+            directions = principal_directions(raw)
+            basis, raw = replace(basis, directions=directions), raw @ directions
         scale = Scale.of(basis, raw, kinds)
         return _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
 
@@ -196,7 +203,7 @@ def best_virial_noise(design: Design, sets: Sequence[StructureSet], progress: Pr
 class _Fit:
     """What all solves of one fit share."""
 
-    basis: ChebyshevBasis
+    basis: EnvironmentBasis
     scale: Scale
     given: Local
     atomic_energies: FloatArray
@@ -271,14 +278,12 @@ def best_length(
 ) -> tuple[float, float]:
     """Return the largest evidence and its length scale: the given one, or along a grid and in between."""
     found: dict[float, float] = {}
-    words = f"angular cutoffs {'/'.join(f'{c:.3g}' for c in fit.basis.angular_cutoffs)} Å"
-    words += ", species resolved" * fit.basis.resolved
 
     def evidence(length: float) -> float:
         if length not in found:
             found[length] = fit.solve(sets, replace(inducing, length_scale=length), lambda *_: None)[1]
             best = max(found.values())
-            progress(len(found), 6, f"{words}, length scale {length:.3g}: log evidence {best:.1f}")
+            progress(len(found), 6, f"{fit.basis.words}, length scale {length:.3g}: log evidence {best:.1f}")
         return found[length]
 
     if given is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_gradients, vjp
+from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis, atom_gradients, edge_gradients
 from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel, nearest
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, blocks_of, environments
@@ -30,7 +30,7 @@ class LocalModel:
 
     Attributes
     ----------
-    basis : ChebyshevBasis
+    basis : EnvironmentBasis
     scale : Scale
     inducing : Inducing
     coefficients : ndarray of shape (n_inducing,), eV
@@ -55,7 +55,7 @@ class LocalModel:
         out; 0 where there are none.
     """
 
-    basis: ChebyshevBasis
+    basis: EnvironmentBasis
     scale: Scale
     inducing: Inducing
     coefficients: FloatArray
@@ -112,7 +112,7 @@ class LocalModel:
             energy, cotangents = self._slopes(found)
             energies.append(energy.reshape(len(block), -1).sum(axis=1))
             cotangents *= self.scale.inverse_std[found.kinds]
-            pulled = vjp(self.basis, found.kinds, found.neighbours, cotangents[None])[0]
+            pulled = atom_gradients(self.basis, found.kinds, found.neighbours, cotangents[None])[0]
             forces.append(-pulled.reshape(len(block), -1, 3))
         return np.concatenate(energies) + self.prior_energy(structures.species), np.concatenate(forces)
 

@@ -87,6 +87,9 @@ FIELDS: dict[str, Field] = {
     "left_out_variances": Field(f"{units.ENERGY}²", "(member, structure) their variances, not calibrated"),
     # local process (features in units of their spread)
     "feature_inverse_std": Field(units.DIMENSIONLESS, "(species, feature) 1/standard deviation; 0: unused"),
+    "soap_directions": Field(
+        units.DIMENSIONLESS, "(feature, direction) orthonormal directions of normalised SOAP spectra"
+    ),
     "inducing": Field(units.DIMENSIONLESS, "(environment, feature) inducing environments, by species"),
     "inducing_offsets": Field(units.DIMENSIONLESS, "(species + 1) where those of each species begin"),
     "coefficients": Field(units.ENERGY, "(environment) weights of the kernels"),

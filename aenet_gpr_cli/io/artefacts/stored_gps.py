@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
 from aenet_gpr_cli.descriptors.build import (
     CartesianSettings,
     CompositeSettings,
@@ -20,6 +21,7 @@ from aenet_gpr_cli.descriptors.build import (
 )
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
+from aenet_gpr_cli.descriptors.soap.soap_environments import SoapEnvironments
 from aenet_gpr_cli.descriptors.structure.rotation import Rotation
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.left_out_errors import LeftOut
@@ -90,7 +92,10 @@ _LOCAL_NAMES = {
 
 def write_local(group: h5py.Group, model: LocalModel | Design) -> None:
     """Store the local process, or what its rows are taken of."""
-    as_attributes(group, dataclasses.asdict(model.basis) | {"length_scale": model.inducing.length_scale})
+    basis = dataclasses.asdict(model.basis)
+    if (directions := basis.pop("directions", None)) is not None:
+        write_field(group, "soap_directions", directions)
+    as_attributes(group, basis | {"length_scale": model.inducing.length_scale})
     for part in (model.scale, model.inducing, model):
         for entry in dataclasses.fields(part):
             value = getattr(part, entry.name)
@@ -112,7 +117,7 @@ def read_design(group: h5py.Group) -> Design:
 
 def _read_local(group: h5py.Group, kind: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "basis": ChebyshevBasis.from_attributes(group.attrs),
+        "basis": _environment_basis(group),
         "scale": Scale(group["feature_mean"][()], group["feature_inverse_std"][()]),
         "inducing": Inducing(
             group["inducing"][()], group["inducing_offsets"][()], float(group.attrs["length_scale"])
@@ -124,6 +129,12 @@ def _read_local(group: h5py.Group, kind: Any) -> dict[str, Any]:
         elif name in group.attrs:
             found[name] = float(group.attrs[name])
     return found
+
+
+def _environment_basis(group: h5py.Group) -> EnvironmentBasis:
+    if "soap_directions" in group:
+        return SoapEnvironments.from_attributes(group.attrs, group["soap_directions"][()])
+    return ChebyshevBasis.from_attributes(group.attrs)
 
 
 def write_sums(group: h5py.Group, sums: Sums) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -16,7 +17,8 @@ from aenet_gpr_cli.gpr.local.local_fit import choose_design, choose_environment,
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.posterior import solve, whiten
 from aenet_gpr_cli.gpr.local.triangle import Triangle
-from aenet_gpr_cli.gpr.process_settings import Local
+from aenet_gpr_cli.gpr.process_settings import Local, SoapOfAtoms
+from aenet_gpr_cli.io.artefacts.stored_gps import read_local, write_local
 from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import StructureSet
 
@@ -61,9 +63,12 @@ def sets():
     return alloy(12, seed=0)
 
 
-@pytest.fixture(scope="module")
-def model(sets):
-    return fit_local(sets, SMALL, 0, lambda *_: None)[0]
+SOAP = replace(SMALL, descriptor="soap", soap=SoapOfAtoms(cutoff=4.0, n_max=3, l_max=3), length_scale=4.0)
+
+
+@pytest.fixture(scope="module", params=[SMALL, SOAP], ids=lambda given: given.descriptor)
+def model(sets, request):
+    return fit_local(sets, request.param, 0, lambda *_: None)[0]
 
 
 def quiet(*_):
@@ -338,3 +343,14 @@ def test_evidence_resolves_species_where_two_sums_mix_them_up(differ):
     sets = [bent(("C", "B", "N"), 1.0, 0), bent(("C", "C", "C"), -1.0 if differ else 1.0, 1)]
     keys = Local(radial_cutoff=1.6, angular_cutoffs=(1.5,), radial_order=4, angular_order=4)
     assert choose_environment(sets, keys, 0, quiet) == ((1.5,), differ)
+
+
+def test_a_stored_process_predicts_the_same(model, sets, tmp_path):
+    with h5py.File(tmp_path / "local.h5", "w") as file:
+        write_local(file.create_group("local"), model)
+        again = read_local(file["local"])
+    for structures in alloy(2, seed=5):
+        for ours, theirs in zip(
+            again.energies_and_forces(structures), model.energies_and_forces(structures), strict=True
+        ):
+            assert np.array_equal(ours, theirs)
