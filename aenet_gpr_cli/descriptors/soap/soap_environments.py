@@ -8,7 +8,7 @@ principal ones of the training data, leave distances as they are and make the ma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
