@@ -109,7 +109,7 @@ def run(
         data = TrainingSet.collect(list(references.values()), copies, config.loss.sigma_scale)
         network = config.network
         if not network.decided and not context.dry_run:
-            network = _by_evidence(config, references, context)
+            network = _by_evidence(config, references, job.inputs["split"], context)
         basis = network.basis(data.species)
         need = FEATURE_COPIES * data.feature_bytes(basis.n_features) / BYTES_PER_GIB
         fits = need <= config.max_memory_gib
@@ -140,13 +140,21 @@ def run(
             return _train(work, len(data), context)
 
 
-def _by_evidence(config: TrainAnnConfig, references: Mapping[str, StructureSet], context: Context) -> Network:
+# what evidence has chosen in this process: variants of a workflow ask for the same
+_CHOSEN: dict[tuple[str, tuple[str, ...], str, int], tuple[tuple[float, ...], bool]] = {}
+
+
+def _by_evidence(
+    config: TrainAnnConfig, references: Mapping[str, StructureSet], identity: str, context: Context
+) -> Network:
     """Return descriptor and layers with the environments that local processes of the references find best."""
     from aenet_gpr_cli.gpr.local.local_fit import choose_environment  # compiles
 
-    angles, resolved = choose_environment(
-        list(references.values()), config.network, config.seed, context.progress
-    )
+    key = identity, tuple(references), repr(config.network), config.seed
+    if key not in _CHOSEN:
+        given = list(references.values()), config.network, config.seed, context.progress
+        _CHOSEN[key] = choose_environment(*given)
+    angles, resolved = _CHOSEN[key]
     words = "species resolved" if resolved else "species by ænet's two sums"
     log.info("by evidence: angular cutoffs %s Å, %s", "/".join(f"{c:.3g}" for c in angles), words)
     return replace(config.network, angular_cutoffs=angles, resolve_species=resolved)

@@ -140,7 +140,12 @@ def test_members_apart_take_the_environments_that_evidence_finds_for_all(data, t
     network = replace(CONFIG.network, angular_cutoffs="auto", angular_order=2)
     config = replace(CONFIG, network=network, n_members=2)
     train_ann.run(config, data, None, tmp_path / "one.h5", Context(), member=1)
-    train_ann.run(config, data, None, tmp_path / "all.h5", Context())
+    said = []
+    again = Context(progress=lambda _, __, text: said.append(text))
+    train_ann.run(config, data, None, tmp_path / "all.h5", again)
+    assert not any("log evidence" in text for text in said)  # found already, in this process
+    train_ann.run(replace(config, seed=config.seed + 1), data, None, tmp_path / "other.h5", again)
+    assert any("log evidence" in text for text in said)  # on other structures
     one, both = (load_ann(tmp_path / f"{name}.h5") for name in ("one", "all"))
     assert one.basis == both.basis
     assert both.basis.angular_cutoffs in network.angle_choices
