@@ -12,7 +12,7 @@ FIGURES := figures_out
 # index that torch comes from, for example https://download.pytorch.org/whl/cpu (no CUDA); empty: the usual one
 TORCH_INDEX ?=
 
-.PHONY: demo test test-slow test-slurm test-hostile test-scale lint hooks mlearn peers figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
+.PHONY: demo test test-slow test-slurm test-hostile test-scale lint hooks mlearn peers bench figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,8 @@ help:
 	@echo "make figures    draw them from full runs, on the published sets, into figures_out (hours)"
 	@echo "make mlearn     run the public benchmark of Zuo et al. (Li, Si, Ge, Mo; fetched) into runs/mlearn"
 	@echo "make peers      fit the same sets with gap_fit, in an environment of its own, into runs/peers/*.csv (an hour)"
+	@echo "make bench      measure what fits, labels, trainings and dynamics cost, into runs/bench/COMMIT.csv (half an hour;"
+	@echo "                QUICK=1: minutes, embedded data; AGAINST=FILE.csv or a git reference, ROWS=, PROFILE=1)"
 	@echo "make pictures   renew the pictures of the guide from full runs (hours)"
 	@echo "make clean      remove the environment, runs and caches"
 
@@ -130,6 +132,11 @@ $(RUNS)/peers/gap_%.csv: example_data/peers/gap.py | $(STAMP)
 	$(PYTHON) $< $$($(AENET) fetch mlearn-$* $(if $(MIRROR),--mirror $(MIRROR))) --work $(@D)/gap_$* --output $@
 
 peers: $(MLEARN:%=$(RUNS)/peers/gap_%.csv)
+
+# the cost of the usual work, row by row, on a machine where nothing else runs
+bench: $(STAMP)
+	$(BIN)/python example_data/bench/bench.py --output $(RUNS)/bench $(if $(QUICK),--quick) $(if $(ROWS),--rows "$(ROWS)") \
+	  $(if $(AGAINST),--against "$(AGAINST)") $(if $(REPEATS),--repeats $(REPEATS)) $(if $(PROFILE),--profile)
 
 # Figure 7 measures time: it waits until nothing else runs
 figures: $(FIGURES)/sets
