@@ -120,8 +120,7 @@ class GreedyBatch:
             model.noise_energy, model.noise_force
         )
         taken = _Taken(observations, np.asarray(np.linalg.cholesky(unknown)), own)
-        p = self._values.shape[1] // self._sigma.n_images
-        new = self._reduce(taken, self._values[:, :p], self._tangents[..., :p], self._projections)
+        new = self._reduce(taken, self._values, self._tangents, self._projections)
         self._left = self._left - np.einsum("imq,imq->mq", new, new)
         self._projections.append(new)
         self._taken.append(taken)
@@ -132,22 +131,21 @@ class GreedyBatch:
     def _covariance(self, first: FloatArray) -> FloatArray:
         """Posterior covariance of all candidates' rows, each with energy and derivatives together."""
         m, n_probes = self._tangents.shape[:2]
-        base, p = self._sigma.observations.covariance, self._values.shape[1] // self._sigma.n_images
+        base = self._sigma.observations.covariance
         own = Observations(base, DirectionalPoints(self._values, self._tangents, self._sigma.n_images))
-        prior = own.columns(self._values[:, :p], self._tangents[..., :p])
+        prior = own.columns(self._values, self._tangents)
         flat, size = first.reshape(len(first), -1), m * (1 + n_probes)
         joint = by_structure(prior, m).reshape(size, size)
         joint -= flat.T @ flat
         return joint
 
     def _observe(self, index: int) -> tuple[Observations, FloatArray, FloatArray]:
-        """All that a calculation of the candidate gives, and the same as new rows of one image."""
+        """All that a calculation of the candidate gives, and the same as new rows."""
         base = self._sigma.observations.covariance
         points = self._sigma.descriptor.linearise(self._positions[index : index + 1])
         directions = Directions.of(points)
         seen: DirectionalPoints = directions.restrict(points, slice(None), directions.n_seen)
-        p = seen.values.shape[1] // self._sigma.n_images
-        return Observations(base, seen), seen.values[:, :p], seen.transposed[..., :p]
+        return Observations(base, seen), seen.values, seen.transposed
 
     def _project(self, values: FloatArray, tangents: FloatArray) -> tuple[FloatArray, ...]:
         """L⁻¹ K_* of one structure, in blocks of rows: the data of the process, each candidate taken."""

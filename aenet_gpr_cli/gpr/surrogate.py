@@ -217,12 +217,12 @@ class Surrogate:
         """
         if method == "none":
             return None
-        descriptor, n_images = self.descriptor, self.geometry.n_images
+        descriptor = self.descriptor
         if method == "bound":
-            bound = EnergySigmaBound(self.model, descriptor, max_rows, n_images)
+            bound = EnergySigmaBound(self.model, descriptor, max_rows)
             return lambda structures: bound(structures.positions)
         solver = self._solver(max_bytes)
-        return lambda s: energy_sigma(self.model, descriptor, s.positions, solver, n_images)
+        return lambda s: energy_sigma(self.model, descriptor, s.positions, solver)
 
     def force_sigma(self, probes: FloatArray, max_rows: int | None) -> ForceSigmaBound:
         """Return the function that gives the standard deviation of predicted energies and forces.

@@ -71,7 +71,7 @@ def test_all_directions_give_the_sigma_of_the_whole_matrix(
     assert expected[1].min() > 0.0
     np.testing.assert_allclose(energies, expected[0], rtol=1e-6)
     np.testing.assert_allclose(forces, expected[1], rtol=1e-6)
-    own = EnergySigmaBound(model, descriptor, ALL_ROWS, n_images)(POOL.positions)
+    own = EnergySigmaBound(model, descriptor, ALL_ROWS)(POOL.positions)
     np.testing.assert_allclose(energies, own, rtol=1e-6)
 
 

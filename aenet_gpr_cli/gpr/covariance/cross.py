@@ -16,6 +16,8 @@ from aenet_gpr_cli.gpr.covariance.seen_directions import DirectionalPoints
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.structures import FloatArray
 
+SCRATCH_NUMBERS = 2**20  # in work at a time, of features summed over new centres
+
 
 class Observations:
     """Observed energies and directional derivatives, with unit signal variance and without noise.
@@ -39,17 +41,15 @@ class Observations:
         n, n_directions, _ = points.transposed.shape
         self.covariance = replace(covariance, points=points, n_atoms=n_directions // 3)
         self.n_rows = n * (1 + n_directions)
-        self._n_centres = points.values.shape[1] // len(covariance.origin)
-        # by centre, with the products that need no new structure
-        self._centres = self.covariance.x.reshape(n, self._n_centres, -1).swapaxes(0, 1)
-        self._jacobians = [
-            np.ascontiguousarray(jacobian)
-            for jacobian in np.split(points.transposed.reshape(n * n_directions, -1), self._n_centres, axis=1)
-        ]
-        self._own = [
-            np.einsum("nrp,np->nr", jacobian.reshape(n, n_directions, -1), x)
-            for jacobian, x in zip(self._jacobians, self._centres, strict=True)
-        ]
+        size = len(covariance.origin)
+        self._n_centres = points.values.shape[1] // size
+        own = points.first_image()
+        x = own.values.reshape(n, -1, size) - covariance.origin
+        self._centres = x.swapaxes(0, 1)
+        # by centre, (n, r, n_features + 1): J_i and -J_i x_i, so that a one among the features subtracts x_i
+        self._jacobians = []
+        for c, jacobian in enumerate(np.split(own.transposed, x.shape[1], axis=2)):
+            self._jacobians.append(np.concatenate([jacobian, -(jacobian @ x[:, c, :, None])], axis=2))
 
     def columns(self, values: FloatArray, tangents: FloatArray | None = None) -> FloatArray:
         """Return the covariance of all rows with energies and directional derivatives of new structures.
@@ -60,8 +60,7 @@ class Observations:
         Parameters
         ----------
         values : ndarray of shape (m, n_new * n_features)
-            Descriptors of the new structures, not centred; of one image where the centres are images under
-            permutations: the others give the same.
+            Descriptors of the new structures, not centred, of all their centres or images.
         tangents : ndarray of shape (m, n_probes, n_new * n_features), optional
             J_* q of the probes q.
 
@@ -69,32 +68,43 @@ class Observations:
         -------
         ndarray of shape (n_rows, m, 1 + n_probes)
             Rows as in `Covariance`; the energy comes first in each structure.
+
+        Notes
+        -----
+        Rows are taken at one image, all images of the new structures are summed (see `image_pairs`) before
+        J_i is applied: 2 (n_new + r) n_features operations per structure and column.
         """
         base, n, m = self.covariance, self.covariance.n_structures, len(values)
-        new = values.reshape(m, -1, len(base.origin)) - base.origin
-        u = None if tangents is None else tangents.reshape(m, -1, *new.shape[1:])
-        n_probes = 0 if u is None else u.shape[1]
-        out = np.zeros((self.n_rows, m, 1 + n_probes))
+        y = values.reshape(m, -1, len(base.origin)) - base.origin
+        n_new, p = y.shape[1:]
+        u = np.empty((m, 0, n_new, p)) if tangents is None else tangents.reshape(m, -1, n_new, p)
+        width = 1 + u.shape[1]
+        one_more = np.concatenate([y, np.ones((m, n_new, 1))], axis=2)[:, None]
+        none_more = np.concatenate([u, np.zeros((*u.shape[:3], 1))], axis=3)
+        across = np.einsum("mcp,mqcp->mqc", y, u)[:, :, None]
+        out = np.zeros((self.n_rows, m, width))
         energy, gradient = row_views(out, n)
-        for x, jacobian, own in zip(self._centres, self._jacobians, self._own, strict=True):
-            for c in range(new.shape[1]):
-                y = new[:, c]
-                k, k1, k2 = base.kernel(squared_distances(x, y))
-                pull = (jacobian @ y.T).reshape(n, -1, m)
-                pull -= own[:, :, None]  # J(x_* - x)
-                energy[..., 0] += k
-                gradient[..., 0] += k1[:, None] * pull
-                if u is not None:
-                    probes = u[:, :, c].reshape(m * n_probes, -1)
-                    along = (x @ probes.T).reshape(n, m, -1)
-                    along -= np.einsum("mp,mqp->mq", y, u[:, :, c])
-                    energy[..., 1:] += k1[..., None] * along
-                    across = (jacobian @ probes.T).reshape(n, -1, m, n_probes)
-                    across *= k1[:, None, :, None]
-                    pull *= k2[:, None]
-                    across += pull[..., None] * along[:, None]
-                    gradient[..., 1:] += across
-        out /= self._n_centres * new.shape[1]
+        gradient = gradient.reshape(n, -1, m * width)
+        step = max(1, SCRATCH_NUMBERS // (m * width * (p + 1)))
+        for x, jacobian in zip(self._centres, self._jacobians, strict=True):
+            for start in range(0, n, step):
+                rows = slice(start, min(start + step, n))
+                d2 = squared_distances(x[rows], y.reshape(m * n_new, p)).reshape(-1, m, n_new)
+                # of each new structure: (m, 1, rows, n_new)
+                k, k1, k2 = (
+                    table.swapaxes(0, 1)[:, None] / (len(self._centres) * n_new) for table in base.kernel(d2)
+                )
+                energy[rows, :, :1] += k.sum(axis=3).transpose(2, 0, 1)
+                summed = np.empty((m, width, d2.shape[0], p + 1))
+                np.matmul(k1, one_more, out=summed[:, :1])
+                if width > 1:
+                    along = (x[rows] @ u.reshape(-1, p).T).reshape(-1, *u.shape[:3]).transpose(1, 2, 0, 3)
+                    along = along - across
+                    energy[rows, :, 1:] += (k1 * along).sum(axis=3).transpose(2, 0, 1)
+                    np.matmul(k1, none_more, out=summed[:, 1:])
+                    summed[:, 1:] += (k2 * along) @ one_more
+                by_row = summed.reshape(m * width, -1, p + 1).transpose(1, 2, 0)
+                gradient[rows] += jacobian[rows] @ by_row
         return out
 
     def prior_variances(self, values: FloatArray, tangents: FloatArray, n_images: int) -> FloatArray:

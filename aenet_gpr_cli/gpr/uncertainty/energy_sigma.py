@@ -21,9 +21,7 @@ BOUND_JITTER = 1e-8  # relative; conditioning on data with more noise still boun
 KEPT_DIRECTIONS = 0.6  # of those seen; measured: more structures with fewer directions give looser bounds
 
 
-def energy_sigma(
-    model: GPModel, descriptor: Descriptor, positions: FloatArray, solver: Solver, n_images: int = 1
-) -> FloatArray:
+def energy_sigma(model: GPModel, descriptor: Descriptor, positions: FloatArray, solver: Solver) -> FloatArray:
     """Return the exact posterior standard deviation of each energy.
 
     σ² = w² (k_** - k_*ᵀ (K + noise)⁻¹ k_*), k_** the prior variance (1 for one centre) and k_* the
@@ -36,8 +34,6 @@ def energy_sigma(
     positions : ndarray of shape (n_structures, n_atoms, 3), Å
     solver : Solver
         Of the model, for example from `refactorise`.
-    n_images : int
-        Images under permutations that the descriptor consists of: one of them suffices.
 
     Returns
     -------
@@ -86,8 +82,6 @@ class EnergySigmaBound:
         The one the model was fitted with.
     max_rows : int
         Observations to condition on; σ is exact where the data have no more.
-    n_images : int
-        Images under permutations that the descriptor consists of: one of them suffices.
 
     Raises
     ------
@@ -99,8 +93,8 @@ class EnergySigmaBound:
     max_rows³/3 operations and max_rows² numbers once; max_rows² operations per structure.
     """
 
-    def __init__(self, model: GPModel, descriptor: Descriptor, max_rows: int, n_images: int = 1) -> None:
-        self._model, self._descriptor, self._n_images = model, descriptor, n_images
+    def __init__(self, model: GPModel, descriptor: Descriptor, max_rows: int) -> None:
+        self._model, self._descriptor = model, descriptor
         self._observations, self._solver = covering_observations(model, descriptor, max_rows)
 
     @property
@@ -114,7 +108,7 @@ class EnergySigmaBound:
         for start in range(0, len(positions), SIGMA_BLOCK):
             rows = slice(start, start + SIGMA_BLOCK)
             values = self._descriptor.values(positions[rows])
-            columns = self._observations.columns(values[:, : values.shape[1] // self._n_images])
+            columns = self._observations.columns(values)
             half = self._solver.half_solve(columns[..., 0])
             prior = self._observations.covariance.energy_variances(values)
             out[rows] = prior - np.einsum("ib,ib->b", half, half)

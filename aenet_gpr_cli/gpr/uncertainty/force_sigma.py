@@ -51,7 +51,7 @@ class ForceSigmaBound:
     probes : ndarray of shape (n_probes, n_atoms, 3)
         From `random_probes`.
     n_images : int
-        Images under permutations that the descriptor consists of: one of them suffices.
+        Images under permutations that the descriptor consists of.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class ForceSigmaBound:
 
     def explained(self, values: FloatArray, tangents: FloatArray) -> FloatArray:
         """Return L⁻¹ K_*, of shape (n_rows, m, 1 + n_probes); squared column norms: what the data explain."""
-        p = values.shape[1] // self.n_images
-        columns = self.observations.columns(values[:, :p], tangents[..., :p])
+        columns = self.observations.columns(values, tangents)
         half = self.solver.half_solve(columns.reshape(len(columns), -1))
         return half.reshape(columns.shape)
 
