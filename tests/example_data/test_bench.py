@@ -149,3 +149,18 @@ def test_rows_are_measured_into_a_table_named_after_the_commit(tmp_path):
     assert rows["fit_ec"].cpu_s > rows["help"].cpu_s > 0
     assert float(rows["fit_ec"].dgemm_gflops) > 0
     assert path.name == f"{rows['fit_ec'].commit}_tiny.csv"
+
+
+def test_a_difference_that_noise_hides_is_no_result(monkeypatch, tmp_path):
+    from bench import Bench
+    from bench_process import Cost, RowError, Tree
+    from bench_rows import ROWS, SIZES
+
+    seconds = iter([2.0, 5.0, 3.0, 3.0])
+    monkeypatch.setattr(Bench, "once", lambda *_: Cost(next(seconds), 1.0, 100.0))
+    paths = dict.fromkeys(("train_ec", "test_ec", "train_li", "test_li"), tmp_path)
+    bench = Bench(Tree(ROOT, "abc", tmp_path), SIZES["tiny"], paths)
+    row = next(row for row in ROWS if row.name == "iteration_10")
+    assert bench.difference(row, row.words, (2, 8)).cpu == 0.5
+    with pytest.raises(RowError, match="8 took 3 s, not more than 2"):
+        bench.difference(row, row.words, (2, 8))
