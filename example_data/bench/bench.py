@@ -80,8 +80,8 @@ class Bench:
         low, high = (self.once(row, self._counted(row, text, n)) for n in counts)
         if high.cpu <= low.cpu:
             raise RowError(
-                f"{counts[1]} took {high.cpu:.3g} s, not more than {counts[0]} ({low.cpu:.3g} s): the machine is "
-                "too busy, or something was compiled; run it again"
+                f"{counts[1]} took {high.cpu:.3g} s, not more than {counts[0]} ({low.cpu:.3g} s): "
+                "the machine is too busy, or something was compiled; run it again"
             )
         n = counts[1] - counts[0]
         return Cost((high.cpu - low.cpu) / n, (high.wall - low.wall) / n, high.mib)

@@ -33,6 +33,7 @@ SIZES = {
     )
 }
 LM = "levenberg_marquardt.iterations"
+COPIES = "--set n_copies={copies} --set displacement=0.034"
 MEMBERS = "--set n_members={members}"
 # artefact: command that makes it. Names in braces are artefacts or files; ?KEY is left out where a version
 # has no such key, as it had no choice
@@ -42,9 +43,9 @@ RECIPES = {
     "gpr_ec": "fit-gpr {split_ec} --set ?model=full",
     "gpr_ec_permutations": "fit-gpr {split_ec} --set ?model=full --set permutations=auto",
     "gpr_li": "fit-gpr {split_li} --set ?model=full",
-    "labels": "augment {split_ec} {gpr_ec_permutations} --set sigma=bound --set n_copies={copies} --set displacement=0.034",
-    "aug_ec": "augment {split_ec} {gpr_ec} --set sigma=none --set n_copies={copies} --set displacement=0.034",
-    "aug_li": "augment {split_li} {gpr_li} --set sigma=none --set n_copies={copies} --set displacement=0.034",
+    "labels": f"augment {{split_ec}} {{gpr_ec_permutations}} --set sigma=bound {COPIES}",
+    "aug_ec": f"augment {{split_ec}} {{gpr_ec}} --set sigma=none {COPIES}",
+    "aug_li": f"augment {{split_li}} {{gpr_li}} --set sigma=none {COPIES}",
     "ann_li": "train-ann {split_li} {aug_li} --set mode=gpr",
     "direct_li": "train-ann {split_li} --set mode=direct --set loss.alpha=0.1",
     "ann_10": "train-ann {split_li} {aug_li} --set mode=gpr --set network.hidden=[10,10]",
