@@ -182,12 +182,19 @@ class Bench:
 
 
 def bench_of(tree: Tree, size: Size, data: Path) -> Bench:
-    """Return a version ready to be measured: its folder, its data."""
+    """Return a version ready to be measured; its folder is emptied where the commands are others now."""
     folder = tree.work / size.name
-    if tree.commit.endswith("-dirty"):
+    stamp, made_by = folder / "made_by", f"{size}\n{RECIPES}"
+    if tree.commit.endswith("-dirty") or not stamp.exists() or stamp.read_text(encoding="utf-8") != made_by:
         fresh(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return Bench(tree, size, files(size, data / size.name, tree))
+        stamp.write_text(made_by, encoding="utf-8")
+    try:
+        return Bench(tree, size, files(size, data / size.name, tree))
+    except RowError as error:
+        raise SystemExit(
+            f"data of {size.name}: {error}; name a folder with the published sets (AENET_GPR_DATA=FOLDER), "
+            "or take the embedded ones (QUICK=1)"
+        ) from None
 
 
 def warm(bench: Bench, rows: list[Row]) -> None:

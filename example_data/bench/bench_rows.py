@@ -106,16 +106,16 @@ def _md(name: str, about: str, seconds: tuple[float, float], model: str, start: 
 
 
 ROWS = (
-    _made("fit_ec", "fit of EC dimers, default", (15, 5), "gpr_ec", "split_ec", limit="cholesky"),
+    _made("fit_ec", "fit of EC dimers, full process", (15, 5), "gpr_ec", "split_ec", limit="cholesky"),
     _made(
         "fit_ec_permutations",
-        "fit of EC dimers, permutations: auto",
+        "fit of EC dimers, full process, permutations: auto",
         (30, 8),
         "gpr_ec_permutations",
         "split_ec",
         limit="cholesky",
     ),
-    _made("fit_li", "fit of Li-EC, default", (20, 6), "gpr_li", "split_li", limit="cholesky"),
+    _made("fit_li", "fit of Li-EC, full process", (20, 6), "gpr_li", "split_li", limit="cholesky"),
     _made("labels", "labels with a bound of σ, group of 8", (15, 5), "labels"),
     _made(
         "gpr_ann",

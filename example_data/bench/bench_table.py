@@ -65,6 +65,10 @@ def write(path: Path, results: list[Result]) -> None:
 
 def read(path: Path) -> list[Result]:
     """Read a table."""
+    if not path.is_file():
+        raise SystemExit(
+            f"{path}: no such table; give AGAINST=FILE.csv one of runs/bench, or a git reference"
+        )
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         known = [field.name for field in fields(Result)]

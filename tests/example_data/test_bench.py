@@ -164,3 +164,36 @@ def test_a_difference_that_noise_hides_is_no_result(monkeypatch, tmp_path):
     assert bench.difference(row, row.words, (2, 8)).cpu == 0.5
     with pytest.raises(RowError, match="8 took 3 s, not more than 2"):
         bench.difference(row, row.words, (2, 8))
+
+
+def test_artefacts_of_other_commands_are_made_anew(monkeypatch, tmp_path):
+    import bench
+    from bench_process import Tree
+    from bench_rows import SIZES
+
+    tree, size = Tree(ROOT, "abc", tmp_path / "abc"), SIZES["tiny"]
+    kept = tmp_path / "abc" / "tiny" / "gpr_ec.h5"
+    bench.bench_of(tree, size, tmp_path / "data")
+    kept.touch()
+    bench.bench_of(tree, size, tmp_path / "data")
+    assert kept.exists()
+    monkeypatch.setattr(bench, "RECIPES", bench.RECIPES | {"gpr_ec": "fit-gpr {split_ec}"})
+    bench.bench_of(tree, size, tmp_path / "data")
+    assert not kept.exists()
+
+
+def test_without_a_table_or_data_one_line_says_what_to_do(monkeypatch, tmp_path):
+    import bench
+    from bench_process import RowError, Tree
+    from bench_rows import SIZES
+    from bench_table import read
+
+    with pytest.raises(SystemExit, match="no such table; give AGAINST="):
+        read(tmp_path / "none.csv")
+
+    def offline(*_):
+        raise RowError("cannot be fetched")
+
+    monkeypatch.setattr(bench, "files", offline)
+    with pytest.raises(SystemExit, match="cannot be fetched; name a folder with the published sets"):
+        bench.bench_of(Tree(ROOT, "abc", tmp_path), SIZES["full"], tmp_path / "data")
