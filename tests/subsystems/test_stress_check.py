@@ -105,6 +105,23 @@ def test_a_fit_to_energies_and_forces_knows_sign_and_unit_where_no_cell_differs(
     assert said in str(check_stress_by_fit(wrong, 0))
 
 
+def test_another_sign_or_unit_in_a_part_is_named(dynamics):
+    for factor, said in ((-1.0, "with the sign of a pressure"), (GPA, "it looks like stress in GPa")):
+        factors = np.where(np.arange(30) < 10, factor, 1.0)[:, None, None]
+        text = str(check_stress_by_fit([replace(s, stress=factors * s.stress) for s in dynamics], 0))
+        assert "in 10 of 30 structures, such as 0, against a quick fit" in text
+        assert said in text
+
+
+def test_shears_in_the_order_of_vasp_are_named(dynamics):
+    right = dynamics[0].stress
+    wrong = right.copy()
+    for (i, j), (k, m) in {(1, 2): (0, 1), (0, 2): (1, 2), (0, 1): (0, 2)}.items():
+        wrong[:, i, j] = wrong[:, j, i] = right[:, k, m]
+    text = str(check_stress_by_fit([replace(dynamics[0], stress=wrong)], 0))
+    assert "its shears look like xy yz xz" in text
+
+
 def test_a_fit_to_energies_and_forces_says_nothing_of_a_right_stress_or_of_too_few(dynamics, copper):
     for right in (dynamics, [copper], [*dynamics, copper]):
         assert check_stress_by_fit(right, 0) is None

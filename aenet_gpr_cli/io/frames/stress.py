@@ -42,7 +42,7 @@ def stresses_in(
     Parameters
     ----------
     values : mapping of str to array_like
-        Six numbers (xx yy zz yz xz xy) or nine; what has others is passed over.
+        Six numbers (xx yy zz yz xz xy) or nine.
     volume : float, Å³
         Not positive where there is none: then there is no stress either.
     units : Factors, optional
@@ -51,12 +51,13 @@ def stresses_in(
     Returns
     -------
     dict of str to ndarray of shape (3, 3), eV/Å³
-        Positive under tension; NaN where the numbers are not finite or not symmetric.
+        Positive under tension; NaN where they are no stress: not six or nine, not finite, not symmetric, or all
+        exactly zero, which stands for one that was not calculated.
     """
     units = units or Factors()
     found: dict[str, FloatArray] = {}
     for key, value in values.items():
-        if volume <= 0.0 or not is_stress(str(key)) or (tensor := _tensor(value)) is None:
+        if volume <= 0.0 or not is_stress(str(key)) or (tensor := _tensor(str(key), value)) is None:
             continue
         factor = (
             units.stress
@@ -127,18 +128,21 @@ def _differ(frames: Sequence[Frame], one: str, other: str) -> bool:
     )
 
 
-def _tensor(value: Any) -> FloatArray | None:
+def _tensor(name: str, value: Any) -> FloatArray | None:
+    """Return nine numbers, NaN where another count has the name of a stress; None where it is none."""
     try:
         flat = np.asarray(value, float).ravel()
     except (TypeError, ValueError):
         return None
     if flat.size == 6:
         return flat[_VOIGT]
-    return flat.reshape(3, 3) if flat.size == 9 else None
+    if flat.size == 9:
+        return flat.reshape(3, 3)
+    return np.full((3, 3), np.nan) if 1 < flat.size < 13 and _REFERENCE.fullmatch(name) else None
 
 
 def _symmetric(tensor: FloatArray) -> FloatArray:
-    if not np.isfinite(tensor).all():
+    if not np.isfinite(tensor).all() or not tensor.any():
         return np.full((3, 3), np.nan)
     if np.abs(tensor - tensor.T).max() > _ASYMMETRY * np.abs(tensor).max():
         return np.full((3, 3), np.nan)

@@ -7,14 +7,17 @@ energies and forces. Forces are compared in `checks`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aenet_gpr_cli.lattice import Lattice, volumes
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 from aenet_gpr_cli.subsystems.label_checks.checks import near_pairs
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM as GPA
 
+BoolArray = NDArray[np.bool_]
 _MAX_STRUCTURES = 1000
 _MIN_PAIRS = 5
 _MAX_STRAIN, _MAX_STEP = 0.1, 0.5  # Å; further apart the trapezoidal rule says nothing
@@ -22,6 +25,8 @@ _MIN_CORRELATION = 0.9
 _TOLERANCE = 0.25  # of the slope; of the candidates the nearest counts
 _MIN_WORK = 1e-4  # eV; below that digits of the energy decide
 _PLAINLY, _ALIKE = 2.5, 0.8  # factor and correlation from which on a quick model is believed
+_FEWEST, _SHARE = 3, 0.1  # of structures of another kind
+_SHEARS, _NAMES = ((1, 2), (0, 2), (0, 1)), ("yz", "xz", "xy")
 _KEEP = "stress_key names another stress, fit_gpr.local.virials: false trains on none"
 
 
@@ -82,15 +87,56 @@ def compare_stress(structures: Sequence[StructureSet], expected: Sequence[FloatA
         declared.append(s.stress)
         fitted.append(model)
         sizes.append(volume)
-    volume = np.concatenate(sizes)
-    one, other = (_without_mean_pressure(np.concatenate(found)) for found in (declared, fitted))
-    return _judged(
-        one.ravel(),
-        other.ravel(),
-        float(volume.mean()),
-        (_PLAINLY, _ALIKE),
-        f"{len(volume)} structures, against a quick fit to energies and forces",
+    volume, names = np.concatenate(sizes), [name for s in structures for name in s.names]
+    given, right = np.concatenate(declared), np.concatenate(fitted)
+
+    def judged(some: BoolArray, of: str) -> str | None:
+        one, other = _without_mean_pressure(given[some]), _without_mean_pressure(right[some])
+        of = f"{of}, against a quick fit to energies and forces"
+        return _judged(one.ravel(), other.ravel(), float(volume[some].mean()), (_PLAINLY, _ALIKE), of)
+
+    other_kind, n = _of_another_kind(given, right), len(volume)
+    if other_kind.any() and names:
+        such = names[int(np.argmax(other_kind))]
+        return judged(other_kind, f"in {int(other_kind.sum())} of {n} structures, such as {such}")
+    return judged(np.ones(n, bool), f"{n} structures") or _other_shear(given, right)
+
+
+def _of_another_kind(given: FloatArray, right: FloatArray) -> BoolArray:
+    """Return which structures have another sign or unit than others that fit; none where all are alike.
+
+    Compared without the pressure, which a quick fit knows less well.
+    """
+    one, other = (
+        (s - np.trace(s, axis1=1, axis2=2)[:, None, None] / 3.0 * np.eye(3)).reshape(len(s), 9)
+        for s in (given, right)
     )
+    squares, products = (one * one).sum(axis=1), (one * other).sum(axis=1)
+    alike = np.abs(products) > _ALIKE * np.sqrt(squares * (other * other).sum(axis=1))
+    slopes = products / np.where(squares > 0.0, squares, 1.0)
+    fits = alike & (slopes > 1.0 / _PLAINLY) & (slopes < _PLAINLY)
+    apart = alike & ~fits
+    few = max(_FEWEST, _SHARE * len(given))
+    return apart if min(fits.sum(), apart.sum()) >= few else np.zeros(len(given), bool)
+
+
+def _other_shear(given: FloatArray, right: FloatArray) -> str | None:
+    """Say so where the three shears fit in another order or with another factor than the rest."""
+    one, other = (np.stack([s[:, i, j] for i, j in _SHEARS], axis=1) for s in (given, right))
+    norm = np.linalg.norm(one) * np.linalg.norm(other)
+    if norm == 0.0 or one.size < 3 * _FEWEST:
+        return None
+    orders = {order: float(np.sum(one[:, order] * other)) / norm for order in permutations(range(3))}
+    best = max(orders, key=lambda order: orders[order])
+    if orders[best] > _ALIKE and orders[best] - orders[0, 1, 2] > 0.5:
+        stored = [_NAMES[best.index(k)] for k in range(3)]
+        return (
+            f"stress does not fit energies and forces: its shears look like {' '.join(stored)} (correlation "
+            f"{orders[best]:.3f}, as they are {orders[0, 1, 2]:.3f}); expected six numbers in the order "
+            f"xx yy zz {' '.join(_NAMES)}, or nine. To change: put them in this order (VASP prints xx yy zz xy yz "
+            f"zx); {_KEEP}"
+        )
+    return None
 
 
 def _without_mean_pressure(stress: FloatArray) -> FloatArray:
