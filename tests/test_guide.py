@@ -157,3 +157,11 @@ def test_the_command_lists_shows_and_writes(run_cli, tmp_path):
     code, _, said = run_cli("guide", "--html", "guide.html")
     assert code == 2
     assert "--force" in said
+
+
+def test_only_a_page_is_replaced(run_cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ann.h5").write_bytes(b"mine")
+    code, _, said = run_cli("guide", "--html", "ann.h5", "--force")
+    assert (code, (tmp_path / "ann.h5").read_bytes()) == (2, b"mine")
+    assert "is no HTML page; choose another file" in said

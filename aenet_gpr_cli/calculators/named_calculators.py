@@ -88,7 +88,7 @@ def make_calculator(name: str, parameters: Mapping[str, Any], folder: Path) -> A
     Raises
     ------
     ConfigError
-        If the keywords do not fit.
+        If the keywords do not fit, or its program is not configured.
     """
     from ase.calculators.calculator import FileIOCalculator
     from ase.calculators.genericfileio import GenericFileIOCalculator
@@ -104,3 +104,8 @@ def make_calculator(name: str, parameters: Mapping[str, Any], folder: Path) -> A
         return found(**keywords)
     except TypeError as error:
         raise ConfigError(f"calculator.parameters: {name} does not take them ({error})") from error
+    except Exception as error:  # whatever a calculator of others does to say that its program is not there
+        raise ConfigError(
+            f"calculator: {name} cannot be set up ({type(error).__name__}: {error}); expected its program "
+            "to be installed and configured for ASE, and parameters that it knows"
+        ) from error

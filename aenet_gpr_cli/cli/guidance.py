@@ -47,6 +47,8 @@ def _write(page: Path, force: bool, options: dict[str, Any]) -> None:
     from aenet_gpr_cli.io.files import write_text
     from aenet_gpr_cli.text import visible
 
+    if page.is_file() and not page.read_bytes()[:20].lower().startswith(b"<!doctype html"):
+        raise ConfigError(f"{page} is there already and is no HTML page; choose another file")
     if page.exists() and not force:
         raise ConfigError(f"{page} is there already; choose another file, or --force to replace it")
     write_text(page, guide_page.page())

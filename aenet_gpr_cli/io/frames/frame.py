@@ -15,6 +15,8 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 # of formats that have one energy and one set of forces, and no names for them
 TOTAL = "total energy"
 COLUMNS = "columns 5 to 7"
+_LENGTHS = ("position", "cell")
+_FARTHEST = 1e6  # Å
 _GROUP = ("config_type", "config", "group")
 _STATE = {
     **dict.fromkeys(("charge", "total_charge", "tot_charge", "net_charge"), "charge"),
@@ -171,7 +173,7 @@ def volume_of(cell: FloatArray | None, pbc: tuple[bool, ...]) -> float:
 
 
 def check_finite(where: str, **labelled: object) -> None:
-    """Refuse numbers that are not finite.
+    """Refuse numbers that are not finite, and positions and cells that no structure has.
 
     Raises
     ------
@@ -181,3 +183,7 @@ def check_finite(where: str, **labelled: object) -> None:
     for label, value in labelled.items():
         if value is not None and not np.isfinite(np.asarray(value, float)).all():
             raise InputError(f"{where}: expected finite numbers, got NaN or infinity in {label}")
+        if value is None or label not in _LENGTHS:
+            continue
+        if np.abs(np.asarray(value, float)).max(initial=0.0) > _FARTHEST:
+            raise InputError(f"{where}: expected lengths of at most {_FARTHEST:g} Å, got more in {label}")

@@ -51,8 +51,8 @@ def stresses_in(
     Returns
     -------
     dict of str to ndarray of shape (3, 3), eV/Å³
-        Positive under tension; NaN where they are no stress: not six or nine, not finite, not symmetric, or all
-        exactly zero, which stands for one that was not calculated.
+        Positive under tension; NaN where they are no stress: not six or nine, not finite, not symmetric, or
+        all exactly zero, which stands for one that was not calculated.
     """
     units = units or Factors()
     found: dict[str, FloatArray] = {}

@@ -26,9 +26,18 @@ from aenet_gpr_cli.io.formats.source_files import source_hashes
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.md.md_run import KIND, Record, run_steps
 from aenet_gpr_cli.stages.md.md_summary import summarise
-from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.context import (
+    Context,
+    Summary,
+    by_name,
+    log,
+    make_job,
+    nothing_to_do,
+    planned,
+)
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
+from aenet_gpr_cli.subsystems.contacts import close_contacts
 from aenet_gpr_cli.units import BOLTZMANN, FS_PER_TIME_UNIT, GPA_PER_EV_PER_CUBIC_ANGSTROM
 
 TRAJECTORY, TABLE = "_trajectory.extxyz", "_table.csv"
@@ -36,6 +45,7 @@ FRAMES_AT_A_TIME = 500
 HOT, HOTTEST_BY_DEFAULT = 10.0, 3000.0  # times the temperature; K
 STEP_WITH_HYDROGEN, STEP_WITH_LIGHT, STEP = 0.5, 1.0, 2.0  # fs; light: up to neon
 NEON = 10
+TOO_CLOSE = 0.3  # Å; the shortest bond, that of H2, has 0.74
 
 
 def run(config: MdConfig, model: Path, start: Path, output: Path, context: Context) -> Summary:
@@ -128,7 +138,15 @@ def _refuse_stopped(output: Path, context: Context) -> None:
 def _choose(structures: list[Structure], frame: int, start: Path) -> Structure:
     if not -len(structures) <= frame < len(structures):
         raise ConfigError(f"frame: {start} has {len(structures)} structures, counted from 0; got {frame}")
-    return structures[frame]
+    structure = structures[frame]
+    for _, i, j, distance in close_contacts(StructureSet.from_structures([structure]), TOO_CLOSE):
+        raise InputError(
+            f"{structure.name}: expected atoms at least {TOO_CLOSE:g} Å apart, got atoms {i} and {j} at "
+            f"{distance:.3g} Å; no model knows such forces, start from another structure"
+        )
+    if len(structures) > 1:
+        log.info("%s: structure %d of %d (key frame)", start, frame % len(structures), len(structures))
+    return structure
 
 
 def _bath(config: MdConfig, structure: Structure) -> Bath | None:
@@ -161,6 +179,13 @@ def _at_rest_or_not(config: MdConfig, structure: Structure, start: Path, rng: np
     """Return the state at the start, with the velocities of the file or those of the temperature."""
     masses = atomic_masses[[atomic_numbers[s] for s in structure.species]]
     given = read_velocities(start, config.frame, structure.n_atoms)
+    if given is not None and not np.isfinite(given).all():
+        raise InputError(f"{structure.name}: expected finite numbers, got NaN or infinity in momenta")
+    log.info(
+        "%s: velocities %s",
+        structure.name,
+        f"drawn at {config.temperature:g} K" if given is None else "of the file (its momenta)",
+    )
     velocities = (
         thermal_velocities(masses, config.temperature, rng) if given is None else given * FS_PER_TIME_UNIT
     )

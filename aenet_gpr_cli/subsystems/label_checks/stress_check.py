@@ -133,8 +133,8 @@ def _other_shear(given: FloatArray, right: FloatArray) -> str | None:
         return (
             f"stress does not fit energies and forces: its shears look like {' '.join(stored)} (correlation "
             f"{orders[best]:.3f}, as they are {orders[0, 1, 2]:.3f}); expected six numbers in the order "
-            f"xx yy zz {' '.join(_NAMES)}, or nine. To change: put them in this order (VASP prints xx yy zz xy yz "
-            f"zx); {_KEEP}"
+            f"xx yy zz {' '.join(_NAMES)}, or nine. To change: put them in this order (VASP prints xx yy zz "
+            f"xy yz zx); {_KEEP}"
         )
     return None
 

@@ -159,3 +159,24 @@ def test_what_cannot_be_is_one_message(model, tmp_path):
         stage.run(SHORT, model, START, model, Context())
     with pytest.raises(ConfigError, match="nonsense"):
         run(replace(SHORT, reference=CalculatorConfig(name="nonsense")), model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "atoms", "said"),
+    [
+        (":momenta:R:3", ("O 0 0 0 nan 0 0", "H 0 0 1 0 0 0"), "got NaN or infinity in momenta"),
+        ("", ("O 0 0 0", "H 0 0 0.1"), "expected atoms at least 0.3 Å apart, got atoms 0 and 1 at 0.1 Å"),
+        ("", ("O 0 0 0", "H 0 0 1e200"), "expected lengths of at most"),
+    ],
+)
+def test_a_start_that_no_model_knows_is_refused(model, tmp_path, column, atoms, said):
+    start = tmp_path / "start.xyz"
+    start.write_text("\n".join(["2", f"Properties=species:S:1:pos:R:3{column}", *atoms, ""]))
+    with pytest.raises(InputError, match=said):
+        run(SHORT, model, tmp_path, start=start)
+
+
+def test_where_velocities_come_from_is_said(model, tmp_path, caplog):
+    caplog.set_level("INFO", "aenet_gpr_cli")
+    run(SHORT, model, tmp_path)
+    assert f"velocities drawn at {SHORT.temperature:g} K" in caplog.text
