@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from aenet_gpr_cli.io.formats.xsf import write_xsf
+from aenet_gpr_cli.io.frames.xyz_text import write_frame
 from aenet_gpr_cli.structures import AugmentedSet
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 
@@ -46,22 +47,11 @@ def write_copies_as_extxyz(path: Path, blocks: Iterable[AugmentedSet]) -> None:
     blocks : iterable of AugmentedSet
         Of one or several subsets.
     """
-    from ase import Atoms
-    from ase.calculators.singlepoint import SinglePointCalculator
-    from ase.io import write
-
     with path.open("w", encoding="utf-8") as file:
         for block in blocks:
-            frames = []
             for index, (parent, copy) in enumerate(zip(block.parents, block.copies, strict=True)):
                 s = in_file_order(block.structures.structure(index))
-                atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
-                atoms.info |= {"parent": parent, "copy": int(copy), "label": block.label}
-                if block.sigma is not None:
-                    atoms.info["sigma"] = float(block.sigma[index])
-                if block.domain_distance is not None:
-                    atoms.info["domain_distance"] = float(block.domain_distance[index])
-                atoms.calc = SinglePointCalculator(atoms, energy=s.energy)
-                frames.append(atoms)
-            if frames:
-                write(file, frames, format="extxyz")
+                info = {"parent": parent, "copy": int(copy), "label": block.label}
+                for key, values in (("sigma", block.sigma), ("domain_distance", block.domain_distance)):
+                    info[key] = None if values is None else float(values[index])
+                write_frame(file, s, {**info, "energy": s.energy}, {})

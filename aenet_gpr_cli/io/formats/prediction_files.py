@@ -11,6 +11,7 @@ import numpy as np
 
 from aenet_gpr_cli.io.files import written_whole
 from aenet_gpr_cli.io.formats.xsf import write_xsf
+from aenet_gpr_cli.io.frames.xyz_text import write_frame
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.units import FS_PER_TIME_UNIT
 
@@ -58,30 +59,15 @@ def write_extxyz(path: Path, predicted: Sequence[PredictedStructure]) -> None:
     (eV/Å), ``stress``, ``reference_stress`` (eV/Å³) and ``domain_distance``, the columns ``forces``,
     ``forces_std``, ``reference_forces`` (eV/Å) and ``beyond_training``.
     """
-    from ase import Atoms
-    from ase.calculators.singlepoint import SinglePointCalculator
-    from ase.io import write
-
-    frames = []
-    for item in predicted:
-        s = item.structure
-        atoms = Atoms(s.species, s.positions, cell=s.cell, pbc=s.pbc)
-        atoms.info["name"] = s.name
-        atoms.info |= dict(s.state)
-        for key in ("energy_std", "force_std", "reference_energy", "domain_distance", "reference_stress"):
-            value = getattr(item, key)
-            if value is not None:
-                atoms.info[key] = value
-        for key in ("forces_std", "reference_forces", "beyond_training"):
-            if getattr(item, key) is not None:
-                atoms.arrays[key] = getattr(item, key)
-        labels = {"energy": s.energy, "forces": s.forces, "stress": s.stress}
-        if item.energy_std is None:  # of `label`: the energy whose gradient the forces are
-            labels["free_energy"] = s.energy
-        atoms.calc = SinglePointCalculator(atoms, **{k: v for k, v in labels.items() if v is not None})
-        frames.append(atoms)
-    with written_whole(path) as temporary:
-        write(temporary, frames, format="extxyz")
+    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for item in predicted:
+            s, given = item.structure, ("energy_std", "force_std", "reference_energy", "domain_distance")
+            info = {"name": s.name, **dict(s.state), **{key: getattr(item, key) for key in given}}
+            info |= {"reference_stress": item.reference_stress, "energy": s.energy, "stress": s.stress}
+            if item.energy_std is None:  # of `label`: the energy whose gradient the forces are
+                info["free_energy"] = s.energy
+            errors = ("forces_std", "reference_forces", "beyond_training")
+            write_frame(file, s, info, {key: getattr(item, key) for key in errors} | {"forces": s.forces})
 
 
 def write_xsf_files(folder: Path, predicted: Sequence[PredictedStructure]) -> None:

@@ -29,6 +29,7 @@ from aenet_gpr_cli.io.frames.frame import (
     volume_of,
 )
 from aenet_gpr_cli.io.frames.stress import stresses_in
+from aenet_gpr_cli.io.frames.xyz_text import read_header
 from aenet_gpr_cli.io.readers.symbols import Symbols
 from aenet_gpr_cli.structures import FloatArray, Structure
 
@@ -187,8 +188,6 @@ def _converted(
 
 
 def _header(line: str, where: str) -> dict[str, object]:
-    from ase.io.extxyz import key_val_str_to_dict
-
     stresses = {
         found["key"]: re.sub(r"[\[\]{}\"',]", " ", found["value"]).replace("D", "E").split()
         for found in _STRESS.finditer(line)
@@ -196,7 +195,7 @@ def _header(line: str, where: str) -> dict[str, object]:
     line = _STRESS.sub(" ", line)
     line = _CAPITALS.sub(lambda found: found[0].capitalize(), line)
     try:
-        return {**(key_val_str_to_dict(line.strip()) if line.strip() else {}), **stresses}
+        return {**(read_header(line) if line.strip() else {}), **stresses}
     except Exception as error:  # whatever the comment of a plain XYZ file makes it raise
         if "Properties" in line or "Lattice" in line:
             raise InputError(f"{where}: expected key=value pairs in the header, got {error}") from error
