@@ -74,6 +74,12 @@ class TrainingResult:
             return ""
         return levenberg_marquardt.early_ends(self.state, settings.levenberg_marquardt)
 
+    def trust_in_copies(self, settings: Training) -> str:
+        """Say what the energies of copies count beside those of references; empty if nothing estimates it."""
+        if settings.mode != "combined" or settings.loss.balance != "evidence" or not self.finished:
+            return ""
+        return levenberg_marquardt.trust_in_copies(self.state)
+
 
 ADVICE = {
     "adamw": "lower adamw.learning_rate",
@@ -220,7 +226,8 @@ def _objective(case: Case, around: Surroundings) -> tuple[Objective, Normalisati
     forces, loss = None, replace(settings.loss, alpha=0.0, beta=0.0)
     if settings.with_forces:
         loss = settings.loss
-        chosen = select_components(data, np.concatenate([case.inside, case.outside]), loss, case.seed)
+        drawn = np.concatenate([case.inside, case.outside])
+        chosen = select_components(data, drawn, loss, case.seed, case.architecture.n_weights)
         memory = settings.jacobian_memory_gib * BYTES_PER_GIB
         forces = ForceData(here, held_here(data, chosen, own), basis, norm, memory, loss, like)
     passes = fastest_passes(case.architecture, like.device)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["energy_only", "taylor", "gpr", "direct", "combined"]
 NetworkSigmaMethod = Literal["laplace", "committee", "none"]
+COMPONENTS_PER_WEIGHT = 10  # of forces, where their share is auto
 Label = Literal["taylor", "gpr"]  # of copies: where their energies come from
 
 
@@ -149,12 +150,27 @@ class Loss:
     """alpha: α and β decide how energies, forces and virials weigh; evidence: they are where it begins, and
     the noises of reference energies, of energies of copies, of forces and of virials are determined from the
     training data at every iteration of Levenberg-Marquardt (MacKay)"""
-    force_fraction: Annotated[float, Gt(0), Le(1)] = 1.0
-    """share of the reference forces that is trained on"""
+    force_fraction: Auto | Annotated[float, Gt(0), Le(1)] = 1.0
+    """share of the reference forces that is trained on; auto: all, but of very many ten components for
+    each weight of a network; with fewer than two its weights are not determined"""
     force_selection: Literal["structures", "components"] = "components"
     """draw whole structures, or force components of every structure"""
     sigma_scale: PositiveFloat | None = None
     """a copy whose label has σ (eV) gets the weight 1/(1 + (σ/sigma_scale)²); default: all 1"""
+
+    def share_of_forces(self, n_components: float, n_weights: int) -> float:
+        """Return force_fraction, or where it is auto the share that leaves enough for the weights.
+
+        Parameters
+        ----------
+        n_components : int
+            Force components of the references.
+        n_weights : int
+            Of one network.
+        """
+        if self.force_fraction != "auto":
+            return self.force_fraction
+        return min(1.0, COMPONENTS_PER_WEIGHT * n_weights / max(n_components, 1))
 
 
 @settings

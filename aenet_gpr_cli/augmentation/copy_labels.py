@@ -8,6 +8,7 @@ functions of structures, so that nothing here depends on kernels or solvers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +34,7 @@ def label_with_gp(
     progress: Progress | None = None,
     domain: Labels | None = None,
     cells: FloatArray | None = None,
+    missed: StructureSet | None = None,
 ) -> AugmentedSet:
     """Label displaced copies with the mean of a Gaussian process, and with its standard deviation.
 
@@ -53,6 +55,8 @@ def label_with_gp(
         Distance to the training data.
     cells : ndarray of shape (n_copies_in_total, 3, 3), Å, or None
         Of strained copies, from `strained`.
+    missed : StructureSet, optional
+        From `missed_by`: its linear expansion is added to the mean.
 
     Returns
     -------
@@ -73,6 +77,8 @@ def label_with_gp(
         own = None if cells is None else cells[block]
         moved = structures.select(parents[block]).moved_to(positions[block], own)
         energies[block] = predict_energies(moved)
+        if missed is not None:
+            energies[block] += taylor_energies(missed, positions[block], parents[block], own)
         if sigma is not None and deviations is not None:
             deviations[block] = sigma(moved)
         if domain is not None and distances is not None:
@@ -87,6 +93,36 @@ def label_with_gp(
             )
     return as_augmented_set(
         structures, positions, parents, copies, energies, deviations, "gpr", distances, cells
+    )
+
+
+def missed_by(
+    structures: StructureSet, energies: FloatArray, forces: FloatArray, stress: FloatArray | None = None
+) -> StructureSet:
+    """Return reference structures with what a surrogate misses of their energies, forces and stress.
+
+    With E' = m(R') + ΔE - ΔF · d + V Δσ:ε a label has the energy and the slopes of its reference, and only
+    the curvature of the surrogate m: its error is of the order δ².
+
+    Parameters
+    ----------
+    structures : StructureSet
+        Reference structures with energies and forces.
+    energies, forces : ndarray, eV and eV/Å
+        Of the surrogate.
+    stress : ndarray of shape (n_structures, 3, 3), eV/Å³, or None
+        Of the surrogate. Without it, or where that of a reference is unknown, Δσ is 0.
+    """
+    assert structures.energies is not None
+    assert structures.forces is not None
+    known = np.zeros((len(structures), 3, 3))
+    if stress is not None and structures.stress is not None:
+        known = np.nan_to_num(structures.stress - stress)
+    return replace(
+        structures,
+        energies=structures.energies - energies,
+        forces=structures.forces - forces,
+        stress=known,
     )
 
 

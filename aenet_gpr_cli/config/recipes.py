@@ -60,7 +60,7 @@ def stages(how: How, forces: bool, mixed: bool, blocks: int | None) -> dict[str,
         return {"split": split, "train_ann": {"defaults": members} | energy_only}
     network = {"angular_cutoffs": "auto"} | ({"resolve_species": "auto"} if mixed else {})
     copies: dict[str, Any] = {"method": "gpr"} | ({"n_copies": recipe.n_copies} if recipe.n_copies else {})
-    loss = {"alpha": 0.1, "force_fraction": 0.25, "balance": "evidence"}
+    loss = {"alpha": 0.1, "force_fraction": "auto", "balance": "evidence"}
     return {
         "split": split,
         "fit_gpr": {},

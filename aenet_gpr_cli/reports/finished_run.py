@@ -135,7 +135,9 @@ def _rms_displacement(subsets: list[h5py.Group]) -> float | None:
 
 
 def _force_fraction(training: Mapping[str, Any]) -> float:
-    return float(training["loss"]["force_fraction"]) if training.get("mode") == "direct" else 0.0
+    """Return what was asked of direct force training; 1 where that is auto, which takes less of many."""
+    share = training["loss"]["force_fraction"] if training.get("mode") == "direct" else 0.0
+    return 1.0 if share == "auto" else float(share)
 
 
 def varying(rows: tuple[Row, ...], against: str) -> list[Row] | None:

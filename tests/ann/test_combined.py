@@ -159,3 +159,15 @@ def test_batches_hold_their_share_of_references(n, apart, size):
     assert max(counts) - min(counts) <= 2
     assert min(counts) >= apart * size // n - 1
     assert np.array_equal(shuffled(n, 0, [5]), np.random.default_rng([5]).permutation(n))
+
+
+def test_few_forces_are_all_trained_on_and_many_are_thinned(data, basis, combined, lm_settings):
+    automatic = Loss(force_fraction="auto")
+    assert automatic.share_of_forces(900, 100) == 1.0
+    assert automatic.share_of_forces(1e5, 100) == pytest.approx(0.01)
+    assert Loss(force_fraction=0.3).share_of_forces(900, 100) == 0.3
+    ours = changed(combined, mode="direct", optimizer=lm_settings)
+    by_count, whole = (
+        train(data, basis, changed(ours, loss=Loss(force_fraction=share)), 1) for share in ("auto", 1.0)
+    )
+    assert_same(by_count, whole)

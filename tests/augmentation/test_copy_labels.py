@@ -8,8 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.augmentation.copy_labels import BLOCK, label_with_gp, label_with_taylor, taylor_energies
+from aenet_gpr_cli.augmentation.copy_labels import (
+    BLOCK,
+    label_with_gp,
+    label_with_taylor,
+    missed_by,
+    taylor_energies,
+)
 from aenet_gpr_cli.augmentation.displacements import Placement, displace
+from aenet_gpr_cli.augmentation.strains import strained
 from aenet_gpr_cli.errors import InputError, NumericalError
 from aenet_gpr_cli.structures import StructureSet
 
@@ -183,3 +190,39 @@ def test_reference_labels_are_needed(missing):
     positions, parents, _ = displace(structures, Placement(displacement=0.1), 3, seed=1)
     with pytest.raises(InputError, match="energies and forces"):
         taylor_energies(structures, positions, parents)
+
+
+def test_an_anchored_label_does_not_see_what_a_process_misses_to_first_order(copies):
+    structures, positions, parents, numbers = copies
+    slope = np.random.default_rng(2).normal(size=(2, 3))
+
+    def off(some):
+        return energy(some) + 0.7 + np.einsum("cax,ax->c", some.positions, slope)
+
+    known = replace(structures, energies=energy(structures), forces=-2.0 * structures.positions)
+    missed = missed_by(known, off(known), known.forces - slope)
+    found = label_with_gp(known, positions, parents, numbers, off, None, 4, missed=missed).structures
+    assert found.energies == pytest.approx(energy(found), abs=1e-12)
+    assert np.abs(off(found) - energy(found)).min() > 1e-3
+
+
+def test_anchored_labels_of_a_process_that_knows_nothing_are_those_of_taylor(copies):
+    structures, positions, parents, numbers = copies
+    strains = 0.02 * np.array([[1.0, 0.5, 0.0], [0.5, -1.0, 0.2], [0.0, 0.2, 0.3]])
+    n, stress = len(structures), np.random.default_rng(3).normal(size=(3, 3, 3))
+    crystals = replace(
+        structures,
+        cells=np.broadcast_to(5.0 * np.eye(3), (n, 3, 3)),
+        pbc=(True, True, True),
+        energies=np.arange(float(n)),
+        forces=np.random.default_rng(1).normal(size=(n, 2, 3)),
+        stress=stress + stress.transpose(0, 2, 1),
+    )
+    everywhere = np.broadcast_to(strains, (len(parents), 3, 3))
+    moved, cells = strained(crystals, positions, parents, everywhere)
+    missed = missed_by(crystals, np.zeros(n), np.zeros((n, 2, 3)), np.zeros((n, 3, 3)))
+    ours = label_with_gp(
+        crystals, moved, parents, numbers, lambda some: np.zeros(len(some)), None, cells=cells, missed=missed
+    )
+    theirs = label_with_taylor(crystals, moved, parents, numbers, cells)
+    assert ours.structures.energies == pytest.approx(theirs.structures.energies, abs=1e-12)

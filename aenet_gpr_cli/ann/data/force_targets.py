@@ -29,7 +29,9 @@ BLOCK_MEMORY = 2**20  # bytes of the Jacobians that are made at a time, at least
 Choice = tuple[IntArray, IntArray]  # structures of a subset, and their components 3·atom + axis
 
 
-def select_components(data: TrainingSet, indices: IntArray, loss: Loss, seed: int) -> list[Choice]:
+def select_components(
+    data: TrainingSet, indices: IntArray, loss: Loss, seed: int, n_weights: int
+) -> list[Choice]:
     """Choose the force components to train on, seeded.
 
     Parameters
@@ -38,6 +40,8 @@ def select_components(data: TrainingSet, indices: IntArray, loss: Loss, seed: in
         Structures to draw from; those without forces are passed over.
     loss : Loss
         Its keys force_fraction and force_selection.
+    n_weights : int
+        Of one network, on which the share depends where it is auto.
 
     Returns
     -------
@@ -50,7 +54,8 @@ def select_components(data: TrainingSet, indices: IntArray, loss: Loss, seed: in
     InputError
         If no structure has forces.
     """
-    stream = np.random.default_rng([seed, 1])
+    n_components = sum(3 * len(s) * s.n_atoms for s in data.subsets if s.forces is not None)
+    share, stream = loss.share_of_forces(n_components, n_weights), np.random.default_rng([seed, 1])
     ends = np.cumsum([len(s) for s in data.subsets])
     known = [
         np.sort(indices[(indices >= end - len(s)) & (indices < end)]) - (end - len(s))
@@ -63,13 +68,13 @@ def select_components(data: TrainingSet, indices: IntArray, loss: Loss, seed: in
         raise InputError("training on forces: expected forces in the reference structures, got none")
     if loss.force_selection == "structures":
         chosen = np.zeros(total, bool)
-        chosen[stream.permutation(total)[: max(1, round(loss.force_fraction * total))]] = True
+        chosen[stream.permutation(total)[: max(1, round(share * total))]] = True
         splits = np.split(chosen, np.cumsum([len(k) for k in known])[:-1])
         known = [k[mask] for k, mask in zip(known, splits, strict=True)]
     result = []
     for structures, subset in zip(known, data.subsets, strict=True):
         width = 3 * subset.n_atoms
-        take = max(1, round(loss.force_fraction * width)) if loss.force_selection == "components" else width
+        take = max(1, round(share * width)) if loss.force_selection == "components" else width
         keys = stream.random((len(structures), width))
         result.append((structures, np.sort(np.argsort(keys, axis=1)[:, :take], axis=1)))
     return result

@@ -29,6 +29,7 @@ from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 SMALL_WORK = 3e8  # multiplications of an iteration below which members are treated as a batch
+NOISY = 2.0  # labels of copies against energies of references: from here on they help little
 CURVES = ("training_loss", "validation_loss", "gain")  # of the state: a row for each iteration
 
 
@@ -177,6 +178,18 @@ def early_ends(state: State, settings: LevenbergMarquardt) -> str:
     }
     counts = {reason: int((early & which).sum()) for reason, which in reasons.items()}
     return "; ".join(f"{n} of {len(early)} ended early: {reason}" for reason, n in counts.items() if n)
+
+
+def trust_in_copies(state: State) -> str:
+    """Say in words how noisy the energies of copies are by evidence, against those of references."""
+    ratio = float(np.median(np.sqrt(state["emphasis"][:, 0] / state["emphasis"][:, 1])))
+    count = f"copies: by evidence each counts {ratio**-2:.2g} of a reference"
+    if ratio <= NOISY:
+        return f"{count}: their labels are as good as what the networks reach"
+    return (
+        f"{count}: their labels are {ratio:.2g} times as noisy as what the networks reach on references, and "
+        "would teach errors; a better surrogate, or mode: direct"
+    )
 
 
 def _iterate(

@@ -23,7 +23,7 @@ from aenet_gpr_cli.augmentation.adaptive import (
     may_turn,
     room_between,
 )
-from aenet_gpr_cli.augmentation.copy_labels import label_with_gp, label_with_taylor
+from aenet_gpr_cli.augmentation.copy_labels import label_with_gp, label_with_taylor, missed_by
 from aenet_gpr_cli.augmentation.displacements import displace, free_atoms, placed
 from aenet_gpr_cli.augmentation.gates import GateResult, apply_gates, most_informative
 from aenet_gpr_cli.augmentation.strains import random_strains, strain_freedom, strained
@@ -227,6 +227,7 @@ def _copies(
             progress=progress,
             domain=domain,
             cells=cells,
+            missed=_missed(config, material.surrogate, parents),
         )
     assert material.structures.energies is not None  # every labelling needs them and has checked
     result = apply_gates(candidates, config, float(material.structures.energies.min()))
@@ -234,6 +235,16 @@ def _copies(
     if config.candidates > 1:
         result, index = _choose(config, material, parents, block, result, index)
     return result.accepted, statistics_of(len(candidates), result, parents, index)
+
+
+def _missed(config: AugmentConfig, surrogate: Process, parents: StructureSet) -> StructureSet | None:
+    """Return what the process misses of the references, where labels are to be anchored there."""
+    if not config.anchored or parents.forces is None:
+        return None
+    stress = None
+    if isinstance(surrogate, LocalModel) and strain_freedom(parents) and config.strain:
+        stress = surrogate.stresses(parents)
+    return missed_by(parents, *surrogate.energies_and_forces(parents), stress)
 
 
 def _placed_in_pieces(

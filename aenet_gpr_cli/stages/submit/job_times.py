@@ -59,9 +59,10 @@ def train_seconds(
     passes = size.n_environments * size.weights_per_species * PASSES * forces / SLOW_RATE
     if config.optimiser == "adamw":
         return config.adamw.epochs * passes
-    components = sum(3 * len(s) * s.n_atoms for s in subsets.values()) * config.loss.force_fraction
-    rows = size.n_structures + (components if config.with_forces else 0.0)
     weights = size.weights_per_species * size.n_species
+    components = sum(3 * len(s) * s.n_atoms for s in subsets.values())
+    components *= config.loss.share_of_forces(components, weights)
+    rows = size.n_structures + (components if config.with_forces else 0.0)
     return config.levenberg_marquardt.iterations * (rows * weights**2 / RATE + 4 * weights**3 / RATE + passes)
 
 

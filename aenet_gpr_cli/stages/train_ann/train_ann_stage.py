@@ -134,6 +134,8 @@ def run(
                 result = train(data, basis, settings, config.seed, members, state, around)
                 if ended := result.early_ends(config):
                     log.info(ended)
+                if trust := result.trust_in_copies(config):
+                    log.info(trust)
                 return result
 
             work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, processes)
