@@ -180,7 +180,7 @@ class Local(EnvironmentKeys):
     noise_std_force: PositiveFloat = 0.05
     """assumed noise of the forces, in eV/Å; scaled by evidence"""
     virials: bool = True
-    """train on the stress, too, of periodic structures that have one"""
+    """train on the stress, too, of crystals, and of slabs in their plane, that have one"""
     noise_std_virial: PositiveFloat | None = None
     """assumed noise of the virials (stress times volume), in eV for each square root of the atoms, scaled
     with the others; default: by evidence"""

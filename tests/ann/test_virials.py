@@ -165,3 +165,21 @@ def test_without_stress_or_weight_nothing_changes(data, basis, settings, mixed):
             with_virials.sums(weights, index).loss(on.loss), without.sums(weights, index).loss(off.loss)
         )
         assert same == (case is data)
+
+
+def test_of_slabs_the_components_in_the_plane_are_trained_on(basis, settings):
+    loss = Loss(per="structure", alpha=0.3, beta=0.4)
+    settings = changed(settings, loss=loss, forces=Forces(1.0, "components", 0))
+    slabs = replace(crystals(), pbc=(True, True, False))
+    flat = slabs.cells.copy()
+    flat[:, :2, 2] = 0.0
+    slabs = replace(slabs, cells=flat)
+    objective, weights, index = build(TrainingSet.collect([slabs], [], None), basis, settings)
+    assert objective.rows_by_kind(index)[0, 3] == 4 * 3
+    wrong = slabs.stress.copy()
+    wrong[:, 2, :] = wrong[:, :, 2] = 7.0  # of the vacuum: not looked at
+    other, _, _ = build(TrainingSet.collect([replace(slabs, stress=wrong)], [], None), basis, settings)
+    assert torch.equal(other.sums(weights, index).virial, objective.sums(weights, index).virial)
+    wrong[:, 0, 1] = wrong[:, 1, 0] = 7.0
+    other, _, _ = build(TrainingSet.collect([replace(slabs, stress=wrong)], [], None), basis, settings)
+    assert not torch.equal(other.sums(weights, index).virial, objective.sums(weights, index).virial)

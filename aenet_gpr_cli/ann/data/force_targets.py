@@ -19,7 +19,7 @@ from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.training_settings import Loss
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
-from aenet_gpr_cli.descriptors.chebyshev.strain import VOIGT
+from aenet_gpr_cli.descriptors.chebyshev.strain import VOIGT, periodic_components
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
@@ -95,15 +95,18 @@ def held_here(data: TrainingSet, chosen: Sequence[Choice], own: IntArray) -> lis
 
 
 def _virials(subset: AnySet, choice: Choice, loss: Loss) -> FloatArray | None:
-    """Return the virials -V σ of chosen structures, (n, 6), eV, NaN where not known; None without any."""
+    """Return the virials -V σ of chosen structures, (n, 6), eV; None without any.
+
+    NaN where not known, and for components of slabs out of their plane, see `periodic_components`.
+    """
     if loss.beta == 0.0 or not len(choice[0]):
         return None
     part = subset.select(choice[0]).in_memory()
-    volume = volumes(part) if all(part.pbc) else None
+    volume = volumes(part)
     if volume is None or part.stress is None or np.isnan(part.stress).all():
         return None
     stress: FloatArray = np.stack([part.stress[:, a, b] for a, b in VOIGT], axis=1)
-    return -volume[:, None] * stress
+    return np.where(periodic_components(part), -volume[:, None] * stress, np.nan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,38 @@ volume it is the stress, positive under tension; its negative is the virial.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_jacobians
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
-from aenet_gpr_cli.structures import FloatArray, IntArray
+from aenet_gpr_cli.lattice import volumes
+from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # the six components of a symmetric tensor
+UPRIGHT = 1e-6  # cosine of the angle between an axis and a plane that contains it
+
+
+def periodic_components(structures: StructureSet) -> NDArray[np.bool_]:
+    """Return which components of a strain are along the lattice, in the order of `VOIGT`.
+
+    The other ones say nothing that the forces do not say: along the vacuum dE/dε_az = -Σ_i z_i F_ia.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_structures, 6)
+        All of crystals; of slabs those whose two axes lie in the plane, three where it is one of xy, yz or
+        zx; none of wires and molecules.
+    """
+    if volumes(structures) is None:
+        return np.zeros((len(structures), len(VOIGT)), bool)
+    if all(structures.pbc):
+        return np.ones((len(structures), len(VOIGT)), bool)
+    assert structures.cells is not None  # it has volumes
+    first, second = structures.cells[:, np.asarray(structures.pbc, bool)].swapaxes(0, 1)
+    normal = np.cross(first, second)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    within = np.abs(normal) < UPRIGHT
+    return np.stack([within[:, a] & within[:, b] for a, b in VOIGT], axis=1)
 
 
 def strain_gradients(neighbours: NeighbourList, slopes: FloatArray) -> FloatArray:

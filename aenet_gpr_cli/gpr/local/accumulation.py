@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
+from aenet_gpr_cli.descriptors.chebyshev.strain import periodic_components
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, environments
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
@@ -182,9 +183,11 @@ def _add_block(design: Design, block: StructureSet, sums: Sums) -> None:
 
 
 def _add_virials(design: Design, block: StructureSet, found: Environments, sums: Sums) -> None:
-    """Add six rows of each structure that has a stress."""
+    """Add the rows of each structure that has a stress: six of crystals, those in the plane of slabs."""
     chosen = np.flatnonzero(with_stress(block))
+    known = block.select(chosen)
+    along = periodic_components(known)
     noise = design.noise_virial * np.sqrt(block.n_atoms)
-    rows = virial_rows(found, design.inducing)[chosen].reshape(-1, len(design.inducing))
-    sums.triangle.add(rows / noise, virials(block.select(chosen)).ravel() / noise)
+    rows = virial_rows(found, design.inducing)[chosen][along]
+    sums.triangle.add(rows / noise, virials(known)[along] / noise)
     sums.log_noises += len(rows) * float(np.log(noise))

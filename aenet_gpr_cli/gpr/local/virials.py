@@ -1,6 +1,7 @@
 """Rows of virials: derivatives of the energy by a symmetric strain of atoms and cell.
 
-dE/dε = V σ, positive where the crystal pulls its cell together; six components, xx, yy, zz, yz, xz, xy.
+dE/dε = V σ, positive where the crystal pulls its cell together; six components, xx, yy, zz, yz, xz, xy,
+of which `periodic_components` are trained on.
 """
 
 from __future__ import annotations

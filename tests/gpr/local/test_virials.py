@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from aenet_gpr_cli.descriptors.chebyshev.strain import periodic_components
 from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.design import energy_and_force_rows
 from aenet_gpr_cli.gpr.local.environments import environments
@@ -181,3 +182,24 @@ def test_evidence_finds_the_noise_and_virials_lower_the_error_of_the_stress():
 def _symmetric(rng: np.random.Generator) -> np.ndarray:
     noise = rng.normal(size=(1, 3, 3))
     return (noise + noise.transpose(0, 2, 1)) / 2.0
+
+
+def test_of_slabs_the_components_in_the_plane_are_trained_on(sets):
+    flat = sets[4].cells.copy()
+    flat[:, :2, 2] = 0.0
+    slab = replace(sets[4], cells=flat, pbc=(True, True, False))
+    tilted = turned(slab, Rotation.from_euler("xyz", [0.3, -1.0, 2.0]).as_matrix())
+    assert periodic_components(slab)[0].tolist() == [True, True, False, False, False, True]
+    assert periodic_components(turned(slab, np.roll(np.eye(3), 1, axis=0)))[0].sum() == 3
+    assert not periodic_components(tilted).any()
+    assert periodic_components(sets[4]).all()
+    assert not periodic_components(replace(slab, pbc=(True, False, False))).any()
+    vacuum = replace(slab, stress=slab.stress + np.array([[0, 0, 3], [0, 0, 3], [3, 3, 3.0]]))
+    mixed = [*sets[:4], slab]
+    design = choose_design(mixed, SMALL, 0, quiet)
+    sums, same = (add_up(design, [*sets[:4], s], Sums(len(design.inducing)), quiet) for s in (slab, vacuum))
+    assert sums.triangle.n_rows == 5 + 5 * 12 + 4 * 6 + 3
+    np.testing.assert_array_equal(same.triangle.factor, sums.triangle.factor)
+    model, _ = model_of(design, sums)
+    assert len(leave_out(model, slab).stress_z) == 3
+    assert len(leave_out(model, tilted).stress_z) == 0
