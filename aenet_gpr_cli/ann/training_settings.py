@@ -143,9 +143,9 @@ class Loss:
     """α, weight of the forces (mean square per atom) where they are trained on; that of all energies, also of
     copies, is 1 - α"""
     beta: NonNegativeFloat = 0.03
-    """β, weight of the virials of crystals (mean square of the six components, divided as energies are, see
-    per) and of slabs (those in a plane of two axes) where forces are trained on and data carry stress; added to the two others, so that β = 1 - α makes
-    all virials together weigh as much as all energies; 0: off"""
+    """β, weight of the virials of crystals and slabs (mean square of the six components, or of those in the
+    plane, divided as energies are, see per) where forces are trained on and data carry stress; added to the
+    two others, so that β = 1 - α makes all virials together weigh as much as all energies; 0: off"""
     balance: Literal["alpha", "evidence"] = "alpha"
     """alpha: α and β decide how energies, forces and virials weigh; evidence: they are where it begins, and
     the noises of reference energies, of energies of copies, of forces and of virials are determined from the
