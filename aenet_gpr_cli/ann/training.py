@@ -34,6 +34,7 @@ from aenet_gpr_cli.ann.optimisers import adamw, levenberg_marquardt
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.laplace import LeftOut
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.warm_start import check_start, warm_weights
 from aenet_gpr_cli.ann.trained_sigma import trained_sigma, with_laplace
 from aenet_gpr_cli.ann.training_settings import Training
 from aenet_gpr_cli.baseline.repulsion import Repulsion, repulsion_of
@@ -133,6 +134,7 @@ def train(
     members: Sequence[int] | None = None,
     state: State | None = None,
     around: Surroundings = Surroundings(),  # noqa: B008 (frozen)
+    start: ANNModel | None = None,
 ) -> TrainingResult:
     """Train a committee of neural-network potentials.
 
@@ -146,13 +148,15 @@ def train(
         Numbers of the members to train; default: all.
     state : dict of str to ndarray or None
         Of an earlier, stopped run with the same data, settings and seed.
+    start : ANNModel, optional
+        A potential that the members of the same number begin with; others begin anew.
 
     Raises
     ------
     ConfigError
         If an atomic energy is missing.
     InputError
-        If energies, or wanted forces, are missing, or the basis lacks a species.
+        If energies, or wanted forces, are missing, the basis lacks a species, or ``start`` has another one.
     FailedMembers
         If the loss of a member was never finite; carries the result of all.
     """
@@ -161,11 +165,13 @@ def train(
         raise ConfigError(f"atomic_energies: expected one for each species, got none for {missing}")
     for subset in data.subsets:
         basis.species_index(subset.species)  # before the work, not after it
+    if start is not None:
+        check_start(start, basis, settings.network.hidden, settings.network.activation)
     inside, outside = validation_split(data.parents, settings.held_out, seed)
     numbers = tuple(range(settings.n_members) if members is None else members)
     case = Case(data, basis, settings, numbers, seed, inside, outside)
     objective, norm, found = _objective(case, around)
-    outcome = _optimise(case, objective, state or _start(case), around)
+    outcome = _optimise(case, objective, state or _start(case, norm, start), around)
     model = _model(case, outcome, norm, found)
     if outcome.finished:
         left_out = LeftOut.of(data, inside, outside, with_laplace(settings))
@@ -258,8 +264,11 @@ def _layout(case: Case, processes: Processes) -> IntArray:
     return np.concatenate(parts)
 
 
-def _start(case: Case) -> State:
-    weights = initial_weights(case.architecture, case.seed, case.members)
+def _start(case: Case, norm: Normalisation, start: ANNModel | None) -> State:
+    if start is None:
+        weights = initial_weights(case.architecture, case.seed, case.members)
+    else:
+        weights = warm_weights(case.architecture, start, norm, case.seed, case.members)
     if case.settings.optimiser == "adamw":
         return adamw.start(weights)
     return levenberg_marquardt.start(weights, case.architecture, case.settings.levenberg_marquardt)

@@ -105,6 +105,7 @@ def augment(split: Path, gpr: Path | None, options: dict[str, Any]) -> None:
 @click.argument("augmented", type=PATH, required=False)
 @stage_options("ann.h5")
 @click.option("--member", type=click.IntRange(min=0), help="Train this member only, counted from 0.")
+@click.option("--start", type=PATH, help="Begin with the members of this potential (train-ann or import).")
 @resumable
 @gather
 def train_ann(split: Path, augmented: Path | None, options: dict[str, Any]) -> None:
@@ -118,6 +119,7 @@ def train_ann(split: Path, augmented: Path | None, options: dict[str, Any]) -> N
     aenet-gpr train-ann split.h5 --set mode=direct -o ann_direct.h5
     aenet-gpr train-ann split.h5 augmented.h5 --set mode=combined -o ann_combined.h5
     aenet-gpr train-ann split.h5 augmented.h5 -c ann.yaml --member 3 -o ann.member_3.h5   (then: collect)
+    aenet-gpr train-ann more.h5 --set mode=direct --start ann_direct.h5 -o ann_more.h5   (data were added)
     torchrun --nproc-per-node 4 -m aenet_gpr_cli train-ann split.h5 --set mode=direct     (data-parallel)
 
     Stopped by SIGTERM, SIGUSR1 or Ctrl-C it keeps its state and ends with exit code 75; the same command goes
@@ -126,9 +128,9 @@ def train_ann(split: Path, augmented: Path | None, options: dict[str, Any]) -> N
     from aenet_gpr_cli.stages.train_ann import train_ann_stage as stage
 
     config, _ = load_config("train-ann", options)
-    output, member = options["output"], options["member"]
+    output, member, first = options["output"], options["member"], options["start"]
     options["quiet"] |= os.environ.get("RANK", "0") != "0"  # of torchrun's processes the first one reports
-    run_stage(options, lambda context: stage.run(config, split, augmented, output, context, member))
+    run_stage(options, lambda context: stage.run(config, split, augmented, output, context, member, first))
 
 
 @click.command("evaluate")

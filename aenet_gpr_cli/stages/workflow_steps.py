@@ -20,7 +20,11 @@ ORDER = ("split", "fit-gpr", "augment", "train-ann", "evaluate", "benchmark")
 
 
 def steps(
-    config: WorkflowConfig, source_folder: Path, workdir: Path, until: str | None = None
+    config: WorkflowConfig,
+    source_folder: Path,
+    workdir: Path,
+    until: str | None = None,
+    earlier: Path | None = None,
 ) -> Iterator[Step]:
     """Yield the stages to run; each takes a `Context`.
 
@@ -32,13 +36,15 @@ def steps(
         Every artefact is written here.
     until : str, optional
         Last stage.
+    earlier : Path, optional
+        Working folder of fewer data, whose networks those of the same variant begin with where they fit.
     """
     last = ORDER.index(until) if until else len(ORDER) - 1
     by_stage = (
         _split(config, source_folder, workdir),
         _fit_gpr(config, workdir),
         _augment(config, workdir),
-        _train_ann(config, workdir),
+        _train_ann(config, workdir, earlier),
         _evaluate(config, workdir),
         _benchmark(config, workdir),
     )
@@ -79,14 +85,16 @@ def _augment(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
         yield partial(augment.run, variant, workdir / "split.h5", gpr, output)
 
 
-def _train_ann(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
+def _train_ann(config: WorkflowConfig, workdir: Path, earlier: Path | None) -> Iterator[Step]:
     for name, variant in config.train_ann.items():
         from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
 
         source = config.source_of(variant)
         augmented = workdir / f"augmented_{source}.h5" if source else None
         output, settings = workdir / f"ann_{name}.h5", _without_source(variant)
-        yield partial(train_ann.run, settings, workdir / "split.h5", augmented, output)
+        start = earlier / output.name if earlier else None
+        inputs = workdir / "split.h5", augmented
+        yield partial(train_ann.run, settings, *inputs, output, start=start, must_fit=False)
 
 
 def _evaluate(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:

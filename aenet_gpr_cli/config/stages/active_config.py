@@ -117,6 +117,8 @@ class ActiveConfig:
     """copies for the networks; left out: no networks"""
     train_ann: TrainAnnConfig | None = None
     """the networks; left out: only the process"""
+    warm_start: bool = True
+    """networks of a round begin with those of the round before, where descriptor and layers are the same"""
     evaluate: EvaluateConfig = EvaluateConfig(plots=False)
     """errors on the test structures"""
     select: SelectConfig = SelectConfig()

@@ -104,6 +104,7 @@ def _rounds(series: _Series, context: Context) -> tuple[list[dict[str, Any]], st
     known: set[str] = set()
     labelled: list[str] = []
     rows: list[dict[str, Any]] = []
+    earlier: Path | None = None
     if config.start is not None:
         drawn = replace(config.select, strategy="random", n_select=config.start, threshold=None)
         select.run(drawn, None, pool, workdir / "start" / "selected.h5", context)
@@ -111,8 +112,9 @@ def _rounds(series: _Series, context: Context) -> tuple[list[dict[str, Any]], st
     for number in range(config.rounds + 1):
         here = workdir / f"round_{number:02d}"
         context.report(number, config.rounds + 1, f"{workdir.name}, round {number}")
-        for step in steps(_workflow(config, labelled), series.folder, here):
+        for step in steps(_workflow(config, labelled), series.folder, here, earlier=earlier):
             step(context)
+        earlier = here if config.warm_start else None
         n_training = sum(len(subset) for subset in load_split(here / "split.h5", "train").values())
         chosen = replace(config.select, seed=config.select.seed + ROUND_SEEDS * (number + 1))
         select.run(chosen, _model(config, here), pool, here / "selected.h5", context, known)

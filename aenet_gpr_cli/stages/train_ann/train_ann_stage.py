@@ -15,14 +15,18 @@ import numpy as np
 
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import MakeRows, MemoryRows, State, Surroundings
+from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.network_sigma import describe_sigma
+from aenet_gpr_cli.ann.potential.warm_start import check_start
 from aenet_gpr_cli.ann.training import TrainingResult, train
 from aenet_gpr_cli.ann.training_settings import Network
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.devices import open_device
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.io.artefacts.streaming import StoredStructures, open_augmented
 from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.scratch import ScratchRows
@@ -58,6 +62,8 @@ def run(
     output: Path,
     context: Context,
     member: int | None = None,
+    start: Path | None = None,
+    must_fit: bool = True,
 ) -> Summary:
     """Train a committee, or one member of it.
 
@@ -69,6 +75,10 @@ def run(
         Output of `augment`; needed for the modes gpr, taylor and combined.
     member : int, optional
         Train this one only, counted from 0, to be collected with the others later.
+    start : Path, optional
+        Output of `train-ann` or `import` whose members the members of the same number begin with.
+    must_fit : bool
+        Refuse a start with other networks; otherwise begin anew then.
 
     Raises
     ------
@@ -76,14 +86,15 @@ def run(
         If the mode and the augmented structures do not fit together, there is no such member, or an
         unfinished run of another configuration is there.
     InputError
-        If a copy descends from a structure that is not in the training set.
+        If a copy descends from a structure that is not in the training set, or the networks of ``start`` are
+        others than those to train.
     InterruptedRun
         If the context asked to stop; the state is in the checkpoint.
     NumericalError
         If members fail; the others are in the checkpoint.
     """
-    claim(KIND, output, [split, augmented])
-    inputs = {"split": split}
+    claim(KIND, output, [split, augmented, start])
+    inputs = {"split": split} | ({"start": start} if start is not None else {})
     if config.with_copies:
         if augmented is None:
             raise ConfigError(
@@ -111,6 +122,9 @@ def run(
         if not network.decided and not context.dry_run:
             network = _by_evidence(config, references, job.inputs["split"], context)
         basis = network.basis(data.species)
+        first = None if start is None or not start.exists() else _first(start, basis, network, must_fit)
+        if first is not None and max(members) >= first.n_members:
+            log.info("%s has %d members; the others begin anew", start, first.n_members)
         need = FEATURE_COPIES * data.feature_bytes(basis.n_features) / BYTES_PER_GIB
         fits = need <= config.max_memory_gib
         plan = (
@@ -131,7 +145,7 @@ def run(
             def trainer(members: tuple[int, ...], state: State | None, keep: Keep) -> TrainingResult:
                 around = Surroundings(context.progress, context.stop, keep, processes, make_rows)
                 settings = replace(config, device=device, atomic_energies=atomic)
-                result = train(data, basis, settings, config.seed, members, state, around)
+                result = train(data, basis, settings, config.seed, members, state, around, first)
                 if ended := result.early_ends(config):
                     log.info(ended)
                 if trust := result.trust_in_copies(config):
@@ -140,6 +154,19 @@ def run(
 
             work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, processes)
             return _train(work, len(data), context)
+
+
+def _first(start: Path, basis: ChebyshevBasis, network: Network, must_fit: bool) -> ANNModel | None:
+    """Return the potential to begin with; None where it need not fit and does not."""
+    model = load_ann(start)
+    try:
+        check_start(model, basis, network.hidden, network.activation)
+    except InputError as error:
+        if must_fit:
+            raise
+        log.info("networks begin anew: %s", error)
+        return None
+    return model
 
 
 # what evidence has chosen in this process: variants of a workflow ask for the same
