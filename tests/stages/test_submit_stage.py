@@ -5,9 +5,15 @@ import signal
 import subprocess
 import time
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
 
+from aenet_gpr_cli.ann.training_settings import Network
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.slurm_config import SlurmConfig, SlurmResources
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
@@ -211,7 +217,51 @@ def test_the_workflow_is_kept_as_it_was_submitted(submitted):
 
     workdir, _, _ = submitted
     _, kept = read_config(None, workdir / "slurm/workflow.yaml")
-    assert kept == small_workflow()
+    assert replace(kept, split=small_workflow().split) == small_workflow()
+
+
+def test_the_kept_workflow_divides_the_same_structures_from_any_folder(tmp_path, monkeypatch):
+    from aenet_gpr_cli.config.reading import read_config
+    from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+    from aenet_gpr_cli.stages.split import split_stage
+
+    source, elsewhere = tmp_path / "case", tmp_path / "elsewhere"
+    source.mkdir()
+    elsewhere.mkdir()
+    frames = [molecule("H2O", vacuum=float(i)) for i in range(6)]
+    for i, frame in enumerate(frames):
+        frame.positions[0, 0] += 0.01 * i
+        frame.calc = SinglePointCalculator(frame, energy=-14.0 + 0.1 * i, forces=np.zeros((3, 3)))
+    write(source / "data.extxyz", frames)
+    split = {"inputs": ["data.extxyz"], "train": 4, "check_forces": False}
+    monkeypatch.chdir(tmp_path)
+    submit.run(small_workflow(split=split), Path("case"), Path("run"), Context(dry_run=True))
+    monkeypatch.chdir(elsewhere)
+    _, kept = read_config(None, tmp_path / "run/slurm/workflow.yaml")
+    split_stage.run(kept.split, tmp_path / "run/slurm", elsewhere / "split.h5", Context())
+    (again,), (first,) = (load_split(f / "split.h5", "train").values() for f in (elsewhere, tmp_path / "run"))
+    assert again.names == first.names
+    assert (again.positions == first.positions).all()
+
+
+def test_a_training_is_counted_with_the_descriptor_that_it_may_have(submitted):
+    from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+    from aenet_gpr_cli.stages.submit.job_times import train_seconds
+    from aenet_gpr_cli.stages.submit.training_size import TrainingSize
+
+    (subset,) = load_split(submitted[0] / "split.h5", "train").values()
+    three = {"A": replace(subset, species=("H", "O")), "B": replace(subset, species=("C", "O"))}
+    direct = small_workflow().train_ann["direct"]
+
+    def training(**changes):
+        return replace(direct, network=Network(**changes))
+
+    plain = training()
+    for changed in (training(angular_cutoffs="auto"), training(resolve_species=True)):
+        size = TrainingSize.of(changed, three, None)
+        assert size.n_features == changed.network.basis("CHO").n_features
+        assert size.n_features > TrainingSize.of(plain, three, None).n_features
+        assert train_seconds(changed, three, None) > 1.5 * train_seconds(plain, three, None)
 
 
 def test_status_counts_the_jobs_of_an_array(submitted):

@@ -49,6 +49,28 @@ def locate(text: str, folder: Path) -> str:
     return text if text.startswith(PREFIX) or Path(text).is_absolute() else str(folder / text)
 
 
+def from_anywhere(config: SplitConfig, folder: Path) -> SplitConfig:
+    """Return the configuration with absolute paths: it means the same in any folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Relative paths start here.
+    """
+
+    def absolute(text: str) -> str:
+        return locate(text, folder.resolve())
+
+    return replace(
+        config,
+        inputs=tuple(map(absolute, config.inputs)),
+        test_inputs=tuple(map(absolute, config.test_inputs)),
+        train_inputs=tuple(map(absolute, config.train_inputs)),
+        train_list=config.train_list and absolute(config.train_list),
+        test_list=config.test_list and absolute(config.test_list),
+    )
+
+
 def without_folders(config: SplitConfig) -> SplitConfig:
     """Return the configuration as it counts for being up to date: where the files lie does not matter."""
 

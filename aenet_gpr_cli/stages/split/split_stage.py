@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
@@ -36,6 +36,7 @@ from aenet_gpr_cli.subsystems.sampling import Division
 from aenet_gpr_cli.text import encodable
 
 KIND = "split"
+WARNING = "warning: "
 COLUMNS = (
     "subset",
     "atoms",
@@ -90,7 +91,7 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     found += _stress(config, subsets, found)
     rows = [_row(subset) for subset in subsets]
     notes += [*_told([*states, *told(found)]), *_about_all(subsets), f"wrote {output}"]
-    short, details = few_rows(rows, 3, (4, 5)), [f"warning: {f}" for f in found]
+    short, details = few_rows(rows, 3, (4, 5)), [f"{WARNING}{f}" for f in found]
     summary = Summary("Subsets", COLUMNS, rows, notes, short, details)
     if context.dry_run:
         return planned(KIND, output, [" ".join(row) for row in short or rows])
@@ -106,7 +107,7 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
         write_free_atoms(file, free_atoms.energies)
         file.attrs["energy_definition"] = encodable(data.definition)
         file.attrs["summary"] = summary.to_json()
-    return summary
+    return replace(summary, notes=[note for note in notes if not note.startswith(WARNING)])  # logged above
 
 
 def _subsets(
@@ -147,7 +148,7 @@ def _told(warnings: Sequence[str]) -> list[str]:
     """Log warnings, and return them as notes."""
     for text in warnings:
         log.warning("%s", text)
-    return [f"warning: {text}" for text in warnings]
+    return [f"{WARNING}{text}" for text in warnings]
 
 
 def _about_all(subsets: Sequence[_Subset]) -> list[str]:

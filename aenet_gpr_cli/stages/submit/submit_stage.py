@@ -29,6 +29,7 @@ from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_f
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.shared.subset_parts import is_atom
 from aenet_gpr_cli.stages.split import split_stage as split
+from aenet_gpr_cli.stages.split.input_paths import from_anywhere
 from aenet_gpr_cli.stages.submit.job_times import (
     CORES,
     LONGEST,
@@ -77,8 +78,8 @@ def run(
     subsets = load_split(workdir / "split.h5", "train")
     for folder in (FOLDER, PARTS):
         (workdir / folder).mkdir(exist_ok=True)
-    resolved = yaml.safe_dump(as_json(config), sort_keys=False, allow_unicode=True)
-    write_text(workdir / WORKFLOW, resolved)
+    kept = replace(config, split=from_anywhere(config.split, source_folder))
+    write_text(workdir / WORKFLOW, yaml.safe_dump(as_json(kept), sort_keys=False, allow_unicode=True))
     rows, ids = [], dict[str, str]()
     record: list[Submitted] = []
     for number, job in enumerate(plan(config, subsets)):

@@ -18,7 +18,7 @@ class TrainingSize:
     Attributes
     ----------
     n_features : int
-        Of ænet's descriptor.
+        Of the descriptor; of the largest where evidence chooses among several.
     weights_per_species : int
     n_species : int
     n_structures : int
@@ -45,8 +45,8 @@ class TrainingSize:
             How the copies are made that the training reads.
         """
         network = config.network
-        n_species = len({symbol for subset in subsets.values() for symbol in subset.species})
-        n_features = (network.radial_order + network.angular_order + 2) * (2 if n_species > 1 else 1)
+        n_species = len(present := {symbol for subset in subsets.values() for symbol in subset.species})
+        n_features = network.basis(present).n_features
         layers = [n_features, *network.hidden, 1]
         counts = [len(s) + (copies.copies_in_all(len(s)) if copies else 0) for s in subsets.values()]
         return cls(
