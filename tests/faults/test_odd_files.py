@@ -112,6 +112,10 @@ REFUSED = {
         f"frame 0: {NO_NUMBER} '********', which did not fit its column (atom 1)",
     ),
     "decimal comma": (text().replace(".", ","), "expected numbers in the column pos, got '0,"),
+    "two energies": (
+        text(lambda s, i: f"{COLUMNS} energy={s.energy} energy={s.energy - 1}"),
+        "frame 0: expected each key of the header once, got energy twice, with",
+    ),
     "NaN energy": (
         text(lambda s, i: f"{COLUMNS} energy={'nan' if i == 3 else s.energy}"),
         "frame 3: expected finite numbers, got NaN or infinity in energy",
@@ -268,3 +272,11 @@ def test_folders_and_files_that_cannot_be_read_are_told(tmp_path, monkeypatch):
     ):
         with pytest.raises(InputError, match=said):
             read_data([folder if "closed" in refused else folder / "a.xyz"], ReadingRules())
+
+
+def test_frames_that_say_they_did_not_converge_are_left_out(split, tmp_path):  # noqa: F811
+    path = tmp_path / "a.xyz"
+    path.write_text(text(lambda s, i: header(s, i, f'pbc="F F F" scf_converged={"FT"[i != 2]}')))
+    code, said, _ = split(path)
+    assert code == 0
+    assert "left out 1 of 8 frames, the electronic self-consistency was not reached: a.xyz#2" in said

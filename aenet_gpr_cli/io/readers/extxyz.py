@@ -36,6 +36,12 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 _DEFAULT = "species:S:1:pos:R:3"
 _CAPITALS = re.compile(r"(?<![\w-])(?:properties|lattice)(?=\s*=)", re.IGNORECASE)
 _OF_CP2K = re.compile(r"\s*i =\s*\d+, time =\s*[\d.]+, E =\s*[-\d.]+\s*$")
+_SCF = re.compile(r"(?:scf|electronic|elec)_?converged|converged_?(?:scf|electronic)", re.IGNORECASE)
+_PAIR = re.compile(
+    r"""(?<!\S)(?P<key>[\w-]*(?:energy|lattice|properties|pbc|charge|spin|unit)[\w-]*)\s*=\s*"""
+    r"""(?P<value>"[^"]*"|'[^']*'|\S+)""",
+    re.IGNORECASE,
+)
 # ASE takes no six numbers, and nine of other names only in quotes
 _STRESS = re.compile(
     r"""(?<![\w-])(?P<key>(?![\w-]*unit)[\w-]*(?:stress|virial)[\w-]*)\s*=\s*"""
@@ -184,7 +190,9 @@ def _converted(
         magnetic_moment=moment_in(info),
         group=group_in(info),
     )
-    return Frame(structure, energies, forces, stresses, units=units.said)
+    # a plain "converged" may be that of a relaxation
+    reached = all(bool(value) for key, value in info.items() if _SCF.fullmatch(key))
+    return Frame(structure, energies, forces, stresses, converged=reached, units=units.said)
 
 
 def _header(line: str, where: str) -> dict[str, object]:
@@ -193,6 +201,7 @@ def _header(line: str, where: str) -> dict[str, object]:
         for found in _STRESS.finditer(line)
     }
     line = _STRESS.sub(" ", line)
+    _refuse_two_values(line, where)
     line = _CAPITALS.sub(lambda found: found[0].capitalize(), line)
     try:
         return {**(read_header(line) if line.strip() else {}), **stresses}
@@ -200,6 +209,17 @@ def _header(line: str, where: str) -> dict[str, object]:
         if "Properties" in line or "Lattice" in line:
             raise InputError(f"{where}: expected key=value pairs in the header, got {error}") from error
         return {}
+
+
+def _refuse_two_values(line: str, where: str) -> None:
+    """Refuse a key that stands twice with different values: which one is taken would be chance."""
+    values: dict[str, str] = {}
+    for found in _PAIR.finditer(line):
+        if values.setdefault(found["key"], found["value"]) != found["value"]:
+            raise InputError(
+                f"{where}: expected each key of the header once, got {found['key']} twice, with "
+                f"{values[found['key']][:40]!a} and {found['value'][:40]!a}; remove one"
+            )
 
 
 def _columns(text: str, where: str) -> list[tuple[str, str, int]]:
