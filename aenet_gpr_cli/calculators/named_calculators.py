@@ -8,6 +8,7 @@ follow ASE's interface are made.
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 from collections.abc import Mapping
@@ -71,6 +72,21 @@ def _refuse_stranger(path: str) -> None:
             f"code; if you trust it, list it in the environment variable {ALLOWED}, for example "
             f"export {ALLOWED}=mace.calculators.MACECalculator"
         )
+
+
+def unknown_parameters(name: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Return keywords that a calculator does not list among its own: most of ASE's ignore them in silence.
+
+    Those that run another program take any keyword, so nothing is said of them.
+    """
+    from ase.calculators.calculator import Calculator, FileIOCalculator
+
+    found = calculator_class(name)
+    listed = dict(getattr(found, "default_parameters", {}))
+    if not listed or not issubclass(found, Calculator) or issubclass(found, FileIOCalculator):
+        return []
+    known = {*listed, *inspect.signature(found).parameters, *inspect.signature(Calculator).parameters}
+    return sorted(set(parameters) - known)
 
 
 def make_calculator(name: str, parameters: Mapping[str, Any], folder: Path) -> Any:

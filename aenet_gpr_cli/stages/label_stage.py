@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.calculators.named_calculators import calculator_class, make_calculator
+from aenet_gpr_cli.calculators.named_calculators import calculator_class, make_calculator, unknown_parameters
 from aenet_gpr_cli.config.stages.active_config import CalculatorConfig, LabelConfig
 from aenet_gpr_cli.errors import AenetGprError, ConfigError, InputError, NumericalError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish, publish_with_files
@@ -90,6 +90,7 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
     if (done := nothing_to_do(output, job, context, write)) is not None:
         return done
     structures = _read(work_list, context)
+    _say_doubts(config.calculator, structures)
     if context.dry_run:
         return planned(KIND, output, [f"{len(structures)} structures with {config.calculator.name}"])
     checkpoint = Checkpoint(output, job)
@@ -120,6 +121,25 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
         file.attrs["summary"] = summary.to_json()
     checkpoint.discard()
     return summary
+
+
+def _say_doubts(calculator: CalculatorConfig, structures: Sequence[Structure]) -> None:
+    """Warn of keywords that a calculator may ignore, and of charges that it is not told."""
+    if calculator.name == STORED:
+        return
+    if unknown := unknown_parameters(calculator.name, calculator.parameters):
+        log.warning(
+            "calculator.parameters: %s does not list %s among its own and may ignore it; check the spelling",
+            calculator.name,
+            ", ".join(unknown),
+        )
+    states = dict.fromkeys(f"{key}={value:g}" for s in structures for key, value in s.state)
+    if states and not state_in(calculator.parameters):
+        log.warning(
+            "structures say %s, which %s is not told; set it in calculator.parameters (charge: -1)",
+            ", ".join(states),
+            calculator.name,
+        )
 
 
 def calculate(

@@ -62,6 +62,7 @@ def test_a_charge_goes_the_way_of_the_structures(run_cli, tmp_path, waters):
     keys = ["calculator.name=emt", "write=[xsf,extxyz]"]
     code, _, said = run_cli("label", "ions.xyz", "-o", "l.h5", *(f"--set={key}" for key in keys))
     assert code == 0, said
+    assert "structures say charge=-1, which emt is not told" in " ".join(said.split())
     for given in ("l_xsf", "l_structures.extxyz"):
         code, out, err = run_cli("split", "ions.xyz", given, "-o", "s.h5", "--force")
         assert code == 0, out + err
