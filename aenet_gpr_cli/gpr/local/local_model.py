@@ -92,6 +92,10 @@ class LocalModel:
         """Return the standard deviation of the noise of the energy of a structure, eV."""
         return self.sigma_factor * self.noise_energy * float(np.sqrt(n_atoms))
 
+    def virial_noise(self, n_atoms: int) -> float:
+        """Return the standard deviation of the noise of a component of V σ, eV; 0 where not trained on."""
+        return self.virial_sigma_factor * self.noise_virial * float(np.sqrt(n_atoms))
+
     def typical_sigma(self, method: str, max_rows: int, seed: int) -> float:
         """Return the median error of structures left out of the fit, eV."""
         return self.left_out_error

@@ -157,7 +157,7 @@ def _evaluate(
         if config.extxyz:
             members = [subset.structure(i) for i in range(len(subset))]
             structures += list(predicted_structures(members, prediction))
-        uncertainty.append(Uncertainty.of(prediction, subset.energies, subset.forces))
+        uncertainty.append(Uncertainty.of(prediction, subset))
         errors.append(errors_of(subset, prediction, config.smallest_force))
         by_subset[subset_name] = errors[-1].metrics() | uncertainty[-1].metrics()
     if config.extxyz:

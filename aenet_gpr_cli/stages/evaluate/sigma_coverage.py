@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
+from aenet_gpr_cli.descriptors.chebyshev.strain import VOIGT, periodic_components
 from aenet_gpr_cli.evaluation.calibration import LEVELS, calibrate, sorting, z_scores
 from aenet_gpr_cli.stages.shared.predictors import Prediction
-from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.structures import FloatArray, StructureSet
 from aenet_gpr_cli.units import MEV_PER_EV
 
 KINDS = {"bound": "an upper bound from part of the data"}
@@ -34,6 +35,8 @@ class Uncertainty:
         To the training data; empty for networks.
     force_z : ndarray of shape (n_components,), dimensionless
         Errors of force components over their σ, noise included; empty where not known.
+    stress_z : ndarray of shape (n_components,), dimensionless
+        The same of the stress, of the components of `periodic_components`.
     beyond : ndarray of shape (n_structures,), dimensionless
         How far the atom farthest from the training data of a network lies outside its range; empty for
         Gaussian processes.
@@ -45,18 +48,12 @@ class Uncertainty:
     distance: FloatArray
     force_z: FloatArray
     beyond: FloatArray
+    stress_z: FloatArray
 
     @classmethod
-    def of(
-        cls, prediction: Prediction, reference: FloatArray | None, forces: FloatArray | None = None
-    ) -> Uncertainty:
-        """Compare a prediction with reference energies and forces.
-
-        Parameters
-        ----------
-        reference : ndarray of shape (n_structures,), eV, or None
-        forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å, or None
-        """
+    def of(cls, prediction: Prediction, structures: StructureSet) -> Uncertainty:
+        """Compare a prediction with the labels of the structures, where there are any."""
+        reference, forces = structures.energies, structures.forces
         nothing = np.zeros(0)
         sigma, noise, errors, z = prediction.sigma, prediction.energy_noise, nothing, nothing
         if sigma is not None and reference is not None and (sigma**2 + noise**2 > 0.0).all():
@@ -73,6 +70,7 @@ class Uncertainty:
             nothing if distance is None else distance,
             of_forces,
             nothing if beyond is None else beyond.max(axis=1),
+            _stress_z(prediction, structures),
         )
 
     def metrics(self) -> dict[str, Any]:
@@ -87,7 +85,8 @@ class Uncertainty:
             `calibration.Sorting`), ``energy_mae_sure`` and ``energy_mae_unsure`` (the halves of small and
             large σ), ``n_outside_domain`` (of Gaussian processes) and ``n_beyond_training`` (of networks:
             structures with an atom more than `WARN_BEYOND` outside their range) are None where not known;
-            ``force_z_std`` and ``force_coverage_LEVEL`` only where there is σ of the forces.
+            ``force_z_std`` and ``force_coverage_LEVEL`` only where there is σ of the forces; the same names
+            with ``stress`` where there is σ of the stress.
         """
         found = calibrate(self.z) if len(self.z) else None
         order = sorting(self.errors, self.sigma, np.random.default_rng(0)) if len(self.z) > 1 else None
@@ -103,7 +102,8 @@ class Uncertainty:
             "energy_mae_unsure": None if order is None else order.mae_unsure,
             "n_outside_domain": self._outside() if len(self.distance) else None,
             "n_beyond_training": int((self.beyond > WARN_BEYOND).sum()) if len(self.beyond) else None,
-            **self._of_forces(),
+            **_coverage_of("force", self.force_z),
+            **_coverage_of("stress", self.stress_z),
         }
 
     def _names_of_sigma(self) -> tuple[str, ...]:
@@ -113,19 +113,26 @@ class Uncertainty:
     def _mean_sigma(self) -> float | None:
         return float(self.sigma.mean()) if len(self.sigma) else None
 
-    def _of_forces(self) -> dict[str, float]:
-        if not len(self.force_z):
-            return {}
-        found = calibrate(self.force_z)
-        coverage = {
-            f"force_coverage_{round(100 * p)}": c for p, c in zip(LEVELS, found.coverage, strict=True)
-        }
-        return {"force_z_std": found.z_std, **coverage}
-
     def _outside(self) -> int:
         from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
 
         return int((self.distance > OUTSIDE).sum())
+
+
+def _coverage_of(name: str, z: FloatArray) -> dict[str, float]:
+    if not len(z):
+        return {}
+    found = calibrate(z)
+    coverage = {f"{name}_coverage_{round(100 * p)}": c for p, c in zip(LEVELS, found.coverage, strict=True)}
+    return {f"{name}_z_std": found.z_std, **coverage}
+
+
+def _stress_z(prediction: Prediction, structures: StructureSet) -> FloatArray:
+    if structures.stress is None or prediction.stress is None or prediction.stress_sigma is None:
+        return np.zeros(0)
+    each = (structures.stress - prediction.stress.mean(axis=0)) / prediction.stress_sigma
+    six = np.stack([each[:, a, b] for a, b in VOIGT], axis=1)
+    return np.asarray(six[periodic_components(structures) & np.isfinite(six)])
 
 
 def joined(parts: Sequence[Uncertainty]) -> Uncertainty:
@@ -154,11 +161,13 @@ def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
                 f"{name}: {kind}, {mean:.2g} meV on average, covers {covered:.1%} of the errors in its "
                 f"{WIDE:.0%} intervals; spread of the z-scores {spread:.2g} (1 is right, less is cautious)"
             )
-        if "force_z_std" in total:
-            notes.append(
-                f"{name}: σ of the forces covers {total[f'force_coverage_{round(100 * WIDE)}']:.1%} in its "
-                f"{WIDE:.0%} intervals; spread of the z-scores {total['force_z_std']:.2g}"
-            )
+        for key, said in (("force", "forces"), ("stress", "stress")):
+            if f"{key}_z_std" in total:
+                covered = total[f"{key}_coverage_{round(100 * WIDE)}"]
+                notes.append(
+                    f"{name}: σ of the {said} covers {covered:.1%} in its "
+                    f"{WIDE:.0%} intervals; spread of the z-scores {total[f'{key}_z_std']:.2g}"
+                )
         if (rank := total["sigma_rank"]) is not None:
             sure, unsure = (total[f"energy_mae_{half}"] * MEV_PER_EV for half in ("sure", "unsure"))
             expected = total["sigma_rank_expected"]

@@ -41,6 +41,8 @@ class Prediction:
         Standard deviation of the forces with noise, of the local process where it is asked for.
     stress : ndarray of shape (n_members, n_structures, 3, 3), eV/Å³, or None
         Positive under tension; of networks and the local process, for crystals and slabs, where asked for.
+    stress_sigma : ndarray of shape (n_structures, 3, 3), eV/Å³, or None
+        Standard deviation of its components with noise, of the local process where forces have theirs.
     """
 
     energies: FloatArray
@@ -51,6 +53,7 @@ class Prediction:
     energy_noise: float = 0.0
     force_sigma: FloatArray | None = None
     stress: FloatArray | None = None
+    stress_sigma: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,7 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
     distance = [part.domain_distance for part in parts if part.domain_distance is not None]
     of_forces = [part.force_sigma for part in parts if part.force_sigma is not None]
     stress = [part.stress for part in parts if part.stress is not None]
+    of_stress = [part.stress_sigma for part in parts if part.stress_sigma is not None]
     return Prediction(
         energies=np.concatenate([part.energies for part in parts], axis=1),
         forces=np.concatenate([part.forces for part in parts], axis=1),
@@ -150,6 +154,7 @@ def join_predictions(parts: Sequence[Prediction]) -> Prediction:
         energy_noise=parts[0].energy_noise,
         force_sigma=np.concatenate(of_forces) if of_forces else None,
         stress=np.concatenate(stress, axis=1) if stress else None,
+        stress_sigma=np.concatenate(of_stress) if of_stress else None,
     )
 
 
@@ -210,9 +215,12 @@ def _process(
         of_forces = None
         if deviation and with_force_sigma and isinstance(process, LocalModel):
             of_forces = np.hypot(process.force_component_sigma(prepared), process.force_noise)
-        stress = None
-        if with_stress and isinstance(process, LocalModel) and volumes(structures) is not None:
+        stress = of_stress = None
+        if with_stress and isinstance(process, LocalModel) and (volume := volumes(structures)) is not None:
             stress = process.stresses(prepared)[None]
+            if of_forces is not None:
+                noise = process.virial_noise(structures.n_atoms) / volume
+                of_stress = np.hypot(process.stress_sigma(prepared), noise[:, None, None])
         return Prediction(
             energies[None],
             forces[None],
@@ -221,6 +229,7 @@ def _process(
             energy_noise=process.energy_noise(structures.n_atoms),
             force_sigma=of_forces,
             stress=stress,
+            stress_sigma=of_stress,
         )
 
     expected = [
