@@ -99,13 +99,18 @@ def validate(config: Path, what: str | None, options: dict[str, Any]) -> None:
 def run(until: str | None, options: dict[str, Any]) -> None:
     """Run all stages of WORKFLOW.yaml in order; stages whose inputs and keys have not changed are skipped.
 
+    A forecast of time and memory for each stage comes first; --dry-run shows it without running anything.
+
     \b
+    aenet-gpr run configs/ec_dimer/workflow.yaml --dry-run
     aenet-gpr run configs/ec_dimer/workflow.yaml --workdir runs/ec_dimer
     """
+    from aenet_gpr_cli.stages.submit.forecast import steps_with_forecast
     from aenet_gpr_cli.stages.workflow_steps import steps
 
     config, source, workdir = load_case("workflow", options)
-    run_stages(options, steps(config, source, workdir, until))
+    stages = steps(config, source, workdir, until)
+    run_stages(options, steps_with_forecast(stages, config, source, workdir, until))
 
 
 @click.command("submit")

@@ -23,8 +23,9 @@ from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import inspection
 from aenet_gpr_cli.stages.augment.copy_costs import augment_gib
 from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.submit import forecast
 from aenet_gpr_cli.stages.submit import submit_stage as submit
-from aenet_gpr_cli.stages.submit.submit_stage import fit_gib, train_gib
+from aenet_gpr_cli.stages.submit.memory_needs import fit_gib, train_gib
 from tests.finished_runs import CASE, small_workflow
 
 
@@ -375,3 +376,17 @@ def test_a_script_works_from_another_folder(tmp_path):
     subprocess.run(["bash", tmp_path / "s.sh"], cwd=elsewhere, check=True, timeout=20)
     assert (workdir / "here").exists()
     assert not list(elsewhere.iterdir())
+
+
+def test_a_dry_run_forecasts_what_a_run_does(submitted):
+    workdir, _, _ = submitted
+    workflow = small_workflow()
+    before = forecast.run(workflow, CASE, workdir / "none", None, Context(dry_run=True))
+    assert not (workdir / "none").exists()
+    assert before == forecast.run(workflow, CASE, workdir, None, Context())
+    stages = [row[0] for row in before.rows]
+    assert [stages.count(s) for s in ("fit-gpr", "augment", "train-ann", "evaluate")] == [
+        1 + len(workflow.compare_gpr), len(workflow.augment), len(workflow.train_ann), 1
+    ]  # fmt: skip
+    until = forecast.run(workflow, CASE, workdir, "augment", Context())
+    assert {row[0] for row in until.rows} == {"fit-gpr", "augment"}

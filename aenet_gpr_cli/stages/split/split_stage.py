@@ -110,6 +110,25 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     return replace(summary, notes=[note for note in notes if not note.startswith(WARNING)])  # logged above
 
 
+def training_structures(config: SplitConfig, folder: Path, context: Context) -> dict[str, StructureSet]:
+    """Return the training structures of each subset that has some, without a look at what is doubtful.
+
+    Parameters
+    ----------
+    folder : Path
+        Relative paths of the configuration start here.
+    """
+    inputs = Inputs.of(config, folder)
+    structures, _ = set_apart(read_data(inputs.paths, config, context.report).structures)
+    groups = group(structures, cells_may_vary=True)
+    divisions, _ = divide(config, inputs, groups)
+    return {
+        name: prepared(config, name, members)[0].select(divisions[name].train)
+        for name, members in groups.items()
+        if len(divisions[name].train)
+    }
+
+
 def _subsets(
     config: SplitConfig, inputs: Inputs, data: DataSet, free_atoms: FreeAtoms
 ) -> tuple[list[_Subset], list[Finding], list[str]]:

@@ -1,3 +1,3 @@
-"""`submit`: a workflow as jobs of SLURM, with the time, cores and memory that they ask for."""
+"""`submit`: a workflow as jobs of SLURM, and forecasts of the time, cores and memory that stages take."""
 
-__all__ = ["submit_stage"]
+__all__ = ["forecast", "submit_stage"]

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
-from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
-from aenet_gpr_cli.gpr.solvers.cholesky import dense_bytes
 from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
 from aenet_gpr_cli.settings import as_json
-from aenet_gpr_cli.stages.augment.copy_costs import NUMBER, PROGRAM_GIB, augment_gib
+from aenet_gpr_cli.stages.augment.copy_costs import PROGRAM_GIB, augment_gib
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import local_gib, local_seconds
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted
 from aenet_gpr_cli.stages.shared.context import Context, Summary
@@ -41,15 +37,13 @@ from aenet_gpr_cli.stages.submit.job_times import (
     train_seconds,
     wall_time,
 )
-from aenet_gpr_cli.stages.submit.training_size import TrainingSize
+from aenet_gpr_cli.stages.submit.memory_needs import OTHER_GIB, fit_gib, train_gib
 from aenet_gpr_cli.stages.workflow_steps import gaussian_processes, model_names
 from aenet_gpr_cli.structures import StructureSet
-from aenet_gpr_cli.units import BYTES_PER_GIB
 
 COLUMNS = ("job", "array", "after", "memory / GiB", "time", "id")
 WORKFLOW = f"{FOLDER}/workflow.yaml"
 PARTS = "parts"
-OTHER_GIB = 4.0  # of stages that hold little
 SECONDS_OF_A_PART = 600.0  # of the local process, forecast
 MOST_PARTS = 64
 PROGRAM = (sys.executable, "-m", "aenet_gpr_cli")
@@ -208,36 +202,3 @@ def _benchmark(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: 
         command = (*_stage("benchmark", "split.h5"), "-o", "benchmark.h5")
         asked = wall_time(LONGEST), CORES
         yield SlurmJob("benchmark", "benchmark", command, (), ready["split"], OTHER_GIB, *asked), "benchmark"
-
-
-def fit_gib(config: FitGprConfig, subset: StructureSet) -> float:
-    """Return the memory of one fit: the dense matrix, or what the configuration allows if that is less.
-
-    Returns
-    -------
-    float, GiB
-    """
-    dense = dense_bytes(len(subset), subset.n_atoms) / BYTES_PER_GIB
-    return PROGRAM_GIB + min(1.5 * dense, config.max_memory_gib)
-
-
-def train_gib(
-    config: TrainAnnConfig, subsets: Mapping[str, StructureSet], copies: AugmentConfig | None
-) -> float:
-    """Return the memory of a training: positions, descriptors (bounded by a key), normal equations.
-
-    Parameters
-    ----------
-    copies : AugmentConfig or None
-        How the copies are made that it reads.
-
-    Returns
-    -------
-    float, GiB
-    """
-    size = TrainingSize.of(config, subsets, copies)
-    n_weights, environments = size.weights_per_species * size.n_species, size.n_environments
-    descriptors = min(2 * environments * size.n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)
-    needed = 9 * environments + 40 * size.n_structures + 4 * n_weights**2
-    jacobian = config.jacobian_memory_gib if config.with_forces else 0.0
-    return PROGRAM_GIB + descriptors + needed * NUMBER / BYTES_PER_GIB + jacobian

@@ -1,0 +1,128 @@
+"""What the stages of a workflow take, told before they run: time on one core, and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from aenet_gpr_cli.config.workflow_config import WorkflowConfig
+from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
+from aenet_gpr_cli.stages.augment.copy_costs import PROGRAM_GIB, augment_gib
+from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import local_gib, local_seconds
+from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted
+from aenet_gpr_cli.stages.shared.context import Context, Summary
+from aenet_gpr_cli.stages.shared.subset_parts import is_atom
+from aenet_gpr_cli.stages.split import split_stage as split
+from aenet_gpr_cli.stages.submit.job_times import (
+    augment_seconds,
+    evaluate_seconds,
+    fit_seconds,
+    train_seconds,
+)
+from aenet_gpr_cli.stages.submit.memory_needs import OTHER_GIB, fit_gib, train_gib
+from aenet_gpr_cli.stages.submit.training_size import TrainingSize
+from aenet_gpr_cli.stages.workflow_steps import ORDER, Step, gaussian_processes, model_names
+from aenet_gpr_cli.structures import StructureSet
+
+COLUMNS = ("stage", "what", "time", "memory / GiB")
+CAUTION = 5.0  # times that measured times are shorter than counted ones, at most
+SHORTEST = 5.0  # s: below it, a start of the program takes longer than the work
+TITLE = "Forecast, one core"
+Row = tuple[str, str, str, str]
+Subsets = Mapping[str, StructureSet]
+
+
+def steps_with_forecast(
+    steps: Iterator[Step], config: WorkflowConfig, source_folder: Path, workdir: Path, until: str | None
+) -> Iterator[Step]:
+    """Yield the stages of a run with a forecast after the first one, which divides the structures.
+
+    Parameters
+    ----------
+    steps : iterator of callable
+        As of `workflow_steps.steps`.
+    """
+    yield next(steps)
+    if until != "split":
+        yield partial(run, config, source_folder, workdir, until)
+    yield from steps
+
+
+def run(
+    config: WorkflowConfig, source_folder: Path, workdir: Path, until: str | None, context: Context
+) -> Summary:
+    """Return the table of what the stages after `split` take; a dry run reads the structures for it."""
+    if context.dry_run:
+        subsets = split.training_structures(config.split, source_folder, context)
+    else:
+        subsets = load_split(workdir / "split.h5", "train")
+    last = ORDER.index(until) if until else len(ORDER)
+    rows = [row for row in _rows(config, subsets) if ORDER.index(row[0]) <= last]
+    notes = ["ranges, since times are counted, not measured; a stage that is up to date takes none"]
+    if any(not variant.network.decided for variant in config.train_ann.values()):
+        notes.append("networks: at most so large; evidence chooses their descriptor when they are trained")
+    return Summary(TITLE, COLUMNS, rows, notes)
+
+
+def _rows(config: WorkflowConfig, subsets: Subsets) -> Iterator[Row]:
+    yield from _fits(config, subsets)
+    shaped = {name: subset for name, subset in subsets.items() if not is_atom(subset)}
+    for name, variant in config.augment.items():
+        copies = sum(variant.copies_in_all(len(subset)) for subset in shaped.values())
+        seconds = sum(augment_seconds(variant, subset) for subset in shaped.values())
+        gib = max((augment_gib(variant, subset) for subset in shaped.values()), default=PROGRAM_GIB)
+        yield "augment", f"{name}: {copies} copies", _range(seconds), f"{gib:.1f}"
+    for name, training in config.train_ann.items():
+        source = config.source_of(training)
+        given = training, subsets, config.augment[source] if source else None
+        size = TrainingSize.of(*given)
+        what = (
+            f"{name}: {training.n_members} × {size.weights_per_species * size.n_species} weights, "
+            f"{size.n_structures} structures"
+        )
+        yield (
+            "train-ann",
+            what,
+            _range(training.n_members * train_seconds(*given)),
+            f"{train_gib(*given):.1f}",
+        )
+    if models := model_names(config):
+        what = f"{len(models)} models; depends on the number of test structures"
+        yield "evaluate", what, _range(evaluate_seconds(len(models), subsets)), f"{OTHER_GIB:.1f}"
+    if config.benchmark is not None:
+        yield "benchmark", "depends on how each training goes", "unknown", "unknown"
+
+
+def _fits(config: WorkflowConfig, subsets: Subsets) -> Iterator[Row]:
+    for output, section in gaussian_processes(config).items():
+        wanted = section.subsets or [
+            name for name, s in subsets.items() if section.model == "local" or not is_atom(s)
+        ]
+        chosen = choose_subsets(dict(subsets), wanted, Path("split.h5"))
+        full = full_candidates(section, chosen)
+        seconds, kinds = sum(fit_seconds(section, subset) for subset in full.values()), []
+        gib = max((fit_gib(section, subset) for subset in full.values()), default=PROGRAM_GIB)
+        if full:
+            kinds.append(f"{len(full)} full")
+        if local_is_fitted(section):
+            kinds.append("local")
+            seconds = min(seconds, 60.0 * section.comparison_minutes) + 2 * local_seconds(section, chosen)
+            gib = max(gib, PROGRAM_GIB + local_gib(section, chosen))
+        n_structures = sum(map(len, chosen.values()))
+        what = f"{output}: {' and '.join(kinds)}, {n_structures} structures"
+        yield "fit-gpr", what, _range(seconds), f"{gib:.1f}"
+
+
+def _range(most: float) -> str:
+    """Return an interval of time that ends at the seconds counted.
+
+    Examples
+    --------
+    >>> _range(1.0), _range(60.0), _range(1800.0), _range(50_000.0)
+    ('below 5 s', '12–60 s', '6–30 min', '2.8–14 h')
+    """
+    if most < SHORTEST:
+        return f"below {SHORTEST:g} s"
+    unit, name = next(((u, n) for u, n in ((3600.0, "h"), (60.0, "min")) if most >= 2 * u), (1.0, "s"))
+    return f"{most / CAUTION / unit:.2g}–{most / unit:.2g} {name}"
