@@ -76,7 +76,8 @@ def run(
     found: dict[str, PredictedStructure] = {}
     errors = []
     with publish_with_files(output, job) as (file, folder):
-        for name, members in group(structures, templates=predictor.templates).items():
+        templates = predictor.templates
+        for name, members in group(structures, templates=templates, match_atoms=bool(templates)).items():
             subset = StructureSet.from_structures(members)
             parts = predictor.blocks(
                 subset, config.subset, config.block_size, context.report, f"predicting {name}"

@@ -30,6 +30,7 @@ def group(
     cell_tolerance: float = CELL_TOLERANCE,
     templates: Sequence[Structure] = (),
     cells_may_vary: bool = False,
+    match_atoms: bool = True,
 ) -> dict[str, list[Structure]]:
     """Group structures into the paper's homogeneous sub-systems.
 
@@ -51,6 +52,9 @@ def group(
     cells_may_vary : bool
         Put structures that differ by their cell only into one subset, after those of a few fixed cells with
         at least ten structures each. Its species are put into one order, its atoms stay as they are.
+    match_atoms : bool
+        Match atoms by their surroundings; else only their species are put into one order, for models that do
+        not tell equal atoms apart.
 
     Returns
     -------
@@ -75,7 +79,8 @@ def group(
         for part in fixed:
             fitting = [t for t in templates if _same_kind(t, part[0], cell_tolerance)]
             reference = fitting[0] if fitting else part[0]
-            by_formula[hill_formula(reference.species)].append([in_order_of(s, reference) for s in part])
+            ordered = in_order_of if match_atoms else by_species
+            by_formula[hill_formula(reference.species)].append([ordered(s, reference) for s in part])
         if varying:
             by_formula[hill_formula(varying[0].species)].append([by_species(s, varying[0]) for s in varying])
     groups: dict[str, list[Structure]] = {}

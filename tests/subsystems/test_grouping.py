@@ -154,3 +154,19 @@ def test_varying_cells_get_one_order_of_species_and_keep_their_atoms() -> None:
     np.testing.assert_array_equal(second.positions, other.positions[[1, 0, 2]])
     np.testing.assert_array_equal(second.forces, other.forces[[1, 0, 2]])
     assert second.atom_order == (1, 0, 2)
+
+
+def test_models_that_do_not_tell_equal_atoms_apart_get_one_order_of_species_only() -> None:
+    places = np.array(
+        [[0.0, 0, 0], [0, 0, 0.96], [0, 0.93, -0.24], [4, 0, 0], [4, 0, 0.96], [4, 0.93, -0.24]]
+    )
+    exchanged = [0, 4, 2, 3, 1, 5]
+    first = Structure(tuple("OHHOHH"), places, name="a")
+    second = Structure(tuple("OHHOHH"), places[exchanged], name="b")
+    third = Structure(tuple("HOHOHH"), places[[1, 0, 2, 3, 4, 5]], name="c")
+    members = group([first, second, third], match_atoms=False)["H4O2"]
+    assert {s.species for s in members} == {tuple("OHHOHH")}
+    np.testing.assert_array_equal(members[1].positions, second.positions)
+    assert members[2].atom_order == (1, 0, 2, 3, 4, 5)
+    matched = group([first, second, third])["H4O2"]
+    np.testing.assert_array_equal(matched[1].positions, first.positions)

@@ -11,12 +11,15 @@ from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.gpr.covariance.cross import Observations
+from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
 from aenet_gpr_cli.gpr.covariance.seen_directions import Directions
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
-from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver, Solver
+from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver, Solver, choose_solver, dense_bytes
 from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.units import BYTES_PER_GIB
 
 SIGMA_BLOCK = 256  # structures per triangular solve: wide enough for BLAS-3, n_rows * 256 numbers
+RATE = 3e10  # operations of one core in a second, for forecasts: of factor and triangular solves
 BOUND_JITTER = 1e-8  # relative; conditioning on data with more noise still bounds σ from above
 KEPT_DIRECTIONS = 0.6  # of those seen; measured: more structures with fewer directions give looser bounds
 
@@ -69,6 +72,28 @@ def refactorise(model: GPModel, descriptor: Descriptor, max_jitter: float) -> Ch
         See `CholeskySolver`.
     """
     return CholeskySolver(model.covariance(descriptor), model.noise_energy, model.noise_force, max_jitter)
+
+
+def exact_sigma_cost(n_structures: int, n_atoms: int, max_bytes: float) -> str:
+    """Say what exact σ of a full process takes, before it is computed.
+
+    Parameters
+    ----------
+    n_structures, n_atoms : int
+        Of the training data.
+    max_bytes : float
+        Memory that a factorisation may take.
+    """
+    rows, gib = n_rows(n_structures, n_atoms), dense_bytes(n_structures, n_atoms) / BYTES_PER_GIB
+    if choose_solver(n_structures, n_atoms, max_bytes) != "cholesky":
+        return (
+            f"exact σ solves a system of {rows} rows for every structure, as the factor of {gib:.2f} GiB "
+            "does not fit into the memory allowed; sigma: bound takes far less"
+        )
+    return (
+        f"exact σ factorises {rows} rows again: {gib:.2f} GiB, about {rows**3 / 3 / RATE:.2g} s of one core, "
+        f"then {1e3 * rows**2 / RATE:.2g} ms for every structure"
+    )
 
 
 class EnergySigmaBound:

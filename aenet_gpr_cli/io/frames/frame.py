@@ -154,14 +154,16 @@ def checked_cell(cell: FloatArray, pbc: tuple[bool, ...], where: str) -> FloatAr
     """
     if not any(pbc):
         return None
-    from ase.geometry import complete_cell
-
     if not np.linalg.norm(cell, axis=1)[list(pbc)].all():
         raise InputError(f"{where}: expected a lattice vector for each periodic direction, got none")
     lengths = np.linalg.norm(cell, axis=1)
     present = cell[lengths > 0] / lengths[lengths > 0][:, None]
     if not np.linalg.svd(present, compute_uv=False)[-1] > 1e-10:
         raise InputError(f"{where}: expected independent lattice vectors, got a cell without volume")
+    if len(present) == 3:
+        return np.array(cell, float)
+    from ase.geometry import complete_cell
+
     return np.array(complete_cell(cell), float)
 
 

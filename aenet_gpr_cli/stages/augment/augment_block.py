@@ -33,11 +33,12 @@ from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.process import Process, SigmaOf
 from aenet_gpr_cli.gpr.subset_lookup import LOCAL, find_process
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
+from aenet_gpr_cli.gpr.uncertainty.energy_sigma import exact_sigma_cost
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import append_augmented, load_split
 from aenet_gpr_cli.stages.augment.copy_statistics import Statistics, statistics_of
-from aenet_gpr_cli.stages.shared.context import Progress
+from aenet_gpr_cli.stages.shared.context import Progress, log
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 from aenet_gpr_cli.subsystems.grouping import varies
 
@@ -167,6 +168,9 @@ def _read(config: AugmentConfig, sources: Sources, subset: str) -> _Material:
         return _Material(structures, _features(structures, None, bool(config.strain)), None, None)
     processes = _processes(sources, sources.gpr, subset)
     surrogate = processes[find_process(processes, structures.structure(0), subset)]
+    if config.label_sigma == "exact" and isinstance(surrogate, Surrogate):
+        cost = exact_sigma_cost(len(structures), structures.n_atoms, np.inf)
+        log.info("%s: %s", subset, cost)
     sigma = surrogate.sigma(config.label_sigma, config.sigma_max_rows)
     features = _features(structures, surrogate, bool(config.strain))
     if config.mode != "adaptive" and config.strain != "auto":

@@ -16,6 +16,7 @@ from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure
 from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.units import BYTES_PER_GIB
@@ -199,6 +200,7 @@ def _process(
     from aenet_gpr_cli.gpr.process import SigmaOf
     from aenet_gpr_cli.gpr.subset_lookup import find_process
     from aenet_gpr_cli.gpr.surrogate import Surrogate
+    from aenet_gpr_cli.gpr.uncertainty.energy_sigma import exact_sigma_cost
     from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 
     processes = load_gps(path)
@@ -208,6 +210,9 @@ def _process(
         name = find_process(processes, structures.structure(0), subset)
         process = processes[name]
         if name not in deviations:
+            if sigma == "exact" and isinstance(process, Surrogate):
+                model = process.model
+                log.info("%s: %s", name, exact_sigma_cost(model.n_structures, model.n_atoms, max_bytes))
             deviations[name] = process.sigma(sigma, max_rows, max_bytes)
         prepared = process.prepare(structures)
         energies, forces = process.energies_and_forces(prepared)

@@ -74,3 +74,10 @@ def test_iterative_solver_gives_the_same_sigma() -> None:
         energy_sigma(model, descriptor, TEST.positions, solver),
         rtol=1e-4,
     )
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "said"), [(np.inf, "factorises 156 rows"), (1.0, "for every structure, as")]
+)
+def test_cost_of_exact_sigma_follows_the_solver_that_is_taken(max_bytes: float, said: str) -> None:
+    assert said in module.exact_sigma_cost(12, 4, max_bytes)
