@@ -193,8 +193,8 @@ def frames(
             "fixcm": False,
         }
         Langevin(atoms, step * units.fs, **settings).run(round(SETTLING / step))
-    damping = {"tdamp": 100 * units.fs, "pdamp": 500 * units.fs}
-    run = IsotropicMTKNPT(atoms, step * units.fs, temperature, units.bar, **damping)
+    fs = units.fs
+    run = IsotropicMTKNPT(atoms, step * fs, temperature, units.bar, tdamp=100 * fs, pdamp=500 * fs)
     run.run(round(SETTLING / step))
     made = []
     for frame in range(count):
