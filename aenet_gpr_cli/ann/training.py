@@ -27,6 +27,7 @@ from aenet_gpr_cli.ann.data.training_set import (
 )
 from aenet_gpr_cli.ann.execution import portions
 from aenet_gpr_cli.ann.execution.surroundings import Processes, State, Surroundings, read_blocks
+from aenet_gpr_cli.ann.loss.loss_terms import KINDS
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights, to_layers
 from aenet_gpr_cli.ann.network.backend import CompiledPasses, fastest_passes
@@ -44,6 +45,7 @@ from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import FloatArray, IntArray
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
+FIRST_TRUST = 1e-3  # in copies, until evidence is there: begun on wrong labels, networks stay rough
 LM_MATRIX_MEMORY = 2**30  # bytes of JᵀJ, its factors and copies, for members treated at once
 
 
@@ -271,7 +273,10 @@ def _start(case: Case, norm: Normalisation, start: ANNModel | None) -> State:
         weights = warm_weights(case.architecture, start, norm, case.seed, case.members)
     if case.settings.optimiser == "adamw":
         return adamw.start(weights)
-    return levenberg_marquardt.start(weights, case.architecture, case.settings.levenberg_marquardt)
+    state = levenberg_marquardt.start(weights, case.architecture, case.settings.levenberg_marquardt)
+    if case.settings.mode == "combined" and case.settings.loss.balance == "evidence":
+        state["emphasis"][:, KINDS.index("energies of copies")] = FIRST_TRUST
+    return state
 
 
 def _optimise(case: Case, objective: Objective, state: State, around: Surroundings) -> Outcome:

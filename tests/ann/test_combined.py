@@ -10,8 +10,9 @@ from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.network.architecture import initial_weights
 from aenet_gpr_cli.ann.optimisers.adamw import shuffled
 from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations, weighted_rows
+from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
-from aenet_gpr_cli.ann.training_settings import Loss
+from aenet_gpr_cli.ann.training_settings import Loss, Training
 from aenet_gpr_cli.structures import AugmentedSet
 from tests.ann.ann_helpers import changed, molecules
 
@@ -171,3 +172,28 @@ def test_few_forces_are_all_trained_on_and_many_are_thinned(data, basis, combine
         train(data, basis, changed(ours, loss=Loss(force_fraction=share)), 1) for share in ("auto", 1.0)
     )
     assert_same(by_count, whole)
+
+
+def force_error(result, structures):
+    return np.abs(predict(result.model, structures, True, 100)[1][0] - structures.forces).mean()
+
+
+def test_wrong_labels_of_copies_count_little_and_do_no_harm(basis, lm_settings):
+    by_evidence = changed(lm_settings, regularisation="evidence", iterations=30)
+    loss = Loss(alpha=0.1, balance="evidence", force_fraction="auto")
+    settings = Training(mode="direct", levenberg_marquardt=by_evidence, loss=loss, network_sigma="none")
+    references, unseen = molecules(SPECIES[0], 12, 3), molecules(SPECIES[0], 30, 4)
+    copies = molecules(SPECIES[0], 48, 5)
+    parents = tuple(references.names[i // 4] for i in range(48))
+    random = np.random.default_rng(0).standard_normal(48)
+    direct = force_error(train(TrainingSet.collect([references], [], None), basis, settings, 1), unseen)
+    counts = []
+    for noise in (0.03, 1.0):
+        wrong = changed(copies, energies=copies.energies + noise * random, forces=None)
+        augmented = AugmentedSet(wrong, parents, np.arange(48) % 4, None, "gpr")
+        data = TrainingSet.collect([references], [augmented], None)
+        result = train(data, basis, changed(settings, mode="combined"), 1)
+        assert force_error(result, unseen) < 1.3 * direct
+        counts.append(result.state["emphasis"][0, 1] / result.state["emphasis"][0, 0])
+        assert "would teach errors" in result.trust_in_copies(changed(settings, mode="combined"))
+    assert counts[1] < 0.01 * counts[0] < 0.01

@@ -181,7 +181,9 @@ def early_ends(state: State, settings: LevenbergMarquardt) -> str:
 
 
 def trust_in_copies(state: State) -> str:
-    """Say in words how noisy the energies of copies are by evidence, against those of references."""
+    """Say in words how noisy the energies of copies are by evidence; empty before there is any."""
+    if (state["emphasis"][:, 0] == 1.0).any():
+        return ""
     ratio = float(np.median(np.sqrt(state["emphasis"][:, 0] / state["emphasis"][:, 1])))
     count = f"copies: by evidence each counts {ratio**-2:.2g} of a reference"
     if ratio <= NOISY:
