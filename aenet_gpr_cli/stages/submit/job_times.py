@@ -60,8 +60,8 @@ def train_seconds(
     if config.optimiser == "adamw":
         return config.adamw.epochs * passes
     weights = size.weights_per_species * size.n_species
-    components = sum(3 * len(s) * s.n_atoms for s in subsets.values())
-    components *= config.loss.share_of_forces(components, weights)
+    n_components = sum(3 * len(s) * s.n_atoms for s in subsets.values())
+    components = n_components * config.loss.share_of_forces(n_components, weights)
     rows = size.n_structures + (components if config.with_forces else 0.0)
     return config.levenberg_marquardt.iterations * (rows * weights**2 / RATE + 4 * weights**3 / RATE + passes)
 

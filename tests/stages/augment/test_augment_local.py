@@ -17,6 +17,7 @@ from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
 from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.streaming import open_augmented
@@ -80,6 +81,7 @@ def test_copies_lie_in_the_cells_of_their_parents(fitted, tmp_path, mode):
     assert 0.005 < np.sqrt((off**2).mean()) < 0.3
     if made.label == "gpr":
         model = load_gps(fitted[0] / "gpr.h5")["local"]
+        assert isinstance(model, LocalModel)
         stress = model.stresses(structures)
         missed = missed_by(structures, *model.energies_and_forces(structures), stress)
         beyond = taylor_energies(missed, made.structures.positions, parents, made.structures.cells)
@@ -128,6 +130,7 @@ def test_strained_copies_carry_their_cells_and_the_labels_of_these(fitted, tmp_p
         assert rms == pytest.approx(0.01, rel=0.4 if "informative" in mode else 0.15)
     if made.label == "gpr":
         model = load_gps(folder / "gpr.h5")["local"]
+        assert isinstance(model, LocalModel)
         stress = model.stresses(structures)
         missed = missed_by(structures, *model.energies_and_forces(structures), stress)
         beyond = taylor_energies(missed, made.structures.positions, parents, made.structures.cells)
