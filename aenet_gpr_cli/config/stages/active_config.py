@@ -117,8 +117,9 @@ class ActiveConfig:
     """copies for the networks; left out: no networks"""
     train_ann: TrainAnnConfig | None = None
     """the networks; left out: only the process"""
-    warm_start: bool = True
-    """networks of a round begin with those of the round before, where descriptor and layers are the same"""
+    warm_start: bool = False
+    """networks of a round begin with those of the round before, where descriptor and layers are the same:
+    sooner near, but of few structures they ended with larger errors than anew"""
     evaluate: EvaluateConfig = EvaluateConfig(plots=False)
     """errors on the test structures"""
     select: SelectConfig = SelectConfig()
