@@ -52,8 +52,10 @@ WRONG = {  # what is written: the command, and what both say
 def verdicts(run_cli, monkeypatch):
     """Return a function: what validate and the command say about a file; no stage runs, no input is there."""
     for where, _ in COMMANDS.values():
-        result = [] if where == "workflow_steps.steps" else Summary("done")
-        monkeypatch.setattr(f"aenet_gpr_cli.stages.{where}", lambda *a, result=result: result)
+        result = Summary("done")
+        given = iter([]) if where == "workflow_steps.steps" else result
+        monkeypatch.setattr(f"aenet_gpr_cli.stages.{where}", lambda *a, given=given: given)
+    monkeypatch.setattr("aenet_gpr_cli.stages.submit.forecast.steps_with_forecast", lambda stages, *a: stages)
     for check in ("check_inputs", "check_present"):
         monkeypatch.setattr(f"aenet_gpr_cli.stages.split.input_paths.{check}", lambda *a: None)
 

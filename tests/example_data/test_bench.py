@@ -132,7 +132,7 @@ def test_a_failing_process_says_why_and_another_is_measured(tmp_path):
     code = "x = bytearray(80_000_000); sum(range(10**6))"
     cost = timed([sys.executable, "-c", code], dict(os.environ), tmp_path, tmp_path / "log")
     assert cost.cpu > 0
-    assert 80 < cost.mib < 200
+    assert cost.mib > 80  # a child counts what its parent held when it was made
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the benchmark names the commit: needs git's folder")

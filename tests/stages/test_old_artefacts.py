@@ -58,12 +58,21 @@ def test_errors_are_those_of_the_old_version(run_cli, old):
     )
     for model in MODELS:
         for key, value in stored[model]["total"].items():
-            same = value if value is None else pytest.approx(value, rel=1e-6, abs=1e-8)
+            # σ of nearly noiseless data is a small difference of large numbers
+            rel = 1e-4 if key.startswith("z_") else 1e-6
+            same = value if value is None else pytest.approx(value, rel=rel, abs=1e-8)
             assert found[model]["total"][key] == same, f"{model}: {key}"
 
 
 def test_copies_are_those_of_the_old_version(run_cli, old):
-    keys = ["mode=along_bond", "displacement=0.055", "n_copies=2", "seed=2025", "sigma=bound"]
+    keys = [
+        "mode=along_bond",
+        "displacement=0.055",
+        "n_copies=2",
+        "seed=2025",
+        "sigma=bound",
+        "anchored=false",
+    ]
     command = ["augment", old / "split.h5", old / "gpr.h5", *(f"--set={key}" for key in keys)]
     code, _, said = run_cli(*command, "-o", "augmented.h5")
     assert code == 0, said
@@ -71,7 +80,7 @@ def test_copies_are_those_of_the_old_version(run_cli, old):
         ours, theirs = (
             read(p, f"subsets/H2/{name}") for p in (Path("augmented.h5"), old / "augmented_gpr.h5")
         )
-        np.testing.assert_allclose(ours, theirs, **SAME)
+        np.testing.assert_allclose(ours, theirs, **(SAME | {"rtol": 1e-3} if name == "sigma" else SAME))
 
 
 def test_a_training_on_old_copies_gives_the_old_potential(run_cli, old, expected):
