@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from aenet_gpr_cli.lattice import Lattice
-from aenet_gpr_cli.structures import FloatArray, StructureSet
+from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
 LARGEST_FORCE = 100.0  # eV/Å; 0.4 Å inside a bond of carbon
 _BOHR = 0.529177
 _LOOSE, _TIGHT = 1.5, 0.66  # nearest neighbours in units of the sum of covalent radii: metals 1.3, N2 0.77
 _TRIPLE = 0.77  # no bond is shorter for its atoms than that of N2
 _GAP, _GAP_RATIO = 1.0, 3.0  # eV per atom between two groups of energies, in units of their own ranges
+_SAME_FACTOR, _LIKE = 0.04, 0.25  # of two groups of distances: off 1.89; how much each varies
 _APART = 2.5  # beyond that the atoms are meant to be apart
 _N_LOOKED_AT, _N_PAIRS = 50, 10**8
 _NOBLE = {"He", "Ne", "Ar", "Kr", "Xe", "Rn"}
@@ -31,7 +32,8 @@ def implausible(structures: StructureSet) -> list[str]:
     Notes
     -----
     Lengths are judged by nearest neighbours, in units of the sum of their covalent radii, of at most 50
-    structures evenly spaced in the set; all of them must be too long or too short.
+    structures evenly spaced in the set; all of them must be too long or too short, or two groups of them
+    differ by just the factor of Bohr.
     """
     found = []
     if structures.forces is not None:
@@ -51,7 +53,8 @@ def implausible(structures: StructureSet) -> list[str]:
                 "were not calculated, leave their columns out"
             )
     found += _far_apart(structures)
-    ratios = _nearest(structures)
+    looked_at, each = _nearest(structures)
+    ratios = each.ravel()
     if len(ratios) and ratios.min() > _LOOSE and np.median(ratios) < _APART:
         found.append(
             f"every bond is too long, {np.median(ratios):.2f} times the sum of covalent radii; positions may "
@@ -62,7 +65,25 @@ def implausible(structures: StructureSet) -> list[str]:
             f"every bond is too short, {np.median(ratios):.2f} of the sum of covalent radii; positions may "
             f"have been converted from Bohr twice ({_BOHR:.3f}), expected Å"
         )
-    return found
+    return found + _two_lengths(structures, looked_at, each)
+
+
+def _two_lengths(structures: StructureSet, looked_at: IntArray, ratios: FloatArray) -> list[str]:
+    """Tell two groups of structures whose distances differ by the factor of Bohr."""
+    if len(ratios) < 2:
+        return []
+    typical = np.median(ratios, axis=1)
+    order = np.argsort(typical, kind="stable")
+    k = int(np.diff(np.log(typical[order])).argmax()) + 1
+    short, long = typical[order[:k]], typical[order[k:]]
+    factor = float(np.median(long) / np.median(short))
+    if abs(factor * _BOHR - 1.0) > _SAME_FACTOR or max(np.ptp(short), np.ptp(long) * _BOHR) > _LIKE:
+        return []
+    some = [structures.names[looked_at[i]] if structures.names else str(looked_at[i]) for i in order[[0, k]]]
+    return [
+        f"distances of {len(long)} of {len(ratios)} structures, such as {some[1]}, are {factor:.2f} times "
+        f"those of the others, such as {some[0]}; positions of a part may be in Bohr, expected Å everywhere"
+    ]
 
 
 def _far_apart(structures: StructureSet) -> list[str]:
@@ -84,18 +105,25 @@ def _far_apart(structures: StructureSet) -> list[str]:
     ]
 
 
-def _nearest(structures: StructureSet) -> FloatArray:
-    """Return distances of nearest neighbours over the sum of covalent radii, for every atom looked at."""
+def _nearest(structures: StructureSet) -> tuple[IntArray, FloatArray]:
+    """Return which structures are looked at, and distances of nearest neighbours over covalent radii.
+
+    Returns
+    -------
+    ndarray of int, shape (n_looked_at,)
+    ndarray of shape (n_looked_at, n_atoms), dimensionless
+    """
     n = len(structures)
     if n == 0 or structures.n_atoms < 2 or set(structures.species) & _NOBLE:
-        return np.array([])
+        return np.zeros(0, int), np.zeros((0, 0))
     from ase.data import atomic_numbers, covalent_radii
 
     radii = np.array([covalent_radii[atomic_numbers[s]] for s in structures.species])
     sums = radii[:, None] + radii
     ratios = []
     looked_at = max(1, min(n, _N_LOOKED_AT, _N_PAIRS // structures.n_atoms**2))
-    for index in np.unique(np.linspace(0, n - 1, looked_at).astype(int)):
+    chosen = np.unique(np.linspace(0, n - 1, looked_at).astype(int))
+    for index in chosen:
         positions = structures.positions[index]
         vectors = positions[:, None] - positions
         if structures.cells is not None and structures.is_periodic:
@@ -103,4 +131,4 @@ def _nearest(structures: StructureSet) -> FloatArray:
         ratio = np.linalg.norm(vectors, axis=-1) / sums
         np.fill_diagonal(ratio, np.inf)
         ratios.append(ratio.min(axis=1))
-    return np.concatenate(ratios)
+    return chosen, np.array(ratios)
