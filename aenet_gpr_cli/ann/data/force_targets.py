@@ -19,7 +19,7 @@ from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.training_settings import Loss
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
-from aenet_gpr_cli.descriptors.chebyshev.strain import VOIGT, periodic_components
+from aenet_gpr_cli.descriptors.chebyshev.strain import periodic_components, six_components
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
@@ -105,8 +105,8 @@ def _virials(subset: AnySet, choice: Choice, loss: Loss) -> FloatArray | None:
     volume = volumes(part)
     if volume is None or part.stress is None or np.isnan(part.stress).all():
         return None
-    stress: FloatArray = np.stack([part.stress[:, a, b] for a, b in VOIGT], axis=1)
-    return np.where(periodic_components(part), -volume[:, None] * stress, np.nan)
+    virials = -volume[:, None] * six_components(part.stress)
+    return np.where(periodic_components(part), virials, np.nan)
 
 
 @dataclass(frozen=True, slots=True)

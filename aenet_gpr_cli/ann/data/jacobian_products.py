@@ -18,6 +18,7 @@ from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, 
 from aenet_gpr_cli.descriptors.chebyshev.strain import (
     VOIGT,
     position_gradients,
+    six_components,
     strain_gradients,
     strain_jacobians,
 )
@@ -111,7 +112,7 @@ class RecomputedJacobian:
         grad = grad.reshape(members, n, 3 * atoms).transpose(1, 0, 2)
         picked = np.take_along_axis(grad, self.components[local][:, None, :], axis=2)
         if strain is not None:
-            of_strain = np.stack([strain[..., a, b] for a, b in VOIGT], axis=2)
+            of_strain = six_components(strain)
             picked = np.concatenate([picked, of_strain.transpose(1, 0, 2)], axis=2)
         return torch.as_tensor(-picked, dtype=self.like.dtype, device=self.like.device)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aenet_gpr_cli.ann.data.normalisation import Normalisation, inverse_std
+from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
@@ -59,9 +59,9 @@ def warm_weights(
     flat, old = initial_weights(architecture, seed, members), start.normalisation
     known = [(row, member) for row, member in zip(flat, members, strict=True) if member < start.n_members]
     for number, symbol in enumerate(architecture.species):
-        scale, std = old.feature_scale(symbol), np.asarray(new.feature_std[symbol])
+        scale = old.feature_scale(symbol)
         moved = (new.feature_mean[symbol] - old.feature_mean[symbol]) * scale
-        stretched = np.where(inverse_std(std) > 0.0, std, 0.0) * scale
+        stretched = np.where(new.feature_scale(symbol) > 0.0, new.feature_std[symbol], 0.0) * scale
         shift = old.reference_energy([symbol]) - new.reference_energy([symbol])
         for row, member in known:
             layers = architecture.layers(row, number)

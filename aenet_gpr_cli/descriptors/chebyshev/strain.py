@@ -15,7 +15,13 @@ from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # the six components of a symmetric tensor
+FIRST, SECOND = np.array(VOIGT).T  # their axes
 UPRIGHT = 1e-6  # cosine of the angle between an axis and a plane that contains it
+
+
+def six_components(tensors: FloatArray) -> FloatArray:
+    """Return the components (..., 6) of symmetric tensors (..., 3, 3), in the order of `VOIGT`."""
+    return np.ascontiguousarray(tensors[..., FIRST, SECOND])
 
 
 def periodic_components(structures: StructureSet) -> NDArray[np.bool_]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aenet_gpr_cli.descriptors.chebyshev.strain import VOIGT, along_strains
+from aenet_gpr_cli.descriptors.chebyshev.strain import along_strains, six_components
 from aenet_gpr_cli.gpr.local.design import Inducing, kernel
 from aenet_gpr_cli.gpr.local.environments import Environments
 from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
-FIRST, SECOND = np.array(VOIGT).T  # axes of the six components
 TENSOR = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])  # component of each pair of axes
 
 
@@ -32,7 +31,7 @@ def virials(structures: StructureSet) -> FloatArray:
     assert structures.stress is not None  # see `with_stress`
     assert volume is not None
     symmetric = 0.5 * (structures.stress + structures.stress.transpose(0, 2, 1))
-    return volume[:, None] * symmetric[:, FIRST, SECOND]
+    return volume[:, None] * six_components(symmetric)
 
 
 def virial_rows(found: Environments, inducing: Inducing) -> FloatArray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
-from aenet_gpr_cli.descriptors.chebyshev.strain import VOIGT, periodic_components
+from aenet_gpr_cli.descriptors.chebyshev.strain import periodic_components, six_components
 from aenet_gpr_cli.evaluation.calibration import LEVELS, calibrate, sorting, z_scores
 from aenet_gpr_cli.stages.shared.predictors import Prediction
 from aenet_gpr_cli.structures import FloatArray, StructureSet
@@ -131,7 +131,7 @@ def _stress_z(prediction: Prediction, structures: StructureSet) -> FloatArray:
     if structures.stress is None or prediction.stress is None or prediction.stress_sigma is None:
         return np.zeros(0)
     each = (structures.stress - prediction.stress.mean(axis=0)) / prediction.stress_sigma
-    six = np.stack([each[:, a, b] for a, b in VOIGT], axis=1)
+    six = six_components(each)
     return np.asarray(six[periodic_components(structures) & np.isfinite(six)])
 
 

@@ -77,10 +77,7 @@ def _rows(config: WorkflowConfig, subsets: Subsets) -> Iterator[Row]:
         source = config.source_of(training)
         given = training, subsets, config.augment[source] if source else None
         size = TrainingSize.of(*given)
-        what = (
-            f"{name}: {training.n_members} × {size.weights_per_species * size.n_species} weights, "
-            f"{size.n_structures} structures"
-        )
+        what = f"{name}: {training.n_members} × {size.n_weights} weights, {size.n_structures} structures"
         yield (
             "train-ann",
             what,

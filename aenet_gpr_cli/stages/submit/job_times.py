@@ -59,7 +59,7 @@ def train_seconds(
     passes = size.n_environments * size.weights_per_species * PASSES * forces / SLOW_RATE
     if config.optimiser == "adamw":
         return config.adamw.epochs * passes
-    weights = size.weights_per_species * size.n_species
+    weights = size.n_weights
     n_components = sum(3 * len(s) * s.n_atoms for s in subsets.values())
     components = n_components * config.loss.share_of_forces(n_components, weights)
     rows = size.n_structures + (components if config.with_forces else 0.0)

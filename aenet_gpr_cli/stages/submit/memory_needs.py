@@ -42,8 +42,8 @@ def train_gib(
     float, GiB
     """
     size = TrainingSize.of(config, subsets, copies)
-    n_weights, environments = size.weights_per_species * size.n_species, size.n_environments
+    environments = size.n_environments
     descriptors = min(2 * environments * size.n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)
-    needed = 9 * environments + 40 * size.n_structures + 4 * n_weights**2
+    needed = 9 * environments + 40 * size.n_structures + 4 * size.n_weights**2
     jacobian = config.jacobian_memory_gib if config.with_forces else 0.0
     return PROGRAM_GIB + descriptors + needed * NUMBER / BYTES_PER_GIB + jacobian

@@ -33,6 +33,11 @@ class TrainingSize:
     n_structures: int
     n_environments: int
 
+    @property
+    def n_weights(self) -> int:
+        """Weights of one member, all species together."""
+        return self.weights_per_species * self.n_species
+
     @classmethod
     def of(
         cls, config: TrainAnnConfig, subsets: Mapping[str, StructureSet], copies: AugmentConfig | None

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from aenet_gpr_cli.descriptors.chebyshev.strain import periodic_components
+from aenet_gpr_cli.descriptors.chebyshev.strain import FIRST, SECOND, periodic_components
 from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.design import energy_and_force_rows
 from aenet_gpr_cli.gpr.local.environments import environments
 from aenet_gpr_cli.gpr.local.local_fit import choose_design, fit_local
 from aenet_gpr_cli.gpr.local.local_left_out import leave_out
 from aenet_gpr_cli.gpr.local.posterior import whiten
-from aenet_gpr_cli.gpr.local.virials import FIRST, SECOND, virial_rows, virials, with_stress
+from aenet_gpr_cli.gpr.local.virials import virial_rows, virials, with_stress
 from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.structures import StructureSet
 from tests.gpr.local.test_local_process import SMALL as PLAIN

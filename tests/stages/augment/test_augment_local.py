@@ -70,6 +70,17 @@ def copies(fitted, tmp_path, **keys):
         return read_augmented(file["subsets/a"])
 
 
+def assert_anchored(made, folder, structures, parents):
+    """Compare labels with the mean of the process and what it misses of the parents, to first order."""
+    model = load_gps(folder / "gpr.h5")["local"]
+    assert isinstance(model, LocalModel)
+    stress = model.stresses(structures)
+    missed = missed_by(structures, *model.energies_and_forces(structures), stress)
+    beyond = taylor_energies(missed, made.structures.positions, parents, made.structures.cells)
+    expected = model.energies(made.structures) + beyond
+    np.testing.assert_allclose(made.structures.energies, expected, atol=1e-9)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_copies_lie_in_the_cells_of_their_parents(fitted, tmp_path, mode):
     _, structures = fitted
@@ -80,13 +91,7 @@ def test_copies_lie_in_the_cells_of_their_parents(fitted, tmp_path, mode):
     off = made.structures.positions - structures.positions[parents]
     assert 0.005 < np.sqrt((off**2).mean()) < 0.3
     if made.label == "gpr":
-        model = load_gps(fitted[0] / "gpr.h5")["local"]
-        assert isinstance(model, LocalModel)
-        stress = model.stresses(structures)
-        missed = missed_by(structures, *model.energies_and_forces(structures), stress)
-        beyond = taylor_energies(missed, made.structures.positions, parents, made.structures.cells)
-        expected = model.energies(made.structures) + beyond
-        np.testing.assert_allclose(made.structures.energies, expected, atol=1e-9)
+        assert_anchored(made, fitted[0], structures, parents)
 
 
 def test_the_gate_drops_what_the_process_is_unsure_of(fitted, tmp_path):
@@ -129,13 +134,7 @@ def test_strained_copies_carry_their_cells_and_the_labels_of_these(fitted, tmp_p
         # the most informative ones are strained more
         assert rms == pytest.approx(0.01, rel=0.4 if "informative" in mode else 0.15)
     if made.label == "gpr":
-        model = load_gps(folder / "gpr.h5")["local"]
-        assert isinstance(model, LocalModel)
-        stress = model.stresses(structures)
-        missed = missed_by(structures, *model.energies_and_forces(structures), stress)
-        beyond = taylor_energies(missed, made.structures.positions, parents, made.structures.cells)
-        expected = model.energies(made.structures) + beyond
-        np.testing.assert_allclose(made.structures.energies, expected, atol=1e-9)
+        assert_anchored(made, folder, structures, parents)
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["subsets/a"].attrs["rms_strain"] == pytest.approx(rms, rel=1e-10)
         told = file["subsets/a"].attrs["rms_displacement"]
