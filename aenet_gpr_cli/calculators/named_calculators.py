@@ -11,7 +11,7 @@ import importlib
 import inspect
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,17 @@ ALLOWED = "AENET_GPR_CALCULATORS"  # environment: dotted paths of classes, betwe
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
-def calculator_class(name: str) -> type:
+def calculator_class(name: str, key: str = "calculator.name", others: Sequence[str] = ()) -> type:
     """Return the class of an ASE calculator.
 
     Parameters
     ----------
     name : str
         ASE's name of a calculator, or the dotted path of a class of ASE or of AENET_GPR_CALCULATORS.
+    key : str
+        Where it was given, for messages.
+    others : sequence of str
+        What else is possible there.
 
     Raises
     ------
@@ -44,31 +48,29 @@ def calculator_class(name: str) -> type:
     try:
         if "." in path:
             if name not in KNOWN:
-                _refuse_stranger(path)
+                _refuse_stranger(path, key)
             module, _, attribute = path.rpartition(".")
             found = getattr(importlib.import_module(module), attribute)
         elif name in known_to_ase:
             found = get_calculator_class(name)
         else:
             raise ConfigError(
-                f"calculator.name: expected a calculator of ASE ({', '.join(sorted(known_to_ase)[:8])}, …), "
-                f"{', '.join(KNOWN)}, stored, or package.module.Class, got {name!r}"
+                f"{key}: expected a calculator of ASE ({', '.join(sorted(known_to_ase)[:8])}, …), "
+                f"{', '.join((*KNOWN, *others))}, or package.module.Class, got {name!r}"
             )
     except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"calculator.name: {name!r} cannot be imported ({error}); is it installed?"
-        ) from error
+        raise ConfigError(f"{key}: {name!r} cannot be imported ({error}); is it installed?") from error
     if not (isinstance(found, type) and issubclass(found, GetPropertiesMixin)):
-        raise ConfigError(f"calculator.name: expected the class of an ASE calculator, got {found!r}")
+        raise ConfigError(f"{key}: expected the class of an ASE calculator, got {found!r}")
     return found
 
 
-def _refuse_stranger(path: str) -> None:
+def _refuse_stranger(path: str, key: str) -> None:
     """Refuse to import what is neither ASE's own nor listed by the user, before anything of it runs."""
     listed = re.split(r"[,:\s]+", os.environ.get(ALLOWED, ""))
     if not _DOTTED.fullmatch(path) or not (path.startswith(OWN) or path in listed):
         raise ConfigError(
-            f"calculator.name: {path!r} is not one of ASE's own calculators, and importing it runs its "
+            f"{key}: {path!r} is not one of ASE's own calculators, and importing it runs its "
             f"code; if you trust it, list it in the environment variable {ALLOWED}, for example "
             f"export {ALLOWED}=mace.calculators.MACECalculator"
         )

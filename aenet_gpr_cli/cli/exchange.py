@@ -58,10 +58,11 @@ def export(ann: Path, options: dict[str, Any]) -> None:
 def import_(files: tuple[Path, ...], output: Path, options: dict[str, Any]) -> None:
     """Read a potential of ænet, one .nn or .nn.ascii file per species.
 
-    The output can be used like that of `train-ann`.
+    FILES are these files, or the folder that holds them. The output can be used like that of `train-ann`.
 
     \b
     aenet-gpr import C.nn H.nn O.nn -o ann.h5
+    aenet-gpr import aenet/ -o ann.h5
     """
     from aenet_gpr_cli.stages import exchange_stage as stage
 

@@ -2,6 +2,7 @@
 
 __all__ = [
     "annotate",
+    "idle_keys",
     "json_schema",
     "keys",
     "reading",

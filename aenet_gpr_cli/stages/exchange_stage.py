@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
@@ -9,8 +10,8 @@ from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.file_list import publish_files
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann, write_ann
-from aenet_gpr_cli.io.files import require_place, sha256_of
-from aenet_gpr_cli.io.formats.aenet_nn import read_nn, write_nn
+from aenet_gpr_cli.io.files import require_file, require_place, sha256_of
+from aenet_gpr_cli.io.formats.aenet_nn import FORMATS, read_nn, write_nn
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.outputs import claim, refuse_inputs
 from aenet_gpr_cli.text import encodable
@@ -87,16 +88,14 @@ def import_potential(paths: list[Path], output: Path, context: Context) -> Summa
     Parameters
     ----------
     paths : list of Path
-        One `.nn` or `.nn.ascii` file per species.
+        One `.nn` or `.nn.ascii` file per species, or the folder that holds them.
 
     Raises
     ------
     InputError
-        If a file is damaged or the files do not belong together.
+        If a file is damaged, the files do not belong together, or a folder holds none or several potentials.
     """
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        raise InputError(f"{missing[0]}: expected a .nn file of ænet, but it does not exist")
+    paths = [file for path in paths for file in _network_files(path)]
     claim(POTENTIAL, output, paths)
     hashes = {f"{number}_{path.name}": sha256_of(path) for number, path in enumerate(paths)}
     job = Job(kind=POTENTIAL, config={"imported_from": "aenet"}, inputs=hashes)
@@ -111,6 +110,29 @@ def import_potential(paths: list[Path], output: Path, context: Context) -> Summa
         summary = Summary("Potential of ænet", COLUMNS, [_row(output.name, model)], [f"wrote {output}"])
         file.attrs["summary"] = summary.to_json()
     return summary
+
+
+def _network_files(path: Path) -> list[Path]:
+    """Return a file as it is, and of a folder the files of its potential, binary or ASCII."""
+    if not path.is_dir():
+        if not os.path.lexists(path):
+            raise InputError(f"{path}: expected a .nn file of ænet, but it does not exist")
+        require_file(path)
+        return [path]
+    wanted = "expected .nn or .nn.ascii files of ænet, one per species"
+    try:
+        names = sorted(entry.name for entry in path.iterdir())
+    except OSError as error:
+        raise InputError(f"{path}: {wanted}, but the folder cannot be read: {error.strerror}") from error
+    found = {end: [name for name in names if name.endswith(f".{end}")] for end in FORMATS}
+    if not any(found.values()):
+        folders = [name for name in names if name.startswith("member_")]
+        hint = f"; it holds {len(folders)} members, give one of them: {path / folders[0]}" if folders else ""
+        raise InputError(f"{path}: {wanted}, but the folder has none{hint}")
+    if all(found.values()):
+        both = " and ".join(each[0] for each in found.values())
+        raise InputError(f"{path}: {wanted}, got both kinds ({both}); give the files of one kind by name")
+    return [path / name for each in found.values() for name in each]
 
 
 def _row(name: str, model: ANNModel) -> list[str]:

@@ -75,7 +75,7 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
         If the context asked to stop; finished calculations are kept.
     """
     if config.calculator.name != STORED:
-        calculator_class(config.calculator.name)  # before anything else: is it there?
+        calculator_class(config.calculator.name, others=[STORED])  # before anything else: is it there?
     endings = structure_endings(config.write)
     claim(KIND, output, work_list, endings)
     job = make_job(KIND, config, {}, context, _hashes(work_list))
@@ -90,7 +90,7 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
     if (done := nothing_to_do(output, job, context, write)) is not None:
         return done
     structures = _read(work_list, context)
-    _say_doubts(config.calculator, structures)
+    say_doubts("calculator", config.calculator, structures)
     if context.dry_run:
         return planned(KIND, output, [f"{len(structures)} structures with {config.calculator.name}"])
     checkpoint = Checkpoint(output, job)
@@ -123,22 +123,30 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
     return summary
 
 
-def _say_doubts(calculator: CalculatorConfig, structures: Sequence[Structure]) -> None:
-    """Warn of keywords that a calculator may ignore, and of charges that it is not told."""
+def say_doubts(key: str, calculator: CalculatorConfig, structures: Sequence[Structure]) -> None:
+    """Warn of keywords that a calculator may ignore, and of charges that it is not told.
+
+    Parameters
+    ----------
+    key : str
+        Where the calculator was given.
+    """
     if calculator.name == STORED:
         return
     if unknown := unknown_parameters(calculator.name, calculator.parameters):
         log.warning(
-            "calculator.parameters: %s does not list %s among its own and may ignore it; check the spelling",
+            "%s.parameters: %s does not list %s among its own and may ignore it; check the spelling",
+            key,
             calculator.name,
             ", ".join(unknown),
         )
     states = dict.fromkeys(f"{key}={value:g}" for s in structures for key, value in s.state)
     if states and not state_in(calculator.parameters):
         log.warning(
-            "structures say %s, which %s is not told; set it in calculator.parameters (charge: -1)",
+            "structures say %s, which %s is not told; set it in %s.parameters (charge: -1)",
             ", ".join(states),
             calculator.name,
+            key,
         )
 
 

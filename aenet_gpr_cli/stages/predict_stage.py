@@ -11,6 +11,7 @@ import numpy as np
 
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND, describe_beyond
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.error_sums import ErrorSums, error_sums
 from aenet_gpr_cli.evaluation.metrics import metrics_from_sums
 from aenet_gpr_cli.evaluation.stress_errors import add_stress_errors, pressures, stress_components
@@ -26,6 +27,7 @@ from aenet_gpr_cli.io.formats.prediction_files import (
 from aenet_gpr_cli.io.formats.source_files import source_hashes
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.model_keys import refuse_idle
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.predictors import (
     Prediction,
@@ -67,12 +69,18 @@ def run(
     job = make_job(KIND, config, {"model": model}, context, by_name(source_hashes(inputs)))
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
+    refuse_idle(KIND, config, model)
     structures = read_sources(inputs, context.report)
     if context.dry_run:
         return planned(KIND, output, [f"{len(structures)} structures with {model}"])
     predictor = load_predictor(
         model, config.sigma, config.sigma_max_rows, config.max_memory_gib, config.members, with_stress=True
     )
+    if config.subset is not None and config.subset not in predictor.processes:
+        raise InputError(
+            f"subset: expected that of a Gaussian process in {model} ({', '.join(predictor.processes)}), got "
+            f"{config.subset!r}"
+        )
     found: dict[str, PredictedStructure] = {}
     errors = []
     with publish_with_files(output, job) as (file, folder):

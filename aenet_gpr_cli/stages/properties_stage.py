@@ -28,6 +28,7 @@ from aenet_gpr_cli.io.files import write_json
 from aenet_gpr_cli.io.formats.source_files import source_hashes
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
+from aenet_gpr_cli.stages.shared.model_keys import refuse_idle
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.structures import Structure
 
@@ -58,6 +59,7 @@ def run(config: PropertiesConfig, model: Path, crystal: Path, output: Path, cont
     job = make_job(KIND, config, {"model": model}, context, by_name(source_hashes([crystal])))
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
+    refuse_idle(KIND, config, model)
     structure = _choose(read_sources([crystal], context.report), config.frame, crystal)
     if context.dry_run:
         return planned(KIND, output, [f"{structure.formula}, {structure.name}, with {model}"])

@@ -1,5 +1,6 @@
 """The commands that put a potential to use: import, predict, export."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,60 @@ def test_from_aenet_and_back(run_cli, tmp_path):
     assert code == 0
     code, _, _ = run_cli("import", *Path("out").glob("*.ascii"), "-o", "again.h5")
     assert code == 0
+
+
+def test_a_folder_stands_for_its_files(run_cli, tmp_path):
+    files = tmp_path / "potential"
+    files.mkdir()
+    for symbol in "CHO":
+        (files / f"{symbol}.nn").write_bytes((AENET / f"{symbol}.nn").read_bytes())
+    code, said, _ = run_cli("import", files, "-o", "ann.h5")
+    assert code == 0
+    assert "C H O" in said
+    code, said, _ = run_cli("import", *(files / f"{s}.nn" for s in "CHO"), "-o", "ann.h5")
+    assert "(up to date)" in said
+    assert files.is_dir()
+
+
+def test_a_folder_of_no_or_several_potentials_is_told(run_cli, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "several" / "member_00").mkdir(parents=True)
+    for folder, message in (
+        ("empty", "empty: expected .nn or .nn.ascii files of ænet, one per species, but the folder has none"),
+        ("several", "it holds 1 members, give one of them: several/member_00"),
+        (AENET, "got both kinds (C.nn and C.nn.ascii)"),
+    ):
+        code, _, errors = run_cli("import", folder, "-o", "ann.h5")
+        assert code == 2
+        assert message in errors
+    assert not Path("ann.h5").exists()
+
+
+STORED = Path(__file__).parents[1] / "data" / "artefacts_0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "ann_gpr.h5", "subset=nope"), "predict: subset: does nothing with networks"),
+        (
+            ("predict", "gpr.h5", "subset=nope"),
+            "subset: expected that of a Gaussian process in .* got 'nope'",
+        ),
+        (("predict", "gpr.h5", "members=[0]"), "predict: members: does nothing with Gaussian processes"),
+        (("md", "gpr.h5", "members=[0]"), "md: members: does nothing with Gaussian processes"),
+        (("md", "gpr.h5", "stop_beyond=0.5"), "md: stop_beyond: does nothing with Gaussian processes"),
+        (("md", "ann_gpr.h5", "reference.name=stored"), "reference.name: expected an ASE calculator"),
+        (("md", "ann_gpr.h5", "reference.name=nope"), "reference.name: expected a calculator of ASE"),
+        (("properties", "gpr.h5", "members=[0]"), "properties: members: does nothing with Gaussian"),
+    ],
+)
+def test_a_key_that_the_model_does_not_have_is_refused(run_cli, arguments, message):
+    command, model, key = arguments
+    code, _, errors = run_cli(command, STORED / model, STORED / "test_set.zip", "--set", key, "-o", "out.h5")
+    assert code == 2
+    assert re.search(message, errors)
+    assert not Path("out.h5").exists()
 
 
 @pytest.mark.parametrize(

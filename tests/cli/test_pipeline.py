@@ -85,7 +85,7 @@ def test_more_parts_than_there_is_work_are_refused(run_cli, split):
         (("--time", "5fs", "--set", "stop_temperature=1"), 3, "above stop_temperature"),
         (("--time", "5"), 2, "expected a number with fs, ps or ns"),
         (("--ensemble", "npt"), 2, "npt: expected a cell"),
-        (("--reference", "nothing"), 2, "calculator.name: expected a calculator of ASE"),
+        (("--reference", "nothing"), 2, "reference.name: expected a calculator of ASE"),
         (("--time", "1ps", "--dry-run"), 0, "2,000 steps of 0.5 fs, NVT"),
     ],
     ids=["runs", "fence", "unit", "no cell", "no calculator", "dry"],

@@ -64,7 +64,7 @@ class CalculatorConfig:
 
     name: str = "tblite"
     """name of an ASE calculator (tblite, emt, vasp, aims, …), or where its class is imported from
-    (package.module.Class); stored: the labels that the files of the structures hold"""
+    (package.module.Class); stored, for label: the labels that the files of the structures hold"""
     parameters: dict[str, Any] = field(default_factory=dict)
     """keywords of the calculator: {method: GFN2-xTB}"""
 

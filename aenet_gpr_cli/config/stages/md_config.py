@@ -69,6 +69,10 @@ class MdConfig(SigmaConfig):
     def __post_init__(self) -> None:
         if self.stop_sigma is not None and self.sigma == "none":
             raise ValueError("stop_sigma: expected sigma: bound or exact, got none")
+        if self.reference is not None and self.reference.name == "stored":
+            raise ValueError(
+                "reference.name: expected an ASE calculator (tblite, emt, …), got stored, which is for label"
+            )
         if self.timestep_fs is not None and self.time_ps * 1e3 / self.timestep_fs > MOST_STEPS:
             raise ValueError(
                 f"time_ps: expected at most {MOST_STEPS:,} steps; a shorter time, or a longer step"

@@ -24,8 +24,9 @@ from aenet_gpr_cli.io.formats.aenet_nn_format import (
     format_binary,
     format_predict_input,
     format_setup,
+    signed,
 )
-from aenet_gpr_cli.io.formats.aenet_nn_parser import MAX_BYTES, check_statistics, parse
+from aenet_gpr_cli.io.formats.aenet_nn_parser import MAX_BYTES, check_statistics, parse, require_one_potential
 from aenet_gpr_cli.structures import FloatArray
 
 FORMATS = ("nn", "nn.ascii")
@@ -57,16 +58,12 @@ def read_nn(paths: Sequence[Path]) -> ANNModel:
     files = {str(path): _read(path) for path in paths}
     if not files:
         raise InputError("import: expected one .nn file per species, got none")
-    (first_path, first), *others = files.items()
     for path, file in files.items():
         _check_supported(path, file)
         check_statistics(file, path)
-    for path, file in others:
-        _check_same(first_path, first, path, file)
+    require_one_potential(files)
     by_species = {file.species: file for file in files.values()}
-    if len(by_species) < len(files) or set(by_species) != set(first.environment):
-        expected, got = ", ".join(first.environment), ", ".join(file.species for file in files.values())
-        raise InputError(f"{first_path}: expected one file for each of the species {expected}, got {got}")
+    first = next(iter(files.values()))
     reference = dict(zip(first.training_species, first.atomic_energies.tolist(), strict=True))
     radial_cutoff, radial_order, angular_cutoff, angular_order = first.parameters[:4].tolist()
     return ANNModel(
@@ -141,10 +138,12 @@ def write_nn(model: ANNModel, member: int, folder: Path, file_format: str) -> li
         )
     folder.mkdir(parents=True, exist_ok=True)
     texts: dict[str, str | bytes] = {}
+    contents = {}
     for symbol in model.basis.species:
         with np.errstate(over="ignore", invalid="ignore"):  # of absurd numbers, which are refused
-            content = _network_file(model, member, symbol)
-        check_statistics(content, f"network of {symbol}")
+            contents[symbol] = _network_file(model, member, symbol)
+        check_statistics(contents[symbol], f"network of {symbol}")
+    for symbol, content in signed(contents).items():
         binary = file_format == "nn"
         texts[f"{symbol}.{file_format}"] = format_binary(content) if binary else format_ascii(content)
         texts[f"{symbol}.stp"] = format_setup(model.basis, symbol)
@@ -192,18 +191,6 @@ def _check_supported(path: str, file: NetworkFile) -> None:
     unknown = set(file.environment) - set(file.training_species)
     if unknown:
         raise InputError(f"{path}: expected an atomic energy of {', '.join(sorted(unknown))}, got none")
-
-
-def _check_same(first_path: str, first: NetworkFile, path: str, file: NetworkFile) -> None:
-    """Refuse files that are not parts of one potential, or that one `ANNModel` cannot hold."""
-    for name in (
-        *("environment", "n_nodes", "activations", "parameters", "scale", "shift"),
-        *("training_species", "atomic_energies"),
-    ):
-        ours, theirs = getattr(first, name), getattr(file, name)
-        if not np.array_equal(ours, theirs):
-            what = f"the same {name.replace('_', ' ')} as in {first_path}"
-            raise InputError(f"{path}: expected {what} ({ours}), got {theirs}")
 
 
 def _layers(file: NetworkFile) -> tuple[FloatArray, ...]:
@@ -280,7 +267,7 @@ def _network_file(model: ANNModel, member: int, symbol: str) -> NetworkFile:
         highest=highest,
         mean=mean,
         second_moment=second_moment,
-        training_file="aenet-gpr-cli",
+        training_file="",  # see `signed`
         normalized=True,
         scale=1.0 / model.energy_scale,
         shift=model.energy_shift,

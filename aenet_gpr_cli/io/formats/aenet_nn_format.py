@@ -1,14 +1,17 @@
 """Files of ænet: the content of a `.nn` or `.nn.ascii` file as a record, its layout, and how it is written.
 
-Both formats have the same fields in the same order, as Fortran records (binary) or as lines (ASCII). Reading
-is left to `aenet_nn_parser`, what the fields mean for a potential to `aenet_nn`.
+Both formats have the same fields in the same order, as Fortran records (binary) or as lines (ASCII). They
+have no checksum: files of this package carry one over the numbers of all species in the name of the training
+file, which ænet only prints. Reading is left to `aenet_nn_parser`, what the fields mean for a potential to
+`aenet_nn`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +22,8 @@ from aenet_gpr_cli.structures import FloatArray, IntArray
 
 # ænet sizes its neighbour lists by it: shorter than any distance between atoms.
 MIN_DISTANCE = 0.55
+OURS = "aenet-gpr-cli:"  # and the checksum
+DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,20 @@ def format_ascii(content: NetworkFile) -> str:
     """
     values = asdict(content) | derived(content)
     return "".join(_line(field, values[field.name]) + "\n" for field in LAYOUT)
+
+
+def checksum(files: Iterable[NetworkFile]) -> str:
+    """Return the checksum of a potential's numbers, equal in both formats and in any order of the files."""
+    found = hashlib.sha256()
+    for file in sorted(files, key=lambda file: file.species):
+        found.update(format_binary(replace(file, description="", training_file="")))
+    return found.hexdigest()[:DIGITS]
+
+
+def signed(files: Mapping[str, NetworkFile]) -> dict[str, NetworkFile]:
+    """Return the files of one potential, by species, with the checksum over all of them in each."""
+    mark = OURS + checksum(files.values())
+    return {symbol: replace(file, training_file=mark) for symbol, file in files.items()}
 
 
 def format_setup(basis: ChebyshevBasis, symbol: str) -> str:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.io.formats.aenet_nn_format import DERIVED, LAYOUT, TEXT_WIDTH, Field, NetworkFile, derived
+from aenet_gpr_cli.io.formats.aenet_nn_format import (
+    DERIVED,
+    LAYOUT,
+    OURS,
+    TEXT_WIDTH,
+    Field,
+    NetworkFile,
+    checksum,
+    derived,
+)
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 64 * 2**20  # eight million weights; a larger file is not a potential of ænet
 MAX_LAYERS = 1000
@@ -20,6 +33,12 @@ LARGEST_FEATURE = 1e12
 LARGEST_ENERGY = 1e7  # eV per atom
 LARGEST_CUTOFF = 100.0  # Å
 ROUNDING = 1e-6  # relative
+# What one training gives to the networks of all species. Kinds and species of the functions have no meaning
+# for Chebyshev descriptors, and the shortest distance none for a potential.
+SHARED = (
+    *("environment", "basis_type", "n_nodes", "activations", "parameters", "cutoff", "normalized", "scale"),
+    *("shift", "energy_range", "n_atoms", "n_structures", "training_species", "atomic_energies"),
+)
 
 
 def parse(data: bytes, where: str) -> NetworkFile:
@@ -80,6 +99,55 @@ def check_statistics(content: NetworkFile, where: str) -> None:
     for what, expected, fulfilled in chain(_magnitudes(content), _relations(content)):
         if not fulfilled:
             raise InputError(f"{where}: {what}: expected {expected}, got others; the file is damaged")
+
+
+def require_one_potential(files: Mapping[str, NetworkFile]) -> None:
+    """Refuse files that are not the parts of one potential, and warn where nothing can tell.
+
+    Parameters
+    ----------
+    files : mapping of str to NetworkFile
+        By path.
+
+    Raises
+    ------
+    InputError
+        If a species is missing or repeated, or two files differ in what one training gives to all.
+    """
+    (first_path, first), *others = files.items()
+    species = [file.species for file in files.values()]
+    for path, file in others:
+        for name in SHARED:
+            ours, theirs = getattr(first, name), getattr(file, name)
+            if not np.array_equal(ours, theirs):
+                raise InputError(
+                    f"{path}: expected the same {name.replace('_', ' ')} as in {first_path} ({ours}), got "
+                    f"{theirs}; give the files of one potential"
+                )
+    if len(set(species)) < len(species) or set(species) != set(first.environment):
+        expected, got = ", ".join(first.environment), ", ".join(species)
+        raise InputError(f"{first_path}: expected one file for each of the species {expected}, got {got}")
+    for path, file in others:
+        if file.training_file != first.training_file and OURS in first.training_file + file.training_file:
+            raise InputError(
+                f"{path}: expected a file of the same potential as {first_path} "
+                f"({first.training_file.removeprefix(OURS)}), got one of another member or export "
+                f"({file.training_file.removeprefix(OURS)}); give the files of one export"
+            )
+    if first.training_file.startswith(OURS):
+        if first.training_file != OURS + checksum(files.values()):
+            log.warning(
+                "%s: the numbers of these files are not those that were exported: damaged, or written again "
+                "with fewer digits by another program; export once more to be sure",
+                first_path,
+            )
+    elif len({Path(path).resolve().parent for path in files}) > 1:
+        log.warning(
+            "%s and %s are in different folders, and nothing in files of ænet tells one network of a "
+            "training from another; make sure that all are of one potential",
+            first_path,
+            others[0][0],
+        )
 
 
 def _magnitudes(c: NetworkFile) -> Iterator[tuple[str, str, bool]]:

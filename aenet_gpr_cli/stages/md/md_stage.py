@@ -24,6 +24,7 @@ from aenet_gpr_cli.io.artefacts.structure_sets import read_structures
 from aenet_gpr_cli.io.formats.prediction_files import read_velocities, write_trajectory
 from aenet_gpr_cli.io.formats.source_files import source_hashes
 from aenet_gpr_cli.io.formats.sources import read_sources
+from aenet_gpr_cli.stages.label_stage import say_doubts
 from aenet_gpr_cli.stages.md.md_run import KIND, Record, run_steps
 from aenet_gpr_cli.stages.md.md_summary import summarise
 from aenet_gpr_cli.stages.shared.context import (
@@ -35,6 +36,7 @@ from aenet_gpr_cli.stages.shared.context import (
     nothing_to_do,
     planned,
 )
+from aenet_gpr_cli.stages.shared.model_keys import refuse_idle
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.contacts import close_contacts
@@ -70,7 +72,7 @@ def run(config: MdConfig, model: Path, start: Path, output: Path, context: Conte
         If the context asked to stop; the same command goes on.
     """
     if config.reference is not None:
-        calculator_class(config.reference.name)  # before anything else: is it there?
+        calculator_class(config.reference.name, "reference.name")  # before anything else: is it there?
     endings = [TRAJECTORY, TABLE]
     claim(KIND, output, [model, start], endings)
     job = make_job(KIND, config, {"model": model}, context, by_name(source_hashes([start])))
@@ -82,7 +84,10 @@ def run(config: MdConfig, model: Path, start: Path, output: Path, context: Conte
     if (done := nothing_to_do(output, job, context, write)) is not None:
         _refuse_stopped(output, context)
         return done
+    refuse_idle(KIND, config, model)
     structure = _choose(read_sources([start], context.report), config.frame, start)
+    if config.reference is not None:
+        say_doubts("reference", config.reference, [structure])
     time_step = config.timestep_fs or default_time_step(structure.species)
     n_steps = max(1, round(config.time_ps * 1e3 / time_step))
     if n_steps > MOST_STEPS:
@@ -94,6 +99,11 @@ def run(config: MdConfig, model: Path, start: Path, output: Path, context: Conte
     potential = load_md_potential(
         model, structure, config.members, config.sigma, config.sigma_max_rows, config.ensemble == "npt"
     )
+    if config.stop_sigma and potential(structure.positions, structure.cell, False, True).sigma is None:
+        raise ConfigError(
+            f"stop_sigma: {model} has no σ of the energy, so that nothing would stop; expected a committee, "
+            "network_sigma: laplace, or a Gaussian process, or leave stop_sigma out"
+        )
     checkpoint = Checkpoint(output, job)
     with publish_with_files(output, job) as (file, folder):
         checkpoint.prepare(context.resume, context.restart)

@@ -3,6 +3,7 @@
 __all__ = [
     "context",
     "many_subsets",
+    "model_keys",
     "outputs",
     "predictors",
     "processes",

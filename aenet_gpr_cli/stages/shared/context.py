@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 
+from aenet_gpr_cli.config.idle_keys import idle_keys
 from aenet_gpr_cli.errors import InputError, InterruptedRun
 from aenet_gpr_cli.io.artefacts.artefact import (
     Job,
@@ -124,7 +125,7 @@ def make_job(
     part: tuple[str, ...] = (),
     whole: tuple[str, ...] = (),
 ) -> Job:
-    """Return the job of a stage.
+    """Return the job of a stage, and warn of keys that do nothing in it.
 
     Parameters
     ----------
@@ -146,6 +147,8 @@ def make_job(
     InputError
         If an input is missing, or its numbers do not agree with its checksum.
     """
+    for key, reason in idle_keys(config):
+        log.warning("%s: %s does nothing with %s", kind, key, reason)
     found: dict[str, str] = dict(hashes or {})
     for name, path in inputs.items():
         if path.is_file():

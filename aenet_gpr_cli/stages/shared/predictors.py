@@ -67,10 +67,13 @@ class Predictor:
         Structures and the name of their subset (None: the process that fits the atoms) → Prediction.
     templates : tuple of Structure
         One per subset of a Gaussian process, whose order of the atoms it expects; networks expect none.
+    processes : tuple of str
+        Subsets of the Gaussian processes, `LOCAL` for that of all.
     """
 
     predict: Callable[[StructureSet, str | None], Prediction]
     templates: tuple[Structure, ...] = ()
+    processes: tuple[str, ...] = ()
 
     def blocks(
         self, structures: StructureSet, subset: str | None, size: int, report: Progress, message: str
@@ -242,7 +245,7 @@ def _process(
         for s in processes.values()
         if isinstance(s, Surrogate)
     ]
-    return Predictor(predict_block, tuple(expected))
+    return Predictor(predict_block, tuple(expected), tuple(processes))
 
 
 def _committee(path: Path, members: Sequence[int] | None, with_stress: bool) -> Predictor:

@@ -200,6 +200,59 @@ def test_files_of_different_potentials_are_not_mixed(tmp_path):
         read_nn([NN[0], tmp_path / "H.nn", NN[2]])
 
 
+FORMS = [(a, b) for a in FORMATS for b in FORMATS]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), FORMS)
+def test_members_of_one_committee_are_not_mixed(tmp_path, ours, theirs):
+    """They share descriptor, statistics and scale: only the checksum of the export tells them apart."""
+    model = random_model()
+    write_nn(model, 0, tmp_path / "0", ours)
+    write_nn(model, 1, tmp_path / "1", theirs)
+    paths = [tmp_path / "0" / f"{s}.{ours}" for s in "HC"]
+    with pytest.raises(
+        InputError, match=r"O\.nn.*: expected a file of the same potential as .*another member"
+    ):
+        read_nn([*paths, tmp_path / "1" / f"O.{theirs}"])
+
+
+@pytest.mark.parametrize(("ours", "theirs"), FORMS)
+def test_binary_and_ascii_of_one_member_belong_together(tmp_path, caplog, ours, theirs):
+    write_nn(random_model(), 0, tmp_path / "0", ours)
+    write_nn(random_model(), 0, tmp_path / "1", theirs)
+    read_nn([*(tmp_path / "0" / f"{s}.{ours}" for s in "HC"), tmp_path / "1" / f"O.{theirs}"])
+    assert not caplog.records
+
+
+def test_an_altered_weight_of_an_export_is_told(tmp_path, caplog):
+    write_nn(random_model(), 0, tmp_path, "nn")
+    path = tmp_path / "C.nn"
+    content = parse(path.read_bytes(), "C.nn")
+    weights = content.weights.copy()
+    weights[3] += 1e-12
+    path.write_bytes(format_binary(replace(content, weights=weights)))
+    with caplog.at_level("WARNING"):
+        read_nn([tmp_path / f"{s}.nn" for s in "HCO"])
+    assert "the numbers of these files are not those that were exported" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("n_structures", 251), ("n_atoms", 5001), ("cutoff", 7.0), ("min_distance", None), ("weights", None)],
+)
+def test_what_one_training_gives_to_all_species_is_compared(tmp_path, caplog, name, value):
+    """A file of ænet's own: another network of the same training cannot be told, but another folder is."""
+    content = parse(NN[0].read_bytes(), "C.nn")
+    path = tmp_path / "C.nn"
+    path.write_bytes(format_binary(content if value is None else replace(content, **{name: value})))
+    if value is None:
+        read_nn([path, *NN[1:]])
+        assert "are in different folders" in caplog.text
+    else:
+        with pytest.raises(InputError, match=f"expected the same {name.replace('_', ' ')} as in"):
+            read_nn([path, *NN[1:]])
+
+
 def test_all_species_are_needed_once():
     with pytest.raises(InputError, match="one file for each of the species C, H, O, got C, H"):
         read_nn(NN[:2])

@@ -1,0 +1,44 @@
+"""Keys that do nothing are named, and what is at its default is not."""
+
+import pytest
+
+from aenet_gpr_cli.config.idle_keys import RULES, idle_keys
+from aenet_gpr_cli.config.reading import STAGES, build
+from aenet_gpr_cli.stages.shared.context import Context, make_job
+
+
+@pytest.mark.parametrize(
+    ("stage", "keys", "idle"),
+    [
+        ("md", {"pressure_gpa": 1.0}, "pressure_gpa does nothing with ensemble: nvt"),
+        ("md", {"ensemble": "nve", "thermostat_ps": 1.0}, "thermostat_ps does nothing with ensemble: nve"),
+        ("md", {"reference_every": 2}, "reference_every does nothing with no reference"),
+        ("train-ann", {"adamw": {"epochs": 3}}, "adamw does nothing with optimiser: levenberg_marquardt"),
+        ("train-ann", {"mode": "gpr", "loss": {"alpha": 0.5}}, "loss.alpha does nothing with mode: gpr"),
+        ("train-ann", {"mode": "direct", "loss": {"sigma_scale": 0.1}}, "loss.sigma_scale does nothing"),
+        ("fit-gpr", {"model": "local", "kernel": "matern52"}, "kernel does nothing with model: local"),
+        ("fit-gpr", {"model": "full", "local": {"n_inducing": 9}}, "local does nothing with model: full"),
+        ("fit-gpr", {"soap": {"n_max": 3}}, "soap does nothing with descriptor: inverse_distance"),
+        ("augment", {"adaptive": {"smallest": 0.01}}, "adaptive does nothing with mode: gaussian"),
+        ("augment", {"method": "taylor", "anchored": False}, "anchored does nothing with method: taylor"),
+        ("select", {"batch": "ranked", "diversity": 2.0}, "diversity does nothing with batch: ranked"),
+        (
+            "label",
+            {"calculator": {"name": "stored", "parameters": {"a": 1}}},
+            "calculator.parameters does nothing with calculator.name: stored",
+        ),
+    ],
+)
+def test_a_key_that_does_nothing_is_named_with_what_decides(caplog, stage, keys, idle):
+    make_job(stage, build(STAGES[stage], keys, "test"), {}, Context())
+    assert [idle in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize("kind", RULES, ids=lambda kind: kind.__name__)
+def test_defaults_say_nothing_and_every_rule_names_keys_that_there_are(kind):
+    assert idle_keys(kind()) == []
+    for _, _, keys in RULES[kind](kind()):
+        for key in keys:
+            value = kind()
+            for name in key.split("."):
+                value = getattr(value, name)
