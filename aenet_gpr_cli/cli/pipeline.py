@@ -127,8 +127,10 @@ def train_ann(split: Path, augmented: Path | None, options: dict[str, Any]) -> N
     """
     from aenet_gpr_cli.stages.train_ann import train_ann_stage as stage
 
-    config, _ = load_config("train-ann", options)
+    config, folder = load_config("train-ann", options)
     output, member, first = options["output"], options["member"], options["start"]
+    if first is None and config.start is not None:
+        first = folder / config.start
     options["quiet"] |= os.environ.get("RANK", "0") != "0"  # of torchrun's processes the first one reports
     run_stage(options, lambda context: stage.run(config, split, augmented, output, context, member, first))
 

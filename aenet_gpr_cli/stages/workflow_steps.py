@@ -31,7 +31,7 @@ def steps(
     Parameters
     ----------
     source_folder : Path
-        Relative input paths start here.
+        Relative paths of inputs, and of potentials to go on from, start here.
     workdir : Path
         Every artefact is written here.
     until : str, optional
@@ -44,7 +44,7 @@ def steps(
         _split(config, source_folder, workdir),
         _fit_gpr(config, workdir),
         _augment(config, workdir),
-        _train_ann(config, workdir, earlier),
+        _train_ann(config, source_folder, workdir, earlier),
         _evaluate(config, workdir),
         _benchmark(config, workdir),
     )
@@ -85,16 +85,20 @@ def _augment(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:
         yield partial(augment.run, variant, workdir / "split.h5", gpr, output)
 
 
-def _train_ann(config: WorkflowConfig, workdir: Path, earlier: Path | None) -> Iterator[Step]:
+def _train_ann(
+    config: WorkflowConfig, source_folder: Path, workdir: Path, earlier: Path | None
+) -> Iterator[Step]:
     for name, variant in config.train_ann.items():
         from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
 
         source = config.source_of(variant)
         augmented = workdir / f"augmented_{source}.h5" if source else None
         output, settings = workdir / f"ann_{name}.h5", _without_source(variant)
-        start = earlier / output.name if earlier else None
+        start = source_folder / settings.start if settings.start else None
+        if earlier:
+            start = earlier / output.name
         inputs = workdir / "split.h5", augmented
-        yield partial(train_ann.run, settings, *inputs, output, start=start, must_fit=False)
+        yield partial(train_ann.run, settings, *inputs, output, start=start, must_fit=earlier is None)
 
 
 def _evaluate(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:

@@ -29,8 +29,8 @@ def check_start(start: ANNModel, basis: ChebyshevBasis, hidden: tuple[int, ...],
     for what, (theirs, ours) in pairs.items():
         if theirs != ours:
             raise InputError(
-                f"--start: expected a potential with the {what} of this training, {ours}, got {theirs}; "
-                "choose its network keys, or train without --start"
+                f"start: expected a potential with the {what} of this training, {ours}, got {theirs}; "
+                "choose its network keys, or train without a start"
             )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from aenet_gpr_cli.config.workflow_config import WorkflowConfig
+from aenet_gpr_cli.config.workflow_config import TrainVariant, WorkflowConfig
 from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
@@ -72,7 +72,11 @@ def run(
     subsets = load_split(workdir / "split.h5", "train")
     for folder in (FOLDER, PARTS):
         (workdir / folder).mkdir(exist_ok=True)
-    kept = replace(config, split=from_anywhere(config.split, source_folder))
+    kept = replace(
+        config,
+        split=from_anywhere(config.split, source_folder),
+        train_ann={name: _with_start(variant, source_folder) for name, variant in config.train_ann.items()},
+    )
     write_text(workdir / WORKFLOW, yaml.safe_dump(as_json(kept), sort_keys=False, allow_unicode=True))
     rows, ids = [], dict[str, str]()
     record: list[Submitted] = []
@@ -172,6 +176,11 @@ def _augment(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
         asked = wall_time(seconds), max(cores(seconds), variant.workers)
         job = SlurmJob(f"augment_{name}", "augment", command, tuple(shaped), ready[source], memory, *asked)
         yield from _in_parts(job, "--subset", "", f"augmented_{name}", OTHER_GIB)
+
+
+def _with_start(variant: TrainVariant, folder: Path) -> TrainVariant:
+    """Return a training that finds the potential it goes on from in any folder."""
+    return replace(variant, start=str((folder / variant.start).resolve())) if variant.start else variant
 
 
 def _train_ann(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:

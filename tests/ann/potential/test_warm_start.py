@@ -106,7 +106,7 @@ def test_members_stay_different_and_further_ones_begin_anew(old, new):
 )
 def test_other_networks_are_refused(old, basis, change, what):
     given = {"hidden": (5, 4), "activation": "tanh"} | change
-    with pytest.raises(InputError, match=f"--start: expected a potential with the {what}"):
+    with pytest.raises(InputError, match=f"start: expected a potential with the {what}"):
         check_start(old, basis, given["hidden"], given["activation"])
 
 

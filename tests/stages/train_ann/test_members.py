@@ -152,35 +152,3 @@ def test_members_apart_take_the_environments_that_evidence_finds_for_all(data, t
     for species, layers in one.weights.items():
         for ours, theirs in zip(layers, both.weights[species], strict=True):
             np.testing.assert_allclose(ours[0], theirs[1], rtol=1e-6, atol=1e-9)
-
-
-def test_a_warm_start_is_near_after_one_step(data, whole, tmp_path):
-    """On fewer structures, so that scales differ; one step from there is near, one from anywhere is not."""
-    fewer = write_split(tmp_path / "fewer.h5", n=6)
-    output = tmp_path / "warm.h5"
-    cold, one = tmp_path / "cold.h5", replace(CONFIG.levenberg_marquardt, iterations=1)
-    config = replace(CONFIG, levenberg_marquardt=one)
-    train_ann.run(config, fewer, None, output, Context(), start=whole)
-    train_ann.run(config, fewer, None, cold, Context())
-    reference = load_split(fewer, "train")["H3N"].energies
-    errors = [np.abs(energies(path, fewer) - reference).mean() for path in (output, cold, whole)]
-    assert errors[0] < 2.0 * errors[2]
-    assert errors[0] < 0.5 * errors[1]
-    assert load_ann(output).energy_scale != load_ann(whole).energy_scale
-
-
-def test_another_start_is_another_training(data, whole, members, tmp_path):
-    output = tmp_path / "ann.h5"
-    train_ann.run(CONFIG, data, None, output, Context(), start=whole)
-    assert "up to date" in train_ann.run(CONFIG, data, None, output, Context(), start=whole).title
-    assert "up to date" not in train_ann.run(CONFIG, data, None, output, Context(), start=members[0]).title
-
-
-def test_a_start_that_does_not_fit_is_refused_or_left_out_as_asked(data, whole, tmp_path, caplog):
-    config = replace(CONFIG, network=replace(CONFIG.network, hidden=(3,)))
-    with pytest.raises(InputError, match="--start: expected a potential with the hidden"):
-        train_ann.run(config, data, None, tmp_path / "ann.h5", Context(), start=whole)
-    assert not (tmp_path / "ann.h5").exists()
-    with caplog.at_level("INFO"):
-        train_ann.run(config, data, None, tmp_path / "ann.h5", Context(), start=whole, must_fit=False)
-    assert "begin anew" in caplog.text
