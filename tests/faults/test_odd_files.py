@@ -274,9 +274,35 @@ def test_folders_and_files_that_cannot_be_read_are_told(tmp_path, monkeypatch):
             read_data([folder if "closed" in refused else folder / "a.xyz"], ReadingRules())
 
 
-def test_frames_that_say_they_did_not_converge_are_left_out(split, tmp_path):  # noqa: F811
+@pytest.mark.parametrize(
+    ("bad", "good", "why"),
+    [
+        *((f"{key}=F", f"{key}=T", "") for key in ("scf_converged", "converged_electronic", "dftConverged")),
+        ('electronic_converged="false"', 'electronic_converged="true"', ""),
+        ("SCF_converged=0", "SCF_converged=1", ""),
+        ("scf_unconverged=T", "scf_unconverged=F", ""),
+        ("converged=F", "converged=T", "the frame says converged=False"),
+        ("converged=0", "converged=1", "the frame says converged=0"),
+        ('converged="no"', "", "the frame says converged=no"),
+        ("not_converged", "", "the frame says not_converged=True"),
+    ],
+)
+def test_frames_that_say_they_did_not_converge_are_left_out(split, tmp_path, bad, good, why):  # noqa: F811
     path = tmp_path / "a.xyz"
-    path.write_text(text(lambda s, i: header(s, i, f'pbc="F F F" scf_converged={"FT"[i != 2]}')))
+    path.write_text(text(lambda s, i: header(s, i, f'pbc="F F F" {good if i != 2 else bad}')))
     code, said, _ = split(path)
     assert code == 0
-    assert "left out 1 of 8 frames, the electronic self-consistency was not reached: a.xyz#2" in said
+    why = why or "the electronic self-consistency was not reached"
+    assert f"left out 1 of 8 frames, {why}: a.xyz#2" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["ionic_converged=F", "geometry_converged=F", "converged=1e-06", "scf_convergence=0", "converged=-1"],
+)
+def test_what_does_not_say_that_a_calculation_failed_leaves_nothing_out(split, tmp_path, words):  # noqa: F811
+    path = tmp_path / "a.xyz"
+    path.write_text(text(lambda s, i: header(s, i, f'pbc="F F F" {words}')))
+    code, said, found = split(path)
+    assert (code, len(found)) == (0, 8)
+    assert "left out" not in said

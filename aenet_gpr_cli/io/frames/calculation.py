@@ -67,6 +67,26 @@ _SAYS = {
         good=r"Self-consistency cycle converged",
         bad=r"SELF-CONSISTENCY CYCLE DID NOT CONVERGE",
     ),
+    "castep-castep": _Words(
+        begins=r"^\s+Unit Cell\s*$",
+        ends="",
+        result=r"^Final (?:free )?energy",
+        good="",
+        bad=r"has not reached the groundstate|electronic minimisation did not converge",
+    ),
+    "nwchem-out": _Words(
+        begins="", ends=r"Total (?:DFT|SCF) energy", result="", good="", bad=r"Calculation failed to converge"
+    ),
+    "gamess-us-out": _Words(
+        begins="",
+        ends=r"FINAL .*ENERGY IS",
+        result="",
+        good="",
+        bad=r"SCF IS UNCONVERGED|SCF DID NOT CONVERGE",
+    ),
+    "abinit-out": _Words(
+        begins="", ends=r"END DATASET", result="", good="", bad=r"was not enough SCF cycles to converge"
+    ),
 }
 # format → what precedes the charge and the multiplicity
 _NUMBER = r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
@@ -138,8 +158,8 @@ def unconverged(path: Path, file_format: str, n_frames: int) -> set[int]:
 
     Notes
     -----
-    VASP stops at NELM steps without an error. One step is legitimate where it is the only one that was asked
-    for (NELM = 1, as with ALGO = Exact).
+    VASP stops at NELM steps without an error, version 5 even as if EDIFF were reached. One step is legitimate
+    where it is the only one that was asked for (NELM = 1, as with ALGO = Exact).
     """
     counter: Callable[[Path], list[bool]] | None = {
         "vasp-xml": _of_vasprun,
@@ -162,12 +182,15 @@ def _of_vasprun(path: Path) -> list[bool]:
     """Count the steps of each ``<calculation>`` against NELM, and the last change of energy against EDIFF."""
     import xml.etree.ElementTree as ET
 
-    nelm, ediff, flags = 60, 1e-4, []
+    nelm, ediff = 60, 1e-4
+    flags: list[bool] = []
     steps: list[float] = []
+    known: set[str] = set()  # "response functions" have a NELM of their own, after that of the calculation
     try:
         for _, element in ET.iterparse(path):
             name = element.attrib.get("name")
-            if element.tag == "i" and name in ("NELM", "EDIFF"):
+            if element.tag == "i" and name in ("NELM", "EDIFF") and name not in known:
+                known.add(name)
                 value = _float(element.text)
                 nelm, ediff = (nelm if name == "EDIFF" else int(value)), (value if name == "EDIFF" else ediff)
             elif element.tag == "scstep":
@@ -189,22 +212,43 @@ def _reached_the_limit(energies: list[float], nelm: int, ediff: float) -> bool:
     return not abs(energies[-1] - energies[-2]) <= ediff
 
 
+_OUTCAR = re.compile(
+    r"Iteration\s+\d+\(\s*(?P<step>\d+)\)|NELM\s*=\s*(?P<nelm>\d+)|EDIFF\s*=\s*(?P<ediff>\S+)"
+    r"|energy-change \(2\. order\)\s*:\s*(?P<change>\S+)\s+\(\s*(?P<bands>\S+?)\s*\)"
+)
+
+
 def _of_outcar(path: Path) -> list[bool]:
-    """Read what is said on EDIFF before the forces of each ionic step, or count its electronic steps."""
-    nelm, flags = 60, []
-    reached, missed, step = False, False, 0
+    """Judge frames of NELM steps by their last change of energy, others by what is said.
+
+    VASP 5 says that "EDIFF is reached" also where NELM was; VASP 6 does not. The criterion holds for the
+    changes of the energy and of the band energies.
+    """
+    nelm, ediff = 60, 1e-4
+    flags: list[bool] = []
+    changes: list[float] = []
+    said, step = "", 0
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            if "Iteration" in line and (found := re.search(r"Iteration\s+\d+\(\s*(\d+)\)", line)):
-                step = int(found[1])
+            if "TOTAL-FORCE (eV/Angst)" in line:
+                missed = bool(said) and "EDIFF is reached" not in said
+                if step >= nelm and changes:
+                    missed = not max(map(abs, changes)) <= ediff
+                elif step >= nelm:
+                    missed = "EDIFF is reached" not in said
+                flags.append(nelm > 1 and missed)
+                said, step, changes = "", 0, []
             elif "aborting loop" in line:  # also: because hard stop was set
-                reached = "EDIFF is reached" in line
-                missed = not reached
-            elif "NELM " in line and (found := re.search(r"NELM\s*=\s*(\d+)", line)):
-                nelm = int(found[1])
-            elif "TOTAL-FORCE (eV/Angst)" in line:
-                flags.append(nelm > 1 and not reached and (missed or step >= nelm))
-                reached, missed, step = False, False, 0
+                said = line
+            elif ("Iteration" in line or "NELM " in line or "EDIFF " in line or "energy-change" in line) and (
+                found := _OUTCAR.search(line)
+            ):
+                if found["step"]:
+                    step = int(found["step"])
+                elif found["change"]:
+                    changes = [_float(found["change"]), _float(found["bands"])]
+                else:
+                    nelm, ediff = int(found["nelm"] or nelm), _float(found["ediff"] or str(ediff))
     return flags
 
 

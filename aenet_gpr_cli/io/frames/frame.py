@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,15 @@ _STATE = {
     **dict.fromkeys(("multiplicity", "spin_multiplicity", "mult"), "multiplicity"),
 }
 _WORDS = ("singlet", "doublet", "triplet", "quartet", "quintet", "sextet", "septet")
+_PART = r"(?:scf|electronic|elec|dft|qm)"
+_CONVERGED = re.compile(
+    rf"(?P<before>{_PART}_?)?(?:is_?)?(?P<not>not_?|un)?converged(?P<after>_?{_PART})?", re.IGNORECASE
+)
+_SAYS: dict[object, bool] = {
+    **dict.fromkeys((True, "t", "true", "yes", "1"), True),
+    **dict.fromkeys((False, "f", "false", "no", "0"), False),
+}
+NOT_REACHED = "the electronic self-consistency was not reached"
 _MOMENT = {"magmom", "total_magmom", "total_magnetization", "magnetization", "tot_magnetization"}
 
 
@@ -41,8 +51,8 @@ class Frame:
         Every force column by its name in the file.
     stresses : dict of str to ndarray of shape (3, 3), eV/Å³
         Every stress by its name in the file, positive under tension; NaN where it cannot be one.
-    converged : bool
-        False where the file says that the electronic self-consistency was not reached.
+    unconverged : str
+        Why the frame is no converged calculation, empty where nothing says so.
     units : str
         What was converted, for the table.
     """
@@ -51,7 +61,7 @@ class Frame:
     energies: dict[str, float] = field(default_factory=dict)
     forces: dict[str, FloatArray] = field(default_factory=dict)
     stresses: dict[str, FloatArray] = field(default_factory=dict)
-    converged: bool = True
+    unconverged: str = ""
     units: str = ""
 
 
@@ -126,6 +136,24 @@ def _single(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return single if np.isfinite(single) else None
+
+
+def unconverged_in(values: Mapping[str, Any]) -> str:
+    """Return why a frame is left out whose keys say that it did not converge; empty where none says so.
+
+    ``converged=F``, ``scf_converged=0``, ``converged_electronic="false"``, ``unconverged=T``, and the like.
+    Numbers other than 0 and 1 say nothing, nor does a key of a relaxation (``ionic_converged``) or a limit
+    (``convergence=0``).
+    """
+    for key, value in values.items():
+        found = _CONVERGED.fullmatch(str(key))
+        single = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+        if found is None or np.ndim(single) != 0:
+            continue
+        said = _SAYS.get(single.strip().lower() if isinstance(single, str) else single)
+        if said is bool(found["not"]):
+            return NOT_REACHED if found["before"] or found["after"] else f"the frame says {key}={value}"
+    return ""
 
 
 def group_in(values: Mapping[str, Any]) -> str:

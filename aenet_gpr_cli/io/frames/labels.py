@@ -97,7 +97,7 @@ def label(
     stress_key = stress_key_of(frames, asked_for, energy_key, where, strict=rules is not None)
     found = [_labelled(frame, energy_key, forces_key, stress_key) for frame in frames]
     for index, (frame, item) in enumerate(zip(frames, found, strict=True)):
-        if rules is not None and rules.unconverged != "keep" and not frame.converged:
+        if rules is not None and rules.unconverged != "keep" and frame.unconverged:
             continue  # left out below, and some readers give no number then
         at = f"{where}, frame {index}" if len(found) > 1 or "#" in item.structure.name else where
         check_finite(at, energy=item.structure.energy, force=item.structure.forces)
@@ -288,8 +288,8 @@ def _usable(
     incomplete: list[LeftOut] = []
     for frame, item in zip(frames, found, strict=True):
         s = item.structure
-        if not frame.converged and rules.unconverged != "keep":
-            unconverged.append(LeftOut(s.name, "the electronic self-consistency was not reached"))
+        if frame.unconverged and rules.unconverged != "keep":
+            unconverged.append(LeftOut(s.name, frame.unconverged))
         elif any_energy and s.energy is None:
             incomplete.append(LeftOut(s.name, "no energy"))
         elif any_forces and s.forces is None:

@@ -17,7 +17,9 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.frames.calculation import stated, unconverged
+from aenet_gpr_cli.io.frames.declared_units import BOHR, HARTREE
 from aenet_gpr_cli.io.frames.frame import (
+    NOT_REACHED,
     Frame,
     LeftOut,
     check_finite,
@@ -27,9 +29,11 @@ from aenet_gpr_cli.io.frames.frame import (
     group_in,
     moment_in,
     state_in,
+    unconverged_in,
     volume_of,
 )
 from aenet_gpr_cli.io.frames.stress import stresses_in
+from aenet_gpr_cli.io.readers.aims_dynamics import with_structures
 from aenet_gpr_cli.structures import NOT_PERIODIC, Structure
 
 if TYPE_CHECKING:
@@ -52,7 +56,7 @@ _ALL_OR_NOTHING = {"aims-output": "Begin self-consistency loop: Re-init"}
 
 
 class Incomplete(InputError):
-    """A file that ASE cannot read: cut short, of a calculation that failed, or damaged."""
+    """A file that ASE cannot read: cut short, of a failed calculation, damaged, or of another version."""
 
 
 class _Broken(InputError):
@@ -113,11 +117,14 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
                 yield from found
                 yield LeftOut(f"{name}#{len(found)}", "cut short")
                 return
-            raise Incomplete(f"{at}: expected a complete file of format {file_format}, got {got}") from error
+            hint = f"; {NOT_REACHED}" if unconverged(path, file_format, 1) else ""
+            raise Incomplete(
+                f"{at}: expected a complete file of format {file_format} as ASE reads it, got {got}{hint}"
+            ) from error
     if not frames:
         raise Incomplete(f"{where}: expected at least one structure of format {file_format}, got none")
     for index in unconverged(path, file_format, len(frames)):
-        frames[index].converged = False
+        frames[index].unconverged = NOT_REACHED
     if state := stated(path, file_format):
         for frame in frames:
             frame.structure = replace(frame.structure, state=state)
@@ -179,6 +186,7 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
             info | {k: v for k, v in results.items() if k in ("stress", "virial")},
             volume_of(np.array(atoms.cell, float), pbc),
         ),
+        unconverged=unconverged_in(info),
     )
 
 
@@ -192,8 +200,24 @@ def _atoms(path: Path, file_format: str) -> Iterator[Atoms]:
         return
     from ase.io import iread
 
-    options = {"non_convergence_ok": True} if file_format == "aims-output" else {}
-    yield from iread(str(path), index=":", format=file_format, **options)
+    if file_format == "aims-output":
+        found = iread(str(path), index=":", format=file_format, non_convergence_ok=True)
+        yield from with_structures(found, path)
+    elif file_format == "qbox":
+        yield from map(_from_atomic_units, iread(str(path), index=":", format=file_format))
+    else:
+        yield from iread(str(path), index=":", format=file_format)
+
+
+def _from_atomic_units(atoms: Atoms) -> Atoms:
+    """Convert a frame of Qbox, whose numbers ASE leaves as they are, without its stress (unit, sign)."""
+    atoms.set_cell(atoms.cell * BOHR, scale_atoms=True)
+    given = {} if atoms.calc is None else atoms.calc.results
+    if given.get("energy") is not None and given.get("forces") is not None:
+        given["energy"] *= HARTREE
+        given["forces"] = np.asarray(given["forces"], float) * HARTREE / BOHR
+    given.pop("stress", None)
+    return atoms
 
 
 def _begun(path: Path, file_format: str) -> int:

@@ -14,7 +14,14 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.frames.declared_units import BOHR, GPA, HARTREE
-from aenet_gpr_cli.io.frames.frame import Frame, LeftOut, check_finite, checked_cell, volume_of
+from aenet_gpr_cli.io.frames.frame import (
+    NOT_REACHED,
+    Frame,
+    LeftOut,
+    check_finite,
+    checked_cell,
+    volume_of,
+)
 from aenet_gpr_cli.io.frames.stress import stresses_in
 from aenet_gpr_cli.structures import FloatArray, Structure
 
@@ -127,7 +134,7 @@ def _frame(
         {} if item.energy is None else {"energy": item.energy * HARTREE},
         {} if len(forces) == 0 else {"forces": forces * HARTREE / BOHR},
         stresses_in({"stress": -printed * GPA}, volume_of(cell, pbc)),
-        converged=item.converged,
+        unconverged="" if item.converged else NOT_REACHED,
     )
 
 

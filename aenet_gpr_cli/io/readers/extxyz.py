@@ -26,6 +26,7 @@ from aenet_gpr_cli.io.frames.frame import (
     moment_in,
     number,
     state_in,
+    unconverged_in,
     volume_of,
 )
 from aenet_gpr_cli.io.frames.stress import stresses_in
@@ -36,7 +37,6 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 _DEFAULT = "species:S:1:pos:R:3"
 _CAPITALS = re.compile(r"(?<![\w-])(?:properties|lattice)(?=\s*=)", re.IGNORECASE)
 _OF_CP2K = re.compile(r"\s*i =\s*\d+, time =\s*[\d.]+, E =\s*[-\d.]+\s*$")
-_SCF = re.compile(r"(?:scf|electronic|elec)_?converged|converged_?(?:scf|electronic)", re.IGNORECASE)
 _PAIR = re.compile(
     r"""(?<!\S)(?P<key>[\w-]*(?:energy|lattice|properties|pbc|charge|spin|unit)[\w-]*)\s*=\s*"""
     r"""(?P<value>"[^"]*"|'[^']*'|\S+)""",
@@ -190,9 +190,7 @@ def _converted(
         magnetic_moment=moment_in(info),
         group=group_in(info),
     )
-    # a plain "converged" may be that of a relaxation
-    reached = all(bool(value) for key, value in info.items() if _SCF.fullmatch(key))
-    return Frame(structure, energies, forces, stresses, converged=reached, units=units.said)
+    return Frame(structure, energies, forces, stresses, unconverged=unconverged_in(info), units=units.said)
 
 
 def _header(line: str, where: str) -> dict[str, object]:

@@ -10,7 +10,15 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.frames.declared_units import Factors, declared
-from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut, check_finite, checked_cell
+from aenet_gpr_cli.io.frames.frame import (
+    COLUMNS,
+    TOTAL,
+    Frame,
+    LeftOut,
+    check_finite,
+    checked_cell,
+    unconverged_in,
+)
 from aenet_gpr_cli.structures import Structure
 
 log = logging.getLogger(__name__)
@@ -118,7 +126,13 @@ def _frame(lines: list[tuple[int, list[str]]], name: str, where: str, end: int) 
         state=(("charge", single["charge"]),) if "charge" in single else (),
     )
     energies = {TOTAL: single["energy"] * units.energy} if "energy" in single else {}
-    return Frame(structure, energies, {COLUMNS: table[:, 5:] * units.force}, units=units.said)
+    return Frame(
+        structure,
+        energies,
+        {COLUMNS: table[:, 5:] * units.force},
+        unconverged=unconverged_in(given),
+        units=units.said,
+    )
 
 
 def _numbers(values: list[str], where: str, number: int) -> list[float]:

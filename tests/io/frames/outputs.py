@@ -46,13 +46,20 @@ def espresso(converged: Sequence[bool], cycles: int = 1) -> str:
     return f"{text}Begin final coordinates\n{atoms}End final coordinates\n     JOB DONE.\n"
 
 
-def outcar(steps: Sequence[int], nelm: int, said: Sequence[str] | None = None, nelect: float = 2.0) -> str:
-    """A run whose frame i has ``steps[i]`` electronic steps; `said` on EDIFF, as newer versions do."""
+def outcar(
+    steps: Sequence[int],
+    nelm: int,
+    said: Sequence[str] | None = None,
+    nelect: float = 2.0,
+    change: Sequence[float] = (),
+) -> str:
+    """A run whose frame i has ``steps[i]`` electronic steps, the last with a change of ``change[i]`` eV; `said` on EDIFF."""
     text = (
         " vasp.6.4.2 20Jul23 complex\n POTCAR:    PAW_PBE H 15Jun2001\n POTCAR:    PAW_PBE H 15Jun2001\n"
         "   k-points           NKPTS =      1   k-points in BZ     NKDIM =      1   number of bands    NBANDS=      1\n"
         "   ions per type =               2\n   ISPIN  =      1    spin polarized calculation?\n"
         f"   NELM   = {nelm:6d};   NELMIN=  2; NELMDL= -5     # of ELM steps\n"
+        "   EDIFF  = 0.1E-05   stopping-criterion for ELM\n   EDIFFG = 0.5E-01   stopping-criterion for IOM\n"
         "   POMASS =   1.000\n  Ionic Valenz\n   ZVAL   =   1.00\n"
         f"   NELECT = {nelect:12.4f}    total number of electrons\n"
         " k-points in reciprocal lattice and weights: Automatic\n   0.0 0.0 0.0 1.0\n"
@@ -62,6 +69,8 @@ def outcar(steps: Sequence[int], nelm: int, said: Sequence[str] | None = None, n
             f"--------------------------------------- Iteration {i + 1:6d}({k + 1:4d})  -----------------------\n"
             for k in range(n)
         )
+        if change:
+            text += f" total energy-change (2. order) :{change[i]:14.7E}  ({change[i] / 3:14.7E})\n"
         if said:
             text += f"------------------------ aborting loop {said[i]} ------------------------\n"
         text += (
@@ -78,14 +87,18 @@ def outcar(steps: Sequence[int], nelm: int, said: Sequence[str] | None = None, n
     return text
 
 
-def aims(converged: Sequence[bool], charge: float = 0.0) -> str:
+def aims(converged: Sequence[bool], charge: float = 0.0, cell: float = 0.0) -> str:
+    """Dynamics; in a cubic cell the vectors stand in the input only."""
+    vectors = "".join(f"  |  {' '.join(f'{cell * (i == j):.8f}' for j in range(3))}\n" for i in range(3))
     text = (
         "          Invoking FHI-aims ...\n"
         f"  Charge =   {charge:.6E}: Charge requested.\n"
         "  | Number of atoms                   :        2\n  | Number of spin channels           :        1\n"
         "  The structure contains        2 atoms,  and a total of          2.000 electrons.\n"
         "  | Number of Kohn-Sham states (occupied + empty):       4\n"
-        "  Atomic structure:\n  |       Atom                x [A]            y [A]            z [A]\n"
+        + (f"  Input geometry:\n  | Unit cell:\n{vectors}" if cell else "")
+        + "  Atomic structure:\n"
+        "  |       Atom                x [A]            y [A]            z [A]\n"
         "  |    1: Species H     0.0  0.0  0.0\n  |    2: Species H     0.74  0.0  0.0\n"
         "  Begin self-consistency loop: Initialization.\n  Begin self-consistency iteration #    1\n\n\n"
     )
@@ -106,7 +119,8 @@ def aims(converged: Sequence[bool], charge: float = 0.0) -> str:
             f"  | Electronic free energy        :       {-31.0 + 0.01 * i} eV\n"
             "  Total atomic forces (unitary forces cleaned) [eV/Ang]:\n"
             "  |    1   -1.0   0.0   0.0\n  |    2    1.0   0.0   0.0\n"
-            "  Atomic structure (and velocities) as used in the preceding time step:\n"
+            + ("  Final atomic" if cell and i == len(converged) - 1 else "  Atomic")
+            + " structure (and velocities) as used in the preceding time step:\n"
             "                         x [A]             y [A]             z [A]\n"
             f"            atom         0.0  0.0  0.0  H\n            atom         {0.74 + 0.01 * i}  0.0  0.0  H\n"
             "  Next atomic structure:\n"
@@ -215,3 +229,25 @@ def cp2k(converged: Sequence[bool], new: bool = True, periodic: str = "XYZ", cha
             " STRESS| 1/3 Trace                                             2.00000000000E+00\n\n"
         )
     return text
+
+
+def qbox(n: int) -> str:
+    """Iterations in atomic units."""
+    text = (
+        "<fpmd:simulation xmlns:fpmd='x'>\n<release> 1.66.2 linux </release>\n"
+        "<species name='hydrogen'>\n<symbol>H</symbol>\n<atomic_number>1</atomic_number>\n<mass>1.0</mass>\n"
+        "</species>\n<cmd>run 0 10</cmd>\n"
+    )
+    for i in range(n):
+        text += (
+            f"<iteration count='{i + 1}'>\n<etotal> {-1.17 + 0.001 * i} </etotal>\n<atomset>\n"
+            "<unit_cell a='12 0 0' b='0 12 0' c='0 0 12' />\n"
+        )
+        for x, f in ((0.0, -0.01), ((0.74 + 0.01 * i) / BOHR, 0.01)):
+            text += (
+                f"<atom name='H' species='hydrogen'>\n<position> {x} 0 0 </position>\n"
+                f"<velocity> 0 0 0 </velocity>\n<force> {f} 0 0 </force>\n</atom>\n"
+            )
+        tensor = "".join(f"<sigma_{k}> 1.0 </sigma_{k}>\n" for k in ("xx", "yy", "zz", "yz", "xz", "xy"))
+        text += f"</atomset>\n<stress_tensor unit='GPa'>\n{tensor}</stress_tensor>\n</iteration>\n"
+    return text + "</fpmd:simulation>\n"

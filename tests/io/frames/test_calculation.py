@@ -5,6 +5,7 @@ import pytest
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.formats.sources import read_data
+from aenet_gpr_cli.io.frames.calculation import unconverged
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
 
 from . import outputs
@@ -79,6 +80,83 @@ def test_an_outcar_is_judged_by_ediff_or_by_its_steps(tmp_path, steps, nelm, sai
     assert [int(s.name[-1]) for s in found.structures] == used
 
 
+def test_an_outcar_of_version_5_says_reached_at_its_last_step_whether_it_is_or_not(tmp_path):
+    """By the last change of energy then; a number that is none is not below EDIFF."""
+    reached = ["because EDIFF is reached"] * 4
+    change = [9.2e-6, 9.2e-6, 4e-7, float("nan")]
+    found = read(tmp_path / "OUTCAR", outputs.outcar([10, 9, 10, 10], 10, reached, change=change))
+    assert [s.name[-1] for s in found.structures] == ["1", "2"]
+
+
+def test_dynamics_of_aims_have_the_cell_of_the_input_and_all_their_positions(tmp_path):
+    """The last ones stand under another title."""
+    path = tmp_path / "aims.out"
+    found = read(path, outputs.aims([True] * 4, cell=6.0)).structures
+    assert [s.pbc for s in found] == [(True, True, True)] * 4
+    np.testing.assert_allclose([s.cell for s in found], [6.0 * np.eye(3)] * 4)
+    np.testing.assert_allclose([s.positions[1, 0] for s in found], [0.74, 0.75, 0.76, 0.77])
+    np.testing.assert_allclose([s.energy for s in found], [-31.0, -30.99, -30.98, -30.97])
+    assert [s.pbc for s in read(path, outputs.aims([True] * 4)).structures] == [(False, False, False)] * 4
+
+
+def test_a_vasprun_is_judged_by_the_steps_of_its_calculation(tmp_path):
+    """Response functions have one step of their own, which stands further down."""
+    from tests.faults.test_reference_data import vasprun
+
+    path = vasprun(tmp_path / "vasprun.xml", [3, 4, 3], nelm=4)
+    response = "<separator name='response functions'><i type='int' name='NELM'>1</i></separator></parameters>"
+    path.write_text(path.read_text().replace("</parameters>", response))
+    found = read_data([path], ReadingRules())
+    assert [s.name[-1] for s in found.structures] == ["0", "2"]
+
+
+@pytest.mark.parametrize(
+    ("file_format", "good", "bad"),
+    [
+        (
+            "nwchem-out",
+            "Total DFT energy = -7.5\n",
+            "Calculation failed to converge\nTotal DFT energy = -7.5\n",
+        ),
+        ("gamess-us-out", "FINAL RHF ENERGY IS -1.0\n", "SCF IS UNCONVERGED, TOO\nFINAL RHF ENERGY IS 0.0\n"),
+        (
+            "abinit-out",
+            "END DATASET(S)\n",
+            "nstep= 20 was not enough SCF cycles to converge;\nEND DATASET(S)\n",
+        ),
+        (
+            "castep-castep",
+            "        Unit Cell\nFinal energy = -1\nFinal energy = -2\n",
+            "        Unit Cell\nSCF cycles performed but system has not reached the groundstate.\n"
+            "Final energy = -1\n",
+        ),
+    ],
+)
+def test_other_codes_say_it_in_their_words(tmp_path, file_format, good, bad):
+    path = tmp_path / "out"
+    for flags in ([True, False, True], [False], [True, True]):
+        path.write_text("".join(good if yes else bad for yes in flags))
+        assert unconverged(path, file_format, len(flags)) == {i for i, yes in enumerate(flags) if not yes}
+    path.write_text(good + bad)
+    assert unconverged(path, file_format, 3) == {0, 1, 2}  # not known which
+
+
+def test_an_output_that_cannot_be_read_says_that_it_did_not_converge(tmp_path):
+    text = outputs.espresso([False]).partition("ATOMIC_POSITIONS")[0]
+    with pytest.raises(InputError, match=r"as ASE reads it, got .*; the electronic self-consistency was not"):
+        read(tmp_path / "qe.out", text.replace("site n.", "").replace("a(1)", ""), incomplete="refuse")
+
+
+def test_numbers_of_qbox_are_converted(tmp_path):
+    """ASE leaves them in atomic units; the stress is not used."""
+    found = read(tmp_path / "qbox.out", outputs.qbox(2)).structures
+    np.testing.assert_allclose([s.positions[1, 0] for s in found], [0.74, 0.75])
+    np.testing.assert_allclose([s.energy for s in found], outputs.HARTREE * np.array([-1.17, -1.169]))
+    np.testing.assert_allclose(found[0].forces[1], [0.01 * outputs.HARTREE / outputs.BOHR, 0, 0])
+    np.testing.assert_allclose(found[0].cell, 12 * outputs.BOHR * np.eye(3))
+    assert found[0].stress is None
+
+
 def test_charge_and_multiplicity_are_those_of_the_output(tmp_path):
     good = [True, True]
     texts = {
@@ -129,7 +207,10 @@ def test_an_output_of_a_calculation_that_failed_is_left_out_among_others(tmp_pat
     (folder / "failed.out").write_text(outputs.orca([True])[:300] + "ORCA finished by error termination\n")
     found = read_data([folder], ReadingRules())
     assert [s.name for s in found.structures] == ["runs/good.out#0"]
-    assert "left out 1 of 2 frames, the file is not complete" in found.warnings()[0]
+    assert (
+        "left out 1 of 2 frames, the file is not complete, or ASE does not know its version"
+        in found.warnings()[0]
+    )
     assert "runs/failed.out" in found.warnings()[0]
     with pytest.raises(InputError, match=r"failed\.out: expected a complete file of format orca-output"):
         read_data([folder], ReadingRules(incomplete="refuse"))
