@@ -26,6 +26,10 @@ class InputError(AenetGprError):
     exit_code = 2
 
 
+class AtomsCoincide(InputError):
+    """Two atoms of a structure are at one place."""
+
+
 class ConfigError(AenetGprError):
     """Bad configuration: unknown key, wrong type, impossible value."""
 

@@ -21,6 +21,7 @@ IntArray = NDArray[np.int64]
 Pbc = tuple[bool, bool, bool]
 
 NOT_PERIODIC: Pbc = (False, False, False)
+COINCIDENT = 1e-3  # Å: two atoms closer than this are one atom written twice, not a geometry
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
+from aenet_gpr_cli.errors import AtomsCoincide, InputError
 from aenet_gpr_cli.jit import loop
 from aenet_gpr_cli.lattice import by_cell
-from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
+from aenet_gpr_cli.structures import COINCIDENT, FloatArray, IntArray, StructureSet
 
 
 def closest_pairs(structures: StructureSet) -> tuple[FloatArray, IntArray]:
@@ -46,6 +50,33 @@ def close_contacts(structures: StructureSet, threshold: float) -> list[tuple[int
     distances, pairs = closest_pairs(structures)
     close = np.flatnonzero(distances < threshold)
     return [(int(n), int(pairs[n, 0]), int(pairs[n, 1]), float(distances[n])) for n in close]
+
+
+def at_one_place(structures: StructureSet) -> list[tuple[int, int, int, float]]:
+    """Find structures with two atoms at one place, as `close_contacts` gives them."""
+    return close_contacts(structures, COINCIDENT)
+
+
+@contextmanager
+def naming_atoms_at_one_place(structures: StructureSet) -> Iterator[None]:
+    """Name the structure in errors about atoms at one place, which have its number in a block only.
+
+    Raises
+    ------
+    InputError
+        That of the block, with name and atoms of the structure.
+    """
+    try:
+        yield
+    except AtomsCoincide as error:
+        found = at_one_place(structures)
+        if not found or not structures.names:
+            raise
+        n, i, j, distance = found[0]
+        raise InputError(
+            f"{structures.names[n]}: atoms {i} and {j} are at one place ({distance:.2g} Å); "
+            "expected distinct atoms, remove the structure or the atom"
+        ) from error
 
 
 @loop

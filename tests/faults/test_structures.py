@@ -137,6 +137,31 @@ def test_overlapping_atoms_are_named_and_a_lonely_atom_is_legal(run_cli, tmp_pat
     assert code == 0, said
 
 
+def test_atoms_at_one_place_are_left_out_by_name_and_named_where_a_process_meets_them(
+    run_cli, tmp_path, waters
+):
+    """The process works on blocks, whose numbers say nothing to the user."""
+    s = read_xsf(waters / "w0.xsf")
+    twice = s.positions.copy()
+    twice[2] = twice[1]
+    write_xsf(replace(s, positions=twice), waters / "w4twice.xsf")
+    code, out, said = run_cli("split", "runs", "--set", "train=8")
+    assert code == 0
+    out = " ".join((out + said).split())
+    assert "left out 1 of 13 frames, atoms 1 and 2 are at one place: runs/w4twice.xsf" in out
+    code, _, said = run_cli("split", "runs", "-o", "s.h5", "--set", "incomplete=refuse")
+    assert code == 2
+    assert "atoms 1 and 2 are at one place: runs/w4twice.xsf" in " ".join(said.split())
+    keys = ["model=full", "length_scale=1.0", "power=1.0", "solver=cholesky"]
+    code, _, said = run_cli("fit-gpr", "split.h5", *(f"--set={key}" for key in keys))
+    assert code == 0, said
+    code, _, said = run_cli("predict", "gpr.h5", "runs")
+    assert code == 2
+    assert "runs/w4twice.xsf: atoms 1 and 2 are at one place (0 Å); expected distinct atoms" in " ".join(
+        said.split()
+    )
+
+
 def test_the_molecule_is_what_the_tests_take_it_for():
     s = water(np.random.default_rng(3), "w")
     h, numeric = 1e-5, np.zeros((3, 3))

@@ -13,12 +13,11 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from aenet_gpr_cli.descriptors.interface.descriptor import DescriptorProducts, Index, Linearisation
-from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.errors import AtomsCoincide, ConfigError, InputError
 from aenet_gpr_cli.lattice import Lattice
-from aenet_gpr_cli.structures import NOT_PERIODIC, FloatArray, IntArray, Pbc
+from aenet_gpr_cli.structures import COINCIDENT, NOT_PERIODIC, FloatArray, IntArray, Pbc
 
 SWITCHED_SHARE = 0.3  # of the cutoff, over which features go to zero
-COINCIDENT = 1e-3  # Å: two atoms closer than this are one atom written twice, not a geometry
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +129,8 @@ class InverseDistance(DescriptorProducts):
 
         Raises
         ------
-        InputError
-            If two atoms coincide.
+        AtomsCoincide
+            If two atoms do.
         """
         squared = self._squared_lengths(self._vectors(positions))
         x = squared ** (-0.5 * self.power)
@@ -167,7 +166,7 @@ class InverseDistance(DescriptorProducts):
         if squared.size and not squared.min() > COINCIDENT**2:
             structure, pair = np.unravel_index(np.argmin(squared), squared.shape)
             i, j = self.first[pair], self.second[pair]
-            raise InputError(
+            raise AtomsCoincide(
                 f"structure {structure}: atoms {i} and {j} coincide (distance "
                 f"{squared[structure, pair] ** 0.5:.2g} Å); inverse distances need distinct atoms"
             )

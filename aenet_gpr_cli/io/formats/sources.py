@@ -8,6 +8,7 @@ Owns reporting all problems at once. Finding and naming is left to `source_files
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -39,7 +40,7 @@ from aenet_gpr_cli.io.readers.deepmd import iter_deepmd
 from aenet_gpr_cli.io.readers.extxyz import iter_extxyz
 from aenet_gpr_cli.io.readers.n2p2 import iter_n2p2
 from aenet_gpr_cli.progress import Progress
-from aenet_gpr_cli.structures import Structure
+from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.grouping import natural_key
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
 
@@ -119,10 +120,45 @@ def read_data(
     if problems:
         raise InputError(_summary(problems, len(problems) + len(data.structures)))
     if rules is not None:
+        _leave_out_atoms_at_one_place(data, rules)
         data.definition = one_definition([item for file in data.files for item in file.used], rules)
         if not data.structures:
             raise InputError("expected at least one usable frame, got none: " + "; ".join(data.warnings()))
     return data
+
+
+def _leave_out_atoms_at_one_place(data: DataSet, rules: ReadingRules) -> None:
+    """Leave out frames with two atoms at one place, of which no calculation gives an energy.
+
+    Raises
+    ------
+    InputError
+        Where the rules refuse them.
+    """
+    from aenet_gpr_cli.subsystems.contacts import at_one_place  # loads compiled code
+
+    alike: dict[object, list[Structure]] = defaultdict(list)
+    for s in data.structures:
+        if s.n_atoms > 1:
+            alike[s.species, s.pbc, s.cell is None].append(s)
+    found = {
+        members[n].name: f"atoms {i} and {j} are at one place"
+        for members in alike.values()
+        for n, i, j, _ in at_one_place(StructureSet.from_structures(members))
+    }
+    if not found:
+        return
+    if rules.incomplete == "refuse":
+        names = [LeftOut(name, why) for name, why in found.items()]
+        refuse(names, len(data.structures), "incomplete", "all files")
+    data.structures = [s for s in data.structures if s.name not in found]
+    for k, file in enumerate(data.files):
+        out = [
+            LeftOut(i.structure.name, found[i.structure.name]) for i in file.used if i.structure.name in found
+        ]
+        if out:
+            used = [item for item in file.used if item.structure.name not in found]
+            data.files[k] = replace(file, used=used, left_out=[*file.left_out, *out])
 
 
 def _read_file(
@@ -179,7 +215,7 @@ def _read_or_left_out(
         if rules is None or rules.incomplete == "refuse":
             raise
         why = str(error).removeprefix(f"{where}: ")
-        return [LeftOut(name, f"the file is not complete ({why})")]
+        return [LeftOut(name, f"the file is not complete, or ASE does not know its version ({why})")]
 
 
 def _labelled(

@@ -28,6 +28,7 @@ from aenet_gpr_cli.stages.fit_gpr.fit_plan import make_solver, plan_fit
 from aenet_gpr_cli.stages.fit_gpr.model_search import Choice, choose_process
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.subsystems.contacts import naming_atoms_at_one_place
 
 LARGE_NET_FORCE = 1e-2  # eV/Å: far above what converged calculations leave
 NAMED = 3  # pairs of near duplicates that are named; all of them are stored
@@ -94,7 +95,8 @@ def fit_subset(
         If the covariance is singular, or the iterations do not converge; names near duplicates.
     """
     started = time.perf_counter()
-    choice = choose_process(config, name, subset, progress)
+    with naming_atoms_at_one_place(subset):
+        choice = choose_process(config, name, subset, progress)
     geometry, found = choice.geometry, choice.parameters
     duplicates = _duplicates(config, name, subset, geometry)
     kernel = make_kernel(config.kernel, found.length_scale)
@@ -159,7 +161,8 @@ class _Noting:
 
 
 def _duplicates(config: FitGprConfig, name: str, subset: StructureSet, geometry: Geometry) -> Duplicates:
-    values = geometry.make_descriptor().values(subset.positions)
+    with naming_atoms_at_one_place(subset):
+        values = geometry.make_descriptor().values(subset.positions)
     found = near_duplicates(values, geometry.n_images, config.duplicate_distance)
     if len(found.pairs):
         log.warning("%s: %s", name, _named(subset, found))

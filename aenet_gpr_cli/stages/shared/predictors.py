@@ -205,6 +205,7 @@ def _process(
     from aenet_gpr_cli.gpr.surrogate import Surrogate
     from aenet_gpr_cli.gpr.uncertainty.energy_sigma import exact_sigma_cost
     from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
+    from aenet_gpr_cli.subsystems.contacts import naming_atoms_at_one_place
 
     processes = load_gps(path)
     deviations: dict[str, SigmaOf | None] = {}
@@ -218,7 +219,8 @@ def _process(
                 log.info("%s: %s", name, exact_sigma_cost(model.n_structures, model.n_atoms, max_bytes))
             deviations[name] = process.sigma(sigma, max_rows, max_bytes)
         prepared = process.prepare(structures)
-        energies, forces = process.energies_and_forces(prepared)
+        with naming_atoms_at_one_place(structures):
+            energies, forces = process.energies_and_forces(prepared)
         deviation = deviations[name]
         of_forces = None
         if deviation and with_force_sigma and isinstance(process, LocalModel):
