@@ -191,3 +191,15 @@ def _largest_difference(
 
 def _names(structures: StructureSet, index: IntArray) -> tuple[str, ...]:
     return tuple(structures.names[i] if structures.names else str(i) for i in index)
+
+
+def torques(positions: FloatArray, forces: FloatArray) -> FloatArray:
+    """Return |Σ r×F| / Σ |r| |F| of each structure, with r from the centre; dimensionless.
+
+    Parameters
+    ----------
+    positions, forces : ndarray of shape (n_structures, n_atoms, 3)
+    """
+    arms = positions - positions.mean(axis=1, keepdims=True)
+    lever = (np.linalg.norm(forces, axis=2) * np.linalg.norm(arms, axis=2)).sum(axis=1)
+    return np.asarray(np.linalg.norm(np.cross(arms, forces).sum(axis=1), axis=1) / np.maximum(lever, 1e-2))

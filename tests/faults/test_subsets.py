@@ -83,6 +83,22 @@ def test_forces_that_are_all_zero_are_refused(split, tmp_path):
     assert split("--set", "check_forces=false")[0] == 0
 
 
+@pytest.mark.parametrize(("step", "code"), [(0.0002, 0), (0.0, 2)])
+def test_forces_are_zero_by_symmetry_where_only_the_cell_changes(split, tmp_path, step, code):
+    """As in the relaxation of the cell of a crystal; in one cell the energies cannot differ."""
+    text = ""
+    for i in range(4):
+        a = 2.715 + step * i
+        text += (
+            f'2\nLattice="0 {a} {a} {a} 0 {a} {a} {a} 0" pbc="T T T" energy={-300 - 0.001 * i} '
+            f"Properties=species:S:1:pos:R:3:forces:R:3\nSi 0 0 0 0 0 0\nSi {a / 2} {a / 2} {a / 2} 0 0 0\n"
+        )
+    (tmp_path / "a.xyz").write_text(text)
+    found, said = split()
+    assert found == code
+    assert ("all forces are exactly zero" in said) == (code == 2)
+
+
 def test_a_set_without_test_structures_says_so(split, tmp_path):
     xyz(tmp_path / "a.xyz")
     code, said = split("--set", "train=8")

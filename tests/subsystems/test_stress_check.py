@@ -9,6 +9,7 @@ from ase.calculators.emt import EMT
 
 from aenet_gpr_cli.stages.split.stress_by_fit import check_stress_by_fit
 from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.subsystems.label_checks.shears import other_shears
 from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
 
 GPA = 160.21766
@@ -113,13 +114,42 @@ def test_another_sign_or_unit_in_a_part_is_named(dynamics):
         assert said in text
 
 
-def test_shears_in_the_order_of_vasp_are_named(dynamics):
-    right = dynamics[0].stress
-    wrong = right.copy()
-    for (i, j), (k, m) in {(1, 2): (0, 1), (0, 2): (1, 2), (0, 1): (0, 2)}.items():
-        wrong[:, i, j] = wrong[:, j, i] = right[:, k, m]
-    text = str(check_stress_by_fit([replace(dynamics[0], stress=wrong)], 0))
-    assert "its shears look like xy yz xz" in text
+def with_shears(s: StructureSet, order: tuple[int, int, int], factor: float) -> StructureSet:
+    """Return the set with yz, xz, xy taken from others of these, and multiplied."""
+    stress, places = s.stress.copy(), ((1, 2), (0, 2), (0, 1))
+    for k, (i, j) in zip(order, places, strict=True):
+        stress[:, i, j] = stress[:, j, i] = factor * s.stress[:, *places[k]]
+    return replace(s, stress=stress)
+
+
+@pytest.mark.parametrize("way", ["near structures", "fit"])
+@pytest.mark.parametrize(
+    ("order", "factor", "said"),
+    [
+        ((2, 0, 1), 1.0, "its shears look like xy yz xz ("),  # VASP
+        ((2, 1, 0), 1.0, "its shears look like xy xz yz ("),
+        ((0, 1, 2), 2.0, "its shears are twice too large, as in a strain of six numbers ("),
+        ((2, 0, 1), 2.0, "its shears look like xy yz xz and are twice too large"),
+        ((0, 1, 2), 0.5, "its shears are half of what they should be"),
+    ],
+)
+def test_shears_in_another_order_or_doubled_are_named(dynamics, copper, order, factor, said, way):
+    if way == "fit":
+        assert said in str(check_stress_by_fit([with_shears(dynamics[0], order, factor)], 0))
+    else:
+        assert said in str(check_stress(with_shears(copper, order, factor)))
+
+
+def test_shears_say_nothing_where_the_normal_components_do_not_fit():
+    """As where a quick fit knows too little: in ten frames of dynamics another order fits by chance."""
+    rng = np.random.default_rng(0)
+    right = rng.standard_normal((10, 3, 3))
+    right += right.transpose(0, 2, 1)
+    given = right[:, [1, 2, 0]][:, :, [1, 2, 0]]
+    off = ~np.eye(3, dtype=bool)
+    assert "look like xz xy yz" in str(other_shears(np.where(off, given, right), right, ""))
+    assert other_shears(np.where(off, given, rng.standard_normal((10, 3, 3))), right, "") is None
+    assert other_shears(right, right, "") is None
 
 
 def test_a_fit_to_energies_and_forces_says_nothing_of_a_right_stress_or_of_too_few(dynamics, copper):

@@ -19,6 +19,10 @@ from aenet_gpr_cli.subsystems.label_checks.checks import (
     missing_energies,
     missing_forces,
 )
+from aenet_gpr_cli.subsystems.label_checks.other_geometry import (
+    forces_of_other_frames,
+    forces_that_tell_nothing,
+)
 from aenet_gpr_cli.subsystems.label_checks.part_of_data import part_that_does_not_fit
 from aenet_gpr_cli.subsystems.label_checks.plausibility import implausible
 from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
@@ -140,8 +144,8 @@ def _forces(name: str, structures: StructureSet) -> Iterator[Finding]:
             f"{name}: {wrong}, so they are missing; expected total energies in eV (energy_key names them). "
             "Take them as they are with check_forces: false"
         )
-    alike = _of_one_cell(structures)
-    if (wrong := missing_forces(alike)) is not None:
+    alike = _of_one_cell(structures) if varies(structures) else structures
+    if (wrong := missing_forces(_of_one_cell(alike))) is not None:
         raise InputError(
             f"{name}: {wrong}, so they are missing; expected forces in eV/Å. Leave their column out and "
             "set require_forces: false, or take them as they are with check_forces: false"
@@ -149,8 +153,12 @@ def _forces(name: str, structures: StructureSet) -> Iterator[Finding]:
     check = check_forces(alike)
     if check.is_warning:
         yield Finding(f"forces {check.verdict}", name, check.message)
+    elif (shifted := forces_of_other_frames(alike)) is not None:
+        yield Finding("forces shifted", name, shifted)
     elif (part := part_that_does_not_fit(alike)) is not None:
         yield Finding("part", name, part)
+    elif check.verdict == "undecided" and (unlike := forces_that_tell_nothing(alike)) is not None:
+        yield Finding("forces undecided", name, unlike)
     if (net := check_net_force(structures)) is not None:
         yield Finding("net force", name, net)
     if (stress := check_stress(structures)) is not None:
@@ -159,7 +167,7 @@ def _forces(name: str, structures: StructureSet) -> Iterator[Finding]:
 
 def _of_one_cell(structures: StructureSet) -> StructureSet:
     """Return the structures of the most frequent cell: the energy changes with the cell, too."""
-    if structures.cells is None or not varies(structures):
+    if structures.cells is None:
         return structures
     flat = structures.cells.reshape(len(structures), 9).round(4)
     _, inverse, count = np.unique(flat, axis=0, return_inverse=True, return_counts=True)

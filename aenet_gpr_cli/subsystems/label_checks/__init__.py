@@ -1,3 +1,3 @@
 """Whether energies, forces and stress of structures are there and can be what they should be."""
 
-__all__ = ["checks", "part_of_data", "plausibility", "stress_check"]
+__all__ = ["checks", "other_geometry", "part_of_data", "plausibility", "shears", "stress_check"]

@@ -13,6 +13,7 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet, formula
+from aenet_gpr_cli.subsystems.geometry import torques
 
 _MAX_STRUCTURES = 2000  # enough to decide; keeps the table of distances below 32 MB
 _N_NEIGHBOURS = 3
@@ -197,18 +198,20 @@ def check_net_force(structures: StructureSet) -> str | None:
     """
     if structures.forces is None or structures.is_periodic or structures.n_atoms < 2 or not len(structures):
         return None
-    forces, arms = structures.forces, structures.positions - structures.positions.mean(axis=1, keepdims=True)
+    forces = structures.forces
     size = np.linalg.norm(forces, axis=2).sum(axis=1)
-    lever = (np.linalg.norm(forces, axis=2) * np.linalg.norm(arms, axis=2)).sum(axis=1)
     if float(np.median(size)) < _SMALL_FORCE * structures.n_atoms:
         return None
     net = float(np.median(np.linalg.norm(forces.sum(axis=1), axis=1) / np.maximum(size, _SMALL_FORCE)))
-    torques = np.linalg.norm(np.cross(arms, forces).sum(axis=1), axis=1)
-    torque = float(np.median(torques / np.maximum(lever, _SMALL_FORCE)))
+    torque = float(np.median(torques(structures.positions, forces)))
     if max(net, torque) < _NET:
         return None
     if net < _NET:
-        what, why = "torque Σ r×F", "forces and positions in different axes (Gaussian's standard orientation)"
+        what = "torque Σ r×F"
+        why = (
+            "forces and positions in different axes (Gaussian's standard orientation), forces of other "
+            "structures or of atoms in another order"
+        )
     else:
         what, why = "net force ΣF", "forces of fixed atoms set to zero, or of another order of the atoms"
     return (

@@ -7,7 +7,6 @@ energies and forces. Forces are compared in `checks`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from aenet_gpr_cli.lattice import Lattice, volumes
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 from aenet_gpr_cli.subsystems.label_checks.checks import near_pairs
+from aenet_gpr_cli.subsystems.label_checks.shears import SHEARS, other_shear_work, other_shears
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM as GPA
 
 BoolArray = NDArray[np.bool_]
@@ -26,7 +26,6 @@ _TOLERANCE = 0.25  # of the slope; of the candidates the nearest counts
 _MIN_WORK = 1e-4  # eV; below that digits of the energy decide
 _PLAINLY, _ALIKE = 2.5, 0.8  # factor and correlation from which on a quick model is believed
 _FEWEST, _SHARE = 3, 0.1  # of structures of another kind
-_SHEARS, _NAMES = ((1, 2), (0, 2), (0, 1)), ("yz", "xz", "xy")
 _KEEP = "stress_key names another stress, fit_gpr.local.virials: false trains on none"
 
 
@@ -54,12 +53,14 @@ def check_stress(structures: StructureSet) -> str | None:
     some = known[np.unique(np.linspace(0, len(known) - 1, min(len(known), _MAX_STRUCTURES)).astype(int))]
     if len(some) < 2:
         return None
-    work, rest = _pairs(s.select(some))
+    normal, shears, rest = _pairs(s.select(some))
+    work = normal + np.trace(shears, axis1=1, axis2=2)
     if len(work) < _MIN_PAIRS or np.sqrt(np.mean(work**2)) < _MIN_WORK or not rest.any():
         return None
     volume = float(np.abs(np.linalg.det(s.cells)).mean())
     limits = 1.0 + _TOLERANCE, _MIN_CORRELATION
-    return _judged(work, rest, volume, limits, f"{len(work)} pairs", unknown=True)
+    shear = other_shear_work(normal, shears, rest, _KEEP)
+    return shear or _judged(work, rest, volume, limits, f"{len(work)} pairs", unknown=True)
 
 
 def compare_stress(structures: Sequence[StructureSet], expected: Sequence[FloatArray]) -> str | None:
@@ -99,7 +100,7 @@ def compare_stress(structures: Sequence[StructureSet], expected: Sequence[FloatA
     if other_kind.any() and names:
         such = names[int(np.argmax(other_kind))]
         return judged(other_kind, f"in {int(other_kind.sum())} of {n} structures, such as {such}")
-    return judged(np.ones(n, bool), f"{n} structures") or _other_shear(given, right)
+    return judged(np.ones(n, bool), f"{n} structures") or other_shears(given, right, _KEEP)
 
 
 def _of_another_kind(given: FloatArray, right: FloatArray) -> BoolArray:
@@ -118,25 +119,6 @@ def _of_another_kind(given: FloatArray, right: FloatArray) -> BoolArray:
     apart = alike & ~fits
     few = max(_FEWEST, _SHARE * len(given))
     return apart if min(fits.sum(), apart.sum()) >= few else np.zeros(len(given), bool)
-
-
-def _other_shear(given: FloatArray, right: FloatArray) -> str | None:
-    """Say so where the three shears fit in another order or with another factor than the rest."""
-    one, other = (np.stack([s[:, i, j] for i, j in _SHEARS], axis=1) for s in (given, right))
-    norm = np.linalg.norm(one) * np.linalg.norm(other)
-    if norm == 0.0 or one.size < 3 * _FEWEST:
-        return None
-    orders = {order: float(np.sum(one[:, order] * other)) / norm for order in permutations(range(3))}
-    best = max(orders, key=lambda order: orders[order])
-    if orders[best] > _ALIKE and orders[best] - orders[0, 1, 2] > 0.5:
-        stored = [_NAMES[best.index(k)] for k in range(3)]
-        return (
-            f"stress does not fit energies and forces: its shears look like {' '.join(stored)} (correlation "
-            f"{orders[best]:.3f}, as they are {orders[0, 1, 2]:.3f}); expected six numbers in the order "
-            f"xx yy zz {' '.join(_NAMES)}, or nine. To change: put them in this order (VASP prints xx yy zz "
-            f"xy yz zx); {_KEEP}"
-        )
-    return None
 
 
 def _without_mean_pressure(stress: FloatArray) -> FloatArray:
@@ -203,15 +185,25 @@ def _step(unit: str, slope: float) -> str:
     return " and ".join([*turns, *declared])
 
 
-def _pairs(s: StructureSet) -> tuple[FloatArray, FloatArray]:
-    """Return work of the stress and what the forces leave of the energy differences, in eV, of near pairs."""
+def _pairs(s: StructureSet) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return work of the stress and what the forces leave of the energy differences, in eV, of near pairs.
+
+    Returns
+    -------
+    normal : ndarray of shape (n_pairs,)
+        Work of the normal components.
+    shears : ndarray of shape (n_pairs, 3, 3)
+        Of each shear of the stress along each of the strain, yz, xz, xy; the diagonal is their work.
+    rest : ndarray of shape (n_pairs,)
+    """
     assert s.cells is not None
     assert s.energies is not None
     assert s.forces is not None
     assert s.stress is not None
     n = len(s)
     one, other = near_pairs(np.hstack([s.positions.reshape(n, -1), s.n_atoms**0.5 * s.cells.reshape(n, 9)]))
-    work, rest, near = np.zeros(len(one)), np.zeros(len(one)), np.zeros(len(one), bool)
+    normal, rest, near = np.zeros(len(one)), np.zeros(len(one)), np.zeros(len(one), bool)
+    shears = np.zeros((len(one), 3, 3))
     volumes = np.abs(np.linalg.det(s.cells))
     inverse = np.linalg.inv(s.cells)
     for k, (i, j) in enumerate(zip(one, other, strict=True)):
@@ -222,6 +214,8 @@ def _pairs(s: StructureSet) -> tuple[FloatArray, FloatArray]:
         gradient = np.linalg.inv(mean) @ (s.cells[j] - s.cells[i])
         strain = 0.5 * (gradient + gradient.T)
         near[k] = np.abs(gradient).max() < _MAX_STRAIN and np.linalg.norm(step, axis=1).max() < _MAX_STEP
-        work[k] = 0.5 * np.sum((volumes[i] * s.stress[i] + volumes[j] * s.stress[j]) * strain)
+        virial = 0.5 * (volumes[i] * s.stress[i] + volumes[j] * s.stress[j])
+        normal[k] = np.diagonal(virial) @ np.diagonal(strain)
+        shears[k] = 2.0 * np.outer(virial[SHEARS], strain[SHEARS])
         rest[k] = s.energies[j] - s.energies[i] + 0.5 * np.sum((s.forces[i] + s.forces[j]) * step)
-    return work[near], rest[near]
+    return normal[near], shears[near], rest[near]
