@@ -12,7 +12,7 @@ FIGURES := figures_out
 # index that torch comes from, for example https://download.pytorch.org/whl/cpu (no CUDA); empty: the usual one
 TORCH_INDEX ?=
 
-.PHONY: demo test test-slow test-slurm test-hostile test-scale lint hooks mlearn peers bench figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
+.PHONY: demo test test-slow test-slurm test-hostile test-scale lint hooks mlearn peers peers-mace bench figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -27,7 +27,8 @@ help:
 	@echo "make figures-fast draw the paper's figures from reduced runs into figures_out/fast (minutes)"
 	@echo "make figures    draw them from full runs, on the published sets, into figures_out (hours)"
 	@echo "make mlearn     run the public benchmark of Zuo et al. (Li, Si, Ge, Mo; fetched) into runs/mlearn"
-	@echo "make peers      fit the same sets with gap_fit, in an environment of its own, into runs/peers/*.csv (an hour)"
+	@echo "make peers      fit the same sets, and the published dimers, with gap_fit and sGDML, each in an environment of its"
+	@echo "                own, into runs/peers/*.csv (an hour); make peers-mace: with MACE (hours)"
 	@echo "make bench      measure what fits, labels, trainings and dynamics cost, into runs/bench/COMMIT.csv (half an hour;"
 	@echo "                QUICK=1: minutes, embedded data; AGAINST=FILE.csv or a git reference, ROWS=, PROFILE=1)"
 	@echo "make pictures   renew the pictures of the guide from full runs (hours)"
@@ -131,7 +132,26 @@ $(RUNS)/peers/gap_%.csv: example_data/peers/gap.py | $(STAMP)
 	@mkdir -p $(@D)
 	$(PYTHON) $< $$($(AENET) fetch mlearn-$* $(if $(MIRROR),--mirror $(MIRROR))) --work $(@D)/gap_$* --output $@
 
-peers: $(MLEARN:%=$(RUNS)/peers/gap_%.csv)
+# the same structures as ours of the published dimers, as extended XYZ
+$(RUNS)/peers/ec_dimer/train.xyz: configs/ec_dimer/published.yaml example_data/peers/both_sets.py | $(RUNS)/published
+	$(AENET) split -c $< -o $(@D)/split.h5
+	$(BIN)/python example_data/peers/both_sets.py $(@D)/split.h5 $(@D)
+
+$(RUNS)/peers/gdml_ec_dimer.csv: example_data/peers/gdml.py $(RUNS)/peers/ec_dimer/train.xyz
+	$(PYTHON) $< $(RUNS)/peers/ec_dimer/train.xyz $(RUNS)/peers/ec_dimer/test.xyz --work $(@D)/gdml_ec_dimer --output $@
+
+$(RUNS)/peers/gap_ec_dimer.csv: example_data/peers/gap.py $(RUNS)/peers/ec_dimer/train.xyz
+	$(PYTHON) $< $(RUNS)/peers/ec_dimer/train.xyz $(RUNS)/peers/ec_dimer/test.xyz --work $(@D)/gap_ec_dimer --output $@
+
+$(RUNS)/peers/mace_ec_dimer.csv: example_data/peers/mace_model.py $(RUNS)/peers/ec_dimer/train.xyz
+	$(PYTHON) $< $(RUNS)/peers/ec_dimer/train.xyz $(RUNS)/peers/ec_dimer/test.xyz --work $(@D)/mace_ec_dimer --output $@
+
+$(RUNS)/peers/mace_%.csv: example_data/peers/mace_model.py | $(STAMP)
+	@mkdir -p $(@D)
+	$(PYTHON) $< $$($(AENET) fetch mlearn-$* $(if $(MIRROR),--mirror $(MIRROR))) --work $(@D)/mace_$* --output $@
+
+peers: $(MLEARN:%=$(RUNS)/peers/gap_%.csv) $(RUNS)/peers/gap_ec_dimer.csv $(RUNS)/peers/gdml_ec_dimer.csv
+peers-mace: $(RUNS)/peers/mace_ec_dimer.csv $(RUNS)/peers/mace_li.csv $(RUNS)/peers/mace_si.csv
 
 # the cost of the usual work, row by row, on a machine where nothing else runs
 bench: $(STAMP)

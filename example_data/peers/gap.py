@@ -11,24 +11,16 @@ Defaults: SOAP with 8 radial functions and degrees up to 8 within 5 Å, 800 spar
 
 from __future__ import annotations
 
-import argparse
-import csv
 import importlib
 import json
-import os
 import re
-import subprocess
 import sys
-import time
-import venv
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from common import differences, environment, options_of, timed, write_table
 
 PACKAGES = ("quippy-ase==0.10.3", "ase==3.29.0", "numpy==2.4.6")
-ENVIRONMENT = Path(".peers") / "gap"
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 STRESS = re.compile(r'\b(?:stress|virial)="[^"]*" ?')  # gap_fit would fit it, asked or not
 
 
@@ -69,89 +61,23 @@ def without_stress(path: Path, output: Path) -> Path:
     return output
 
 
-def environment(folder: Path) -> Path:
-    """Return the folder of programs of the environment, made where it is not there."""
-    programs = folder / "bin"
-    if not (programs / "gap_fit").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([str(programs / "python"), "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
-    return programs
-
-
-def timed(command: list[str], log: Path) -> tuple[float, float]:
-    """Run a program with one thread; return its CPU seconds and largest resident memory in MiB."""
-    with log.open("w", encoding="utf-8") as out:
-        process = subprocess.Popen(command, env=os.environ | ONE_THREAD, stdout=out, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-        raise SystemExit("\n".join([f"{command[0]} failed, see {log}:", *tail]))
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
 def predict(model: Path, test: Path, output: Path) -> None:
-    """Write differences to the reference, structure by structure, as JSON; runs within the environment."""
-    io, potential = importlib.import_module("ase.io"), importlib.import_module("quippy.potential")
-    gap, found = potential.Potential(param_filename=str(model)), []
-    for atoms in io.read(test, ":"):
-        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
-        atoms.calc = gap
-        found.append(
-            {
-                "group": atoms.info.get("config_type", ""),
-                "energy": (atoms.get_potential_energy() - energy) / len(atoms),
-                "forces": (atoms.get_forces() - forces).tolist(),
-            }
-        )
-    output.write_text(json.dumps(found), encoding="utf-8")
-
-
-def errors(found: list[dict[str, Any]]) -> dict[str, float]:
-    """Return mean absolute errors of some structures: energy per atom in meV, forces in eV/Å."""
-    atoms = [force for item in found for force in item["forces"]]
-    return {
-        "structures": len(found),
-        "energy_per_atom_mev": 1000 * sum(abs(item["energy"]) for item in found) / len(found),
-        "force_component": sum(abs(x) for force in atoms for x in force) / (3 * len(atoms)),
-        "force_norm_of_difference": sum(sum(x * x for x in force) ** 0.5 for force in atoms) / len(atoms),
-    }
+    """Write the errors of the test set; runs within the environment."""
+    potential = importlib.import_module("quippy.potential").Potential(param_filename=str(model))
+    differences(importlib.import_module("ase.io").read(test, ":"), potential, output)
 
 
 def main() -> None:
     """Fit, predict, and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("train", type=Path, help="extended XYZ with energy and forces")
-    parser.add_argument("test", type=Path)
-    parser.add_argument("--output", type=Path, default=Path("gap.csv"))
-    parser.add_argument("--work", type=Path, default=Path("gap_run"), help="folder of potential and logs")
-    parser.add_argument("--environment", type=Path, default=ENVIRONMENT)
-    for key, value in vars(Settings()).items():
-        parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
-    options = parser.parse_args()
+    options = options_of(__doc__, "gap", Settings())
     settings = Settings(**{key: getattr(options, key) for key in vars(Settings())})
-    programs = environment(options.environment).resolve()
-    options.work.mkdir(parents=True, exist_ok=True)
-    model, differences = options.work / "gap.xml", options.work / "differences.json"
+    programs = environment(options.environment, PACKAGES, "gap_fit")
+    model, found = options.work / "gap.xml", options.work / "differences.json"
     train = without_stress(options.train, options.work / "train.xyz")
-    start = time.perf_counter()
-    cpu, memory = timed(
-        [str(programs / "gap_fit"), *settings.arguments(train, model)], options.work / "fit.log"
-    )
-    wall = time.perf_counter() - start
-    python, arguments = str(programs / "python"), [str(model), str(options.test), str(differences)]
-    predicting, _ = timed([python, __file__, "--predict", *arguments], options.work / "predict.log")
-    found = json.loads(differences.read_text(encoding="utf-8"))
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for item in found:
-        groups[item["group"]].append(item)
-    cost = {"fit_cpu_s": cpu, "fit_wall_s": wall, "fit_mib": memory, "predict_cpu_s": predicting}
-    rows = [{"group": "all", **errors(found), **cost}]
-    rows += [{"group": name, **errors(items)} for name, items in sorted(groups.items()) if name]
-    with options.output.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({k: round(v, 5) if isinstance(v, float) else v for k, v in r.items()} for r in rows)
-    print(options.output.read_text(encoding="utf-8"), end="")
+    fit = timed([str(programs / "gap_fit"), *settings.arguments(train, model)], options.work / "fit.log")
+    command = [str(programs / "python"), __file__, "--predict", str(model), str(options.test), str(found)]
+    predicting = timed(command, options.work / "predict.log")
+    write_table(json.loads(found.read_text(encoding="utf-8")), fit, predicting, options.output)
 
 
 if __name__ == "__main__":
