@@ -68,7 +68,9 @@ def main() -> None:
     programs, work = environment(options.environment, PACKAGES, "mace_run_train"), options.work.resolve()
     command = [str(programs / "mace_run_train"), *settings.arguments(options.train.resolve())]
     fit = timed(command, work / "fit.log", work)
-    found, model = work / "differences.json", work / "peer_stagetwo.model"
+    # the second stage leaves none where it is not better
+    model = next(m for m in (work / "peer_stagetwo.model", work / "peer.model") if m.exists())
+    found = work / "differences.json"
     command = [str(programs / "python"), __file__, "--predict", str(model), str(options.test), str(found)]
     predicting = timed(command, work / "predict.log")
     write_table(json.loads(found.read_text(encoding="utf-8")), fit, predicting, options.output)

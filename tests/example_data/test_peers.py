@@ -86,6 +86,7 @@ def test_peers_see_the_structures_of_the_split(peers, tmp_path):
         atoms = bulk("Cu", cubic=True)
         atoms.rattle(0.05, seed=seed)
         atoms.calc = EMT()
+        atoms.get_forces()
         frames.append(atoms)
     write(tmp_path / "cu.xyz", frames)
     split = tmp_path / "split.h5"
