@@ -110,7 +110,7 @@ def run(until: str | None, options: dict[str, Any]) -> None:
 
     config, source, workdir = load_case("workflow", options)
     stages = steps(config, source, workdir, until)
-    run_stages(options, steps_with_forecast(stages, config, source, workdir, until))
+    run_stages(options, steps_with_forecast(stages, config, workdir, until, options["dry_run"]))
 
 
 @click.command("submit")

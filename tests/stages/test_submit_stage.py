@@ -1,5 +1,6 @@
 """Jobs of a workflow: arrays, order and scripts, with a shell but without SLURM (tests/slurm has that)."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -20,9 +21,10 @@ from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.errors import ResourceError
 from aenet_gpr_cli.io.slurm import ITEM, SlurmJob, read_record, sbatch, script_text
 from aenet_gpr_cli.settings import as_json
-from aenet_gpr_cli.stages import inspection
+from aenet_gpr_cli.stages import inspection, workflow_steps
 from aenet_gpr_cli.stages.augment.copy_costs import augment_gib
 from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.split import split_stage as split
 from aenet_gpr_cli.stages.submit import forecast
 from aenet_gpr_cli.stages.submit import submit_stage as submit
 from aenet_gpr_cli.stages.submit.memory_needs import fit_gib, train_gib
@@ -160,7 +162,7 @@ def test_fits_and_copies_are_made_by_an_array_over_the_subsets(submitted):
     workdir, _, _ = submitted
     (subset,) = load_split(workdir / "split.h5", "train").values()
     workflow = small_workflow()
-    jobs = {j.name: j for j in submit.plan(workflow, {"A": subset, "B": subset})}
+    jobs = {j.name: j for j in submit.plan(workflow, {"A": subset, "B": subset}, {"A": subset})}
     for stage, artefact in (("fit-gpr", "gpr"), ("augment_gpr", "augmented_gpr")):
         array, collected = jobs[stage], jobs[f"collect_{artefact}"]
         assert array.items == ("A", "B")
@@ -178,7 +180,10 @@ def test_the_local_process_is_fitted_by_an_array_of_parts(submitted):
     (subset,) = load_split(workdir / "split.h5", "train").values()
     workflow = small_workflow()
     workflow = replace(workflow, fit_gpr=replace(workflow.fit_gpr, model="auto"))
-    jobs = {j.name: j for j in submit.plan(workflow, {"A": subset, "B": subset, "C": subset.select([0])})}
+    jobs = {
+        j.name: j
+        for j in submit.plan(workflow, {"A": subset, "B": subset, "C": subset.select([0])}, {"A": subset})
+    }
     array = jobs["fit-gpr"]
     assert array.items == ("1-2", "2-2")  # A and B may have full processes, C may not
     assert array.command[-4:] == ("--part", ITEM, "-o", f"parts/gpr.part_{ITEM}.h5")
@@ -195,7 +200,7 @@ def test_processes_that_are_only_compared_have_jobs_that_evaluate_waits_for(subm
 
     subsets = load_split(submitted[0] / "split.h5", "train")
     workflow = small_workflow(compare_gpr={"cartesian": {"descriptor": "cartesian"}})
-    jobs = {j.name: j for j in submit.plan(workflow, subsets)}
+    jobs = {j.name: j for j in submit.plan(workflow, subsets, subsets)}
     compared = jobs["fit-gpr_cartesian"]
     assert compared.command[-4:] == ("--variant", "cartesian", "-o", "gpr_cartesian.h5")
     assert "fit-gpr_cartesian" in jobs["evaluate"].needs
@@ -350,20 +355,21 @@ def test_what_the_configuration_asks_for_wins_over_the_forecast(tmp_path):
 
 def test_more_work_asks_for_more_time_and_for_cores(submitted):
     from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+    from aenet_gpr_cli.stages.fit_gpr.contest import full_seconds
     from aenet_gpr_cli.stages.submit import job_times
 
     (subset,) = load_split(submitted[0] / "split.h5", "train").values()
     workflow, sizes = small_workflow(), [subset.select([0] * n) for n in (10, 300, 4000)]
     training, copies = workflow.train_ann["gpr"], workflow.augment["gpr"]
     for seconds in (
-        [job_times.fit_seconds(workflow.fit_gpr, s) for s in sizes],
+        [full_seconds(workflow.fit_gpr, s) for s in sizes],
         [job_times.augment_seconds(copies, s) for s in sizes],
         [job_times.train_seconds(training, {"A": s}, copies) for s in sizes],
         [job_times.evaluate_seconds(3, {"A": s}) for s in sizes],
     ):
         assert seconds == sorted(seconds)
         assert seconds[0] < seconds[-1]
-    assert job_times.fit_seconds(workflow.fit_gpr, sizes[-1]) > 300
+    assert full_seconds(workflow.fit_gpr, sizes[-1]) > 300
     assert (job_times.cores(10.0), job_times.cores(1e4)) == (1, 4)
     assert job_times.wall_time(1e9) == "24:00:00"
 
@@ -378,15 +384,31 @@ def test_a_script_works_from_another_folder(tmp_path):
     assert not list(elsewhere.iterdir())
 
 
-def test_a_dry_run_forecasts_what_a_run_does(submitted):
+def test_a_dry_run_forecasts_what_a_run_does(submitted, tmp_path, monkeypatch):
     workdir, _, _ = submitted
-    workflow = small_workflow()
-    before = forecast.run(workflow, CASE, workdir / "none", None, Context(dry_run=True))
-    assert not (workdir / "none").exists()
-    assert before == forecast.run(workflow, CASE, workdir, None, Context())
+    workflow, reads = small_workflow(), []
+    read = split.read_data
+    monkeypatch.setattr(split, "read_data", lambda *given: reads.append(1) or read(*given))
+
+    def summaries(folder, dry_run, until=None):
+        context = Context(dry_run=dry_run)
+        found = forecast.steps_with_forecast(
+            workflow_steps.steps(workflow, CASE, folder, until), workflow, folder, until, dry_run
+        )
+        return [step(context) for step in (found if dry_run else itertools.islice(found, 2))]
+
+    divided, before = summaries(tmp_path / "none", True)
+    assert len(reads) == 1  # the structures, not once for each table
+    assert not (tmp_path / "none").exists()
+    assert divided.columns == split.COLUMNS
+    assert divided.rows
+    assert {row[-1] for row in before.rows} == {"to do"}
+    _, told = summaries(workdir, False)  # from split.h5, which is up to date
+    assert len(reads) == 1
+    assert [list(row[:-1]) for row in before.rows] == [list(row) for row in told.rows]
     stages = [row[0] for row in before.rows]
     assert [stages.count(s) for s in ("fit-gpr", "augment", "train-ann", "evaluate")] == [
         1 + len(workflow.compare_gpr), len(workflow.augment), len(workflow.train_ann), 1
     ]  # fmt: skip
-    until = forecast.run(workflow, CASE, workdir, "augment", Context())
+    _, until = summaries(workdir, True, "augment")
     assert {row[0] for row in until.rows} == {"fit-gpr", "augment"}

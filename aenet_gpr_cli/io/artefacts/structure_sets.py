@@ -119,6 +119,12 @@ def _read_state(group: h5py.Group) -> tuple[tuple[str, float], ...]:
     return tuple(zip(read_strings(group, "state_names"), group["state_values"][()].tolist(), strict=True))
 
 
+def load_parts(path: Path) -> dict[str, dict[str, StructureSet]]:
+    """Read both parts of a split, by subset; a part may be empty."""
+    with open_artefact(path, "split") as file:
+        return {part: {name: read_structures(file[part][name]) for name in file[part]} for part in PARTS}
+
+
 def load_split(path: Path, part: str, names: Collection[str] | None = None) -> dict[str, StructureSet]:
     """Read the training or the test structures of a split, by subset.
 

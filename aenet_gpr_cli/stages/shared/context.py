@@ -31,6 +31,7 @@ from aenet_gpr_cli.stages.shared.outputs import refuse_changed
 
 log = logging.getLogger("aenet_gpr_cli")
 MISSING = "missing:"
+UP_TO_DATE = " (up to date)"
 GO_ON = "What was finished before is kept; run the same command again to go on"
 
 
@@ -210,13 +211,18 @@ def nothing_to_do(
             return None
     stored: dict[str, Any] = read_summary(output)
     return Summary(
-        title=f"{stored.get('title', job.kind)} (up to date)",
+        title=f"{stored.get('title', job.kind)}{UP_TO_DATE}",
         columns=stored.get("columns", ()),
         rows=stored.get("rows", ()),
         notes=[*_without_files(stored.get("notes", ())), *notes],
         short=stored.get("short", ()),
         closing=stored.get("closing", ()),
     )
+
+
+def is_up_to_date(summary: Summary) -> bool:
+    """Return whether a table is that of a stage that had nothing to do."""
+    return summary.title.endswith(UP_TO_DATE)
 
 
 def _without_files(notes: Sequence[str]) -> list[str]:

@@ -58,13 +58,21 @@ class _Subset:
     division: Division
 
 
-def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Summary:
+def run(
+    config: SplitConfig,
+    folder: Path,
+    output: Path,
+    context: Context,
+    divided: dict[str, dict[str, StructureSet]] | None = None,
+) -> Summary:
     """Read, group and divide structures.
 
     Parameters
     ----------
     folder : Path
         Relative paths of the configuration start here.
+    divided : dict, optional
+        Gets the subsets of each of `PARTS`, unless they were there already; for a forecast in a dry run.
 
     Raises
     ------
@@ -93,40 +101,27 @@ def run(config: SplitConfig, folder: Path, output: Path, context: Context) -> Su
     notes += [*_told([*states, *told(found)]), *_about_all(subsets), f"wrote {output}"]
     short, details = few_rows(rows, 3, (4, 5)), [f"{WARNING}{f}" for f in found]
     summary = Summary("Subsets", COLUMNS, rows, notes, short, details)
+    shown = [note for note in notes if not note.startswith(WARNING)]  # these are logged above
+    if divided is not None:
+        divided |= {part: _part(subsets, part) for part in PARTS}
     if context.dry_run:
-        return planned(KIND, output, [" ".join(row) for row in short or rows])
+        plan = planned(KIND, output, shown[:-1])
+        return replace(summary, title=plan.title, notes=plan.notes)
     with publish(output, job) as file:
         for part in PARTS:
-            file.create_group(part)
-        for subset in subsets:
-            for part, index in (("train", subset.division.train), ("test", subset.division.test)):
-                if len(index):
-                    write_structures(
-                        file.create_group(f"{part}/{subset.name}"), subset.structures.select(index)
-                    )
+            group = file.create_group(part)
+            for name, structures in _part(subsets, part).items():
+                write_structures(group.create_group(name), structures)
         write_free_atoms(file, free_atoms.energies)
         file.attrs["energy_definition"] = encodable(data.definition)
         file.attrs["summary"] = summary.to_json()
-    return replace(summary, notes=[note for note in notes if not note.startswith(WARNING)])  # logged above
+    return replace(summary, notes=shown)
 
 
-def training_structures(config: SplitConfig, folder: Path, context: Context) -> dict[str, StructureSet]:
-    """Return the training structures of each subset that has some, without a look at what is doubtful.
-
-    Parameters
-    ----------
-    folder : Path
-        Relative paths of the configuration start here.
-    """
-    inputs = Inputs.of(config, folder)
-    structures, _ = set_apart(read_data(inputs.paths, config, context.report).structures)
-    groups = group(structures, cells_may_vary=True)
-    divisions, _ = divide(config, inputs, groups)
-    return {
-        name: prepared(config, name, members)[0].select(divisions[name].train)
-        for name, members in groups.items()
-        if len(divisions[name].train)
-    }
+def _part(subsets: Sequence[_Subset], part: str) -> dict[str, StructureSet]:
+    """Return the structures of one of `PARTS`, of each subset that has some."""
+    chosen = {subset.name: getattr(subset.division, part) for subset in subsets}
+    return {s.name: s.structures.select(chosen[s.name]) for s in subsets if len(chosen[s.name])}
 
 
 def _subsets(

@@ -9,14 +9,12 @@ import math
 from collections.abc import Mapping
 
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
-from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.stages.submit.training_size import TrainingSize
 from aenet_gpr_cli.structures import StructureSet
 
 RATE = 1e10  # operations of one core in a second, in matrix products
 SLOW_RATE = 1e9  # elsewhere
-SEARCH = 3.0  # times the final factorisation, for the search of hyperparameters
 PASSES = 6.0  # operations for each weight of a network, forward and back
 FORCES = 4.0  # times the work with forces
 START = 60.0  # of a program: imports, compiled code, reading
@@ -25,12 +23,6 @@ QUANTUM = 900.0  # s, what wall times are rounded up to
 LONGEST = 24 * 3600.0  # what takes longer ends in time, keeps its state and queues again
 WORTH_CORES = 300.0  # s, a job that takes longer is given several
 CORES = 4
-
-
-def fit_seconds(config: FitGprConfig, subset: StructureSet) -> float:
-    """Return the time of a full Gaussian process on one core, s: search and factorisation."""
-    rows = len(subset) * (1 + 3 * subset.n_atoms)
-    return SEARCH * rows**3 / 3 / RATE + rows**2 * config.search.max_evaluations / SLOW_RATE
 
 
 def augment_seconds(config: AugmentConfig, subset: StructureSet) -> float:
@@ -67,8 +59,8 @@ def train_seconds(
 
 
 def evaluate_seconds(n_models: int, subsets: Mapping[str, StructureSet]) -> float:
-    """Return the time of an evaluation, s: each atom of ten times the training structures in each model."""
-    return 1e-2 * n_models * sum(10 * len(s) * s.n_atoms for s in subsets.values())
+    """Return the time of an evaluation on one core, s: each atom of the test structures in each model."""
+    return 1e-2 * n_models * sum(len(s) * s.n_atoms for s in subsets.values())
 
 
 def cores(seconds: float) -> int:

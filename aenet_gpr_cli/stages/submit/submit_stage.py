@@ -15,11 +15,12 @@ from pathlib import Path
 import yaml
 
 from aenet_gpr_cli.config.workflow_config import TrainVariant, WorkflowConfig
-from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
+from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_parts
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.slurm import FOLDER, ITEM, SlurmJob, Submitted, sbatch, script_text, write_record
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages.augment.copy_costs import PROGRAM_GIB, augment_gib
+from aenet_gpr_cli.stages.fit_gpr.contest import full_seconds
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import local_gib, local_seconds
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted
 from aenet_gpr_cli.stages.shared.context import Context, Summary
@@ -33,7 +34,6 @@ from aenet_gpr_cli.stages.submit.job_times import (
     augment_seconds,
     cores,
     evaluate_seconds,
-    fit_seconds,
     train_seconds,
     wall_time,
 )
@@ -69,7 +69,7 @@ def run(
         Called with a script and the identifiers of the jobs it needs; returns that of the job.
     """
     split.run(config.split, source_folder, workdir / "split.h5", Context(context.progress, stop=context.stop))
-    subsets = load_split(workdir / "split.h5", "train")
+    parts = load_parts(workdir / "split.h5")
     for folder in (FOLDER, PARTS):
         (workdir / folder).mkdir(exist_ok=True)
     kept = replace(
@@ -80,7 +80,7 @@ def run(
     write_text(workdir / WORKFLOW, yaml.safe_dump(as_json(kept), sort_keys=False, allow_unicode=True))
     rows, ids = [], dict[str, str]()
     record: list[Submitted] = []
-    for number, job in enumerate(plan(config, subsets)):
+    for number, job in enumerate(plan(config, parts["train"], parts["test"])):
         resources = config.slurm.of(job.stage)  # type: ignore[arg-type]
         script = workdir / FOLDER / f"{number:02d}_{job.name}.sh"
         write_text(script, script_text(job, resources, workdir))
@@ -99,18 +99,26 @@ def run(
     return Summary(f"Jobs of {config.name}", COLUMNS, rows, notes)
 
 
-def plan(config: WorkflowConfig, subsets: dict[str, StructureSet]) -> list[SlurmJob]:
+def plan(
+    config: WorkflowConfig, subsets: dict[str, StructureSet], test: dict[str, StructureSet]
+) -> list[SlurmJob]:
     """Return the jobs of a workflow, each after those it needs.
 
     Parameters
     ----------
-    subsets : dict of str to StructureSet
-        Training structures.
+    subsets, test : dict of str to StructureSet
+        Training and test structures.
     """
     jobs: list[SlurmJob] = []
     ready: dict[str, tuple[str, ...]] = {"split": ()}  # artefact → the job that completes it
-    for build in (_fit_gpr, _augment, _train_ann, _evaluate, _benchmark):
-        for job, output in build(config, subsets, ready):
+    for build, on in (
+        (_fit_gpr, subsets),
+        (_augment, subsets),
+        (_train_ann, subsets),
+        (_evaluate, test),
+        (_benchmark, subsets),
+    ):
+        for job, output in build(config, on, ready):
             jobs.append(job)
             if output:
                 ready[output] = (job.name,)
@@ -146,7 +154,7 @@ def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
         chosen = choose_subsets(subsets, wanted, Path("split.h5"))
         full = full_candidates(section, chosen)
         needs = [fit_gib(section, subset) for subset in full.values()]
-        seconds = max((fit_seconds(section, subset) for subset in full.values()), default=0.0)
+        seconds = max((full_seconds(section, subset) for subset in full.values()), default=0.0)
         names, option, noun = tuple(chosen), "--subset", ""
         if local_is_fitted(section):
             of = min(
