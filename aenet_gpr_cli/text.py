@@ -1,9 +1,10 @@
-"""Text that others wrote, on its way to a terminal, a shell or a file name."""
+"""Text on its way to a terminal, a shell or a file name: what others wrote, and numbers."""
 
 from __future__ import annotations
 
 import unicodedata
 
+LARGEST = 1e7  # that is written without an exponent
 MAX_NAME = 100  # characters; file names with a prefix and a suffix stay below the usual limit of 255 bytes
 # control characters, invisible ones that turn the direction of writing, halves of pairs, ends of lines
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -39,6 +40,18 @@ def encodable(text: str) -> str:
     except UnicodeEncodeError:
         raw = text.encode("utf-8", "backslashreplace")
     return raw.decode("utf-8", "backslashreplace")
+
+
+def rounded(value: float, digits: int = 3) -> str:
+    """Write a number with some significant digits, as people do: large ones without an exponent.
+
+    Examples
+    --------
+    >>> rounded(263.5, 2), rounded(0.0123456), rounded(1234.5), rounded(2e-7, 2)
+    ('260', '0.0123', '1230', '2e-07')
+    """
+    number = float(f"{value:.{digits}g}")
+    return f"{number:.0f}" if 10**digits <= abs(number) < LARGEST else f"{number:.{digits}g}"
 
 
 def refuse_unseen(value: str, key: str) -> str:

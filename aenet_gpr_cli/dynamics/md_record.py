@@ -8,6 +8,7 @@ import numpy as np
 
 from aenet_gpr_cli.dynamics.integrator import Bath, Evaluation, Motion, degrees_of_freedom
 from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import BOLTZMANN, FS_PER_TIME_UNIT, GPA_PER_EV_PER_CUBIC_ANGSTROM, MEV_PER_EV
 
 COLUMNS = (
@@ -84,15 +85,16 @@ def crossed(fences: Fences, motion: Motion, found: Evaluation, bath: Bath | None
     temperature = temperature_of(motion, bath)
     # not (... < ...): NaN is beyond every fence
     if not temperature < fences.temperature or not np.isfinite(found.energy):
-        return f"the temperature is {temperature:.3g} K, above stop_temperature = {fences.temperature:.3g} K"
+        limit = rounded(fences.temperature)
+        return f"the temperature is {rounded(temperature)} K, above stop_temperature = {limit} K"
     if fences.sigma is not None and found.sigma is not None and not found.sigma < fences.sigma:
-        return f"σ of the energy is {found.sigma:.3g} eV, above stop_sigma = {fences.sigma:.3g} eV"
+        return f"σ of the energy is {rounded(found.sigma)} eV, above stop_sigma = {rounded(fences.sigma)} eV"
     if fences.beyond is not None and found.beyond is not None:
         worst = float(found.beyond.max(initial=0.0))
         if not worst < fences.beyond:
             return (
                 f"an atom is outside the training data by {worst:.0%} of the range of a feature, above "
-                f"stop_beyond = {fences.beyond:.3g}"
+                f"stop_beyond = {rounded(fences.beyond)}"
             )
     return None
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import BOLTZMANN, MEV_PER_EV
 
 Grade = Literal["good", "fair", "poor"]
@@ -166,8 +167,9 @@ def _energies(total: Mapping[str, Any], temperature: float) -> list[Statement]:
     error, thermal = float(total["energy_rmse_per_atom"]), BOLTZMANN * temperature
     grade = _graded(error / thermal, ENERGY)
     text = (
-        f"{grade}: {error * MEV_PER_EV:.2g} meV per atom (RMSE), {_percent(error / thermal)} of kT, which is "
-        f"{thermal * MEV_PER_EV:.3g} meV at {temperature:g} K (good up to {_percent(ENERGY[0])})"
+        f"{grade}: {rounded(error * MEV_PER_EV, 2)} meV per atom (RMSE), {_percent(error / thermal)} of "
+        f"kT, which is {rounded(thermal * MEV_PER_EV)} meV at {temperature:g} K "
+        f"(good up to {_percent(ENERGY[0])})"
     )
     return [Statement("energies", text, grade)]
 
@@ -180,8 +182,8 @@ def _forces(total: Mapping[str, Any]) -> list[Statement]:
         return []
     grade = _graded(error / size, FORCE)
     text = (
-        f"{grade}: {error:.2g} eV/Å per component (RMSE), {_percent(error / size)} of the rms force "
-        f"{size:.3g} eV/Å (good up to {_percent(FORCE[0])})"
+        f"{grade}: {rounded(error, 2)} eV/Å per component (RMSE), {_percent(error / size)} of the rms force "
+        f"{rounded(size)} eV/Å (good up to {_percent(FORCE[0])})"
     )
     return [Statement("forces", text, grade)]
 
@@ -209,9 +211,9 @@ def _sigma(total: Mapping[str, Any]) -> list[Statement]:
     grade = GRADES[sum(covered < limit for limit in COVERAGE)]
     text = f"{grade}: of 20 errors {20 * covered:.0f} lie within ±2σ, where 19 should"
     if grade != "good":
-        text += f"; σ is too small, take {spread:.2g} times as much"
+        text += f"; σ is too small, take {rounded(spread, 2)} times as much"
     elif spread < 0.5:
-        text += f"; σ is cautious, errors are about {spread:.2g} of it"
+        text += f"; σ is cautious, errors are about {rounded(spread, 2)} of it"
     return [Statement("sigma", text, grade)]
 
 
@@ -287,4 +289,4 @@ def _training(models: Sequence[Judged]) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
+    return f"{rounded(100 * share, 2)} %" if share < 1 else f"{100 * share:.0f} %"

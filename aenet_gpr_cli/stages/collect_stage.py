@@ -28,6 +28,7 @@ from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.subset_parts import copy_subsets
 from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
 from aenet_gpr_cli.stages.train_ann.members import join_committees, read_committee, write_committee
+from aenet_gpr_cli.stages.train_ann.training_errors import ERROR_COLUMNS, join_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,9 @@ def _join_members(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summ
     write_committee(file, committee, mode)
     n_structures = int(parts[0].row[train_ann.COLUMNS.index("structures")])
     seconds = float(file.attrs["wall_time_s"])
-    row = train_ann.table_row(mode, output.stem, n_structures, committee, seconds)
+    first = train_ann.COLUMNS.index(ERROR_COLUMNS[0])
+    errors = join_cells([part.row[first : first + len(ERROR_COLUMNS)] for part in parts])
+    row = train_ann.table_row(mode, output.stem, n_structures, committee, errors, seconds)
     return Summary(train_ann.TITLE, train_ann.COLUMNS, [row], [f"wrote {output}"])
 
 

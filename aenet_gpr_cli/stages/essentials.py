@@ -11,6 +11,7 @@ import h5py
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import MEV_PER_EV
 
 METRICS = "metrics.h5"
@@ -61,23 +62,26 @@ def _sigma(model: h5py.Group, members: int) -> str:
 def _process(group: h5py.Group) -> list[list[str]]:
     values, name = group.attrs, str(group.name).rpartition("/")[2]
     if "radial_cutoff" not in values:
-        kernel = f"{values['descriptor']}, length scale {values['length_scale']:.4g}"
+        kernel = f"{values['descriptor']}, length scale {rounded(values['length_scale'], 4)}"
         return [
             [f"{name}: kernel", f"{values['kernel']} of {kernel}"],
-            [f"{name}: signal", f"{values['signal_std']:.3g} eV"],
+            [f"{name}: signal", f"{rounded(values['signal_std'])} eV"],
         ]
     rows = [
         ["cutoffs", _cutoffs(values)],
-        ["length scale", f"{values['length_scale']:.4g}"],
-        ["noise", f"{values['noise_energy'] * MEV_PER_EV:.3g} meV, {values['noise_force']:.3g} eV/Å"],
+        ["length scale", rounded(values["length_scale"], 4)],
+        [
+            "noise",
+            f"{rounded(values['noise_energy'] * MEV_PER_EV)} meV, {rounded(values['noise_force'])} eV/Å",
+        ],
     ]
     if "left_out_error" in values:
-        left = f"{values['left_out_error'] * MEV_PER_EV:.3g} meV"
+        left = f"{rounded(values['left_out_error'] * MEV_PER_EV)} meV"
         if "left_out_force_error" in values:
-            left += f", {values['left_out_force_error']:.3g} eV/Å"
+            left += f", {rounded(values['left_out_force_error'])} eV/Å"
         rows.append(["left-out errors", left])
     if "sigma_factor" in values:
-        rows.append(["sigma", f"calibrated on left-out structures, times {values['sigma_factor']:.3g}"])
+        rows.append(["sigma", f"calibrated on left-out structures, times {rounded(values['sigma_factor'])}"])
     return rows
 
 
@@ -102,9 +106,9 @@ def _errors(file: h5py.File, path: Path) -> list[list[str]]:
     if inputs.get(path.stem) != file.attrs.get("checksum") or path.stem not in results:
         return []
     total = results[path.stem]["total"]
-    text = f"energies {total['energy_rmse_per_atom'] * MEV_PER_EV:.3g} meV per atom"
+    text = f"energies {rounded(total['energy_rmse_per_atom'] * MEV_PER_EV)} meV per atom"
     if total.get("force_component_rmse") is not None:
-        text += f", forces {total['force_component_rmse']:.3g} eV/Å per component"
+        text += f", forces {rounded(total['force_component_rmse'])} eV/Å per component"
     rows = [["errors (RMSE)", f"{text}, on {total['n_structures']} structures of {METRICS}"]]
     if total.get("coverage_95") is not None:
         rows.append(["sigma covers", f"{total['coverage_95']:.0%} of the errors in its 95 % intervals"])

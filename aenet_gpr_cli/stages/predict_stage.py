@@ -37,6 +37,7 @@ from aenet_gpr_cli.stages.shared.predictors import (
 )
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.grouping import group
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import MEV_PER_EV
 
 KIND = "predict"
@@ -130,16 +131,17 @@ def _closing(errors: Sequence[ErrorSums]) -> list[str]:
     number = found["n_structures"]
     per_atom, rmse = (float(found[f"energy_{key}_per_atom"] or 0.0) * MEV_PER_EV for key in ("mae", "rmse"))
     lines = [f"Errors against the {number} structures with labels:"]
-    lines.append(f"  energies  MAE {per_atom:.3g} meV per atom, RMSE {rmse:.3g}")
+    lines.append(f"  energies  MAE {rounded(per_atom)} meV per atom, RMSE {rounded(rmse)}")
     if (mae := found["force_component_mae"]) is not None:
+        rmse = rounded(found["force_component_rmse"])
         lines.append(
-            f"  forces    MAE {mae:.3g} eV/Å per component, RMSE {found['force_component_rmse']:.3g}, of "
-            f"{found['force_component_rms_reference']:.3g} (rms of the reference)"
+            f"  forces    MAE {rounded(mae)} eV/Å per component, RMSE {rmse}, "
+            f"of {rounded(found['force_component_rms_reference'])} (rms of the reference)"
         )
     if (mae := found.get("stress_mae_gpa")) is not None:
         lines.append(
-            f"  stress    MAE {mae:.3g} GPa per component, RMSE {found['stress_rmse_gpa']:.3g}; pressure MAE "
-            f"{found['pressure_mae_gpa']:.3g} GPa"
+            f"  stress    MAE {rounded(mae)} GPa per component, RMSE {rounded(found['stress_rmse_gpa'])}; "
+            f"pressure MAE {rounded(found['pressure_mae_gpa'])} GPa"
         )
     return lines
 
@@ -190,7 +192,7 @@ def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
     return [
         f"warning: {outside.sum()} of {len(distance)} structures are outside the training data of the "
         f"Gaussian process, {predicted[worst].structure.name} most of all: its distance is "
-        f"{distance[worst]:.2g} times the largest between neighbouring training structures"
+        f"{rounded(distance[worst], 2)} times the largest between neighbouring training structures"
     ]
 
 

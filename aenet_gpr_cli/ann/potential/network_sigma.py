@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from aenet_gpr_cli.structures import FloatArray, IntArray
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 FEWEST = 5  # left-out structures from which there is a factor
@@ -89,14 +90,16 @@ def describe_sigma(sigma: NetworkSigma | None, n_members: int) -> str:
     method = "spread over the members" if n_members > 1 else ""
     if sigma.with_laplace:
         method = f"{method} and Laplace" if method else "Laplace"
-        method += f" ({sigma.factors.nbytes / BYTES_PER_GIB:.2g} GiB stored)"
+        method += f" ({rounded(sigma.factors.nbytes / BYTES_PER_GIB, 2)} GiB stored)"
     if sigma.n_left_out < FEWEST:
         return (
             f"σ of energies: {method}, not calibrated: {sigma.n_left_out} structures were left out of the "
             f"training, fewer than {FEWEST}"
         )
     how = "held out" if sigma.held_out else "trained on, each left out to first order"
-    return f"σ of energies: {method}, times {sigma.factor:.2g} from {sigma.n_left_out} structures {how}"
+    return (
+        f"σ of energies: {method}, times {rounded(sigma.factor, 2)} from {sigma.n_left_out} structures {how}"
+    )
 
 
 def join_sigmas(parts: Sequence[NetworkSigma | None]) -> NetworkSigma | None:

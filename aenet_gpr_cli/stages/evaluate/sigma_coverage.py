@@ -13,6 +13,7 @@ from aenet_gpr_cli.descriptors.chebyshev.strain import periodic_components, six_
 from aenet_gpr_cli.evaluation.calibration import LEVELS, calibrate, sorting, z_scores
 from aenet_gpr_cli.stages.shared.predictors import Prediction
 from aenet_gpr_cli.structures import FloatArray, StructureSet
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import MEV_PER_EV
 
 KINDS = {"bound": "an upper bound from part of the data"}
@@ -158,22 +159,23 @@ def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
             kind = "σ" if outside is None else f"σ ({KINDS.get(method, method)})"
             mean, covered = total["energy_sigma"] * MEV_PER_EV, total[f"coverage_{round(100 * WIDE)}"]
             notes.append(
-                f"{name}: {kind}, {mean:.2g} meV on average, covers {covered:.1%} of the errors in its "
-                f"{WIDE:.0%} intervals; spread of the z-scores {spread:.2g} (1 is right, less is cautious)"
+                f"{name}: {kind}, {rounded(mean, 2)} meV on average, covers {covered:.1%} of the errors "
+                f"in its {WIDE:.0%} intervals; spread of the z-scores {rounded(spread, 2)} (1 is right, "
+                "less is cautious)"
             )
         for key, said in (("force", "forces"), ("stress", "stress")):
             if f"{key}_z_std" in total:
                 covered = total[f"{key}_coverage_{round(100 * WIDE)}"]
                 notes.append(
                     f"{name}: σ of the {said} covers {covered:.1%} in its "
-                    f"{WIDE:.0%} intervals; spread of the z-scores {total[f'{key}_z_std']:.2g}"
+                    f"{WIDE:.0%} intervals; spread of the z-scores {rounded(total[f'{key}_z_std'], 2)}"
                 )
         if (rank := total["sigma_rank"]) is not None:
             sure, unsure = (total[f"energy_mae_{half}"] * MEV_PER_EV for half in ("sure", "unsure"))
             expected = total["sigma_rank_expected"]
             notes.append(
                 f"{name}: rank correlation of σ with the errors {rank:.2f}, {expected:.2f} if normal; "
-                f"{sure:.2g} meV where σ is below its median, {unsure:.2g} meV above"
+                f"{rounded(sure, 2)} meV where σ is below its median, {rounded(unsure, 2)} meV above"
             )
         if outside:
             notes.append(

@@ -28,6 +28,7 @@ from aenet_gpr_cli.io.artefacts.stored_gps import read_left_out, write_left_out
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import candidates
 from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import MEV_PER_EV
 
 SAMPLE_ROWS = 1000  # energies and force components of the few structures
@@ -216,8 +217,8 @@ def verdict(
 
 def _errors(full: LeftOut, local: LeftOut) -> str:
     parts = [
-        f"{name} {MEV_PER_EV * off.energy_mae:.3g} meV"
-        + (f" and {off.force_mae:.3g} eV/Å" if len(off.force_errors) else "")
+        f"{name} {rounded(MEV_PER_EV * off.energy_mae)} meV"
+        + (f" and {rounded(off.force_mae)} eV/Å" if len(off.force_errors) else "")
         for name, off in (("full", full), ("local", local))
     ]
     return f"left-out errors {', '.join(parts)}"

@@ -26,6 +26,7 @@ from aenet_gpr_cli.io.artefacts.structure_sets import read_structures, write_str
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import AnySet, StructureSet
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import BYTES_PER_GIB, GPA_PER_EV_PER_CUBIC_ANGSTROM, MEV_PER_EV
 
 SECONDS_BETWEEN_STATES = 60.0  # of the sums; writing one takes less than a second
@@ -115,11 +116,11 @@ class FittedLocal:
         """What it makes of left-out structures, for the user."""
         off = LeftOut.joined(list(self.left_out.values()))
         text = f"local: mean errors of {len(off.energy_errors)} left-out structures: "
-        text += f"{MEV_PER_EV * off.energy_mae:.3g} meV"
+        text += f"{rounded(MEV_PER_EV * off.energy_mae)} meV"
         if len(off.force_errors):
-            text += f", {off.force_mae:.3g} eV/Å"
+            text += f", {rounded(off.force_mae)} eV/Å"
         if len(off.stress_errors):
-            text += f", stress {GPA_PER_EV_PER_CUBIC_ANGSTROM * off.stress_mae:.3g} GPa"
+            text += f", stress {rounded(GPA_PER_EV_PER_CUBIC_ANGSTROM * off.stress_mae)} GPa"
             text += " (trained on, too)" if self.model.noise_virial else " (not trained on)"
         return text
 
@@ -171,7 +172,7 @@ def _fit_share(
         str(n_structures),
         str(sums.triangle.n_rows),
         f"chebyshev, {len(design.inducing)} inducing",
-        f"{design.inducing.length_scale:.4g}",
+        rounded(design.inducing.length_scale, 4),
         "–",
         "–",
         "qr",
@@ -215,7 +216,7 @@ def finish_local(shares: Sequence[h5py.Group], rows: Sequence[Sequence[str]]) ->
         LOCAL,
         *(str(sum(int(row[column]) for row in rows)) for column in (1, 2)),
         *rows[0][3:5],
-        f"{np.sqrt(model.signal_variance):.3g}",
+        rounded(np.sqrt(model.signal_variance)),
         f"{evidence:.1f}",
         rows[0][7],
         f"{seconds:.1f}",

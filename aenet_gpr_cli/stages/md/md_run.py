@@ -24,6 +24,7 @@ from aenet_gpr_cli.io.artefacts.fields import append_field, write_field
 from aenet_gpr_cli.stages.label_stage import calculate
 from aenet_gpr_cli.stages.shared.context import GO_ON, Context, log, no_progress
 from aenet_gpr_cli.structures import FloatArray, Structure
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import FS_PER_TIME_UNIT
 
 KIND = "md"
@@ -212,7 +213,10 @@ def run_steps(
         if asked and motion.step < n_steps and why is None:
             raise InterruptedRun(f"md at step {motion.step} of {n_steps}. {GO_ON}")
     record.save(integrator)
-    return "" if why is None else f"at {motion.step * fs * 1e-3:.4g} of {n_steps * fs * 1e-3:.4g} ps: {why}"
+    if why is None:
+        return ""
+    run, asked_for = (rounded(steps * fs * 1e-3, 4) for steps in (motion.step, n_steps))
+    return f"at {run} of {asked_for} ps: {why}"
 
 
 class _Forecast:

@@ -10,6 +10,7 @@ import numpy as np
 from aenet_gpr_cli.dynamics.md_record import COLUMNS, drift
 from aenet_gpr_cli.stages.shared.context import Summary
 from aenet_gpr_cli.structures import FloatArray, Structure
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import MEV_PER_EV
 
 
@@ -31,7 +32,7 @@ def summarise(
     """
     table = file["table"][()]
     column = {name: table[:, number] for number, name in enumerate(COLUMNS)}
-    rows = [["time", f"{column['time_ps'][-1]:.4g} ps"]]
+    rows = [["time", f"{rounded(column['time_ps'][-1], 4)} ps"]]
     if np.isfinite(slope := drift(table, structure.n_atoms)):
         rows.append(["drift of the conserved energy", f"{slope:+.4f} meV/atom/ps"])
     later = slice(len(table) // 2, None)
@@ -42,14 +43,14 @@ def summarise(
     ):
         values = column[name][later]
         if np.isfinite(values).any() and (name != "volume_A3" or np.ptp(values) > 0.0):
-            rows.append([label, f"{np.nanmean(values):.4g} ± {np.nanstd(values):.2g} {unit}"])
+            rows.append([label, f"{rounded(np.nanmean(values), 4)} ± {rounded(np.nanstd(values), 2)} {unit}"])
     for name, label, factor, unit in (
         ("energy_std_eV", "largest σ of the energy", MEV_PER_EV / structure.n_atoms, "meV/atom"),
         ("atoms_outside", "most atoms outside the training range", 1.0, f"of {structure.n_atoms}"),
         ("largest_beyond", "farthest outside", 1.0, "of the range of a feature"),
     ):
         if np.isfinite(column[name]).any():
-            rows.append([label, f"{np.nanmax(column[name]) * factor:.3g} {unit}"])
+            rows.append([label, f"{rounded(np.nanmax(column[name]) * factor)} {unit}"])
     rows += _against_reference(file["trajectory"], structure)
     if np.isfinite(seconds):
         rows.append(["time of a step", f"{seconds * 1e3:.2f} ms"])
@@ -71,6 +72,6 @@ def _against_reference(group: h5py.Group, structure: Structure) -> list[list[str
     return [
         ["checked against the reference", f"{len(known)} frames"],
         ["mean error of the energy", f"{energies.mean() / structure.n_atoms * MEV_PER_EV:+.3g} meV/atom"],
-        ["rms error of relative energies", f"{spread:.3g} meV/atom"],
-        ["rms error of the forces", f"{np.sqrt(np.mean(forces**2)):.3g} eV/Å"],
+        ["rms error of relative energies", f"{rounded(spread)} meV/atom"],
+        ["rms error of the forces", f"{rounded(np.sqrt(np.mean(forces**2)))} eV/Å"],
     ]

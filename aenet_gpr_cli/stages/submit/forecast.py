@@ -19,6 +19,7 @@ from aenet_gpr_cli.stages.submit.memory_needs import OTHER_GIB, fit_gib, train_g
 from aenet_gpr_cli.stages.submit.training_size import TrainingSize
 from aenet_gpr_cli.stages.workflow_steps import ORDER, Step, gaussian_processes, model_names
 from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.text import rounded
 
 COLUMNS = ("stage", "what", "time", "memory / GiB")
 STATE = "state"  # column of a dry run
@@ -161,4 +162,4 @@ def _range(most: float) -> str:
     if most < SHORTEST:
         return f"below {SHORTEST:g} s"
     unit, name = next(((u, n) for u, n in ((3600.0, "h"), (60.0, "min")) if most >= 2 * u), (1.0, "s"))
-    return f"{most / CAUTION / unit:.2g}–{most / unit:.2g} {name}"
+    return f"{rounded(most / CAUTION / unit, 2)}–{rounded(most / unit, 2)} {name}"

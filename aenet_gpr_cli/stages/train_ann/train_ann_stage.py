@@ -6,14 +6,15 @@ Energy-only, Taylor-ANN, GPR-ANN, direct force training and both together differ
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.data.training_set import TrainingSet, validation_split
 from aenet_gpr_cli.ann.execution.surroundings import MakeRows, MemoryRows, State, Surroundings
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.network_sigma import describe_sigma
@@ -36,7 +37,9 @@ from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.subset_parts import free_atoms
 from aenet_gpr_cli.stages.shared.torchrun import torchrun_processes
 from aenet_gpr_cli.stages.train_ann.members import Committee, Keep, Work, train_members, write_committee
+from aenet_gpr_cli.stages.train_ann.training_errors import ERROR_COLUMNS, TrainingErrors, training_errors
 from aenet_gpr_cli.structures import Copies, StructureSet
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 KIND = "train-ann"
@@ -48,8 +51,7 @@ COLUMNS = (
     "structures",
     "weights",
     "steps",
-    "training loss",
-    "validation loss",
+    *ERROR_COLUMNS,
     "s",
 )
 FEATURE_COPIES = 2  # of the descriptors in memory at a time: as computed, and as the networks take them
@@ -129,7 +131,7 @@ def run(
         fits = need <= config.max_memory_gib
         plan = (
             f"{len(members)} networks on {len(data)} structures, {basis.n_features} features per atom: "
-            f"{need:.2g} GiB, {'in memory' if fits else 'kept on disk beside the output'}"
+            f"{rounded(need, 2)} GiB, {'in memory' if fits else 'kept on disk beside the output'}"
         )
         if context.dry_run:
             return planned(KIND, output, [plan])
@@ -153,7 +155,10 @@ def run(
                 return result
 
             work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, processes)
-            return _train(work, len(data), context)
+            _, held_out = validation_split(data.parents, config.held_out, config.seed)
+            held_out = held_out[held_out < data.n_references]
+            errors = partial(training_errors, subsets=list(references.values()), held_out=held_out)
+            return _train(work, len(data), errors, context)
 
 
 def _first(start: Path, basis: ChebyshevBasis, network: Network, must_fit: bool) -> ANNModel | None:
@@ -185,7 +190,7 @@ def _by_evidence(
         _CHOSEN[key] = choose_environment(*given)
     angles, resolved = _CHOSEN[key]
     words = "species resolved" if resolved else "species by ænet's two sums"
-    log.info("by evidence: angular cutoffs %s Å, %s", "/".join(f"{c:.3g}" for c in angles), words)
+    log.info("by evidence: angular cutoffs %s Å, %s", "/".join(rounded(c) for c in angles), words)
     return replace(config.network, angular_cutoffs=angles, resolve_species=resolved)
 
 
@@ -204,7 +209,9 @@ def _check_cutoff(config: TrainAnnConfig, references: Mapping[str, StructureSet]
         )
 
 
-def _train(work: Work, n_structures: int, context: Context) -> Summary:
+def _train(
+    work: Work, n_structures: int, errors_of: Callable[[ANNModel], TrainingErrors], context: Context
+) -> Summary:
     """Train and write the output; of several processes the first one alone touches files."""
     output, first = work.checkpoint.output, work.processes.rank == 0
     with publish(output, work.checkpoint.job) if first else nullcontext() as file:
@@ -222,7 +229,9 @@ def _train(work: Work, n_structures: int, context: Context) -> Summary:
         if committee.model.repulsion is not None:
             notes.insert(0, committee.model.repulsion.describe(committee.model.basis.species))
         seconds = earlier + time.perf_counter() - started
-        row = table_row(work.mode, output.stem, n_structures, committee, seconds)
+        errors = errors_of(committee.model)
+        notes = [*errors.notes(), *notes]
+        row = table_row(work.mode, output.stem, n_structures, committee, errors.cells(), seconds)
         summary = Summary(TITLE, COLUMNS, [row], notes)
         file.attrs["summary"] = summary.to_json()
     work.checkpoint.discard()
@@ -253,9 +262,10 @@ def _open_copies(
         yield list(chosen.values())
 
 
-def table_row(mode: str, name: str, n_structures: int, committee: Committee, seconds: float) -> list[str]:
+def table_row(
+    mode: str, name: str, n_structures: int, committee: Committee, errors: Sequence[str], seconds: float
+) -> list[str]:
     """Return the row of a committee, as in `COLUMNS`."""
-    validated = np.isfinite(committee.validation_loss).any()
     return [
         name,
         mode,
@@ -263,7 +273,6 @@ def table_row(mode: str, name: str, n_structures: int, committee: Committee, sec
         str(n_structures),
         str(committee.model.architecture.n_weights),
         str(int(np.isfinite(committee.training_loss).sum(0).max())),
-        f"{np.mean(np.nanmin(committee.training_loss, axis=0)):.2e}",
-        f"{np.mean(np.nanmin(committee.validation_loss, axis=0)):.2e}" if validated else "–",
+        *errors,
         f"{seconds:.1f}",
     ]

@@ -6,9 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.ann.data.training_set import validation_split
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import FailedMembers, train
 from aenet_gpr_cli.errors import ConfigError, InputError, NumericalError
+from aenet_gpr_cli.io.artefacts.artefact import read_summary
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.stages import collect_stage as collect
@@ -57,6 +59,42 @@ def test_members_alone_give_the_committee(data, whole, members, tmp_path):
         parts = [h5py.File(path).attrs["wall_time_s"] for path in members]
         assert ours.attrs["wall_time_s"] >= sum(parts)
     assert table.rows[0][:5] == ["ann", "energy_only", "3", "32", "147"]
+    for ours, theirs, digits in zip(errors_in(output), errors_in(whole), (2, 4, 2, 4), strict=True):
+        assert ours == pytest.approx(theirs, abs=2 * 0.1**digits, nan_ok=True)
+
+
+def errors_in(path):
+    """Return the errors of the table: of energies (meV) and forces (eV/Å), trained on and left out."""
+    row = read_summary(path)["rows"][0][6:10]
+    return [float("nan") if cell == "–" else float(cell) for cell in row]
+
+
+def test_the_table_has_errors_with_units_on_the_references(data, whole, tmp_path):
+    def energy_errors(path):
+        model, found = load_ann(path), []
+        for subset in load_split(data, "train").values():
+            energies, _ = predict(model, subset, False, 64)
+            found.append(1e3 * np.abs(energies - subset.energies).mean(0))
+        return np.concatenate(found)
+
+    names = [name for subset in load_split(data, "train").values() for name in subset.names]
+    inside, outside = validation_split(names, CONFIG.held_out, CONFIG.seed)
+    assert len(outside)
+    energy, found = energy_errors(whole), errors_in(whole)
+    assert found[0] == pytest.approx(energy[inside].mean(), abs=0.006)
+    assert found[2] == pytest.approx(energy[outside].mean(), abs=0.006)
+    assert all(np.isfinite(found))
+
+    output = tmp_path / "none_held_out.h5"
+    keys = {"validation_fraction": 0.0, "subsets": ["H3N"], "n_members": 1}
+    train_ann.run(replace(CONFIG, **keys), data, None, output, Context())
+    subset, model = load_split(data, "train")["H3N"], load_ann(output)
+    energies, forces = predict(model, subset, True, 64)
+    energy, force, left_out, no_force = errors_in(output)
+    assert energy == pytest.approx(1e3 * np.abs(energies - subset.energies).mean(), abs=0.006)
+    assert force == pytest.approx(np.abs(forces - subset.forces).mean(), abs=6e-5)
+    assert left_out == pytest.approx(1e3 * np.abs(model.sigma.left_out_errors).mean(), abs=0.006)
+    assert np.isnan(no_force)  # to first order of energies alone
 
 
 def test_the_collected_committee_counts_as_the_result_of_the_whole_job(data, members, tmp_path):
