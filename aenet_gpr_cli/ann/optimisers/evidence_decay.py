@@ -49,15 +49,11 @@ def groups(architecture: Architecture, device: torch.device) -> Tensor:
 
 
 def n_rows(objective: Objective, train: Tensor) -> Tensor:
-    """Return the sum of the weights of all rows in the loss, (n_members or 1,)."""
-    shares = objective.shares(train)
-    energy, force = shares.energy, shares.force
-    # with α = 1 the energies are not in the loss, and their share is 0
-    rows = (1.0 - objective.loss.alpha) / energy if objective.loss.alpha < 1.0 else torch.zeros_like(energy)
-    if objective.forces is not None:
-        rows = rows + 3.0 * objective.loss.alpha / force
-        rows = rows + objective.rows_by_kind(train)[:, 3:]
-    return rows[:, 0]
+    """Return the sum of the weights of all rows in the loss, (n_members or 1,), whatever their emphasis."""
+    rows = objective.rows_by_kind(train)
+    if objective.loss.alpha == 1.0:  # the energies are not in the loss
+        rows = rows[:, 2:]
+    return rows.sum(1)
 
 
 def has_learnt(loss: Tensor, spread: Tensor, iteration: IntArray) -> Tensor:

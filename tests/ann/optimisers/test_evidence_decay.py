@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,9 @@ def test_the_decays_of_a_linear_model_maximise_the_evidence(basis, settings, by_
     blocks = list(weighted_rows(objective, weights, torch.as_tensor(index)))
     rows, residuals = (torch.cat(parts, dim=1)[0].numpy() for parts in zip(*blocks, strict=True))
     assert n_rows(objective, torch.as_tensor(index)).item() == pytest.approx(len(rows))
+    emphasis = torch.tensor([[0.7, 1.0, 1400.0, 1.0]], dtype=torch.float64)  # rows count, whatever it is
+    emphatic = replace(objective, emphasis=emphasis)
+    assert n_rows(emphatic, torch.as_tensor(index)).item() == pytest.approx(len(rows))
     targets = rows @ weights[0].numpy() - residuals
     decay, place = result.state["decay"][0], groups(architecture, torch.device("cpu")).numpy()
     best = log_evidence(rows, targets, decay[place])
