@@ -33,12 +33,32 @@ def guide(topic: str | None, page: Path | None, force: bool, options: dict[str, 
         for name, line in topics.TOPICS.items():
             click.echo(f"{name:<{width}}  {line}")
     elif sys.stdout.isatty():
-        from rich.console import Console
-        from rich.markdown import Markdown
-
-        Console().print(Markdown(topics.text(topic)))
+        _print(topics.text(topic))
     else:
         click.echo(topics.text(topic), nl=False)
+
+
+def _print(text: str) -> None:
+    """Print Markdown to a terminal; where cells of a table take several lines, its rows stand apart."""
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown, TableElement
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.theme import Theme
+
+    class SpacedTable(TableElement):
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for table in super().__rich_console__(console, options):
+                if isinstance(table, Table):
+                    unbroken = options.update(max_width=console.width * 100)
+                    table.leading = int(Measurement.get(console, unbroken, table).maximum > console.width)
+                yield table
+
+    class Page(Markdown):
+        elements = {**Markdown.elements, "table_open": SpacedTable}  # noqa: RUF012
+
+    # rich writes code on black, which is a blot on a light terminal
+    Console(theme=Theme({"markdown.code": "bold cyan"})).print(Page(text))
 
 
 def _write(page: Path, force: bool, options: dict[str, Any]) -> None:
