@@ -19,7 +19,9 @@ ENERGY = (1 / 10, 1 / 3)  # RMSE per atom over kT: good below the first, fair be
 FORCE = (0.10, 0.25)  # RMSE over the root mean square of the reference, of force components
 OUTLIERS = (0.0, 1e-3)  # share of atoms with ‖F‖ wrong by more than 1 eV/Å
 OUTSIDE = (0.05, 0.20)  # share of structures outside the training data
-COVERAGE = (0.90, 0.75)  # of errors by their 95 % intervals: good above the first, fair above the second
+COVERAGE = (0.90, 0.75)  # of errors by their 95 % intervals: good above the first, fair above the second; few
+# errors may be one standard deviation of their share below
+WIDE = 0.95  # share of errors within ±1.96σ
 WEAK = 1.5  # times the error of all, from where on a kind of structure asks for more data
 FEW = 3  # structures of a kind, below which its error says nothing
 BEHIND = 1.3  # times the error of the process that labels its copies, from where on a network lags
@@ -208,9 +210,12 @@ def _sigma(total: Mapping[str, Any]) -> list[Statement]:
     if covered is None or spread is None:
         text = "the model does not say where it is wrong (a single network, or σ was not asked for)"
         return [Statement("sigma", text)]
-    grade = GRADES[sum(covered < limit for limit in COVERAGE)]
-    text = f"{grade}: of 20 errors {20 * covered:.0f} lie within ±2σ, where 19 should"
-    if grade != "good":
+    number = total["n_structures"]
+    chance = (COVERAGE[0] * (1.0 - COVERAGE[0]) / number) ** 0.5  # one standard deviation of a share
+    grade = GRADES[sum(covered < limit - chance for limit in COVERAGE)]
+    within, expected = round(covered * number), round(WIDE * number)
+    text = f"{grade}: {within} of {number} errors lie within ±2σ, where {expected} should"
+    if grade != "good" and spread > 1.0:
         text += f"; σ is too small, take {rounded(spread, 2)} times as much"
     elif spread < 0.5:
         text += f"; σ is cautious, errors are about {rounded(spread, 2)} of it"

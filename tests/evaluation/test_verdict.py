@@ -108,9 +108,10 @@ def test_copies_are_asked_for_only_while_a_network_lags_behind_its_gaussian_proc
 
 def test_sigma_is_told_in_plain_words():
     text = about(judge([model(coverage_95=0.5, z_std=3.0)], 300.0), "sigma")[0].text
-    assert (
-        text == "poor: of 20 errors 10 lie within ±2σ, where 19 should; σ is too small, take 3 times as much"
-    )
+    advice = "σ is too small, take 3 times as much"
+    assert text == f"poor: 50 of 100 errors lie within ±2σ, where 95 should; {advice}"
+    few = about(judge([model(coverage_95=10 / 12, z_std=0.8, n_structures=12)], 300.0), "sigma")[0].text
+    assert few == "good: 10 of 12 errors lie within ±2σ, where 11 should"  # by chance, if 95 % of many do
 
 
 def test_no_model_is_refused():

@@ -8,8 +8,9 @@ that descends from it are taken away; to first order the residuals and variances
     ρ' = ρ + K S (1 - S K S)⁻¹ S ρ,   C' = τ (K + K S (1 - S K S)⁻¹ S K),   K = J_G H⁻¹ J_Gᵀ
 
 with S the roots of their weights, which is exact for a model that is linear in its weights, with the decays
-kept. A structure that was held out has S = 0. As ρ counts that of the minimum of the linear model: near an
-interpolation 1 - S K S is small, and a step that the optimiser has not made would become an error.
+kept. A structure that was held out has S = 0. What leaving out changes, ρ' - ρ, is that of the minimum of the
+linear model: near an interpolation 1 - S K S is small, and a step that the optimiser has not made would
+become an error. It is added to the residual of the network as it is.
 """
 
 from __future__ import annotations
@@ -171,6 +172,7 @@ def _energies_left_out(
     result = np.empty((len(left_out.groups), 2))
     for number, group in enumerate(left_out.groups):
         parts, residuals, roots = [], [], []
+        ahead = 0.0  # of the first residual: what the way to the minimum would change
         for members in (group[:1], group[1:]):  # copies stand apart
             if not len(members):
                 continue
@@ -178,16 +180,16 @@ def _energies_left_out(
             batch = plain.weighted_batch(some, shares)
             rows, rho = make(plain, flat, batch)
             parts.append(rows[0].cpu().numpy())
-            rho = rho[0] if left_out.held_out else rho[0] + rows[0] @ shift
-            residuals.append(rho.cpu().numpy())
+            change = torch.zeros_like(rho[0]) if left_out.held_out else rows[0] @ shift
+            residuals.append((rho[0] + change).cpu().numpy())
             weights = data.weights[0, some].cpu().numpy()
             forces = len(residuals[-1]) - len(some)
             roots.append(np.sqrt(np.append(weights, np.full(forces, weights[0]))))
             if len(parts) == 1:
-                unit = float(batch.energy_root[0, 0])
+                unit, ahead = float(batch.energy_root[0, 0]), float(change[0])
         weight = np.zeros(1) if left_out.held_out else np.concatenate(roots)
         found = leave_out(np.concatenate(parts), np.concatenate(residuals), weight, factor, noise)
-        result[number] = found[0] / unit, found[1] / unit**2
+        result[number] = (found[0] - ahead) / unit, found[1] / unit**2
     return result
 
 

@@ -127,8 +127,7 @@ def run(
                 *training_notes(trainings),
                 *group_notes(results),
                 *calibration_notes(results, config.sigma),
-                f"wrote {output}",
-                *(f"wrote {output.with_name(path.name)}" for path in sorted(folder.iterdir())),
+                f"wrote {output} and beside it {_beside(output, sorted(p.name for p in folder.iterdir()))}",
             ],
             closing=verdict.lines(),
         )
@@ -182,6 +181,11 @@ def _endings(config: EvaluateConfig, models: Iterable[str]) -> list[str]:
     pictures = ["_parity.png", "_summary.png"] if config.plots else []
     structures = [f"_{name}.extxyz" for name in models] if config.extxyz else []
     return [".json", ".csv", "_training.csv", *pictures, *structures]
+
+
+def _beside(output: Path, names: Sequence[str]) -> str:
+    """Say which files stand beside the artefact, by how their names end."""
+    return ", ".join(name.removeprefix(output.stem) for name in names) or "nothing"
 
 
 def _write_prediction(group: h5py.Group, prediction: Prediction) -> None:

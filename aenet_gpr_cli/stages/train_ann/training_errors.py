@@ -13,10 +13,10 @@ from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 from aenet_gpr_cli.units import MEV_PER_EV
 
 DIGITS = {
-    "train E MAE / meV": 2,
-    "train F MAE / eV/Å": 4,
-    "left-out E MAE / meV": 2,
-    "left-out F MAE / eV/Å": 4,
+    "train E / meV": 2,
+    "train F / eV/Å": 4,
+    "left-out E / meV": 2,
+    "left-out F / eV/Å": 4,
 }
 ERROR_COLUMNS = tuple(DIGITS)
 NONE = "–"
@@ -57,10 +57,11 @@ class TrainingErrors:
 
     def notes(self) -> list[str]:
         """Say what the errors are of."""
-        if not self.n_left_out:
-            return []
-        how = "held out" if self.held_out else "trained on, each left out to first order"
-        return [f"left out: {self.n_left_out} references {how}"]
+        said = "E, F: mean absolute errors of a member on the references, F of components"
+        if self.n_left_out:
+            how = "held out" if self.held_out else "trained on, each left out to first order"
+            said += f"; left out: {self.n_left_out} {how}"
+        return [said]
 
 
 def join_cells(parts: Sequence[Sequence[str]]) -> list[str]:

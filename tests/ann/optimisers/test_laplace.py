@@ -61,7 +61,8 @@ def test_a_linear_model_left_out_is_the_regression_without_it(basis, settings, l
         inverse = np.linalg.inv(rows[kept].T @ rows[kept] + prior)
         solution = inverse @ rows[kept].T @ targets[kept]
         row = rows[i] / root
-        assert found.errors[i] == pytest.approx(row @ solution - targets[i] / root, rel=1e-4, abs=1e-7)
+        change = row @ (solution - np.linalg.solve(precision, rows.T @ targets))  # of the minimum
+        assert found.errors[i] == pytest.approx(residuals[i] / root + change, rel=1e-4, abs=1e-7)
         assert found.variances[i] == pytest.approx(noise * row @ inverse @ row, rel=1e-4)
 
 
