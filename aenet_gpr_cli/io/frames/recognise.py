@@ -57,6 +57,14 @@ _CONVERTERS = (
         "array",
         "of deepmd it is read as a folder with type.raw; other arrays as .npz of sGDML (z, R, E, F)",
     ),
+    *(
+        (words, f"output of {code}", f"dpdata (format {name}) reads it and writes extended XYZ")
+        for words, code, name in (
+            (rb"Psi4: An Open-Source", "Psi4", "psi4/out"),
+            (rb"WELCOME TO SIESTA", "SIESTA", "siesta/output"),
+            (rb"WELCOME TO ABACUS", "ABACUS", "abacus/scf, abacus/md or abacus/relax"),
+        )
+    ),
     (rb"ITEM: TIMESTEP", "LAMMPS dump", "it holds no energies; a calculator or `label` gives them"),
 )
 _CONTENT = (

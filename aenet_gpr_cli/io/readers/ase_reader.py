@@ -118,6 +118,7 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
                 yield LeftOut(f"{name}#{len(found)}", "cut short")
                 return
             hint = f"; {NOT_REACHED}" if unconverged(path, file_format, 1) else ""
+            hint += "; its vasprun.xml has the same" if file_format == "vasp-out" else ""
             raise Incomplete(
                 f"{at}: expected a complete file of format {file_format} as ASE reads it, got {got}{hint}"
             ) from error

@@ -44,17 +44,21 @@ _TABLES = (
 
 @dataclass(slots=True)
 class _Calculation:
+    cell: FloatArray
+    pbc: tuple[bool, bool, bool]
     atoms: list[tuple[str, ...]] = field(default_factory=list)
     forces: list[tuple[str, ...]] = field(default_factory=list)
     stress: list[tuple[str, ...]] = field(default_factory=list)
     energy: float | None = None
     converged: bool = True
+    further: int = 0  # steps of a relaxation or dynamics, whose coordinates are in another file
 
 
 def iter_cp2k(path: Path, name: str, where: str) -> Iterator[Frame | LeftOut]:
     """Iterate over the calculations of an output: one for each printed table of coordinates.
 
-    The printed stress is the negative of ours. A table without energy is a frame that was cut short.
+    The printed stress is the negative of ours. A table without energy is a frame that was cut short. Energies
+    of further steps belong to coordinates that are not in the output: the first one belongs to the table.
 
     Raises
     ------
@@ -76,12 +80,18 @@ def iter_cp2k(path: Path, name: str, where: str) -> Iterator[Frame | LeftOut]:
             elif table := next(((key, row) for key, title, row in _TABLES if title.search(line)), None):
                 reading = table
                 if table[0] == "atoms":
-                    found.append(_Calculation())
+                    found.append(_Calculation(cell.copy(), pbc))
+                elif found and found[-1].further:
+                    reading = None
                 elif found:
                     getattr(found[-1], table[0]).clear()
             elif found and (energy := _ENERGY.search(line)):
-                found[-1].energy = _float(energy[1])
-            elif found and "SCF run" in line:
+                if found[-1].energy is None:
+                    found[-1].energy = _float(energy[1])
+                else:
+                    found[-1].further += 1
+                    reading = None
+            elif found and "SCF run" in line and found[-1].energy is None:
                 found[-1].converged = "NOT converged" not in line
             elif found and reading and (row := reading[1].match(line)):
                 rows = getattr(found[-1], reading[0])
@@ -98,13 +108,14 @@ def iter_cp2k(path: Path, name: str, where: str) -> Iterator[Frame | LeftOut]:
         if item.energy is None or cut_short:
             yield LeftOut(label, "cut short")
             continue
-        yield _frame(item, cell, pbc, state, label, f"{where}, frame {index}" if many else where)
+        yield _frame(item, state, label, f"{where}, frame {index}" if many else where)
+    for further in range(sum(item.further for item in found)):
+        why = "a further step, whose coordinates are not in the output but in those of the trajectory"
+        yield LeftOut(f"{name}#{len(found) + further}", why)
 
 
 def _frame(
     item: _Calculation,
-    cell: FloatArray,
-    pbc: tuple[bool, bool, bool],
     state: dict[str, float],
     name: str,
     where: str,
@@ -116,7 +127,8 @@ def _frame(
             f"{where}: expected forces of the {len(positions)} atoms, got those of {len(forces)}; is the "
             "output complete?"
         )
-    full = checked_cell(cell, pbc, where)
+    pbc = item.pbc
+    full = checked_cell(item.cell, pbc, where)
     check_finite(where, position=positions, cell=full)
     from ase.data import chemical_symbols
 
@@ -133,7 +145,7 @@ def _frame(
         structure,
         {} if item.energy is None else {"energy": item.energy * HARTREE},
         {} if len(forces) == 0 else {"forces": forces * HARTREE / BOHR},
-        stresses_in({"stress": -printed * GPA}, volume_of(cell, pbc)),
+        stresses_in({"stress": -printed * GPA}, volume_of(item.cell, pbc)),
         unconverged="" if item.converged else NOT_REACHED,
     )
 

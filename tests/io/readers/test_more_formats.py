@@ -168,6 +168,23 @@ def test_single_points_of_cp2k(tmp_path, new):
     np.testing.assert_allclose(s.stress, expected, rtol=1e-6)
 
 
+def test_a_relaxation_of_cp2k_gives_its_first_step_only(tmp_path):
+    """Energies, forces and cell of the others belong to coordinates that are not in the output."""
+    path = tmp_path / "run.out"
+    first = outputs.cp2k([True])
+    further = outputs.cp2k([False, True]).split(" MODULE QUICKSTEP")[1:]
+    steps = "".join(part.partition("\n\n\n")[2].replace("0.01000000", "0.02000000") for part in further)
+    path.write_text(first + steps + first.partition(" DFT|")[0].replace("5.000", "5.500"))
+    found = read(path)
+    assert [s.name for s in found.structures] == ["run.out#0"]
+    s = found.structures[0]
+    assert s.energy == pytest.approx(-1.17 * HARTREE)
+    np.testing.assert_allclose(s.forces[:, 0], np.array([-0.01, 0.01]) * HARTREE / BOHR)
+    np.testing.assert_allclose(s.cell, np.diag([5.0, 6, 7]))
+    assert [item.name for item in found.files[0].left_out] == ["run.out#1", "run.out#2"]
+    assert "a further step, whose coordinates are not in the output" in found.files[0].left_out[0].why
+
+
 def test_isolated_and_cut_outputs_of_cp2k(tmp_path):
     path = tmp_path / "run.out"
     path.write_text(outputs.cp2k([True, True], periodic="NONE"))
@@ -181,3 +198,29 @@ def test_isolated_and_cut_outputs_of_cp2k(tmp_path):
     path.write_text(text.replace(" FORCES|      2  1.0", " FORCES|      x  1.0", 1))
     with pytest.raises(InputError, match="frame 0: expected forces of the 2 atoms, got those of 1"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "    Psi4: An Open-Source Ab Initio Electronic Structure Package\n",
+            "output of Psi4: dpdata (format psi4/out)",
+        ),
+        (
+            "Siesta Version: siesta-4.0\n  *  WELCOME TO SIESTA  *\n",
+            "output of SIESTA: dpdata (format siesta/output)",
+        ),
+        ("     WELCOME TO ABACUS\n", "output of ABACUS: dpdata (format abacus/scf"),
+    ],
+)
+def test_outputs_of_other_codes_are_named_with_what_converts_them(tmp_path, words, said):
+    path = tmp_path / "run.out"
+    path.write_text(words)
+    with pytest.raises(InputError) as error:
+        read(path)
+    assert said in str(error.value)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "a.out").write_text(words)
+    (tmp_path / "more" / "b.out").write_text(outputs.cp2k([True]))
+    assert said in read(tmp_path / "more").warnings()[-1]
