@@ -205,6 +205,10 @@ POINTED_OUT = {
         text(lambda s, i: f"{COLUMNS} energy={s.energy - 1000 * (i == 5)!r}"),
         "eV apart, 1 structures such as a.xyz#5 and 7 such as",
     ),
+    "one energy for all": (
+        text(lambda s, i: f"{COLUMNS} energy=-2000.1"),
+        "all 8 energies are exactly -2000.1 eV, while forces reach",
+    ),
     "cohesive and total": (
         text(structures=WATERS[:4])
         + text(lambda s, i: f"{COLUMNS} energy={s.energy + 1990!r}", structures=WATERS[4:]),

@@ -74,3 +74,15 @@ def test_right_forces_are_never_taken_for_those_of_another_frame(spread, seed):
         assert forces_of_other_frames(right) is None
         noisy = np.random.default_rng(seed).normal(scale=0.005, size=len(right))
         assert forces_of_other_frames(replace(right, energies=right.energies + noisy)) is None
+
+
+def test_atoms_that_have_changed_places_say_nothing():
+    """As in dynamics with diffusion: the way between such structures is far from straight."""
+    right = rattled("crystal", 0.05, n=12)
+    positions, forces = right.positions.copy(), right.forces.copy()
+    for k in range(12):
+        order = np.roll(np.arange(right.n_atoms), k % 4)
+        positions[k], forces[k] = positions[k][order], forces[k][order]
+    moved = replace(right, positions=positions, forces=forces)
+    assert forces_that_tell_nothing(moved) is None
+    assert forces_of_other_frames(moved) is None

@@ -17,6 +17,7 @@ _PAIRS = 6
 _TORQUE = 2e-3  # of the forces; what calculations leave is below
 _SMALLER = 0.1  # share of torque, or of squares of energies, that right forces leave
 _NOISE, _DIGITS = 0.02, 1e-4  # eV: of loosely converged calculations; of numbers as they are printed
+_FARTHEST = 1.5  # Å; atoms that have changed places are further apart
 _UNLIKE = (
     0.5  # of what is of second order; right forces leave less than 0.3 unless the forces change at random
 )
@@ -83,8 +84,10 @@ def _by_torque(s: StructureSet, other: FloatArray) -> str | None:
 
 def _by_energies(s: StructureSet, other: FloatArray) -> str | None:
     given, shifted = (_left(s, f)[0] for f in (s.forces, other))
+    if len(given) < _PAIRS:
+        return None
     rms = [float(np.sqrt(np.mean(rest**2))) for rest in (given, shifted)]
-    if len(given) < _PAIRS or rms[0] < _DIGITS or rms[1] ** 2 > _SMALLER * rms[0] ** 2:
+    if rms[0] < _DIGITS or rms[1] ** 2 > _SMALLER * rms[0] ** 2:
         return None
     return f"they leave {rms[1]:.2g} eV of energy differences, as they are {rms[0]:.2g} eV"
 
@@ -94,6 +97,8 @@ def _left(s: StructureSet, forces: FloatArray | None) -> tuple[FloatArray, Float
     assert s.energies is not None
     assert forces is not None
     i, j = near_pairs(s.positions.reshape(len(s), -1))
+    near = np.linalg.norm(s.positions[j] - s.positions[i], axis=2).max(axis=1) < _FARTHEST
+    i, j = i[near], j[near]
     step = s.positions[j] - s.positions[i]
     work = -0.5 * np.einsum("nax,nax->n", forces[i] + forces[j], step)
     bend = 0.5 * np.einsum("nax,nax->n", forces[i] - forces[j], step)

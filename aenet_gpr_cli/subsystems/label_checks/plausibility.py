@@ -17,6 +17,7 @@ _TRIPLE = 0.77  # no bond is shorter for its atoms than that of N2
 _GAP, _GAP_RATIO = 1.0, 3.0  # eV per atom between two groups of energies, in units of their own ranges
 _SAME_FACTOR, _LIKE = 0.04, 0.25  # of two groups of distances: off 1.89; how much each varies
 _APART = 2.5  # beyond that the atoms are meant to be apart
+_FEWEST, _SMALL_FORCE, _SMALL_STEP = 3, 0.05, 0.01  # eV/Å, Å: where energies must differ
 _N_LOOKED_AT, _N_PAIRS = 50, 10**8
 _NOBLE = {"He", "Ne", "Ar", "Kr", "Xe", "Rn"}
 
@@ -52,7 +53,7 @@ def implausible(structures: StructureSet) -> list[str]:
                 f"forces of {zero} of {len(structures)} structures are exactly zero, such as {name}; if they "
                 "were not calculated, leave their columns out"
             )
-    found += _far_apart(structures)
+    found += _all_the_same(structures) + _far_apart(structures)
     looked_at, each = _nearest(structures)
     ratios = each.ravel()
     if len(ratios) and ratios.min() > _LOOSE and np.median(ratios) < _APART:
@@ -83,6 +84,20 @@ def _two_lengths(structures: StructureSet, looked_at: IntArray, ratios: FloatArr
     return [
         f"distances of {len(long)} of {len(ratios)} structures, such as {some[1]}, are {factor:.2f} times "
         f"those of the others, such as {some[0]}; positions of a part may be in Bohr, expected Å everywhere"
+    ]
+
+
+def _all_the_same(structures: StructureSet) -> list[str]:
+    """Tell energies that are one number, copied to structures that differ and have forces."""
+    energies, forces = structures.energies, structures.forces
+    if energies is None or forces is None or len(energies) < _FEWEST or np.ptp(energies) > 0.0:
+        return []
+    largest = float(np.abs(forces).max())
+    if largest < _SMALL_FORCE or np.ptp(structures.positions, axis=0).max() < _SMALL_STEP:
+        return []
+    return [
+        f"all {len(energies)} energies are exactly {energies[0]:.6g} eV, while forces reach {largest:.3g} "
+        "eV/Å; one energy may have been written to all structures"
     ]
 
 

@@ -16,10 +16,9 @@ NAMES = ("yz", "xz", "xy")
 SHEARS = [1, 0, 0], [2, 2, 1]
 _FEWEST = 5  # structures, or pairs of them
 _ALIKE, _NORMAL = 0.8, 0.6  # correlations of shears and of normal components from which on they are believed
-_BETTER = 0.3  # correlation by which another order is better
+_LESS = 0.25  # of what is left in one order, in a better one
 _HALF, _SURE = (0.36, 0.7), 3.0  # factors taken for one half; standard errors between it and one
 _LEFT = 0.1  # share of the squares that a right order leaves where structures are near
-_LESS = 0.25  # of what another order leaves
 _TOLERANCE = 1.6  # of the work of normal components, which a pressure makes anharmonic
 
 
@@ -49,7 +48,7 @@ def other_shears(given: FloatArray, right: FloatArray, keep: str) -> str | None:
     best, as_is = max(orders, key=lambda order: orders[order]), orders[0, 1, 2]
     if orders[best] < _ALIKE:
         return None
-    if best != (0, 1, 2) and orders[best] - as_is < _BETTER:
+    if 1.0 - orders[best] ** 2 > _LESS * (1.0 - min(max(as_is, 0.0), 1.0) ** 2):
         best = (0, 1, 2)
     if orders[best] < _ALIKE:
         return None
