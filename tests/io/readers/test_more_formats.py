@@ -224,3 +224,28 @@ def test_outputs_of_other_codes_are_named_with_what_converts_them(tmp_path, word
     (tmp_path / "more" / "a.out").write_text(words)
     (tmp_path / "more" / "b.out").write_text(outputs.cp2k([True]))
     assert said in read(tmp_path / "more").warnings()[-1]
+
+
+def test_frames_of_ase_and_n2p2_may_say_that_they_did_not_converge(tmp_path):
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.db import connect
+    from ase.io import write
+
+    frames = []
+    for i in range(3):
+        atoms = Atoms("H2", [[0, 0, 0], [0.74 + 0.01 * i, 0, 0]])
+        atoms.calc = SinglePointCalculator(atoms, energy=-31.0 + i, forces=np.zeros((2, 3)))
+        atoms.info["converged"] = i != 1
+        frames.append(atoms)
+    write(tmp_path / "a.traj", frames)
+    with connect(tmp_path / "a.db") as database:
+        for atoms in frames:
+            database.write(atoms, converged=atoms.info["converged"])
+    rows = "".join(f"atom {x} 0 0 H 0 0 {f} 0 0\n" for x, f in ((0, -0.1), (1.4, 0.1)))
+    (tmp_path / "input.data").write_text(
+        "".join(f"begin\ncomment scf_converged={yes}\n{rows}energy -1.1\nend\n" for yes in "TFT")
+    )
+    for name in ("a.traj", "a.db", "input.data"):
+        found = read(tmp_path / name)
+        assert [s.name for s in found.structures] == [f"{name}#0", f"{name}#2"]
