@@ -129,19 +129,23 @@ def _closing(errors: Sequence[ErrorSums]) -> list[str]:
         return []
     found = metrics_from_sums(sum(errors, ErrorSums()))
     number = found["n_structures"]
-    per_atom, rmse = (float(found[f"energy_{key}_per_atom"] or 0.0) * MEV_PER_EV for key in ("mae", "rmse"))
+
+    def said(key: str, unit: float = 1.0) -> str:
+        return rounded(unit * float(found[key] or 0.0))
+
+    per_atom, rmse = (said(f"energy_{key}_per_atom", MEV_PER_EV) for key in ("mae", "rmse"))
     lines = [f"Errors against the {number} structures with labels:"]
-    lines.append(f"  energies  MAE {rounded(per_atom)} meV per atom, RMSE {rounded(rmse)}")
-    if (mae := found["force_component_mae"]) is not None:
-        rmse = rounded(found["force_component_rmse"])
+    lines.append(f"  energies  MAE {per_atom} meV per atom, RMSE {rmse}")
+    if found["force_component_mae"] is not None:
         lines.append(
-            f"  forces    MAE {rounded(mae)} eV/Å per component, RMSE {rmse}, "
-            f"of {rounded(found['force_component_rms_reference'])} (rms of the reference)"
+            f"  forces    MAE {said('force_component_mae')} eV/Å per component, RMSE "
+            f"{said('force_component_rmse')}, "
+            f"of {said('force_component_rms_reference')} (rms of the reference)"
         )
-    if (mae := found.get("stress_mae_gpa")) is not None:
+    if found.get("stress_mae_gpa") is not None:
         lines.append(
-            f"  stress    MAE {rounded(mae)} GPa per component, RMSE {rounded(found['stress_rmse_gpa'])}; "
-            f"pressure MAE {rounded(found['pressure_mae_gpa'])} GPa"
+            f"  stress    MAE {said('stress_mae_gpa')} GPa per component, RMSE {said('stress_rmse_gpa')}; "
+            f"pressure MAE {said('pressure_mae_gpa')} GPa"
         )
     return lines
 

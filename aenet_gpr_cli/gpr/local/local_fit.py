@@ -22,6 +22,7 @@ from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
 LENGTHS = 0.5, 256.0  # smallest and largest length scale of the search
+ABOUT = 6  # evaluations of a search along it
 START = 8.0  # where it begins
 MOST_INDUCING = (
     600  # per species, where none are asked for; molecules gain from more, at the square of the cost
@@ -283,7 +284,8 @@ def best_length(
         if length not in found:
             found[length] = fit.solve(sets, replace(inducing, length_scale=length), lambda *_: None)[1]
             best = max(found.values())
-            progress(len(found), 6, f"{fit.basis.words}, length scale {length:.3g}: log evidence {best:.1f}")
+            message = f"{fit.basis.words}, length scale {length:.3g}: log evidence {best:.1f}"
+            progress(min(len(found), ABOUT - 1), ABOUT, message)
         return found[length]
 
     if given is not None:

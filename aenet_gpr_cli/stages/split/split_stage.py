@@ -110,8 +110,8 @@ def run(
     with publish(output, job) as file:
         for part in PARTS:
             group = file.create_group(part)
-            for name, structures in _part(subsets, part).items():
-                write_structures(group.create_group(name), structures)
+            for name, chosen in _part(subsets, part).items():
+                write_structures(group.create_group(name), chosen)
         write_free_atoms(file, free_atoms.energies)
         file.attrs["energy_definition"] = encodable(data.definition)
         file.attrs["summary"] = summary.to_json()
