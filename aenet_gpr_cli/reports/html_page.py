@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from aenet_gpr_cli.figures.style import RESOLUTION, print_style
 
+BROAD = 600  # pixels of a picture, beyond which a phone scrolls along it
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d8dee4; --accent: #b2541a;
   --paper: #ffffff; --shade: #f6f8fa; --good: #1a7f37; --fair: #9a6700; --poor: #cf222e; }
@@ -55,7 +56,7 @@ pre { background: var(--shade); padding: 1rem; overflow-x: auto; font-size: .82r
   nav { position: static; } nav ol { border: 0; display: flex; flex-wrap: wrap; }
   nav a { padding: .2rem .8rem .2rem 0; } }
 @media (max-width: 40rem) { .page { padding: .8rem; } h1 { font-size: 1.5rem; } h2 { margin-top: 2rem; }
-  figure img { max-width: none; width: 44rem; } dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
+  figure img.broad { max-width: none; width: 44rem; } dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
   dd { margin-bottom: .5rem; } }
 @media print { nav { display: none; } .page { display: block; } figure, table { break-inside: avoid; } }
 """
@@ -99,8 +100,9 @@ def picture(figure: Figure, caption: str) -> str:
         figure.savefig(data, format="png", dpi=RESOLUTION)
     text = base64.b64encode(data.getvalue()).decode("ascii")
     width = round(figure.get_figwidth() * 130)  # larger than in print: screens are read from farther away
+    shape = ' class="broad"' if width > BROAD else ""
     return (
-        f'<figure><img width="{width}" alt="{escape(caption)}" src="data:image/png;base64,{text}">'
+        f'<figure><img{shape} width="{width}" alt="{escape(caption)}" src="data:image/png;base64,{text}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

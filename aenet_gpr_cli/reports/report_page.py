@@ -109,9 +109,13 @@ def _tables(found: list[Found], kind: str, best: str | None = None) -> list[str]
         blocks.append(paragraph(next(iter(own.values()))["title"]))
         if rows:
             blocks.append(table(("artefact", *columns) if named else columns, rows, best))
+    told: dict[str, list[str]] = {}
     for name, summary in summaries.items():
-        lines = (note.partition("wrote ")[0].rstrip("; ") for note in summary["notes"])
-        notes += [f"{name}: {line}" if len(items) > 1 else line for line in lines if line]
+        for note in summary["notes"]:
+            told.setdefault(note.partition("wrote ")[0].rstrip("; "), []).append(name)
+    for line, names in told.items():
+        if line:  # what is true of all is said once
+            notes.append(line if len(names) == len(items) else f"{', '.join(names)}: {line}")
     return (
         blocks
         + [paragraph(note) for note in notes if len(notes) <= MANY_NOTES]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import h5py
 import numpy as np
 
+from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
 from aenet_gpr_cli.dynamics.md_record import COLUMNS, drift
 from aenet_gpr_cli.stages.shared.context import Summary
 from aenet_gpr_cli.structures import FloatArray, Structure
@@ -55,7 +56,23 @@ def summarise(
     if np.isfinite(seconds):
         rows.append(["time of a step", f"{seconds * 1e3:.2f} ms"])
     lines = [f"warning: stopped {stopped}"] if stopped else []
-    return Summary(f"Molecular dynamics: {what}", ("", ""), rows, [*lines, *notes])
+    closing = _left(column["time_ps"], column["largest_beyond"])
+    return Summary(f"Molecular dynamics: {what}", ("", ""), rows, [*lines, *notes], closing=closing)
+
+
+def _left(times: FloatArray, beyond: FloatArray) -> list[str]:
+    """Say whether, and from when on, the run left the training data; nothing where that is not known."""
+    if not np.isfinite(beyond).any():
+        return []
+    outside = beyond > WARN_BEYOND
+    if not outside.any():
+        return ["Verdict: the run stayed within the training data."]
+    share, first = f"{outside.mean():.0%}", rounded(times[outside.argmax()])
+    return [
+        f"Verdict: in {share} of the frames an atom is outside the training data, first at {first} ps: what "
+        "follows may be wrong. Calculate such frames and train on them (aenet-gpr guide dynamics), or begin "
+        "nearer to the training data, or colder."
+    ]
 
 
 def _against_reference(group: h5py.Group, structure: Structure) -> list[list[str]]:

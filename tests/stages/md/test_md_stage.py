@@ -10,6 +10,7 @@ import pytest
 from ase import Atoms
 from ase.io import read, write
 
+from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
 from aenet_gpr_cli.config.stages.active_config import CalculatorConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.md_config import MdConfig
@@ -68,6 +69,14 @@ def test_energy_is_conserved_and_everything_is_written(model, tmp_path):
     assert frames[-1].get_potential_energy() == pytest.approx(found["potential_energy_eV"][-1])
     assert frames[-1].get_kinetic_energy() == pytest.approx(found["kinetic_energy_eV"][-1], rel=1e-6)
     assert any("drift" in row[0] for row in summary.rows)
+    outside = found["largest_beyond"] > WARN_BEYOND
+    if outside.any():
+        first = found["time_ps"][outside.argmax()]
+        said = f"in {outside.mean():.0%} of the frames an atom is outside the training data, first at "
+        said += f"{first:.3g}"
+    else:
+        said = "stayed within the training data"
+    assert said in summary.closing[0]
     assert not list(tmp_path.glob(".md*"))
     assert "up to date" in run(SHORT, model, tmp_path).title
 
