@@ -14,6 +14,8 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import MEV_PER_EV
 
+SELDOM, FAR = 0.05, 1.0  # share of the frames, and ranges of a feature, below which a run is near its data
+
 
 def summarise(
     file: h5py.File, structure: Structure, what: str, seconds: float, stopped: str, notes: Sequence[str]
@@ -68,6 +70,12 @@ def _left(times: FloatArray, beyond: FloatArray) -> list[str]:
     if not outside.any():
         return ["Verdict: the run stayed within the training data."]
     share, first = f"{outside.mean():.0%}", rounded(times[outside.argmax()])
+    farthest = float(np.nanmax(beyond))
+    if outside.mean() < SELDOM and farthest < FAR:
+        return [
+            f"Verdict: the run stayed near the training data: in {share} of the frames an atom is outside, "
+            f"by {rounded(farthest, 2)} of the range of a feature at most."
+        ]
     return [
         f"Verdict: in {share} of the frames an atom is outside the training data, first at {first} ps: what "
         "follows may be wrong. Calculate such frames and train on them (aenet-gpr guide dynamics), or begin "
