@@ -66,8 +66,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     if isinstance(error, SystemError):
         return "without exception set" in text or "without setting an exception" in text
-    # of CUDA, torch on a CPU, cuBLAS, the loader of libraries
-    signs = ("out of memory", "can't allocate memory", "alloc_failed", "failed to map segment")
+    # of CUDA, torch on a CPU, cuBLAS, the loader of libraries, Python where it gets no thread
+    signs = ("out of memory", "can't allocate memory", "alloc_failed", "failed to map segment", "new thread")
     said = isinstance(error, RuntimeError | ImportError) and any(sign in text for sign in signs)
     return said or isinstance(error, MemoryError)
 

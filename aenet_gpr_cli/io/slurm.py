@@ -210,7 +210,7 @@ def read_record(workdir: Path) -> list[Submitted]:
             Submitted(str(job["name"]), str(job["job_id"]), tuple(job["items"]))
             for job in json.loads(path.read_text())
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: expected the record of submitted jobs, cannot read it ({error})"
         ) from error

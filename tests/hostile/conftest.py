@@ -67,6 +67,8 @@ CONSUMERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "structures.extxyz": (("split", "structures.extxyz", "-o", "out/s.h5"),),
     "nn/member_00/H.nn": (
         ("import", *(f"nn/member_00/{s}.nn" for s in "HO"), "-o", "out/imported.h5"),
+        ("import", "nn/member_00", "-o", "out/imported.h5"),
+        ("import", "nn/member_01/H.nn", "nn/member_00/O.nn", "-o", "out/imported.h5"),
     ),
     "workflow.yaml": (
         ("validate", "workflow.yaml"), ("run", "workflow.yaml", "--workdir", "out", "--dry-run"),

@@ -1,5 +1,6 @@
 """Outputs in the place of inputs, inputs that are something else, two writers, runs that are killed."""
 
+import json
 import os
 import select
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import h5py
 import pytest
 
+from aenet_gpr_cli.io.files import sha256_of
 from aenet_gpr_cli.io.hdf5.checksums import checksum, seal
 
 from .conftest import CONSUMERS, STAGES
@@ -103,6 +105,28 @@ def odd_types(path):
         seal(file)
 
 
+def odd_numbers(path):
+    with h5py.File(path, "a") as file:
+        for name in ("wall_time_s", "peak_rss_bytes"):
+            file.attrs[name] = "much"
+        seal(file)
+
+
+def odd_table(path):
+    with h5py.File(path, "a") as file:
+        file.attrs["summary"] = '{"title": "t", "columns": ["a"], "rows": [["1", "2"]], "notes": [3]}'
+        seal(file)
+
+
+def odd_files(path):
+    """That its next writer would remove, as they have the content that is listed."""
+    runs = path.parent / "runs"
+    with h5py.File(path, "a") as file:
+        listed = {f"../{runs.parent.name}/runs/{p.name}": sha256_of(p) for p in runs.iterdir()}
+        file.attrs["files"] = json.dumps(listed)
+        seal(file)
+
+
 def instead(make):
     def replaced(path):
         path.unlink()
@@ -113,7 +137,8 @@ def instead(make):
 
 DAMAGES = {
     "newer": newer, "of another stage": of_another_stage, "without arrays": without_arrays,
-    "odd texts": odd_texts, "odd types": odd_types,
+    "odd texts": odd_texts, "odd types": odd_types, "odd numbers": odd_numbers, "odd table": odd_table,
+    "odd files": odd_files,
     "nothing": instead(lambda path: None), "zero bytes": instead(lambda path: path.touch()),
     "pipe": instead(os.mkfifo), "folder": instead(lambda path: path.mkdir()),
     "loop": instead(lambda path: path.symlink_to(path.name)),
@@ -126,7 +151,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_inputs_that_are_something_else(fresh, account: Account, damage):
     folder = fresh()
-    artefacts = [name for name in CONSUMERS if name.endswith(".h5") or damage in list(DAMAGES)[5:]]
+    artefacts = [name for name in CONSUMERS if name.endswith(".h5") or damage in list(DAMAGES)[8:]]
     for name in artefacts:
         shutil.copy(folder / name, folder / "kept")
         DAMAGES[damage](folder / name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
@@ -16,10 +16,17 @@ from aenet_gpr_cli.io.hdf5.contents import refuse_hostile
 from aenet_gpr_cli.io.hdf5.probing import found_clean
 
 FORMAT_VERSION = 1
+FILES, BEFORE = "files", "files_before"  # attributes: files beside an artefact, and beside the one before
 _looked_at: set[tuple[object, ...]] = set()  # files whose content this process has looked at
-SCALARS = ("wall_time_s", "peak_rss_bytes", "so_far_s", "created", "seed")
-TABLE = {"title": str, "columns": list, "rows": list, "notes": list}  # a summary
-TEXTS = ("config", "inputs", "part", "whole", "versions", "summary", "metrics")  # attributes in JSON
+NUMBERS = ("wall_time_s", "peak_rss_bytes", "so_far_s")
+SCALARS = (*NUMBERS, "created", "seed")
+ALWAYS = ("config", "inputs", "versions", "created", "seed", "wall_time_s", "peak_rss_bytes")
+# attributes in JSON: what is in them, at the first level
+OBJECTS = ("config", "metrics", "statistics", "measured", "failures")
+OF_TEXTS = ("inputs", "versions", "files")  # objects
+LISTS = ("part", "whole")  # of texts
+OTHERS = ("rounds", "table")
+LINES = ("notes", "details", "closing")  # of a summary
 
 
 def check_artefact(file: h5py.File, path: Path, kind: str | None) -> None:
@@ -50,6 +57,8 @@ def check_artefact(file: h5py.File, path: Path, kind: str | None) -> None:
         if not found_clean(path):
             refuse_hostile(file, path)
         _looked_at.add(state)
+    if missing := [name for name in ALWAYS if name not in file.attrs]:
+        raise ValueError(f"{missing[0]} is missing")
 
 
 def _check_record(attributes: Mapping[str, Any]) -> None:
@@ -57,7 +66,64 @@ def _check_record(attributes: Mapping[str, Any]) -> None:
     for name in SCALARS:
         if np.ndim(attributes.get(name, 0)):
             raise ValueError(f"{name} is no number or text")
-    found = {name: json.loads(attributes[name]) for name in TEXTS if name in attributes}
-    summary = found.get("summary", {})
-    if summary and not all(isinstance(summary.get(key), kind) for key, kind in TABLE.items()):
+    for name in NUMBERS:
+        if not np.isfinite(float(attributes.get(name, 0.0))):
+            raise ValueError(f"{name} is no finite number")
+    for kind, names in ((dict, (*OBJECTS, *OF_TEXTS)), (list, LISTS), (object, OTHERS)):
+        for name in names:
+            value = json.loads(attributes.get(name, "{}" if kind is dict else "[]"))
+            if not isinstance(value, kind):
+                raise ValueError(f"{name} is of another kind")
+            if name in LISTS and not _are_texts(value):
+                raise ValueError(f"{name} is no list of texts")
+            if name in OF_TEXTS and not _are_texts(list(value.values())):
+                raise ValueError(f"{name} has values that are no texts")
+    files_of(attributes)
+    summary = json.loads(attributes.get("summary", "{}"))
+    if not (summary == {} or _is_table(summary)):
         raise ValueError("its summary is no table")
+
+
+def files_of(attributes: Mapping[str, Any], latest: bool = False) -> dict[str, list[str]]:
+    """Return the hashes that each file beside an artefact may have, by its name from the artefact's folder.
+
+    Parameters
+    ----------
+    latest : bool
+        Leave out those of the artefact that it replaced.
+
+    Raises
+    ------
+    ValueError
+        If the list is none, or a name leads out of the folder: such a file would be replaced or removed.
+    """
+    own, before = (json.loads(attributes.get(name, "{}")) for name in (FILES, BEFORE))
+    if not (isinstance(own, dict) and isinstance(before, dict)):
+        raise ValueError("the list of its files is none")
+    lists = [{name: [value] for name, value in own.items()}, *([] if latest else [before])]
+    known: dict[str, list[str]] = {}
+    for name, values in (item for each in lists for item in each.items()):
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or ".." in parts or not parts or not _are_texts(values):
+            raise ValueError("the list of its files is none")
+        known[name] = [*known.get(name, []), *values]
+    return known
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _is_table(summary: Any) -> bool:
+    """Whether a summary can be printed: every row has a cell for each column."""
+    if not isinstance(summary, dict) or not isinstance(summary.get("title"), str):
+        return False
+    columns = summary.get("columns")
+    return (
+        _are_texts(columns)
+        and isinstance(summary.get("rows"), list)
+        and all(_are_texts(row) and len(row) == len(columns) for row in summary["rows"])
+        and all(_are_texts(row) and len(row) == len(columns) for row in summary.get("short", []))
+        and "notes" in summary
+        and all(_are_texts(summary.get(key, [])) for key in LINES)
+    )

@@ -65,7 +65,7 @@ def _read(listing: Path) -> Listed:
     if not listing.exists():
         return {}
     require_file(listing)
-    with contextlib.suppress(ValueError, AttributeError, TypeError):
+    with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):
         return {str(name): [str(value) for value in values] for name, values in _content(listing).items()}
     return {}
 

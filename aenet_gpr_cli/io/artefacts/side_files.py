@@ -20,12 +20,12 @@ from typing import Any
 import h5py
 
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.io.artefacts.artefact_record import BEFORE, FILES, files_of
 from aenet_gpr_cli.io.files import cannot_write, sha256_of
 from aenet_gpr_cli.io.hdf5.checksums import DAMAGE
 from aenet_gpr_cli.io.hdf5.locks import lock
 from aenet_gpr_cli.io.hdf5.probing import probe
 
-FILES, BEFORE = "files", "files_before"
 Listed = dict[str, list[str]]  # hashes that each file, named from the folder of the artefact, may have
 
 
@@ -78,10 +78,7 @@ def listed(output: Path, latest: bool = False) -> Listed:
             return {}
         probe(output)
         with h5py.File(output, "r") as file:
-            known: Listed = {name: [value] for name, value in json.loads(file.attrs.get(FILES, "{}")).items()}
-            for name, values in {} if latest else json.loads(file.attrs.get(BEFORE, "{}")).items():
-                known[name] = [*known.get(name, []), *values]
-            return known
+            return files_of(file.attrs, latest)
     except (InputError, *DAMAGE):
         return {}
 

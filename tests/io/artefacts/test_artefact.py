@@ -4,6 +4,7 @@ Hostile HDF5: nothing outside the file, no loops, no small file that unfolds int
 """
 
 import errno
+import hashlib
 import json
 import os
 import socket
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError, ResourceError
-from aenet_gpr_cli.io.artefacts.artefact import Job, is_current, open_artefact, publish
+from aenet_gpr_cli.io.artefacts.artefact import Job, is_current, open_artefact, publish, publish_with_files
 from aenet_gpr_cli.io.artefacts.fields import FIELDS, write_field
 from aenet_gpr_cli.io.artefacts.structure_sets import (
     append_augmented,
@@ -22,6 +23,7 @@ from aenet_gpr_cli.io.artefacts.structure_sets import (
     write_structures,
 )
 from aenet_gpr_cli.io.hdf5 import contents
+from aenet_gpr_cli.io.hdf5.checksums import seal
 from aenet_gpr_cli.io.hdf5.locks import lock
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet
 
@@ -277,3 +279,57 @@ def test_damaged_bytes_give_an_input_error_or_a_file(artefact, seed):
             file["a/b/energies"][()]
     except InputError:
         pass
+
+
+VICTIM = "the user's own"
+HASH = hashlib.sha256(VICTIM.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("peak_rss_bytes", "much"),
+        ("wall_time_s", np.nan),
+        ("created", None),
+        ("config", "[]"),
+        ("inputs", '{"split": 3}'),
+        ("versions", "3"),
+        ("part", '{"a": 1}'),
+        ("summary", '["a"]'),
+        ("summary", '{"title": "t", "columns": ["a"], "rows": [["1", "2"]], "notes": []}'),
+        ("summary", '{"title": "t", "columns": ["a"], "rows": [], "notes": [3]}'),
+        ("files", "1e999"),
+        ("files", '{"a": 3}'),
+        ("files_before", '{"a": "text"}'),
+        ("files", json.dumps({"../victim": HASH})),
+        ("files_before", json.dumps({"a/../../victim": [HASH]})),
+    ],
+)
+def test_what_an_artefact_says_of_itself_must_be_what_every_command_can_read(artefact, name, value):
+    """Written with its checksum, as another program could: damage is one message."""
+    with h5py.File(artefact, "a") as file:
+        del file.attrs["record"]
+        file.attrs.pop(name, None)
+        if value is not None:
+            file.attrs[name] = value
+        seal(file)
+    with pytest.raises(InputError, match="the artefact is damaged"), open_artefact(artefact):
+        pass
+
+
+@pytest.mark.parametrize("attribute", ["files", "files_before"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_no_list_of_files_reaches_out_of_the_folder_of_its_artefact(tmp_path, attribute, absolute):
+    """What an artefact lists is removed when the next one has no such file: never a file of the user."""
+    victim, folder = tmp_path / "victim", tmp_path / "out"
+    victim.write_text(VICTIM)
+    folder.mkdir()
+    output = folder / "split.h5"
+    write(output)
+    place = str(victim) if absolute else "../victim"
+    with h5py.File(output, "a") as file:
+        file.attrs[attribute] = json.dumps({place: HASH if attribute == "files" else [HASH]})
+        seal(file)
+    with publish_with_files(output, JOB):
+        pass
+    assert victim.read_text() == VICTIM
