@@ -43,6 +43,7 @@ table { border-collapse: collapse; margin: 1rem 0; font-size: .9rem; font-varian
 th, td { padding: .35rem .9rem .35rem 0; text-align: right; border-bottom: 1px solid var(--line); }
 td { white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
+th:not(:first-child) { min-width: 4.6rem; }
 th:first-child, td:first-child { text-align: left; }
 tbody tr:hover { background: var(--shade); }
 tr.best td { font-weight: 700; } tr.best td:first-child::after { content: " ★"; color: var(--accent); }
