@@ -16,6 +16,7 @@ import torch
 from scipy.linalg import cython_blas, cython_lapack
 from torch import Tensor
 
+from aenet_gpr_cli.jit import loop
 from aenet_gpr_cli.structures import FloatArray
 
 
@@ -56,7 +57,8 @@ class Factor:
             if factor is not None:  # the inverse is L⁻ᵀL⁻¹
                 inverse = factor.copy()
                 lapack_invert(inverse)
-                row[:] = np.square(np.tril(inverse)).sum(0)
+                row[:] = 0.0
+                _add_squares(inverse, row)
         return torch.from_numpy(rows)
 
     def inverse(self) -> Tensor:
@@ -132,6 +134,15 @@ def add_square(square: FloatArray, rows: FloatArray) -> None:
     if rows.shape[1:] != (len(square),) or rows.dtype != np.float64 or not rows.flags.c_contiguous:
         raise ValueError(f"expected float64 of {len(square)} columns, got {rows.shape} {rows.dtype}")
     _dsyrk(b"U", b"N", n, _integer(len(rows)), one, rows.ctypes.data, n, one, square.ctypes.data, n)
+
+
+@loop
+def _add_squares(lower: FloatArray, out: FloatArray) -> None:
+    """Add the squares of each column of a lower triangle to out."""
+    for i in range(len(lower)):
+        row, target = lower[i, : i + 1], out[: i + 1]
+        for j in range(len(row)):
+            target[j] += row[j] * row[j]
 
 
 def lapack_factorise(square: FloatArray) -> bool:

@@ -1,4 +1,4 @@
-"""A training that goes on from a potential: near at once, resumed, by AdamW, of ænet's files, in workflows."""
+"""A training that goes on from a potential: near at once, resumed, by AdamW, from ænet, in workflows."""
 
 from dataclasses import replace
 from pathlib import Path
