@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from aenet_gpr_cli.io.hdf5.locks import LOCK_SUFFIX, describe_holder
 from aenet_gpr_cli.io.slurm import Submitted, queued, read_record
 from aenet_gpr_cli.stages.essentials import METRICS, essentials
 from aenet_gpr_cli.stages.shared.context import Summary
+from aenet_gpr_cli.stages.workflow_steps import ORDER
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 HASH_SHOWN = 12
@@ -128,8 +130,8 @@ def status(workdir: Path, ask: Queued = queued) -> Summary:
 
 
 def _in_folder(folder: Path, workdir: Path) -> Iterator[list[str]]:
-    for path in sorted(folder.glob("*.h5")):
-        yield [str(path.relative_to(workdir)), *_finished(path)]
+    found = [[str(path.relative_to(workdir)), *_finished(path)] for path in sorted(folder.glob("*.h5"))]
+    yield from sorted(found, key=lambda row: ORDER.index(row[2]) if row[2] in ORDER else len(ORDER))
     for path in sorted(folder.glob(f".*{FOLDER_SUFFIX}")):
         name = path.name.removeprefix(".").removesuffix(FOLDER_SUFFIX)
         yield [str((folder / name).relative_to(workdir)), "unfinished", *_checkpoint(path)]
@@ -146,7 +148,12 @@ def _finished(path: Path) -> list[str]:
     except InputError as error:
         return ["damaged", "", str(error).removeprefix(f"{path}: ")]
     seconds, peak = float(attributes["wall_time_s"]), float(attributes["peak_rss_bytes"]) / BYTES_PER_GIB
-    return ["finished", kind, f"{attributes['created']}, {seconds:.1f} s, {peak:.2f} GiB"]
+    return ["finished", kind, f"{seconds:.1f} s, {peak:.2f} GiB, {_when(str(attributes['created']))}"]
+
+
+def _when(created: str) -> str:
+    """Write a time of this place as short as a table wants it; it is whole in the artefact."""
+    return f"{datetime.fromisoformat(created).astimezone():%d %b %H:%M}"
 
 
 def _checkpoint(folder: Path) -> list[str]:
@@ -160,7 +167,7 @@ def _checkpoint(folder: Path) -> list[str]:
                 kinds.add(str(file.attrs["kind"]).removesuffix(" state"))
                 if path.name == STATE:
                     seconds, when = float(file.attrs["so_far_s"]), file.attrs["created"]
-                    kept.append(f"state after {seconds:.0f} s, of {when}")
+                    kept.append(f"state after {seconds:.0f} s, {_when(str(when))}")
         except InputError:
             kept.append(f"{path.name} is damaged")
     return [", ".join(sorted(kinds)), "; ".join(kept) or "nothing kept"]
