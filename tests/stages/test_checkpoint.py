@@ -1,8 +1,11 @@
 """What a checkpoint refuses, drops and survives; signals as requests; stages that stop between units."""
 
+import contextlib
 import logging
 import os
 import signal
+import sys
+import time
 
 import h5py
 import numpy as np
@@ -193,6 +196,32 @@ def test_outside_the_stages_every_signal_is_an_interrupt(number, heard):
     with pytest.raises(KeyboardInterrupt), interrupted_by_signals():
         signal.raise_signal(number)
     assert signal.getsignal(number) is before
+
+
+class Signalled:
+    """A signal comes while its destructor runs, from which Python lets no exception out."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __del__(self):
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_interrupt_in_a_destructor_is_not_lost(number, asked, heard, capsys):
+    """Nor told as an exception that was ignored; before a stage listens, and as the second one within it."""
+    hook = sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt), interrupted_by_signals():
+        with stop_on_signals() if asked else contextlib.nullcontext():
+            if asked:
+                signal.raise_signal(signal.SIGTERM)
+                number = signal.SIGINT
+            Signalled(number)
+            time.sleep(20)
+    assert sys.unraisablehook is hook
+    assert "ignored" not in capsys.readouterr().err
 
 
 def test_the_end_of_a_terminal_stays_ignored_where_it_was(heard):

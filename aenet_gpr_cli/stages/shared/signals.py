@@ -22,6 +22,7 @@ _HANG_UP: Any = getattr(signal, "SIGHUP", None)
 SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 
 SECONDS_OF_ONE_REQUEST = 10.0
+SECONDS_UNTIL_AGAIN = 0.02  # by then a destructor or callback has ended
 
 
 class StopRequest:
@@ -74,8 +75,35 @@ def interrupted_by_signals() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    with _handled(interrupt):
+    with _handled(interrupt), _never_lost():
         yield
+
+
+@contextlib.contextmanager
+def _never_lost() -> Iterator[None]:
+    """Interrupt again where Python drops a KeyboardInterrupt: destructors and callbacks can raise nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, main_thread = sys.unraisablehook, threading.get_ident()
+    again: list[threading.Timer] = []
+
+    def hook(dropped: Any, /) -> None:
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            before(dropped)
+            return
+        timer = threading.Timer(SECONDS_UNTIL_AGAIN, signal.pthread_kill, (main_thread, signal.SIGINT))
+        timer.daemon = True
+        timer.start()
+        again.append(timer)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in again:
+            timer.cancel()
 
 
 @contextlib.contextmanager
