@@ -208,18 +208,24 @@ class Signalled:
         signal.raise_signal(self.number)
 
 
+def _signalled_in_a_destructor(number, asked):
+    if asked:
+        signal.raise_signal(signal.SIGTERM)
+    Signalled(signal.SIGINT if asked else number)
+    time.sleep(20)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("asked", [False, True])
 def test_an_interrupt_in_a_destructor_is_not_lost(number, asked, heard, capsys):
     """Nor told as an exception that was ignored; before a stage listens, and as the second one within it."""
     hook = sys.unraisablehook
-    with pytest.raises(KeyboardInterrupt), interrupted_by_signals():
-        with stop_on_signals() if asked else contextlib.nullcontext():
-            if asked:
-                signal.raise_signal(signal.SIGTERM)
-                number = signal.SIGINT
-            Signalled(number)
-            time.sleep(20)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupted_by_signals(),
+        stop_on_signals() if asked else contextlib.nullcontext(),
+    ):
+        _signalled_in_a_destructor(number, asked)
     assert sys.unraisablehook is hook
     assert "ignored" not in capsys.readouterr().err
 
