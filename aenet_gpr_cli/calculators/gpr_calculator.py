@@ -35,7 +35,8 @@ class GPRCalculator(QuickCalculator):
 
     Results: ``energy`` and ``free_energy`` (eV) and ``forces`` (eV/Å), the posterior mean; ``energy_std``
     (eV), the posterior standard deviation of the energy or its upper bound; ``stress`` (eV/Å³), of the local
-    process in periodic cells, is computed only when asked for.
+    process in periodic cells with a volume, is computed only when asked for: 1/V dE/dε with the atoms moved
+    along, so that along the vacuum of a slab it is the pull of its own forces.
 
     Parameters
     ----------
@@ -128,7 +129,8 @@ class GPRCalculator(QuickCalculator):
         self.results |= {"energy": energy, "free_energy": energy, "forces": forces[0]}
         if "energy_std" in properties and self.has_sigma:
             self.results["energy_std"] = float(self._sigma_function(name)(prepared)[0])
-        if "stress" in properties and isinstance(process, LocalModel) and all(pbc):
+        with_volume = cell is not None and self.atoms.cell.rank == 3
+        if "stress" in properties and isinstance(process, LocalModel) and with_volume:
             self.results["stress"] = full_3x3_to_voigt_6_stress(process.stresses(prepared)[0])
 
     @property

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.network.architecture import to_layers
@@ -183,3 +184,40 @@ def test_of_slabs_the_components_in_the_plane_are_trained_on(basis, settings):
     wrong[:, 0, 1] = wrong[:, 1, 0] = 7.0
     other, _, _ = build(TrainingSet.collect([replace(slabs, stress=wrong)], [], None), basis, settings)
     assert not torch.equal(other.sums(weights, index).virial, objective.sums(weights, index).virial)
+
+
+@pytest.mark.parametrize("memory", [0, 2**30])
+@pytest.mark.parametrize("activation", ["tanh", "twist"])
+def test_a_slab_in_any_direction_teaches_the_same(basis, settings, memory, activation):
+    settings = changed(
+        settings,
+        activation=activation,
+        loss=Loss(per="structure", alpha=0.3, beta=0.4),
+        forces=Forces(1.0, "components", memory),
+    )
+    slabs, turn = replace(crystals(), pbc=(True, True, False)), Rotation.from_euler("xyz", [0.3, -1, 2])
+    cells = slabs.cells.copy()
+    cells[:, 0, 1:] = cells[:, 1, 2] = 0.0  # the first vector along x, as the axes of tilted ones
+    slabs, matrix = replace(slabs, cells=cells), turn.as_matrix()
+    tilted = replace(
+        slabs,
+        positions=slabs.positions @ matrix.T,
+        cells=cells @ matrix.T,
+        forces=slabs.forces @ matrix.T,
+        stress=matrix @ slabs.stress @ matrix.T,
+    )
+    cases = [build(TrainingSet.collect([s], [], None), basis, settings) for s in (slabs, tilted)]
+    for objective, weights, index in cases:
+        assert objective.rows_by_kind(index)[0, 3] == 4 * 3
+        assert objective.sums(weights, index).virial.min() > 0
+    (_, half, value), (_, other, same) = (normal_equations(*case) for case in cases)
+    assert torch.allclose(other, half, rtol=1e-8, atol=1e-12)
+    assert torch.allclose(same, value, rtol=1e-10)
+    objective, weights, index = cases[1]
+    rows = torch.cat([r for r, _ in weighted_rows(objective, weights, index)], dim=1)
+    expected = central_difference(
+        lambda w: torch.cat([r for _, r in weighted_rows(objective, w, index)], dim=1),
+        weights,
+        range(0, 9, 4),
+    ).transpose(1, 2)
+    assert torch.allclose(rows[:, :, 0:9:4], expected, rtol=1e-5, atol=1e-7)

@@ -19,9 +19,9 @@ from aenet_gpr_cli.structures import StructureSet
 AENET = Path(__file__).parents[1] / "data" / "aenet_nn"
 
 
-def random_committee(n_members=3, species=("C", "H", "O"), seed=0, activation="tanh", spread=1.0):
+def random_committee(n_members=3, species=("C", "H", "O"), seed=0, activation="tanh", spread=1.0, basis=None):
     rng = np.random.default_rng(seed)
-    basis = ChebyshevBasis(species, 4.0, 5, 3.0, 3)
+    basis = basis or ChebyshevBasis(species, 4.0, 5, 3.0, 3)
     sizes = [basis.n_features, 6, 4, 1]
     weights = {
         s: tuple(rng.normal(size=(n_members, o, i + 1)) / np.sqrt(i + 1) * spread for i, o in pairwise(sizes))

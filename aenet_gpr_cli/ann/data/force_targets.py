@@ -19,7 +19,7 @@ from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.training_settings import Loss
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
-from aenet_gpr_cli.descriptors.chebyshev.strain import periodic_components, six_components
+from aenet_gpr_cli.descriptors.chebyshev.strain import known_components, six_components
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
@@ -97,7 +97,7 @@ def held_here(data: TrainingSet, chosen: Sequence[Choice], own: IntArray) -> lis
 def _virials(subset: AnySet, choice: Choice, loss: Loss) -> FloatArray | None:
     """Return the virials -V σ of chosen structures, (n, 6), eV; None without any.
 
-    NaN where not known, and for components of slabs out of their plane, see `periodic_components`.
+    NaN where not known, and for components of slabs out of their plane, see `known_components`.
     """
     if loss.beta == 0.0 or not len(choice[0]):
         return None
@@ -106,7 +106,10 @@ def _virials(subset: AnySet, choice: Choice, loss: Loss) -> FloatArray | None:
     if volume is None or part.stress is None or np.isnan(part.stress).all():
         return None
     virials = -volume[:, None] * six_components(part.stress)
-    return np.where(periodic_components(part), virials, np.nan)
+    known, turns = known_components(part)
+    if turns is not None:
+        virials = np.einsum("nab,nb->na", turns, virials)
+    return np.where(known, virials, np.nan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Products with the descriptor Jacobian of structures with the same atoms: stored, or recomputed.
 
 The selected force components of a structure are linear in the gradients g of its atomic energies by the
-scaled features, F = -Jᵀ g with J = ∂G̃/∂R; so are the six components of its virial, with J = ∂G̃/∂ε, which come
-behind them. `force_targets` decides which components.
+scaled features, F = -Jᵀ g with J = ∂G̃/∂R; so are the six components of its virial, with J = ∂G̃/∂ε in the axes
+of `known_components`, which come behind them. `force_targets` decides which components.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_gradients, jvp, vjp
 from aenet_gpr_cli.descriptors.chebyshev.strain import (
     VOIGT,
+    known_components,
     position_gradients,
     six_components,
     strain_gradients,
@@ -112,7 +113,9 @@ class RecomputedJacobian:
         grad = grad.reshape(members, n, 3 * atoms).transpose(1, 0, 2)
         picked = np.take_along_axis(grad, self.components[local][:, None, :], axis=2)
         if strain is not None:
-            of_strain = six_components(strain)
+            of_strain, turns = six_components(strain), self._turns(local)
+            if turns is not None:
+                of_strain = np.einsum("nab,mnb->mna", turns, of_strain)
             picked = np.concatenate([picked, of_strain.transpose(1, 0, 2)], axis=2)
         return torch.as_tensor(-picked, dtype=self.like.dtype, device=self.like.device)
 
@@ -130,7 +133,10 @@ class RecomputedJacobian:
         rate = jvp(self.basis, species, neighbours, flat).reshape(members, n, atoms, width)
         if self.virials:
             strained = strain_jacobians(self.basis, species, neighbours).reshape(n, 1, atoms, -1, width)
-            rate += np.einsum("nmk,nzakf->mnaf", given[:, :, n_forces:], strained)
+            of_strain, turns = given[:, :, n_forces:], self._turns(local)
+            if turns is not None:
+                of_strain = of_strain @ turns
+            rate += np.einsum("nmk,nzakf->mnaf", of_strain, strained)
         rate = rate[:, :, self.order] * self.scale
         result = np.ascontiguousarray(rate.transpose(1, 0, 2, 3)).reshape(n, members, -1)
         return torch.as_tensor(result, dtype=self.like.dtype, device=self.like.device)
@@ -140,6 +146,9 @@ class RecomputedJacobian:
         n, width = len(rows), self.width
         unit = torch.eye(width, dtype=torch.float64).expand(n, width, width)
         return self.expand(rows, unit), torch.arange(n, device=rows.device)
+
+    def _turns(self, local: IntArray) -> FloatArray | None:
+        return known_components(self.structures.select(local))[1]
 
     def _species(self, n: int) -> IntArray:
         return np.tile(self.basis.species_index(self.structures.species), n)

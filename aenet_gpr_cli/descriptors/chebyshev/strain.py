@@ -39,12 +39,59 @@ def periodic_components(structures: StructureSet) -> NDArray[np.bool_]:
         return np.zeros((len(structures), len(VOIGT)), bool)
     if all(structures.pbc):
         return np.ones((len(structures), len(VOIGT)), bool)
-    assert structures.cells is not None  # it has volumes
-    first, second = structures.cells[:, np.asarray(structures.pbc, bool)].swapaxes(0, 1)
-    normal = np.cross(first, second)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    within = np.abs(normal) < UPRIGHT
+    within = np.abs(_normals(structures)) < UPRIGHT
     return np.stack([within[:, a] & within[:, b] for a, b in VOIGT], axis=1)
+
+
+def known_components(structures: StructureSet) -> tuple[NDArray[np.bool_], FloatArray | None]:
+    """Return the components of a virial to train on, and how to get them from the six Cartesian ones.
+
+    Those of `periodic_components`; slabs whose plane is not one of xy, yz or zx are looked at in axes of
+    their own, the first along their first lattice vector, the third normal to them, so that three components
+    lie in the plane of any slab.
+
+    Returns
+    -------
+    known : ndarray of bool, shape (n_structures, 6)
+    turns : ndarray of shape (n_structures, 6, 6), dimensionless, or None
+        ``turns @ six`` are the six components in the axes of each; None where all axes are Cartesian.
+    """
+    known = periodic_components(structures)
+    if volumes(structures) is None or all(structures.pbc):
+        return known, None
+    tilted = known.sum(axis=1) < 3
+    if not tilted.any():
+        return known, None
+    assert structures.cells is not None  # it has volumes
+    known[tilted] = [a < 2 and b < 2 for a, b in VOIGT]
+    first = structures.cells[tilted, int(np.argmax(structures.pbc))]
+    first = first / np.linalg.norm(first, axis=1, keepdims=True)
+    normals = _normals(structures)[tilted]
+    axes = np.broadcast_to(np.eye(3), (len(structures), 3, 3)).copy()
+    axes[tilted] = np.stack([first, np.cross(normals, first), normals], axis=1)
+    return known, _turned_components(axes)
+
+
+def _normals(structures: StructureSet) -> FloatArray:
+    """Return the unit vectors normal to the planes of slabs, shape (n_structures, 3)."""
+    assert structures.cells is not None  # a slab has them
+    first, second = structures.cells[:, np.asarray(structures.pbc, bool)].swapaxes(0, 1)
+    normal: FloatArray = np.cross(first, second)
+    return normal / np.linalg.norm(normal, axis=1, keepdims=True)
+
+
+def _turned_components(axes: FloatArray) -> FloatArray:
+    """Return the matrices (n, 6, 6) from the components of symmetric tensors S to those of A S Aᵀ.
+
+    Parameters
+    ----------
+    axes : ndarray of shape (n, 3, 3), dimensionless
+        Orthonormal rows A.
+    """
+    unit = np.zeros((len(VOIGT), 3, 3))
+    unit[range(len(VOIGT)), FIRST, SECOND] = unit[range(len(VOIGT)), SECOND, FIRST] = 1.0
+    turned = axes[:, None] @ unit @ axes[:, None].swapaxes(-1, -2)
+    return np.ascontiguousarray(six_components(turned).swapaxes(1, 2))
 
 
 def strain_gradients(neighbours: NeighbourList, slopes: FloatArray) -> FloatArray:

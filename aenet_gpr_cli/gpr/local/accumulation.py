@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
-from aenet_gpr_cli.descriptors.chebyshev.strain import periodic_components
+from aenet_gpr_cli.descriptors.chebyshev.strain import known_components
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, environments
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
@@ -186,8 +186,11 @@ def _add_virials(design: Design, block: StructureSet, found: Environments, sums:
     """Add the rows of each structure that has a stress: six of crystals, those in the plane of slabs."""
     chosen = np.flatnonzero(with_stress(block))
     known = block.select(chosen)
-    along = periodic_components(known)
+    along, turns = known_components(known)
     noise = design.noise_virial * np.sqrt(block.n_atoms)
-    rows = virial_rows(found, design.inducing)[chosen][along]
-    sums.triangle.add(rows / noise, virials(known)[along] / noise)
+    rows, targets = virial_rows(found, design.inducing)[chosen], virials(known)
+    if turns is not None:
+        rows, targets = turns @ rows, np.einsum("nab,nb->na", turns, targets)
+    rows = rows[along]
+    sums.triangle.add(rows / noise, targets[along] / noise)
     sums.log_noises += len(rows) * float(np.log(noise))

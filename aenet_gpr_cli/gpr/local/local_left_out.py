@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from aenet_gpr_cli.descriptors.chebyshev.strain import periodic_components
+from aenet_gpr_cli.descriptors.chebyshev.strain import known_components
 from aenet_gpr_cli.gpr.left_out_errors import LeftOut
 from aenet_gpr_cli.gpr.local.design import energy_and_force_rows
 from aenet_gpr_cli.gpr.local.environments import environments
@@ -41,9 +41,13 @@ def _without(model: LocalModel, one: StructureSet) -> LeftOut:
     """Return the errors of one structure."""
     found = environments(model.basis, model.scale, one, True)
     energy, forces = energy_and_force_rows(found, model.inducing)
-    along = periodic_components(one)[0] & with_stress(one)[0]
-    strains = virial_rows(found, model.inducing)[0, along]
-    pulls = virials(one)[0, along] if along.any() else np.zeros(0)
+    known, turns = known_components(one)
+    along = known[0] & with_stress(one)[0]
+    strains = virial_rows(found, model.inducing)[0]
+    pulls = virials(one)[0] if along.any() else np.zeros(len(along))
+    if turns is not None:
+        strains, pulls = turns[0] @ strains, turns[0] @ pulls
+    strains, pulls = strains[along], pulls[along]
     assert one.energies is not None  # it was trained on
     noise = np.array([model.noise_energy * np.sqrt(one.n_atoms)])
     rows, targets = energy, one.energies - model.prior_energy(one.species)

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from aenet_gpr_cli.descriptors.chebyshev.strain import FIRST, SECOND, periodic_components
+from aenet_gpr_cli.descriptors.chebyshev.strain import (
+    FIRST,
+    SECOND,
+    known_components,
+    periodic_components,
+    six_components,
+)
 from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.design import energy_and_force_rows
 from aenet_gpr_cli.gpr.local.environments import environments
@@ -192,6 +198,7 @@ def test_of_slabs_the_components_in_the_plane_are_trained_on(sets):
     assert periodic_components(slab)[0].tolist() == [True, True, False, False, False, True]
     assert periodic_components(turned(slab, np.roll(np.eye(3), 1, axis=0)))[0].sum() == 3
     assert not periodic_components(tilted).any()
+    assert known_components(slab)[1] is None
     assert periodic_components(sets[4]).all()
     assert not periodic_components(replace(slab, pbc=(True, False, False))).any()
     vacuum = replace(slab, stress=slab.stress + np.array([[0, 0, 3], [0, 0, 3], [3, 3, 3.0]]))
@@ -202,4 +209,29 @@ def test_of_slabs_the_components_in_the_plane_are_trained_on(sets):
     np.testing.assert_array_equal(same.triangle.factor, sums.triangle.factor)
     model, _ = model_of(design, sums)
     assert len(leave_out(model, slab).stress_z) == 3
-    assert len(leave_out(model, tilted).stress_z) == 0
+
+
+def test_a_slab_in_any_direction_teaches_the_same(sets):
+    cell, flat = sets[4].cells[0], np.zeros((1, 3, 3))
+    flat[0, 0, 0], flat[0, 1, :2] = np.linalg.norm(cell[0]), [0.3, 3.9]
+    flat[0, 2] = cell[2]
+    slab = replace(sets[4], cells=flat, pbc=(True, True, False))
+    turn = Rotation.from_euler("xyz", [0.3, -1.0, 2.0]).as_matrix()
+    tilted = replace(turned(slab, turn), forces=slab.forces @ turn.T, stress=turn @ slab.stress @ turn.T)
+    known, turns = known_components(tilted)
+    assert known[0].tolist() == [True, True, False, False, False, True]
+    np.testing.assert_allclose(
+        turns[0] @ six_components(tilted.stress)[0], six_components(slab.stress)[0], atol=1e-12
+    )
+    vacuum = turn @ np.array([[0, 0, 3], [0, 0, 3], [3, 3, 3.0]]) @ turn.T
+    design = choose_design([*sets[:4], slab], SMALL, 0, quiet)
+    found = []
+    for one in (slab, tilted, replace(tilted, stress=tilted.stress + vacuum)):
+        sums = add_up(design, [*sets[:4], one], Sums(len(design.inducing)), quiet)
+        assert sums.triangle.n_rows == 5 + 5 * 12 + 4 * 6 + 3
+        found.append(model_of(design, sums))
+    for model, evidence in found[1:]:
+        assert evidence == pytest.approx(found[0][1], rel=1e-9)
+        np.testing.assert_allclose(model.stresses(sets[7]), found[0][0].stresses(sets[7]), rtol=1e-6)
+    off, same = leave_out(found[0][0], slab), leave_out(found[0][0], tilted)
+    np.testing.assert_allclose(same.stress_z, off.stress_z, rtol=1e-6)
