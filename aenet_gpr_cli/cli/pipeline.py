@@ -224,6 +224,9 @@ def md(model: Path, start: Path, options: dict[str, Any]) -> None:
 @click.argument("model", type=PATH)
 @click.argument("crystal", type=PATH)
 @stage_options("properties.h5")
+@click.option(
+    "--reference", type=PATH, metavar="DATA", help="Labelled strained cells of the crystal, to compare with."
+)
 @gather
 def properties(model: Path, crystal: Path, options: dict[str, Any]) -> None:
     """Equation of state and elastic constants of a crystal.
@@ -232,14 +235,22 @@ def properties(model: Path, crystal: Path, options: dict[str, Any]) -> None:
     `split` reads, without labels too. Atoms and cell are relaxed; then energies of scaled cells
     (Birch-Murnaghan) and stresses of strained ones, ions relaxed. Writes HDF5, and beside it JSON.
 
+    With --reference DATA the elastic constants stand beside those that the energies and the stresses of
+    strained cells in DATA say: cells with the atoms of CRYSTAL, as it is, in the same order. The model is
+    asked about these cells, too, since their atoms need not be relaxed.
+
     \b
     aenet-gpr properties ann.h5 crystal.extxyz -o properties.h5
+    aenet-gpr properties ann.h5 crystal.extxyz --reference training.xyz
     aenet-gpr properties gpr.h5 POSCAR --set eos_strain=0.05 --set elastic_strain=0.002
     """
     from aenet_gpr_cli.stages import properties_stage as stage
 
     config, _ = load_config("properties", options)
-    run_stage(options, lambda context: stage.run(config, model, crystal, options["output"], context))
+    reference = options["reference"]
+    run_stage(
+        options, lambda context: stage.run(config, model, crystal, options["output"], context, reference)
+    )
 
 
 @click.command("benchmark")

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
@@ -19,6 +20,14 @@ from aenet_gpr_cli.calculators.elasticity import (
     relax,
 )
 from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
+from aenet_gpr_cli.calculators.strained_cells import (
+    CellFit,
+    StrainedCells,
+    averages,
+    fit_energies,
+    fit_stresses,
+    strained_cells,
+)
 from aenet_gpr_cli.config.stages.properties_config import PropertiesConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish_with_files
@@ -30,13 +39,22 @@ from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.model_keys import refuse_idle
 from aenet_gpr_cli.stages.shared.outputs import claim
-from aenet_gpr_cli.structures import Structure
+from aenet_gpr_cli.structures import FloatArray, Structure
 
 KIND = "properties"
 COLUMNS = ("property", "value", "unit")
+RELAXED = 0.02  # eV/Å; larger forces are those of atoms that were not relaxed
+SOURCES = ("same cells", "data: stresses", "data: energies")
 
 
-def run(config: PropertiesConfig, model: Path, crystal: Path, output: Path, context: Context) -> Summary:
+def run(
+    config: PropertiesConfig,
+    model: Path,
+    crystal: Path,
+    output: Path,
+    context: Context,
+    reference: Path | None = None,
+) -> Summary:
     """Calculate the equation of state and the elastic constants of a crystal.
 
     Parameters
@@ -47,20 +65,28 @@ def run(config: PropertiesConfig, model: Path, crystal: Path, output: Path, cont
         A file of structures, of which one is used (key frame).
     output : Path
         ``NAME.json`` is written beside it.
+    reference : Path, optional
+        Labelled structures, some of which are the crystal in strained cells.
 
     Raises
     ------
     InputError
-        If the structure is not periodic in three directions, or the model gives it no stress.
+        If the structure is not periodic in three directions, the model gives it no stress, or the reference
+        has no strained cells of it.
     NumericalError
         If a relaxation does not end, or the equation of state has no minimum.
     """
-    claim(KIND, output, [model, crystal], [".json"])
-    job = make_job(KIND, config, {"model": model}, context, by_name(source_hashes([crystal])))
+    given = [crystal, *([reference] if reference is not None and reference != crystal else [])]
+    claim(KIND, output, [model, *given], [".json"])
+    job = make_job(KIND, config, {"model": model}, context, by_name(source_hashes(given)))
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     refuse_idle(KIND, config, model)
     structure = _choose(read_sources([crystal], context.report), config.frame, crystal)
+    cells = None
+    if reference is not None:
+        labelled = read_sources([reference], context.report)
+        cells = strained_cells(structure, labelled, config.reference_strain)
     if context.dry_run:
         return planned(KIND, output, [f"{structure.formula}, {structure.name}, with {model}"])
     atoms = Atoms(structure.species, structure.positions, cell=structure.cell, pbc=True)
@@ -72,6 +98,7 @@ def run(config: PropertiesConfig, model: Path, crystal: Path, output: Path, cont
             f"{model}: this Gaussian process gives no stress; expected networks, or model: local"
         ) from None
     close = (config.largest_force, config.steps)
+    fits = {} if cells is None else _fits(cells, atoms)
     with publish_with_files(output, job) as (file, folder):
         if config.relax:
             context.report(0, 3, "relaxing atoms and cell")
@@ -95,6 +122,8 @@ def run(config: PropertiesConfig, model: Path, crystal: Path, output: Path, cont
             "stable": stable,
             "moduli_gpa": asdict(moduli(constants)) if stable else None,
         }
+        if cells is not None:
+            found["reference"] = _told(cells, fits)
         write_json(folder / beside(output, ".json").name, found)
         write_field(file, "eos_volumes", state.volumes)
         write_field(file, "eos_energies", state.energies)
@@ -103,9 +132,17 @@ def run(config: PropertiesConfig, model: Path, crystal: Path, output: Path, cont
         notes += ["  ".join(f"{value:8.2f}" for value in row) for row in constants]
         if not stable:
             notes.append("warning: not stable: there is a strain that lowers the energy (Born)")
+        if cells is not None:
+            notes += _notes_of(cells)
         notes += [f"wrote {output}", f"wrote {beside(output, '.json')}"]
         title = f"{structure.formula} with {model.name}"
-        summary = Summary(title, COLUMNS, _rows(found), notes)
+        rows, columns = _rows(found), COLUMNS
+        if cells is not None:
+            rows, columns = (
+                _with_reference(rows, constants, fits, structure),
+                (*COLUMNS[:2], *SOURCES, "unit"),
+            )
+        summary = Summary(title, columns, rows, notes)
         file.attrs["summary"] = summary.to_json()
     return summary
 
@@ -145,3 +182,95 @@ def _rows(found: dict[str, Any]) -> list[list[str]]:
             ["Poisson's ratio (Hill)", f"{averages['poisson_hill']:.3f}", ""],
         ]
     return rows
+
+
+def _fits(cells: StrainedCells, atoms: Atoms) -> dict[str, CellFit | None]:
+    """Return the fits to the model at the cells of the data, and to their own labels."""
+    stresses = []
+    for one in cells.structures:
+        moved = Atoms(one.species, one.positions, cell=one.cell, pbc=True)
+        moved.calc = atoms.calc
+        stresses.append(moved.get_stress(voigt=False))
+    found = (
+        fit_stresses(cells, stresses),
+        fit_stresses(cells, [s.stress for s in cells.structures]),
+        fit_energies(cells, [s.energy for s in cells.structures]),
+    )
+    if found[1] is None and found[2] is None:
+        raise InputError(
+            f"reference: {len(cells.structures)} strained cells with labels determine no elastic constant; "
+            "expected energies or stresses of cells strained both ways, or increase reference_strain"
+        )
+    return dict(zip(SOURCES, found, strict=True))
+
+
+def _told(cells: StrainedCells, fits: dict[str, CellFit | None]) -> dict[str, Any]:
+    return {
+        "n_cells": len(cells.structures),
+        "largest_strain": float(abs(cells.strains).max()),
+        "largest_force": cells.largest_force,
+        **{
+            name: None
+            if fit is None
+            else {
+                "elastic_constants_gpa": _without_nan(fit.constants),
+                "stress_gpa": _without_nan(fit.stress),
+                "residual": fit.residual,
+            }
+            for name, fit in fits.items()
+        },
+    }
+
+
+def _without_nan(values: FloatArray) -> Any:
+    """Return nested lists with None where a constant is not determined."""
+    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+
+
+def _notes_of(cells: StrainedCells) -> list[str]:
+    largest = cells.largest_force
+    notes = [
+        f"reference: {len(cells.structures)} strained cells; same cells: the model's stresses there, "
+        "fitted alike"
+    ]
+    if largest > RELAXED:
+        notes.append(
+            f"their atoms are not relaxed (forces up to {largest:.2g} eV/Å): compare them with the same "
+            "cells; the value is that of relaxed atoms"
+        )
+    return notes
+
+
+def _with_reference(
+    rows: list[list[str]], constants: FloatArray, fits: dict[str, CellFit | None], structure: Structure
+) -> list[list[str]]:
+    """Return the rows with a column of each fit, and rows of the mean constants before the averages."""
+    assert structure.cell is not None
+    volume = abs(float(np.linalg.det(structure.cell))) / structure.n_atoms
+    means = [{} if fit is None else averages(fit.constants) for fit in fits.values()]
+
+    def shown(value: float, digits: int) -> str:
+        return f"{value:.{digits}f}" if np.isfinite(value) else "–"
+
+    def of_fits(name: str) -> list[str]:
+        if name == "volume":
+            each = [float("nan") if f is None else f.relaxed_volume * volume for f in fits.values()]
+            return [shown(value, 4) for value in each]
+        if name == "bulk modulus (Hill)":
+            whole = [
+                f is not None and np.isfinite(f.constants).all() and is_stable(f.constants)
+                for f in fits.values()
+            ]
+            return [
+                shown(moduli(f.constants).bulk_hill, 2) if ok and f is not None else "–"
+                for f, ok in zip(fits.values(), whole, strict=True)
+            ]
+        return ["–"] * len(fits)
+
+    own = averages(constants)
+    elastic = [
+        [f"{name} (mean over axes)", f"{value:.2f}", *(shown(m.get(name, np.nan), 2) for m in means), "GPa"]
+        for name, value in own.items()
+    ]
+    wide = [[name, value, *of_fits(name), unit] for name, value, unit in rows]
+    return [*wide[:2], *elastic, *wide[2:]]

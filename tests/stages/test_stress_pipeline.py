@@ -124,6 +124,44 @@ def test_elastic_constants_come_close_to_those_of_the_reference(made, tmp_path):
         np.testing.assert_array_equal(file["elastic_constants"], constants)
 
 
+def test_constants_stand_beside_those_of_labelled_strained_cells(made, tmp_path):
+    frames, crystal = [], bulk("Cu", "fcc", a=3.59, cubic=True)
+    for k in range(6):
+        for size in (0.01, -0.01):
+            strain = np.eye(3)
+            strain.flat[(0, 4, 8, 5, 2, 1)[k]] += size
+            atoms = crystal.copy()
+            atoms.set_cell(crystal.cell.array @ strain, scale_atoms=True)
+            atoms.calc = EMT()
+            labels = {"energy": atoms.get_potential_energy(), "stress": atoms.get_stress()}
+            atoms.calc = SinglePointCalculator(atoms, forces=atoms.get_forces(), **labels)
+            frames.append(atoms)
+    write(tmp_path / "fcc.extxyz", crystal)
+    write(tmp_path / "strained.extxyz", frames, format="extxyz")
+    out, keys = tmp_path / "p.h5", PropertiesConfig(eos_points=5)
+    summary = properties_stage.run(
+        keys, made / "ann.h5", tmp_path / "fcc.extxyz", out, Context(), tmp_path / "strained.extxyz"
+    )
+    assert summary.columns == ("property", "value", "same cells", "data: stresses", "data: energies", "unit")
+    rows = {row[0]: row[1:] for row in summary.rows}
+    crystal.calc = EMT()
+    relax(crystal, 1e-5, 50)
+    expected = elastic_constants(crystal, 0.005, 1e-3, 50)
+    for name, value in (("C11", expected[0, 0]), ("C44", expected[3, 3])):
+        cells = [float(x) for x in rows[f"{name} (mean over axes)"][:-1]]
+        np.testing.assert_allclose(cells[2:], value, rtol=0.05)  # those of the data, at ±1 %
+        np.testing.assert_allclose(cells[:2], value, rtol=0.2)
+    assert rows["C12 (mean over axes)"][3] == "–"
+    assert float(rows["volume"][2]) == pytest.approx(crystal.get_volume() / 4, rel=1e-3)
+    told = json.loads((tmp_path / "p.json").read_text())["reference"]
+    assert told["n_cells"] == 12
+    assert told["data: energies"]["elastic_constants_gpa"][0][1] is None
+    with pytest.raises(InputError, match="reference: expected cells of"):
+        properties_stage.run(
+            keys, made / "ann.h5", tmp_path / "fcc.extxyz", tmp_path / "q.h5", Context(), made / "cu.extxyz"
+        )
+
+
 def test_what_is_no_crystal_of_the_model_is_one_message(made, tmp_path):
     def refused(atoms, error, message, **keys):
         write(tmp_path / "x.extxyz", atoms, format="extxyz")

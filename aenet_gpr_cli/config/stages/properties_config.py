@@ -26,6 +26,8 @@ class PropertiesConfig(StageConfig):
     """volumes of the equation of state"""
     elastic_strain: Annotated[float, Gt(0), Le(0.1)] = 0.005
     """strain of the elastic constants, of both signs"""
+    reference_strain: Annotated[float, Gt(0), Le(0.3)] = 0.025
+    """cells of the reference data that are strained by more are left out"""
     frame: Annotated[int, Ge(-(10**9)), Le(10**9)] = 0
     """which structure of the file, counted from 0; -1 is the last"""
     members: tuple[NonNegativeInt, ...] | None = None
