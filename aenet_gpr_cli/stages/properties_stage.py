@@ -42,7 +42,7 @@ from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.structures import FloatArray, Structure
 
 KIND = "properties"
-COLUMNS = ("property", "value", "unit")
+COLUMNS: tuple[str, ...] = ("property", "value", "unit")
 RELAXED = 0.02  # eV/Å; larger forces are those of atoms that were not relaxed
 SOURCES = ("same cells", "data: stresses", "data: energies")
 
@@ -138,10 +138,8 @@ def run(
         title = f"{structure.formula} with {model.name}"
         rows, columns = _rows(found), COLUMNS
         if cells is not None:
-            rows, columns = (
-                _with_reference(rows, constants, fits, structure),
-                (*COLUMNS[:2], *SOURCES, "unit"),
-            )
+            rows = _with_reference(rows, constants, fits, structure)
+            columns = (*COLUMNS[:2], *SOURCES, "unit")
         summary = Summary(title, columns, rows, notes)
         file.attrs["summary"] = summary.to_json()
     return summary
@@ -224,7 +222,9 @@ def _told(cells: StrainedCells, fits: dict[str, CellFit | None]) -> dict[str, An
 
 def _without_nan(values: FloatArray) -> Any:
     """Return nested lists with None where a constant is not determined."""
-    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()
 
 
 def _notes_of(cells: StrainedCells) -> list[str]:

@@ -84,10 +84,10 @@ def test_energies_give_what_their_strains_determine(copper):
     assert np.isnan(found.constants[~diagonal]).all()
     assert np.isnan(found.relaxed_volume)
     more = strained_cells(as_structure(copper), labelled(copper, 0.008, MODES + PAIRS), 0.02)
-    found = fit_energies(more, [s.energy for s in more.structures]).constants
+    constants = fit_energies(more, [s.energy for s in more.structures]).constants
     for i, j in PAIRS:
-        assert found[i, j] == pytest.approx(expected[i, j], abs=0.01 * expected[0, 0])
-    assert np.isnan(found[4, 5])
+        assert constants[i, j] == pytest.approx(expected[i, j], abs=0.01 * expected[0, 0])
+    assert np.isnan(constants[4, 5])
 
 
 def test_a_crystal_under_pressure_tells_its_volume_without(copper):

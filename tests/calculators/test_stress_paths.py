@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 from ase.stress import voigt_6_to_full_3x3_stress
@@ -47,7 +48,7 @@ def calculators():
     )
     settings = (replace(SMALL, length_scale=6.0), replace(SOAP, noise_std_virial=0.05))
     processes = [fit_local(sets, s, 0, quiet)[0] for s in settings]
-    made = [ANNCalculator(m, sigma=False) for m in networks]
+    made: list[Calculator] = [ANNCalculator(m, sigma=False) for m in networks]
     made += [GPRCalculator({"local": p}, sigma="none") for p in processes]
     return dict(zip(MODELS, made, strict=True))
 
