@@ -71,7 +71,7 @@ def _check_record(attributes: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} is no finite number")
     for kind, names in ((dict, (*OBJECTS, *OF_TEXTS)), (list, LISTS), (object, OTHERS)):
         for name in names:
-            value = json.loads(attributes.get(name, "{}" if kind is dict else "[]"))
+            value: Any = json.loads(attributes.get(name, "{}" if kind is dict else "[]"))
             if not isinstance(value, kind):
                 raise ValueError(f"{name} is of another kind")
             if name in LISTS and not _are_texts(value):
@@ -120,7 +120,8 @@ def _is_table(summary: Any) -> bool:
         return False
     columns = summary.get("columns")
     return (
-        _are_texts(columns)
+        isinstance(columns, list)
+        and _are_texts(columns)
         and isinstance(summary.get("rows"), list)
         and all(_are_texts(row) and len(row) == len(columns) for row in summary["rows"])
         and all(_are_texts(row) and len(row) == len(columns) for row in summary.get("short", []))

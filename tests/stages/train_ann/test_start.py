@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,13 +122,14 @@ def workflow_from(start):
 
 
 def test_a_variant_of_a_workflow_names_its_start_beside_the_workflow():
-    trainings = [step for step in steps(workflow_from("old/ann.h5"), CASE, Path("run")) if named(step)]
+    trainings = trainings_of(workflow_from("old/ann.h5"))
     assert [step.keywords["start"] for step in trainings] == [CASE / "old/ann.h5", None]
     assert all(step.keywords["must_fit"] for step in trainings)
 
 
-def named(step) -> bool:
-    return step.func is train_ann.run
+def trainings_of(workflow, **keys) -> list[Any]:
+    found: list[Any] = list(steps(workflow, CASE, Path("run"), **keys))
+    return [step for step in found if step.func is train_ann.run]
 
 
 def test_a_start_that_is_not_there_is_refused_by_name(data, tmp_path):
@@ -159,9 +161,7 @@ def test_active_learning_begins_with_the_start_and_goes_on_with_the_round_before
     workflow = active_stage._workflow(config, [])
 
     def start(earlier):
-        return next(
-            s.keywords["start"] for s in steps(workflow, CASE, Path("run"), earlier=earlier) if named(s)
-        )
+        return trainings_of(workflow, earlier=earlier)[0].keywords["start"]
 
     assert start(None) == CASE / "old.h5"
     assert start(Path("round_00")) == Path("round_00/ann_gpr.h5")
