@@ -105,7 +105,7 @@ class LevenbergMarquardt:
     """what the damping multiplies: 1, or the diagonal of JᵀJ (Marquardt)"""
     regularisation: Literal["evidence", "none"] = "evidence"
     """evidence: a weight decay for each layer and species, determined from the training data at every
-    second iteration (every one where balance is by evidence; MacKay); none: weight_decay"""
+    iteration (MacKay); none: weight_decay"""
     weight_decay: NonNegativeFloat = 0.0
     """quadratic penalty on all weights without evidence"""
     smallest_noise: PositiveFloat = 0.001

@@ -1,4 +1,4 @@
-"""Weight decays by Bayes' evidence: one for each layer of each species, re-estimated as training goes on.
+"""Weight decays by Bayes' evidence: one for each layer of each species, re-estimated at every linearisation.
 
 Each row of the loss counts as one measurement, with the variance τ divided by its share in the loss; the
 weights of a group are Gaussian with variance τ/decay. The most probable values at given JᵀJ (MacKay, Neural
@@ -26,7 +26,6 @@ from aenet_gpr_cli.structures import IntArray
 FIRST_DECAY = 1e-6  # decay before there is an estimate
 LEARNT = 0.1  # of the loss of networks that predict nothing: above that, residuals are not noise yet …
 LONGEST = 10  # … unless this many linearisations did not get there
-EVERY = 2  # linearisations from one estimate to the next, without noises by evidence
 CHANGE = 2.0  # largest factor by which a decay changes from one linearisation to the next
 SETTLED = 1.1  # factor below which it does not change any more
 ROUNDING = 1e-14  # of the largest element of JᵀJ, added to factorise it
@@ -76,20 +75,15 @@ class Evidence:
         Loss of networks that predict nothing.
     smallest_noise : float
         Bound of √τ, relative to the root mean square of the rows of such networks.
-    every : int
-        Linearisations from one estimate to the next: each takes a fifth of the time of a linearisation.
     """
 
     places: Tensor
     n_rows: Tensor
     spread: Tensor
     smallest_noise: float
-    every: int = 1
 
     @classmethod
-    def of(
-        cls, objective: Objective, train: Tensor, members: int, smallest_noise: float, every: int = 1
-    ) -> Evidence:
+    def of(cls, objective: Objective, train: Tensor, members: int, smallest_noise: float) -> Evidence:
         """Look at the training data, with the objective of all members."""
         silent = objective.data.energies.new_zeros(members, objective.architecture.n_weights)
         return cls(
@@ -97,7 +91,6 @@ class Evidence:
             n_rows(objective, train).expand(members),
             objective.mean_square(objective.residuals(silent, train)),
             smallest_noise,
-            every,
         )
 
     def most_probable(
@@ -167,8 +160,7 @@ class Evidence:
             diagonal = inverse.diagonal(dim1=1, dim2=2)
         spread = self.spread[members] if spread is None else spread
         _, found = self.most_probable(diagonal, weights, loss, old, self.n_rows[members], spread)
-        most = CHANGE**self.every
-        found = torch.minimum(torch.maximum(found, old / most), old * most)
+        found = torch.minimum(torch.maximum(found, old / CHANGE), old * CHANGE)
         found = torch.minimum(found, largest)  # more switches nothing off that is not off already
         ready = has_learnt(loss, spread, iteration)
         new = torch.where(ready[:, None] & torch.isfinite(found) & (found > 0), found, old)

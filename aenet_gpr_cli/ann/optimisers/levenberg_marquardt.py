@@ -23,14 +23,7 @@ from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.damped_step import Linearisation, Step, descend
-from aenet_gpr_cli.ann.optimisers.evidence_decay import (
-    EVERY,
-    FIRST_DECAY,
-    Evidence,
-    groups,
-    has_learnt,
-    n_groups,
-)
+from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, has_learnt, n_groups
 from aenet_gpr_cli.ann.optimisers.evidence_noise import Noises
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
@@ -94,10 +87,8 @@ def run_levenberg_marquardt(
     members = len(state["weights"])
     known = noises = None
     if settings.regularisation == "evidence":
-        balance = objective.loss.balance == "evidence"
-        every = 1 if balance else EVERY
-        known = Evidence.of(objective, train, members, settings.smallest_noise, every)
-        if balance:
+        known = Evidence.of(objective, train, members, settings.smallest_noise)
+        if objective.loss.balance == "evidence":
             noises = Noises.of(objective, train, members, settings.smallest_noise)
     finished = True
     threads = _threads_pay(objective, train)
@@ -220,16 +211,15 @@ def _iterate(
     weights = torch.tensor(state["weights"][active], device=device)
     old, done = torch.as_tensor(state["decay"][active], device=device), state["iteration"][active]
     places, apart, spread = groups(objective.architecture, device), None, None
-    estimate = known is not None and int(done[0]) % known.every == 0  # all are at the same iteration
     if noises is not None:
         emphasis = torch.tensor(state["emphasis"][active], device=device)
         objective = replace(objective, emphasis=emphasis)
-        spread = (emphasis * noises.spread[active]).sum(1)
         size = (len(KINDS), *weights.shape)
         apart = weights.new_zeros(*size, weights.shape[1]), weights.new_zeros(size[:2])
+        spread = (emphasis * noises.spread[active]).sum(1)
     here = Linearisation.at(objective, weights, train, apart)
-    new, settled = old, torch.full_like(here.loss, known is None, dtype=torch.bool)
-    if known is not None and estimate:
+    new, settled = old, torch.ones_like(here.loss, dtype=torch.bool)
+    if known is not None:
         inverse = None if apart is None else known.inverse(here.matrix, old)
         new, settled = known.decays(here.matrix, weights, here.loss, old, active, done, spread, inverse)
         if noises is not None and apart is not None and inverse is not None and spread is not None:

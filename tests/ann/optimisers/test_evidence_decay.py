@@ -1,4 +1,3 @@
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,7 @@ from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.optimisers.damped_solver import factorise
-from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, EVERY, Evidence, groups, n_rows
+from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, Evidence, groups, n_rows
 from aenet_gpr_cli.ann.optimisers.normal_equations import weighted_rows
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
@@ -122,35 +121,3 @@ def test_the_diagonal_of_the_inverse():
     expected = torch.linalg.inv(matrix + torch.diag(damping)).diagonal(dim1=1, dim2=2)
     assert torch.allclose(found, expected, rtol=1e-10)
     assert not torch.isfinite(factorise(-matrix, damping.expand(2, -1)).inverse_diagonal()).any()
-
-
-def test_an_estimate_for_two_linearisations_may_change_a_decay_as_much_as_two():
-    places, old = torch.tensor([0, 0, 1]), torch.full((1, 2), 1.0, dtype=torch.float64)
-    given = (places, torch.tensor([30.0]), torch.tensor([9.0]), 1e-3)
-    matrix, weights = torch.eye(3, dtype=torch.float64)[None], torch.ones(1, 3, dtype=torch.float64)
-    loss, zeros = torch.tensor([1e-4], dtype=torch.float64), np.zeros(1, int)
-    found = [Evidence(*given, every).decays(matrix, weights, loss, old, zeros, zeros)[0] for every in (1, 2)]
-    assert found[0].tolist() == [[1 / CHANGE] * 2]
-    assert found[1].tolist() == [[1 / CHANGE**2] * 2]
-
-
-@pytest.mark.parametrize(("balance", "every"), [("alpha", EVERY), ("evidence", 1)])
-def test_decays_change_at_every_second_iteration_only_where_no_noises_are_estimated(
-    basis, settings, by_evidence, balance, every
-):
-    """At even iterations an estimate, the one after an odd one keeps the decays."""
-    data = TrainingSet.collect([molecules(("O", "H", "H"), 12, 5)], [], None)
-    decays = []
-    keep = Surroundings(keep=lambda snapshot: decays.append(snapshot()["decay"].copy()))
-    chosen = changed(
-        settings,
-        optimizer=changed(by_evidence, iterations=16),
-        loss=changed(settings.loss, balance=balance),
-        forces=Forces(1.0, "components", 2**30),
-        validation_fraction=0.0,
-        n_members=1,
-    )
-    train(data, basis, chosen, 1, around=keep)
-    assert len(decays) > 13
-    changes = [not np.array_equal(one, other) for one, other in itertools.pairwise(decays[10:])]
-    assert changes == [every == 1 or number % every == 0 for number in range(11, len(decays))]
