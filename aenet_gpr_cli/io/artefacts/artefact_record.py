@@ -71,12 +71,12 @@ def _check_record(attributes: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} is no finite number")
     for kind, names in ((dict, (*OBJECTS, *OF_TEXTS)), (list, LISTS), (object, OTHERS)):
         for name in names:
-            value: Any = json.loads(attributes.get(name, "{}" if kind is dict else "[]"))
+            value = json.loads(attributes.get(name, "{}" if kind is dict else "[]"))
             if not isinstance(value, kind):
                 raise ValueError(f"{name} is of another kind")
             if name in LISTS and not _are_texts(value):
                 raise ValueError(f"{name} is no list of texts")
-            if name in OF_TEXTS and not _are_texts(list(value.values())):
+            if name in OF_TEXTS and not _are_texts(list(dict(value).values())):
                 raise ValueError(f"{name} has values that are no texts")
     files_of(attributes)
     summary = json.loads(attributes.get("summary", "{}"))
