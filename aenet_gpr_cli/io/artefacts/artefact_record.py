@@ -76,7 +76,7 @@ def _check_record(attributes: Mapping[str, Any]) -> None:
                 raise ValueError(f"{name} is of another kind")
             if name in LISTS and not _are_texts(value):
                 raise ValueError(f"{name} is no list of texts")
-            if name in OF_TEXTS and not _are_texts(list(dict(value).values())):
+            if name in OF_TEXTS and isinstance(value, dict) and not _are_texts(list(value.values())):
                 raise ValueError(f"{name} has values that are no texts")
     files_of(attributes)
     summary = json.loads(attributes.get("summary", "{}"))
