@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 import time
+import warnings
 from collections import Counter
 from types import TracebackType
 from typing import Any
@@ -28,6 +29,12 @@ def set_up_logging(verbose: bool, quiet: bool) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(level)
     logger.propagate = False
+    warnings.showwarning = _as_a_line
+
+
+def _as_a_line(message: Warning | str, *where: object, **more: object) -> None:
+    """Say a warning of a library without the file and the line that it comes from."""
+    logging.getLogger("aenet_gpr_cli").warning("%s", message)
 
 
 class _Visible(logging.Formatter):

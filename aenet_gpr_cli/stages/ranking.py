@@ -203,5 +203,10 @@ def _spread(config: SelectConfig, model: Path, found: Prediction) -> FloatArray:
         reduce = np.max if config.over_atoms == "max" else np.mean
         sigma = None if square is None else np.sqrt(reduce(square, axis=1))
     if sigma is None:
+        if found.sigma is not None:
+            raise ConfigError(
+                f"rank_by: the forces of a single network, {model}, have no uncertainty; expected energies, "
+                "whose σ it has, or n_members >= 2 in training"
+            )
         raise ConfigError(f"{model}: a single network has no uncertainty; train n_members >= 2")
     return sigma

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 
 import h5py
 import numpy as np
@@ -44,6 +45,14 @@ def test_lines_of_a_kind_stop_after_a_few_unless_all_are_asked_for(capsys):
     for i in range(5):
         log.warning("%s", f"another thing {i}")
     assert capsys.readouterr().err.count("another thing") == 5
+
+
+def test_a_warning_of_a_library_is_a_line_without_its_source(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        set_up_logging(False, quiet=True)
+        warnings.warn("outside \x1b[2J the data", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "warning: outside \\x1b[2J the data\n"
 
 
 @pytest.fixture

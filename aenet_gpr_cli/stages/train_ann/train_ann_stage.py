@@ -124,7 +124,9 @@ def run(
         if not network.decided and not context.dry_run:
             network = _by_evidence(config, references, job.inputs["split"], context)
         basis = network.basis(data.species)
-        first = None if start is None or not start.exists() else _first(start, basis, network, must_fit)
+        first = (
+            None if start is None or not start.exists() else _first(start, basis, config, network, must_fit)
+        )
         if first is not None and max(members) >= first.n_members:
             log.info("%s has %d members; the others begin anew", start, first.n_members)
         need = FEATURE_COPIES * data.feature_bytes(basis.n_features) / BYTES_PER_GIB
@@ -161,7 +163,9 @@ def run(
             return _train(work, len(data), errors, context)
 
 
-def _first(start: Path, basis: ChebyshevBasis, network: Network, must_fit: bool) -> ANNModel | None:
+def _first(
+    start: Path, basis: ChebyshevBasis, config: TrainAnnConfig, network: Network, must_fit: bool
+) -> ANNModel | None:
     """Return the potential to begin with; None where it need not fit and does not."""
     model = load_ann(start)
     try:
@@ -171,6 +175,11 @@ def _first(start: Path, basis: ChebyshevBasis, network: Network, must_fit: bool)
             raise
         log.info("networks begin anew: %s", error)
         return None
+    if model.repulsion is not None and config.baseline == "none":
+        log.warning(
+            "%s repels nuclei at short distances (baseline: zbl), this potential will not; set baseline: zbl",
+            start,
+        )
     return model
 
 

@@ -26,8 +26,9 @@ from aenet_gpr_cli.reports import figure_files as figures
 from aenet_gpr_cli.stages import label_stage as label
 from aenet_gpr_cli.stages import select_stage as select
 from aenet_gpr_cli.stages.active import active_stage as active
+from aenet_gpr_cli.stages.ranking import _spread
 from aenet_gpr_cli.stages.shared.context import Context
-from aenet_gpr_cli.stages.shared.predictors import load_predictor
+from aenet_gpr_cli.stages.shared.predictors import Prediction, load_predictor
 from aenet_gpr_cli.stages.split import split_stage as split
 from aenet_gpr_cli.structures import Structure, StructureSet
 from tests.finished_runs import CASE, ROOT
@@ -115,6 +116,9 @@ def test_a_committee_ranks_and_a_single_network_cannot(finished, tmp_path):
         seal(copy)
     with pytest.raises(ConfigError, match="a single network has no uncertainty"):
         select.run(config, tmp_path / "one.h5", [POOL], tmp_path / "t.h5", Context())
+    found = Prediction(np.zeros((1, 3)), np.zeros((1, 3, 2, 3)), np.ones(3))
+    with pytest.raises(ConfigError, match="have no uncertainty; expected energies, whose σ it has"):
+        _spread(config, tmp_path / "one.h5", found)
 
 
 def test_exact_and_bound_agree_where_all_rows_are_used_and_energies_rank_too(finished, tmp_path):

@@ -70,6 +70,18 @@ def test_another_start_is_another_training(data, whole, tmp_path):
     assert "up to date" not in train_ann.run(CONFIG, data, None, output, Context(), start=other).title
 
 
+def test_a_repulsion_that_the_start_has_is_not_lost_unsaid(data, whole, tmp_path, caplog):
+    walled, after_it = tmp_path / "walled.h5", tmp_path / "after.h5"
+    config = replace(CONFIG, baseline="zbl")
+    train_ann.run(config, data, None, walled, Context(), start=whole)
+    train_ann.run(config, data, None, after_it, Context(), start=walled)
+    assert load_ann(after_it).repulsion == load_ann(walled).repulsion
+    assert "repels nuclei" not in caplog.text
+    train_ann.run(CONFIG, data, None, after_it, Context(), start=walled)
+    assert load_ann(after_it).repulsion is None
+    assert "repels nuclei at short distances (baseline: zbl), this potential will not" in caplog.text
+
+
 def test_a_start_that_does_not_fit_is_refused_or_left_out_as_asked(data, whole, tmp_path, caplog):
     config = replace(CONFIG, network=replace(CONFIG.network, hidden=(3,)))
     with pytest.raises(InputError, match="start: expected a potential with the hidden"):
