@@ -8,4 +8,5 @@ __all__ = [
     "lammps",
     "md_potential",
     "named_calculators",
+    "strained_cells",
 ]
