@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,14 @@ import pytest
 
 from aenet_gpr_cli.io.formats.published import ENVIRONMENT_VARIABLE, SHA256, published_root
 from tests.finished_runs import finished, two_subsets  # noqa: F401 fixtures
+
+
+@pytest.fixture(autouse=True)
+def messages_reach_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let caplog see what is logged also where a command ran before, which sends messages to its own stream."""
+    logger = logging.getLogger("aenet_gpr_cli")
+    monkeypatch.setattr(logger, "propagate", True)
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

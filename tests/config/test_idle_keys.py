@@ -1,18 +1,10 @@
 """Keys that do nothing are named, and what is at its default is not."""
 
-import logging
-
 import pytest
 
 from aenet_gpr_cli.config.idle_keys import RULES, idle_keys
 from aenet_gpr_cli.config.reading import STAGES, build
 from aenet_gpr_cli.stages.shared.context import Context, make_job
-
-
-@pytest.fixture(autouse=True)
-def messages_reach_the_test(monkeypatch):
-    """Also where a command has run before in this process, which sends them to its own stream."""
-    monkeypatch.setattr(logging.getLogger("aenet_gpr_cli"), "propagate", True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """ænet's potentials: the numbers of its predict.x, lossless round trips, and damaged files."""
 
-import logging
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -24,12 +23,6 @@ from aenet_gpr_cli.structures import StructureSet
 
 DATA = Path(__file__).parents[2] / "data" / "aenet_nn"
 NN = [DATA / f"{symbol}.nn" for symbol in "CHO"]
-
-
-@pytest.fixture(autouse=True)
-def messages_reach_the_test(monkeypatch):
-    """Also where a command has run before in this process, which sends them to its own stream."""
-    monkeypatch.setattr(logging.getLogger("aenet_gpr_cli"), "propagate", True)
 
 
 @pytest.fixture(scope="module")
