@@ -14,7 +14,7 @@ from tests.finished_runs import finished, two_subsets  # noqa: F401 fixtures
 
 @pytest.fixture(autouse=True)
 def messages_reach_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let caplog see what is logged also where a command ran before, which sends messages to its own stream."""
+    """Let caplog see messages also where a command ran before, which sends them to its own stream."""
     logger = logging.getLogger("aenet_gpr_cli")
     monkeypatch.setattr(logger, "propagate", True)
     logger.setLevel(logging.NOTSET)
