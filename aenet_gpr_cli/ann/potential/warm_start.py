@@ -22,16 +22,26 @@ def check_start(start: ANNModel, basis: ChebyshevBasis, hidden: tuple[int, ...],
     """Raise InputError where a potential has another descriptor or other networks than the ones to train."""
     pairs = {
         "species": (list(start.basis.species), list(basis.species)),
-        "descriptor": (start.basis, basis),
+        "descriptor": (_keys(start.basis), _keys(basis)),
         "hidden": (list(start.hidden), list(hidden)),
         "activation": (start.activation, activation),
     }
     for what, (theirs, ours) in pairs.items():
         if theirs != ours:
             raise InputError(
-                f"start: expected a potential with the {what} of this training, {ours}, got {theirs}; "
+                f"start: expected a potential with the {what} of this training ({ours}), got {theirs}; "
                 "choose its network keys, or train without a start"
             )
+
+
+def _keys(basis: ChebyshevBasis) -> str:
+    """Return a descriptor as the keys of a configuration that make it."""
+    cutoffs = ", ".join(f"{cutoff:g}" for cutoff in basis.angular_cutoffs)
+    return (
+        f"radial_cutoff: {basis.radial_cutoff:g}, radial_order: {basis.radial_order}, "
+        f"angular_cutoffs: [{cutoffs}], angular_order: {basis.n_angular - 1}, "
+        f"resolve_species: {str(basis.resolved).lower()}"
+    )
 
 
 def warm_weights(

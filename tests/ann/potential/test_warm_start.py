@@ -111,5 +111,5 @@ def test_other_networks_are_refused(old, basis, change, what):
 
 
 def test_another_descriptor_is_refused(old, basis):
-    with pytest.raises(InputError, match="descriptor"):
+    with pytest.raises(InputError, match=r"descriptor .*resolve_species: false.*got radial_cutoff"):
         check_start(old, replace(basis, radial_cutoff=basis.radial_cutoff + 1), (5, 4), "tanh")
