@@ -11,9 +11,14 @@ import time
 import venv
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Given = TypeVar("Given", bound="DataclassInstance")
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -27,19 +32,19 @@ class Cost:
     mib: float
 
 
-def options_of(text: str | None, name: str, settings: object) -> argparse.Namespace:
-    """Read the command line: the two sets, where things go, and each of the settings by its name."""
+def command_line(text: str | None, name: str, defaults: Given) -> tuple[argparse.Namespace, Given]:
+    """Return the command line, the sets and where things go, and the settings that it gives."""
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("train", type=Path, help="extended XYZ with energy and forces")
     parser.add_argument("test", type=Path)
     parser.add_argument("--output", type=Path, default=Path(f"{name}.csv"))
     parser.add_argument("--work", type=Path, default=Path(f"{name}_run"), help="folder of model and logs")
     parser.add_argument("--environment", type=Path, default=Path(".peers") / name)
-    for key, value in vars(settings).items():
+    for key, value in vars(defaults).items():
         parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    return options
+    return options, replace(defaults, **{key: getattr(options, key) for key in vars(defaults)})
 
 
 def environment(folder: Path, packages: Sequence[str], program: str) -> Path:
@@ -90,6 +95,15 @@ def errors(found: list[dict[str, Any]]) -> dict[str, float]:
         "force_component": sum(abs(x) for force in atoms for x in force) / (3 * len(atoms)),
         "force_norm_of_difference": sum(sum(x * x for x in force) ** 0.5 for force in atoms) / len(atoms),
     }
+
+
+def predict_and_write(python: Path, script: str, model: Path, fit: Cost, options: argparse.Namespace) -> None:
+    """Let ``script --predict`` write the errors of the test set within the environment; write the table."""
+    work = options.work.resolve()
+    found = work / "differences.json"
+    command = [str(python), script, "--predict", str(model), str(options.test), str(found)]
+    predicting = timed(command, work / "predict.log")
+    write_table(json.loads(found.read_text(encoding="utf-8")), fit, predicting, options.output)
 
 
 def write_table(found: list[dict[str, Any]], fit: Cost, predicting: Cost, output: Path) -> None:

@@ -12,13 +12,12 @@ Defaults: SOAP with 8 radial functions and degrees up to 8 within 5 Å, 800 spar
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import differences, environment, options_of, timed, write_table
+from common import command_line, differences, environment, predict_and_write, timed
 
 PACKAGES = ("quippy-ase==0.10.3", "ase==3.29.0", "numpy==2.4.6")
 STRESS = re.compile(r'\b(?:stress|virial)="[^"]*" ?')  # gap_fit would fit it, asked or not
@@ -69,15 +68,11 @@ def predict(model: Path, test: Path, output: Path) -> None:
 
 def main() -> None:
     """Fit, predict, and write the table."""
-    options = options_of(__doc__, "gap", Settings())
-    settings = Settings(**{key: getattr(options, key) for key in vars(Settings())})
-    programs = environment(options.environment, PACKAGES, "gap_fit")
-    model, found = options.work / "gap.xml", options.work / "differences.json"
+    options, settings = command_line(__doc__, "gap", Settings())
+    programs, model = environment(options.environment, PACKAGES, "gap_fit"), options.work / "gap.xml"
     train = without_stress(options.train, options.work / "train.xyz")
     fit = timed([str(programs / "gap_fit"), *settings.arguments(train, model)], options.work / "fit.log")
-    command = [str(programs / "python"), __file__, "--predict", str(model), str(options.test), str(found)]
-    predicting = timed(command, options.work / "predict.log")
-    write_table(json.loads(found.read_text(encoding="utf-8")), fit, predicting, options.output)
+    predict_and_write(programs / "python", __file__, model, fit, options)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,12 @@ The test set is seen at the end only.
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import differences, environment, options_of, timed, write_table
+from common import command_line, differences, environment, predict_and_write, timed
 
 PACKAGES = ("sgdml==1.0.3", "ase==3.29.0", "numpy==2.2.6", "scipy==1.15.3", "torch==2.13.0")
 
@@ -69,19 +68,16 @@ def predict(model: Path, test: Path, output: Path) -> None:
 
 def main() -> None:
     """Fit, predict, and write the table."""
-    options = options_of(__doc__, "sgdml", Settings())
+    options, settings = command_line(__doc__, "sgdml", Settings())
     programs = environment(options.environment, PACKAGES, "sgdml")
-    here, work = [str(programs / "python"), __file__], options.work.resolve()
-    timed([*here, "--convert", str(options.train), str(work / "train.npz")], work / "convert.log")
+    work, convert_it = options.work.resolve(), [str(programs / "python"), __file__, "--convert"]
+    timed([*convert_it, str(options.train), str(work / "train.npz")], work / "convert.log")
     count = int((work / "convert.log").read_text(encoding="utf-8").split()[-1])
-    validation = max(1, round(options.validation * count))
+    validation = max(1, round(settings.validation * count))
     command = [str(programs / "sgdml"), "all", "--cpu", "-o", "-p", "1", "--model_file", "model.npz"]
     command += ["--task_dir", "tasks", "train.npz", str(count - validation), str(validation)]
     fit = timed(command, work / "fit.log", work)
-    found = work / "differences.json"
-    command = [*here, "--predict", str(work / "model.npz"), str(options.test), str(found)]
-    predicting = timed(command, work / "predict.log")
-    write_table(json.loads(found.read_text(encoding="utf-8")), fit, predicting, options.output)
+    predict_and_write(programs / "python", __file__, work / "model.npz", fit, options)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,11 @@ are usual. The test set is seen at the end only.
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import differences, environment, options_of, timed, write_table
+from common import command_line, differences, environment, predict_and_write, timed
 
 PACKAGES = ("mace-torch==0.3.16", "torch==2.13.0", "ase==3.29.0")
 
@@ -63,17 +62,13 @@ def predict(model: Path, test: Path, output: Path) -> None:
 
 def main() -> None:
     """Train, predict, and write the table."""
-    options = options_of(__doc__, "mace", Settings())
-    settings = Settings(**{key: getattr(options, key) for key in vars(Settings())})
+    options, settings = command_line(__doc__, "mace", Settings())
     programs, work = environment(options.environment, PACKAGES, "mace_run_train"), options.work.resolve()
     command = [str(programs / "mace_run_train"), *settings.arguments(options.train.resolve())]
     fit = timed(command, work / "fit.log", work)
     # the second stage leaves none where it is not better
     model = next(m for m in (work / "peer_stagetwo.model", work / "peer.model") if m.exists())
-    found = work / "differences.json"
-    command = [str(programs / "python"), __file__, "--predict", str(model), str(options.test), str(found)]
-    predicting = timed(command, work / "predict.log")
-    write_table(json.loads(found.read_text(encoding="utf-8")), fit, predicting, options.output)
+    predict_and_write(programs / "python", __file__, model, fit, options)
 
 
 if __name__ == "__main__":
