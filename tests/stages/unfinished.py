@@ -9,9 +9,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
-from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
+from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
+from aenet_gpr_cli.io.artefacts.structure_sets import load_split, write_structures
 from aenet_gpr_cli.structures import StructureSet
 
 # Sends itself a signal before or after the n-th time that a file of some name is published.
@@ -109,3 +111,8 @@ def write_split(path: Path, n: int = 8) -> Path:
 def left_behind(folder: Path) -> set[str]:
     """Names of hidden files: locks, temporary files, checkpoints."""
     return {path.name for path in folder.iterdir() if path.name.startswith(".")}
+
+
+def energies(path, data):
+    """Return the energies of the members of a potential on the training structures, eV, (n_members, n)."""
+    return predict(load_ann(path), load_split(data, "train")["H3N"], False, 64)[0]

@@ -16,21 +16,9 @@ from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.stages import collect_stage as collect
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
-from tests.stages.unfinished import left_behind, small_training, write_split
+from tests.stages.unfinished import energies, left_behind, small_training, write_split
 
 CONFIG = small_training("levenberg_marquardt", "energy_only", n_members=3)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_split(tmp_path_factory.mktemp("data") / "split.h5")
-
-
-@pytest.fixture(scope="module")
-def whole(data, tmp_path_factory):
-    output = tmp_path_factory.mktemp("whole") / "ann.h5"
-    train_ann.run(CONFIG, data, None, output, Context())
-    return output
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +28,6 @@ def members(data, tmp_path_factory):
     for k, path in enumerate(paths):
         train_ann.run(CONFIG, data, None, path, Context(), member=k)
     return paths
-
-
-def energies(path, data):
-    structures = load_split(data, "train")["H3N"]
-    return predict(load_ann(path), structures, False, 64)[0]
 
 
 def test_members_alone_give_the_committee(data, whole, members, tmp_path):

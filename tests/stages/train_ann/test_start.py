@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training_settings import Network
 from aenet_gpr_cli.config.reading import build, read_config
 from aenet_gpr_cli.config.stages.active_config import ActiveConfig
@@ -22,27 +21,11 @@ from aenet_gpr_cli.stages.submit import submit_stage as submit
 from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
 from aenet_gpr_cli.stages.workflow_steps import steps
 from tests.finished_runs import CASE, small_workflow
-from tests.stages.unfinished import after, assert_same, small_training, write_split
+from tests.stages.unfinished import after, assert_same, energies, small_training, write_split
 
 DRY = Context(dry_run=True)
 CONFIG = small_training("levenberg_marquardt", "energy_only")
 NEXT_TO_NOTHING = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-9, "weight_decay": 0.0}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_split(tmp_path_factory.mktemp("data") / "split.h5")
-
-
-@pytest.fixture(scope="module")
-def whole(data, tmp_path_factory):
-    output = tmp_path_factory.mktemp("whole") / "ann.h5"
-    train_ann.run(CONFIG, data, None, output, Context())
-    return output
-
-
-def energies(path, data):
-    return predict(load_ann(path), load_split(data, "train")["H3N"], False, 64)[0]
 
 
 def test_a_start_is_near_after_one_step(data, whole, tmp_path):
