@@ -20,7 +20,7 @@ from aenet_gpr_cli.stages.shared.context import Context, make_job
         ("fit-gpr", {"model": "full", "local": {"n_inducing": 9}}, "local does nothing with model: full"),
         ("fit-gpr", {"soap": {"n_max": 3}}, "soap does nothing with descriptor: inverse_distance"),
         ("augment", {"adaptive": {"smallest": 0.01}}, "adaptive does nothing with mode: gaussian"),
-        ("augment", {"method": "taylor", "anchored": False}, "anchored does nothing with method: taylor"),
+        ("augment", {"method": "taylor", "anchored": True}, "anchored does nothing with method: taylor"),
         ("select", {"batch": "ranked", "diversity": 2.0}, "diversity does nothing with batch: ranked"),
         (
             "label",

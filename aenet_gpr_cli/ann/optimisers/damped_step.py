@@ -1,6 +1,8 @@
-"""One step of Levenberg-Marquardt for several members: dampings are tried until the cost falls.
+"""One step of Levenberg-Marquardt for several members, along a path of second order (Transtrum and Sethna).
 
-The cost is ρᵀρ + Σ decay W². Each step carries the second-order correction of Transtrum and Sethna.
+The cost is ρᵀρ + Σ decay W². Where the end of the path does not lower it, points nearer to its beginning are
+tried, which cost neither rows nor a factorisation, and only then more damping. The next damping follows from
+how much of the fall that the linear model predicts was found (Marquardt's rule).
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
 from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 
-SHRINK = 5.0  # of the damping after a step that helped; it doubles, then quadruples, … after one that did not
+PARTS = (1.0, 0.5, 0.25)  # of the path, tried with one damping
+GOOD, FAIR = 0.75, 0.25  # fall of the cost against the predicted one, from here on
+AFTER_GOOD, AFTER_FAIR, AFTER_BAD = 0.1, 1.0, 2.0  # factor of the next damping
 PROBE = 0.1  # part of the step over which residuals are differenced
 MAX_CORRECTION = 0.75  # of the step: beyond it the expansion is not trusted
 
@@ -63,17 +67,25 @@ class Linearisation:
 
 @dataclass(slots=True)
 class Best:
-    """The best trial of one linearisation, per member."""
+    """The first trial of one linearisation that lowers the cost, per member; where it began, until one does.
+
+    ``factor``, (n_members,), is that of its damping for the next step.
+    """
 
     weights: Tensor
     cost: Tensor
     loss: Tensor
     damping: Tensor
+    factor: Tensor
 
-    def take(self, which: Tensor, weights: Tensor, cost: Tensor, loss: Tensor, damping: Tensor) -> None:
+    def take(self, which: Tensor, other: Best) -> None:
         """Replace the members ``which``, of shape (n_members,)."""
-        self.weights[which], self.cost[which] = weights[which], cost[which]
-        self.loss[which], self.damping[which] = loss[which], damping[which]
+        self.weights[which], self.cost[which], self.loss[which] = (
+            other.weights[which],
+            other.cost[which],
+            other.loss[which],
+        )
+        self.damping[which], self.factor[which] = other.damping[which], other.factor[which]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,7 @@ def descend(
         Relative to the largest diagonal element, or, with scaling by the diagonal, to each.
     settings : LevenbergMarquardt
         Its keys scaling and trials; the n-th trial multiplies the first damping by 2^(n(n-1)/2), so that ten
-        reach any useful one.
+        reach any useful one. Each tries `PARTS` of its path.
     """
     weights, matrix = here.weights, here.matrix
     matrix.diagonal(dim1=1, dim2=2).add_(decay)
@@ -129,30 +141,42 @@ def descend(
     else:
         unit = diagonal.max(1).values
     damping = first = damping * unit
-    best = Best(weights.clone(), cost.clone(), here.loss.clone(), damping.clone())
-    growth = torch.full_like(cost, 2.0)
+    best = Best(weights.clone(), cost.clone(), here.loss.clone(), damping.clone(), torch.ones_like(cost))
+    growth, found = torch.full_like(cost, 2.0), torch.zeros_like(cost, dtype=torch.bool)
     for _ in range(settings.trials):
-        found = best.cost < cost
         factor = factorise(matrix, damping[:, None] * scale)
         step = factor.solve(-gradient)
-        step = step + _acceleration(objective, train, here, step, factor)
-        trial = weights + step
-        loss = objective.mean_square(objective.residuals(trial, train))
-        trial_cost = loss + (decay * trial.square()).sum(1)
-        best.take(~found & (trial_cost < cost), trial, trial_cost, loss, damping)
-        found = best.cost < cost
+        predicted = damping * (scale * step.square()).sum(1) - (gradient * step).sum(1)
+        bend = _acceleration(objective, train, here, step, factor)
+        for part in PARTS:
+            trial = weights + part * step + part**2 * bend
+            loss = objective.mean_square(objective.residuals(trial, train))
+            trial_cost = loss + (decay * trial.square()).sum(1)
+            following = _factor_of_damping((cost - trial_cost) / predicted, part)
+            best.take(~found & (trial_cost < cost), Best(trial, trial_cost, loss, damping, following))
+            found = best.cost < cost
+            if bool(found.all()):
+                break
         if bool(found.all()):
             break
         damping = torch.where(found, damping, damping * growth)
         growth = growth * 2.0
     # where nothing helped another decay may: the damping is as it was
-    following = torch.where(best.cost < cost, best.damping / SHRINK, first)
+    following = torch.where(found, best.damping * best.factor, first)
     return Step(
         best.weights,
         best.loss,
         (cost - best.cost) / cost.clamp_min(torch.finfo(cost.dtype).tiny),
         following / unit,
     )
+
+
+def _factor_of_damping(ratio: Tensor, part: float) -> Tensor:
+    """Return the factor of the next damping, (n_members,); the ratio is the found over the predicted fall."""
+    bad = torch.full_like(ratio, AFTER_BAD)
+    if part < 1.0:
+        return bad
+    return torch.where(ratio > GOOD, AFTER_GOOD, torch.where(ratio > FAIR, AFTER_FAIR, bad))
 
 
 def _acceleration(

@@ -24,9 +24,10 @@ class AugmentConfig(Gates, Placement, SigmaConfig):
     loss.sigma_scale wants it, too"""
     method: Literal["gpr", "taylor"] = "gpr"
     """label by the Gaussian process, or by first-order Taylor expansion"""
-    anchored: bool = True
+    anchored: bool = False
     """add to labels of the process what it misses of energy, forces and stress of the parent, to first order,
-    so that a coarse process gives the curvature alone; false: its mean as it is, as in the paper"""
+    so that a coarse process gives the curvature alone; repeats the noise of the parent in all its copies, and
+    pays in mode gpr with a coarse process only; false: the mean of the process, as in the paper"""
     n_copies: Annotated[PositiveInt, Le(1_000_000)] = 36
     """M, copies per reference structure"""
     n_total: Annotated[PositiveInt, Le(100_000_000)] | None = None
