@@ -51,7 +51,7 @@ NOT_IN_PURE = {
 PURE_IMPORTS = {
     "subsystems": set(),
     "descriptors": set(),
-    "gpr": {"descriptors", "subsystems"},
+    "gpr": {"descriptors", "subsystems", "baseline"},
     "augmentation": {"descriptors", "subsystems"},
     "ann": {"descriptors", "baseline"},
     "baseline": {"descriptors"},

@@ -5,19 +5,22 @@
 with φ(x) = Σ c_k exp(-d_k x) (J. F. Ziegler, J. P. Biersack, U. Littmark, The Stopping and Range of Ions in
 Matter, 1985) and s from 1 at half of the outer distance R to 0 at R, twice continuously differentiable. R of
 a pair of elements lies below every distance of the training data: energies and forces that are trained on
-hold nothing of it, so that no fit changes and nothing is subtracted.
+hold nothing of it, so that no fit changes and nothing is subtracted. Networks and Gaussian processes add it
+to what they predict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ase.data import atomic_numbers, covalent_radii
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
+from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, neighbour_list
-from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
 COULOMB = 14.399645  # e²/(4π ε₀), eV Å
 LENGTH, EXPONENT = 0.4685, 0.23  # Å
@@ -27,7 +30,7 @@ INNER = 0.5  # of the outer distance: from here inwards the whole of it
 MARGIN = 0.9  # of the shortest distance in training
 OF_COVALENT = 0.8  # of the sum of covalent radii, for elements that never meet in training
 LOOKED_FOR = 3.0  # Å; shorter distances are measured
-STRUCTURES_AT_A_TIME = 16
+ATOMS_AT_A_TIME = 4000  # whose neighbours are held in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,23 @@ class Added:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Repelled:
+    """What the repulsion adds to whole structures.
+
+    Attributes
+    ----------
+    energies : ndarray of shape (n_structures,), eV
+    forces : ndarray of shape (n_structures, n_atoms, 3), eV/Å
+    strain_gradients : ndarray of shape (n_structures, 3, 3), eV
+        dE/dε, the stress times the volume.
+    """
+
+    energies: FloatArray
+    forces: FloatArray
+    strain_gradients: FloatArray
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Repulsion:
     """ZBL between the elements of a potential.
@@ -85,8 +105,14 @@ class Repulsion:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def describe(self, species: Sequence[str]) -> str:
-        """Return a line with the outer distances, for the species of the potential."""
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Chemical symbols of the elements, in the order of the charges."""
+        return tuple(chemical_symbols[int(charge)] for charge in self.charges)
+
+    def describe(self) -> str:
+        """Return a line with the outer distances."""
+        species = self.species
         pairs = [(i, j) for i in range(len(species)) for j in range(i, len(species))]
         said = ", ".join(f"{species[i]}-{species[j]} {self.outer[i, j]:.2f}" for i, j in pairs)
         return f"repulsion of nuclei (ZBL) below {said} Å, where no training structure is"
@@ -110,6 +136,32 @@ class Repulsion:
         energies = np.bincount(centres, 0.5 * value, minlength=len(kinds)).astype(float)
         slopes = (0.5 * slope / r)[:, None] * neighbours.vectors[edges]
         return Added(energies, slopes, edges, centres, neighbours.index[edges])
+
+    def between(self, structures: StructureSet) -> Repelled:
+        """Return what it adds to structures, of whose neighbours nothing is known yet.
+
+        Raises
+        ------
+        InputError
+            If it does not know an element.
+        """
+        if unknown := sorted(set(structures.species) - set(self.species)):
+            raise InputError(
+                f"repulsion of nuclei: expected {', '.join(self.species)}, got {', '.join(unknown)}"
+            )
+        kinds = np.array([self.species.index(symbol) for symbol in structures.species])
+        n, reach = len(structures), float(self.outer.max(initial=0.0))
+        found = Repelled(np.zeros(n), np.zeros(structures.positions.shape), np.zeros((n, 3, 3)))
+        for index in _blocks(structures):
+            block = structures.select(index)
+            near = neighbour_list(block.positions, block.cells, block.pbc, reach)
+            added = self(np.tile(kinds, len(block)), near)
+            slopes = np.zeros((1, *near.vectors.shape))
+            added.add_to(slopes)
+            found.energies[index] = added.energies.reshape(len(block), -1).sum(axis=1)
+            found.forces[index] = -added.position_gradients().reshape(block.positions.shape)
+            found.strain_gradients[index] = strain_gradients(near, slopes)[0]
+        return found
 
 
 def zbl(
@@ -139,24 +191,32 @@ def zbl(
     return value * switch, slope * switch + value * turn
 
 
-def repulsion_of(species: Sequence[str], sets: Iterable[StructureSet], cutoff: float) -> Repulsion:
+def _blocks(structures: AnySet) -> Iterator[IntArray]:
+    """Yield the numbers of some structures at a time."""
+    size = max(1, ATOMS_AT_A_TIME // max(structures.n_atoms, 1))
+    for start in range(0, len(structures), size):
+        yield np.arange(start, min(start + size, len(structures)))
+
+
+def repulsion_of(species: Sequence[str], sets: Iterable[AnySet], cutoff: float = np.inf) -> Repulsion:
     """Return the repulsion that is zero in all structures that are trained on.
 
     Parameters
     ----------
     species : sequence of str
         Of the potential.
-    sets : iterable of StructureSet
+    sets : iterable of AnySet
+        Read some structures at a time.
     cutoff : float, Å
-        Of the potential's neighbours, which the outer distances do not exceed.
+        Of the potential's neighbours, which the outer distances do not exceed, if it has one.
     """
     numbers = np.array([atomic_numbers[symbol] for symbol in species])
     reach = min(LOOKED_FOR, cutoff)
     shortest = np.full((len(species), len(species)), np.inf)
     for structures in sets:
         kinds = np.array([list(species).index(symbol) for symbol in structures.species])
-        for start in range(0, len(structures), STRUCTURES_AT_A_TIME):
-            block = structures.select(slice(start, start + STRUCTURES_AT_A_TIME))
+        for index in _blocks(structures):
+            block = structures.select(index).in_memory()
             near = neighbour_list(block.positions, block.cells, block.pbc, reach)
             centres = np.repeat(np.arange(len(near.offsets) - 1), np.diff(near.offsets))
             pairs = (kinds[centres % block.n_atoms], kinds[near.index % block.n_atoms])

@@ -33,10 +33,11 @@ SIGMA_METHODS = ("bound", "exact", "none")
 class GPRCalculator(QuickCalculator):
     """Energies, forces and σ of a Gaussian process.
 
-    Results: ``energy`` and ``free_energy`` (eV) and ``forces`` (eV/Å), the posterior mean; ``energy_std``
-    (eV), the posterior standard deviation of the energy or its upper bound; ``stress`` (eV/Å³), of the local
-    process in periodic cells with a volume, is computed only when asked for: 1/V dE/dε with the atoms moved
-    along, so that along the vacuum of a slab it is the pull of its own forces.
+    Results: ``energy`` and ``free_energy`` (eV) and ``forces`` (eV/Å), the posterior mean with the repulsion
+    of nuclei where the process has one (`fit_gpr.baseline`); ``energy_std`` (eV), the posterior standard
+    deviation of the energy or its upper bound; ``stress`` (eV/Å³), of the local process in periodic cells
+    with a volume, is computed only when asked for: 1/V dE/dε with the atoms moved along, so that along the
+    vacuum of a slab it is the pull of its own forces.
 
     Parameters
     ----------

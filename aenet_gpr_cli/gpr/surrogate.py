@@ -18,7 +18,7 @@ from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
-from aenet_gpr_cli.gpr.process import SigmaOf
+from aenet_gpr_cli.gpr.process import SigmaOf, WithRepulsion
 from aenet_gpr_cli.gpr.process_settings import ConjugateGradient
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel, predict, predict_energies
 from aenet_gpr_cli.gpr.regression.structure_distances import TrainingDomain
@@ -147,13 +147,15 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Surrogate:
+class Surrogate(WithRepulsion):
     """A Gaussian process of one subset, ready to predict.
 
     Attributes
     ----------
     model : GPModel
     geometry : Geometry
+    repulsion : Repulsion or None
+        See `WithRepulsion`.
     """
 
     model: GPModel
@@ -178,11 +180,11 @@ class Surrogate:
         """Return the structures at the images of the reference: a Cartesian descriptor depends on them."""
         return unwrap(structures, self.geometry.reference).structures
 
-    def energies(self, structures: StructureSet) -> FloatArray:
+    def mean_energies(self, structures: StructureSet) -> FloatArray:
         """Return the posterior mean of the energies, see `predict_energies`."""
         return predict_energies(self.model, self.one_image, structures.positions)
 
-    def energies_and_forces(self, structures: StructureSet) -> tuple[FloatArray, FloatArray]:
+    def mean_energies_and_forces(self, structures: StructureSet) -> tuple[FloatArray, FloatArray]:
         """Return the posterior mean of energies and forces, see `predict`."""
         return predict(self.model, self.one_image, structures.positions)
 

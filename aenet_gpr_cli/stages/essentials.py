@@ -11,6 +11,7 @@ import h5py
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
+from aenet_gpr_cli.io.artefacts.stored_repulsion import read_repulsion
 from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import MEV_PER_EV
 
@@ -50,7 +51,14 @@ def _network(file: h5py.File) -> list[list[str]]:
         ["layers", f"{hidden} – 1, {model['activation']}"],
         ["members", str(members)],
         ["sigma", _sigma(file["model"], members)],
+        *_baseline(file["model"]),
     ]
+
+
+def _baseline(group: h5py.Group, of: str = "") -> list[list[str]]:
+    """Return what is added to a potential, one row or none."""
+    repulsion = read_repulsion(group)
+    return [] if repulsion is None else [[f"{of}baseline", repulsion.describe()]]
 
 
 def _sigma(model: h5py.Group, members: int) -> str:
@@ -66,6 +74,7 @@ def _process(group: h5py.Group) -> list[list[str]]:
         return [
             [f"{name}: kernel", f"{values['kernel']} of {kernel}"],
             [f"{name}: signal", f"{rounded(values['signal_std'])} eV"],
+            *_baseline(group, f"{name}: "),
         ]
     rows = [
         ["cutoffs", _cutoffs(values)],
@@ -82,7 +91,7 @@ def _process(group: h5py.Group) -> list[list[str]]:
         rows.append(["left-out errors", left])
     if "sigma_factor" in values:
         rows.append(["sigma", f"calibrated on left-out structures, times {rounded(values['sigma_factor'])}"])
-    return rows
+    return rows + _baseline(group)
 
 
 def _cutoffs(values: Mapping[str, Any]) -> str:

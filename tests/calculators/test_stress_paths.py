@@ -30,7 +30,15 @@ from tests.gpr.local.test_virials import SMALL, quiet
 METALS = ("Au", "Cu")
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 TURN = Rotation.from_euler("xyz", [0.3, -1.0, 2.0]).as_matrix()
-MODELS = ("network", "tensors", "several cutoffs", "repulsion", "local process", "local process, SOAP")
+MODELS = (
+    "network",
+    "tensors",
+    "several cutoffs",
+    "repulsion",
+    "local process",
+    "local process, SOAP",
+    "local process, repulsion",
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +56,7 @@ def calculators():
     )
     settings = (replace(SMALL, length_scale=6.0), replace(SOAP, noise_std_virial=0.05))
     processes = [fit_local(sets, s, 0, quiet)[0] for s in settings]
+    processes.append(replace(processes[0], repulsion=Repulsion(np.array([29.0, 79.0]), wall.outer)))
     made: list[Calculator] = [ANNCalculator(m, sigma=False) for m in networks]
     made += [GPRCalculator({"local": p}, sigma="none") for p in processes]
     return dict(zip(MODELS, made, strict=True))

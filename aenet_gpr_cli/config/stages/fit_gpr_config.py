@@ -24,6 +24,10 @@ class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
     is fitted only if it is better on few structures"""
     local: Local = Local()
     """settings of the local process"""
+    baseline: Literal["none", "zbl"] = "none"
+    """zbl: add the universal repulsion of nuclei to predictions and labels where two atoms come closer than
+    in any structure that is fitted (from 0.9 of the shortest distance of their elements): no fit changes, and
+    hot dynamics meet a wall where a process falls back to its prior mean"""
     solver: Literal["auto", "cholesky", "mixed_precision", "conjugate_gradient"] = "auto"
     """auto: conjugate_gradient, which needs no matrix, where it is faster by forecast or the matrix does not
     fit into max_memory_gib; else cholesky, which also gives likelihood and left-out errors;

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
 from aenet_gpr_cli.descriptors.chebyshev.strain import known_components
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows
@@ -39,6 +40,8 @@ class Design:
         Assumed noises, which the evidence scales.
     noise_virial : float, eV per square root of the atoms
         The same of the virials; 0 where they are not trained on.
+    repulsion : Repulsion or None
+        Of the process that comes out; the rows know nothing of it.
     """
 
     basis: EnvironmentBasis
@@ -49,6 +52,7 @@ class Design:
     noise_energy: float
     noise_force: float
     noise_virial: float = 0.0
+    repulsion: Repulsion | None = None
 
 
 class Sums:
@@ -145,6 +149,7 @@ def model_of(design: Design, sums: Sums) -> tuple[LocalModel, float]:
         noise_virial=known.noise_scale * design.noise_virial,
         atomic_energies=design.atomic_energies,
         reach=design.reach,
+        repulsion=design.repulsion,
     )
     return model, known.log_evidence
 

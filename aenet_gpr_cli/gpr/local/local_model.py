@@ -16,7 +16,7 @@ from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, ener
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, blocks_of, environments
 from aenet_gpr_cli.gpr.local.posterior import whiten
 from aenet_gpr_cli.gpr.local.virials import TENSOR, virial_rows
-from aenet_gpr_cli.gpr.process import SigmaOf
+from aenet_gpr_cli.gpr.process import SigmaOf, WithRepulsion
 from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 
@@ -25,7 +25,7 @@ ROWS_AT_A_TIME = 300  # atoms, of rows of forces
 
 
 @dataclass(frozen=True)
-class LocalModel:
+class LocalModel(WithRepulsion):
     """A fitted local process.
 
     Attributes
@@ -53,6 +53,8 @@ class LocalModel:
     left_out_error, left_out_force_error, left_out_stress_error : float, eV, eV/Å, eV/Å³
         Median error of the energies and mean errors of the components of forces and stress of structures left
         out; 0 where there are none.
+    repulsion : Repulsion or None
+        See `WithRepulsion`.
     """
 
     basis: EnvironmentBasis
@@ -100,7 +102,7 @@ class LocalModel:
         """Return the median error of structures left out of the fit, eV."""
         return self.left_out_error
 
-    def energies(self, structures: StructureSet) -> FloatArray:
+    def mean_energies(self, structures: StructureSet) -> FloatArray:
         """Return the posterior mean of the energies, shape (n_structures,), eV."""
         found = [
             energy_rows(environments(self.basis, self.scale, block, False), self.inducing) @ self.coefficients
@@ -108,7 +110,7 @@ class LocalModel:
         ]
         return np.concatenate(found) + self.prior_energy(structures.species)
 
-    def energies_and_forces(self, structures: StructureSet) -> tuple[FloatArray, FloatArray]:
+    def mean_energies_and_forces(self, structures: StructureSet) -> tuple[FloatArray, FloatArray]:
         """Return the posterior mean of energies (eV) and forces (n_structures, n_atoms, 3), eV/Å."""
         energies, forces = [], []
         for block in blocks_of(structures, ATOMS_AT_A_TIME):
@@ -121,10 +123,19 @@ class LocalModel:
         return np.concatenate(energies) + self.prior_energy(structures.species), np.concatenate(forces)
 
     def stresses(self, structures: StructureSet) -> FloatArray:
-        """Return the posterior mean of the stress, shape (n_structures, 3, 3), eV/Å³, of periodic structures.
+        """Return the predicted stress, shape (n_structures, 3, 3), eV/Å³, of periodic structures.
 
         (1/V) dE/dε, positive where the crystal pulls its cell together.
         """
+        mean = self.mean_stresses(structures)
+        if self.repulsion is None:
+            return mean
+        assert structures.cells is not None
+        added = self.repulsion.between(structures).strain_gradients
+        return mean + added / np.abs(np.linalg.det(structures.cells))[:, None, None]
+
+    def mean_stresses(self, structures: StructureSet) -> FloatArray:
+        """Return the posterior mean of the stress, shape (n_structures, 3, 3), eV/Å³."""
         out = []
         for block in blocks_of(structures, ATOMS_AT_A_TIME):
             found = environments(self.basis, self.scale, block, False)

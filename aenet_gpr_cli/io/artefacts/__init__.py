@@ -8,6 +8,7 @@ __all__ = [
     "side_files",
     "stored_anns",
     "stored_gps",
+    "stored_repulsion",
     "streaming",
     "structure_sets",
 ]

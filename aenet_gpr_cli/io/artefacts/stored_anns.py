@@ -10,10 +10,10 @@ import numpy as np
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma
-from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.fields import as_attributes, write_field
+from aenet_gpr_cli.io.artefacts.stored_repulsion import read_repulsion, write_repulsion
 
 _OF_SIGMA = ("factors", "left_out_errors", "left_out_variances")
 _PER_FEATURE = ("feature_mean", "feature_std", "feature_min", "feature_max")
@@ -31,10 +31,7 @@ def write_ann(group: h5py.Group, model: ANNModel) -> None:
             write_field(part, name, getattr(model, name)[symbol])
         for number, layer in enumerate(model.weights[symbol]):
             write_field(part.create_group(f"layer_{number}"), "layer", layer)
-    if model.repulsion is not None:
-        part = group.create_group("repulsion")
-        write_field(part, "charges", model.repulsion.charges)
-        write_field(part, "outer", model.repulsion.outer)
+    write_repulsion(group, model.repulsion)
     if model.sigma is not None:
         part = group.create_group("sigma")
         part.attrs["held_out"] = model.sigma.held_out
@@ -59,7 +56,7 @@ def read_ann(group: h5py.Group) -> ANNModel:
         energy_scale=float(group.attrs["energy_scale"]),
         energy_shift=float(group.attrs["energy_shift"]),
         atomic_energies={s: float(part.attrs["atomic_energy"]) for s, part in parts.items()},
-        repulsion=_read_repulsion(group["repulsion"]) if "repulsion" in group else None,
+        repulsion=read_repulsion(group),
         sigma=_read_sigma(group["sigma"]) if "sigma" in group else None,
         **{name: {s: part[name][()] for s, part in parts.items()} for name in _PER_FEATURE},
     )
@@ -68,10 +65,6 @@ def read_ann(group: h5py.Group) -> ANNModel:
 def _read_sigma(group: h5py.Group) -> NetworkSigma:
     arrays = {name: group[name][()] for name in _OF_SIGMA}
     return NetworkSigma(**arrays, held_out=bool(group.attrs["held_out"]))
-
-
-def _read_repulsion(group: h5py.Group) -> Repulsion:
-    return Repulsion(group["charges"][()], group["outer"][()])
 
 
 def load_ann(path: Path) -> ANNModel:

@@ -35,6 +35,7 @@ from aenet_gpr_cli.gpr.subset_lookup import LOCAL
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.fields import as_attributes, read_optional, read_strings, write_field
+from aenet_gpr_cli.io.artefacts.stored_repulsion import read_repulsion, write_repulsion
 from aenet_gpr_cli.structures import FloatArray
 
 
@@ -50,6 +51,7 @@ def write_gp(group: h5py.Group, surrogate: Surrogate) -> None:
         write_field(group, "permutations", geometry.permutations)
     write_descriptor(group, geometry.settings)
     _write_dataclass(group, surrogate.model)
+    write_repulsion(group, surrogate.repulsion)
 
 
 def read_gp(group: h5py.Group) -> Surrogate:
@@ -63,7 +65,8 @@ def read_gp(group: h5py.Group) -> Surrogate:
         reference=read_optional(group, "reference_positions"),
         permutations=read_optional(group, "permutations"),
     )
-    return Surrogate(GPModel(**_read_dataclass(group, GPModel)), geometry)
+    model = GPModel(**_read_dataclass(group, GPModel))
+    return Surrogate(model, geometry, repulsion=read_repulsion(group))
 
 
 def load_gps(path: Path, names: Collection[str] | None = None) -> dict[str, Process]:
@@ -103,6 +106,7 @@ def write_local(group: h5py.Group, model: LocalModel | Design) -> None:
                 write_field(group, _LOCAL_NAMES.get(entry.name, entry.name), value)
             elif isinstance(value, float) and entry.name != "length_scale":
                 group.attrs[entry.name] = value
+    write_repulsion(group, model.repulsion)
 
 
 def read_local(group: h5py.Group) -> LocalModel:
@@ -122,6 +126,7 @@ def _read_local(group: h5py.Group, kind: Any) -> dict[str, Any]:
         "inducing": Inducing(
             group["inducing"][()], group["inducing_offsets"][()], float(group.attrs["length_scale"])
         ),
+        "repulsion": read_repulsion(group),
     }
     for name in {entry.name for entry in dataclasses.fields(kind)} - found.keys():
         if name in group:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from aenet_gpr_cli.baseline.repulsion import repulsion_of
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out
@@ -147,6 +148,9 @@ def _fit_share(
         log.info("%s: goes on after block %d", share.name, sums.n_blocks)
     else:
         design = choose_design(sets, config.local, config.seed, progress)
+        if config.baseline == "zbl":
+            known = repulsion_of(design.basis.species, sets, design.basis.cutoff)
+            design = replace(design, repulsion=known)
         sums = Sums(len(design.inducing))
     last = begun = time.perf_counter()
     first: list[int] = []

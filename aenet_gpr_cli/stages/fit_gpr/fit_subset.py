@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import h5py
 
+from aenet_gpr_cli.baseline.repulsion import repulsion_of
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
@@ -132,7 +133,9 @@ def fit_subset(
         f"cg ({model.iterations})" if model.iterations else model.solver,
         f"{time.perf_counter() - started:.1f}",
     )
-    return FittedSubset(Surrogate(model, geometry), choice, duplicates, row, off)
+    repulsion = repulsion_of(sorted(set(subset.species)), [subset]) if config.baseline == "zbl" else None
+    surrogate = Surrogate(model, geometry, repulsion=repulsion)
+    return FittedSubset(surrogate, choice, duplicates, row, off)
 
 
 def _may_iterate(config: FitGprConfig) -> bool:

@@ -14,6 +14,7 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.subset_lookup import LOCAL
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.stored_gps import read_left_out
+from aenet_gpr_cli.io.artefacts.stored_repulsion import read_repulsion
 from aenet_gpr_cli.stages.fit_gpr.contest import Sample, Verdict, verdict
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import FittedLocal, finish_local
 
@@ -41,7 +42,7 @@ def join_fits(
     rows : list of sequence of str
         Of the table.
     notes : list of str
-        Which process won where, with both errors.
+        Which process won where, with both errors; what is added to all of them.
 
     Raises
     ------
@@ -64,12 +65,21 @@ def join_fits(
                 source.copy(group, target, name)
     rows = [table[name] for name in names if verdicts[name].full]
     if local is None:
-        return rows, []
+        return rows, _baseline(target)
     if without_full or len(rows) < len(names) or not names:
         local.write(target.create_group(LOCAL))
         rows.append(local.row)
     file.attrs["comparison"] = json.dumps({name: v.why for name, v in verdicts.items()})
-    return rows, [*_lines(verdicts, without_full), *([local.note] if LOCAL in target else [])]
+    notes = [*_lines(verdicts, without_full), *([local.note] if LOCAL in target else [])]
+    return rows, notes + _baseline(target)
+
+
+def _baseline(target: h5py.Group) -> list[str]:
+    """Say what is added to the processes, where it is one thing with its distances."""
+    found = {known.describe() for group in target.values() if (known := read_repulsion(group)) is not None}
+    if len(found) <= 1:
+        return list(found)
+    return ["repulsion of nuclei (ZBL) below the distances of each process's data; `show` gives them"]
 
 
 def _finished(

@@ -236,7 +236,7 @@ def _train(
         log.info(describe_sigma(committee.model.sigma, committee.model.n_members))
         notes = [f"wrote {output}"]
         if committee.model.repulsion is not None:
-            notes.insert(0, committee.model.repulsion.describe(committee.model.basis.species))
+            notes.insert(0, committee.model.repulsion.describe())
         seconds = earlier + time.perf_counter() - started
         errors = errors_of(committee.model)
         notes = [*errors.notes(), *notes]

@@ -10,6 +10,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel
 from aenet_gpr_cli.gpr.local.environments import Scale, environments, sample
@@ -346,9 +347,11 @@ def test_evidence_resolves_species_where_two_sums_mix_them_up(differ):
 
 
 def test_a_stored_process_predicts_the_same(model, sets, tmp_path):
+    model = replace(model, repulsion=Repulsion(np.array([79.0, 29.0]), np.full((2, 2), 3.0)))
     with h5py.File(tmp_path / "local.h5", "w") as file:
         write_local(file.create_group("local"), model)
         again = read_local(file["local"])
+    assert again.repulsion == model.repulsion
     for structures in alloy(2, seed=5):
         for ours, theirs in zip(
             again.energies_and_forces(structures), model.energies_and_forces(structures), strict=True

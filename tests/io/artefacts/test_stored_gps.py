@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.descriptors.build import RotatedSettings
 from aenet_gpr_cli.descriptors.descriptor_settings import (
     CartesianSettings,
@@ -64,11 +65,13 @@ def test_a_gaussian_process_survives(tmp_path, structures, settings):
     geometry = Geometry.of(structures, rotated(settings, structures))
     kernel = make_kernel("squared_exponential", 1.0)
     model = fit(structures, geometry.make_descriptor(), kernel, 1e-3, 1e-3, cholesky)
-    written = Surrogate(model, geometry)
+    wall = Repulsion(np.array([1.0, 6.0, 8.0]), np.full((3, 3), 1.3))
+    written = Surrogate(model, geometry, repulsion=wall)
     with h5py.File(tmp_path / "x.h5", "w") as file:
         write_gp(file, written)
     with h5py.File(tmp_path / "x.h5") as file:
         read = read_gp(file)
+    assert read.repulsion == wall
     moved = structures.moved_to(structures.positions + 0.03)
     for ours, theirs in zip(
         read.energies_and_forces(moved),

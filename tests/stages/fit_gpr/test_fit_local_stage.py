@@ -11,8 +11,10 @@ import pytest
 import yaml
 from ase import Atoms
 from ase.io import write
+from ase.neighborlist import neighbor_list
 from torch import distributed
 
+from aenet_gpr_cli.baseline.repulsion import MARGIN
 from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
@@ -136,6 +138,14 @@ def test_a_subset_without_a_full_process_is_no_part(finished, tmp_path):
         fit_gpr.run(FitGprConfig(), finished / "split.h5", tmp_path / "g.h5", Context(), names[:1])
 
 
+def shortest(sets):
+    """The shortest distance of two atoms in any structure, Å."""
+    every = (s.structure(i) for s in sets for i in range(len(s)))
+    return min(
+        neighbor_list("d", Atoms(s.species, s.positions, cell=s.cell, pbc=True), 3.0).min() for s in every
+    )
+
+
 def predictions(path):
     """Energies, their σ and forces of structures that nothing was fitted to, by the local process."""
     model, others = load_gps(path)["local"], alloy(3, seed=12)
@@ -147,7 +157,7 @@ def predictions(path):
 
 
 def test_parts_and_interrupted_runs_give_the_process_of_one_run(finished, tmp_path, monkeypatch):
-    config = FitGprConfig(local=build_local())
+    config = FitGprConfig(local=build_local(), baseline="zbl")
     whole, inputs = tmp_path / "whole.h5", finished / "split.h5"
     fit_gpr.run(config, inputs, whole, Context())
     parts = [tmp_path / f"part_{k}.h5" for k in range(3)]
@@ -182,7 +192,11 @@ def test_parts_and_interrupted_runs_give_the_process_of_one_run(finished, tmp_pa
     monkeypatch.setattr(fit_local_stage, "choose_design", lambda *_: chosen.append(0))
     fit_gpr.run(config, inputs, resumed, Context())
     assert not chosen  # goes on from the sums
+    outer = load_gps(whole)["local"].repulsion.outer
+    near = MARGIN * shortest(load_split(inputs, "train").values())
+    assert outer.min() == pytest.approx(near)
     for path in (joined, resumed):
+        np.testing.assert_array_equal(load_gps(path)["local"].repulsion.outer, outer)
         energies, sigma, of_forces = zip(predictions(path), predictions(whole), strict=True)
         np.testing.assert_allclose(*energies, atol=2e-6)  # eV
         # their scale comes from small differences between what is left out and what is known of it
