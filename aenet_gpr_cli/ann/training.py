@@ -248,6 +248,7 @@ def _objective(case: Case, around: Surroundings) -> tuple[Objective, Normalisati
         passes,
         around.processes,
         energy_scale=scale,
+        error_words=settings.error_words,
     )
     return objective, norm, found
 

@@ -6,12 +6,14 @@ They stand apart from what they steer so that a configuration is read without to
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le
 
 from aenet_gpr_cli.descriptors.environment_keys import Auto, Cutoffs, EnvironmentKeys
 from aenet_gpr_cli.settings import Fraction, NonNegativeFloat, Number, PositiveFloat, PositiveInt, settings
+from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.units import MEV_PER_EV
 
 if TYPE_CHECKING:
     from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
@@ -20,6 +22,7 @@ Mode = Literal["energy_only", "taylor", "gpr", "direct", "combined"]
 NetworkSigmaMethod = Literal["laplace", "committee", "none"]
 COMPONENTS_PER_WEIGHT = 10  # of forces, where their share is auto
 Label = Literal["taylor", "gpr"]  # of copies: where their energies come from
+Losses = TypeVar("Losses", float, FloatArray)
 
 
 @settings
@@ -172,6 +175,19 @@ class Loss:
             return self.force_fraction
         return min(1.0, COMPONENTS_PER_WEIGHT * n_weights / max(n_components, 1))
 
+    def error_of(self, losses: Losses, energy_scale: float) -> Losses:
+        """Return the errors that losses stand for, in meV: their roots where they are mean squares.
+
+        Parameters
+        ----------
+        losses : float, or ndarray of any shape
+            In the units of the network.
+        energy_scale : float, eV
+            Of one in these units.
+        """
+        roots = losses if self.form == "rmse" else losses**0.5
+        return roots * (energy_scale * MEV_PER_EV)
+
 
 @settings
 class Training:
@@ -245,6 +261,17 @@ class Training:
     def with_forces(self) -> bool:
         """Whether forces are trained on."""
         return self.mode in ("direct", "combined") and self.loss.alpha > 0.0
+
+    @property
+    def error_words(self) -> tuple[str, str]:
+        """What the error that a loss stands for is, and its unit.
+
+        It is weighted where the loss weighs kinds of data against each other: energies and forces, or, by
+        evidence, reference energies and those of copies.
+        """
+        if self.with_forces or (self.with_copies and self.loss.balance == "evidence"):
+            return "weighted error", "meV"
+        return "error", f"meV per {self.loss.per}"
 
     def __post_init__(self) -> None:
         if self.optimiser == "levenberg_marquardt":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -24,6 +25,7 @@ DOUBLE_COLUMN = 7.0
 RESOLUTION = 200  # dots per inch of pixel formats
 GREY = "#555555"
 DENSITY_MAP = "viridis"
+ROOM = 1.5  # numbers on a logarithmic axis, in those wanted, from which on they overlap
 
 SETTINGS: Any = {  # matplotlib types the keys of its settings one by one
     "font.size": 8.0,
@@ -151,8 +153,25 @@ def three_digits(value: float) -> str:
     return f"{value:#.3g}".removesuffix(".")
 
 
+class _OneTwoFive(LogLocator):
+    """Places of `logarithmic`, chosen when the limits of the axis are known."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(subs=(1.0, 2.0, 5.0), numticks=most)
+        self.most = most
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        low, high = sorted((vmin, vmax))
+        self.set_params(subs=(1.0, 2.0, 5.0))
+        places = np.asarray(super().tick_values(vmin, vmax))
+        if np.count_nonzero((places >= low) & (places <= high)) <= ROOM * self.most:
+            return places
+        self.set_params(subs=(1.0,))
+        return super().tick_values(vmin, vmax)
+
+
 def logarithmic(axis: Axis, most: int = 6) -> None:
-    """Write plain numbers on a logarithmic axis: at 1, 2 and 5 of each decade while there is room.
+    """Write plain numbers on a logarithmic axis: at 1, 2 and 5 of each decade while there is room, else at 1.
 
     Parameters
     ----------
@@ -161,7 +180,7 @@ def logarithmic(axis: Axis, most: int = 6) -> None:
     most : int
         Numbers about as many.
     """
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=most))
+    axis.set_major_locator(_OneTwoFive(most))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -47,17 +47,20 @@ def augmented(folder: Path) -> list[str]:
 
 def curves(models: Sequence[Path]) -> list[str]:
     """Draw the learning curves, so many side by side as fit."""
-    from aenet_gpr_cli.stages.train_ann.members import read_committee  # brings torch, which others do without
+    from aenet_gpr_cli.stages.train_ann.members import read_error_curves  # brings torch, unlike the others
 
     blocks = []
     for start in range(0, len(models), COLUMNS):
         found = {}
         for path in models[start : start + COLUMNS]:
-            committee = read_committee(path)
-            validation = committee.validation_loss
-            found[path.stem] = learning_curves.LearningCurve(committee.training_loss, validation)
-        figure = learning_curves.plot(found, "loss", "epoch or iteration")
-        caption = "Loss while training: median of the committee, shaded from best to worst."
+            curve = read_error_curves(path)
+            found[path.stem] = learning_curves.LearningCurve(curve.training, curve.validation, curve.quantity)
+        figure = learning_curves.plot(found, "epoch or iteration")
+        caption = "Errors while training: median of the committee, shaded from best to worst."
+        if any("weighted" in curve.quantity for curve in found.values()):
+            caption += (
+                " The weighted error is the root of the loss, of energies and forces as they count in it."
+            )
         blocks.append(picture(figure, caption))
     return blocks
 

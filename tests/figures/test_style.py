@@ -8,6 +8,7 @@ import pytest
 
 from aenet_gpr_cli.figures.style import (
     SETTINGS,
+    logarithmic,
     mode_style,
     new_figure,
     print_style,
@@ -84,3 +85,21 @@ def test_drawing_needs_no_pyplot():
 )
 def test_numbers_have_three_significant_digits(value, text):
     assert three_digits(value) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.9, 60.0, ["1", "2", "5", "10", "20", "50"]),
+        (0.005, 600.0, ["0.01", "0.1", "1", "10", "100"]),  # 1, 2 and 5 of each would overlap
+        (60.0, 0.9, ["1", "2", "5", "10", "20", "50"]),  # upside down
+    ],
+)
+def test_numbers_of_a_logarithmic_axis_are_plain_and_few(low, high, said):
+    axis = new_figure(2.0, 2.0).subplots()
+    axis.set_yscale("log")
+    axis.set_ylim(low, high)
+    logarithmic(axis.yaxis)
+    axis.figure.canvas.draw()
+    inside = [t for t in axis.get_yticklabels() if min(low, high) <= t.get_position()[1] <= max(low, high)]
+    assert sorted((t.get_text() for t in inside), key=float) == said

@@ -23,7 +23,6 @@ from aenet_gpr_cli.ann.network.backend import Passes
 from aenet_gpr_cli.ann.network.tensor_passes import Pass
 from aenet_gpr_cli.ann.training_settings import Loss
 from aenet_gpr_cli.structures import IntArray
-from aenet_gpr_cli.units import MEV_PER_EV
 
 
 @dataclass(slots=True)
@@ -63,6 +62,8 @@ class Objective:
         Factors on the squares of residuals, by `loss_terms.KINDS`, beyond what ``loss`` says; None: 1.
     energy_scale : float, eV
         Of one in the units of the network.
+    error_words : tuple of str
+        What the error that the loss stands for is, and its unit.
     """
 
     architecture: Architecture
@@ -74,22 +75,14 @@ class Objective:
     processes: Processes
     emphasis: Tensor | None = None
     energy_scale: float = 1.0
+    error_words: tuple[str, str] = ("error", "meV per structure")
 
-    def error_text(self, loss: float, squared: bool) -> str:
-        """Say how large an error a loss is, in meV.
-
-        Parameters
-        ----------
-        loss : float
-            In the units of the network.
-        squared : bool
-            Whether it is a mean square, not its root.
-        """
-        error = (loss**0.5 if squared else loss) * self.energy_scale * MEV_PER_EV
+    def error_text(self, loss: float) -> str:
+        """Say how large an error a loss, in the units of the network, stands for."""
+        error = self.loss.error_of(loss, self.energy_scale)
         said = f"{error:.0f}" if error >= 100.0 else f"{error:.3g}"
-        if self.forces is not None:
-            return f"weighted error {said} meV"
-        return f"error {said} meV per {self.loss.per}"
+        what, unit = self.error_words
+        return f"{what} {said} {unit}"
 
     def for_members(self, members: IntArray) -> Objective:
         """Return the objective of some of the members only, where they have weights of their own."""

@@ -125,8 +125,7 @@ def run_adamw(
         if around.keep is not None:
             around.keep(snapshot)
         if around.progress is not None:
-            squared = objective.loss.form != "rmse"
-            message = f"training: best {objective.error_text(float(best_loss.mean()), squared)}"
+            message = f"training: best {objective.error_text(float(best_loss.mean()))}"
             around.progress(epoch, settings.epochs, message)
     result = snapshot()
     return Outcome(best, result["training_loss"], result["validation_loss"], result, finished)

@@ -135,7 +135,7 @@ def _report(
     members = len(state["weights"])
     done = int(np.where(_active(state, settings), state["iteration"], settings.iterations).sum())
     named = f"member {chunk[0] + 1}" if len(chunk) == 1 else f"members {chunk[0] + 1} to {chunk[-1] + 1}"
-    message = f"{named} of {members}: {objective.error_text(float(state['best_loss'][chunk].mean()), True)}"
+    message = f"{named} of {members}: {objective.error_text(float(state['best_loss'][chunk].mean()))}"
     return done, members * settings.iterations, message
 
 

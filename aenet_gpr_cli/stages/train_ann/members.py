@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from aenet_gpr_cli.ann.execution.surroundings import Processes, Snapshot, State
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel, join
 from aenet_gpr_cli.ann.training import FailedMembers, TrainingResult
+from aenet_gpr_cli.ann.training_settings import Loss, Training
 from aenet_gpr_cli.errors import InterruptedRun, NumericalError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
@@ -21,6 +23,7 @@ from aenet_gpr_cli.io.artefacts.stored_anns import read_ann, write_ann
 from aenet_gpr_cli.stages.shared.context import GO_ON, Context, log
 from aenet_gpr_cli.structures import FloatArray
 
+_OF_ERRORS = ("form", "per", "alpha", "balance")  # keys of the loss that say what it measures
 Keep = Callable[[Snapshot], None]
 Trainer = Callable[[tuple[int, ...], State | None, Keep], TrainingResult]
 
@@ -102,6 +105,36 @@ def read_committee(path: Path) -> Committee:
             file["history/training_loss"][()],
             file["history/validation_loss"][()],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCurves:
+    """Errors of a committee while it was trained: the losses, with a unit.
+
+    Attributes
+    ----------
+    training, validation : ndarray of shape (n_steps, n_members), meV
+        On the structures trained on and held out; NaN after a member has stopped, and where nothing was.
+    quantity : str
+        What they are, with the unit.
+    """
+
+    training: FloatArray
+    validation: FloatArray
+    quantity: str
+
+
+def read_error_curves(path: Path) -> ErrorCurves:
+    """Read the learning curves of a committee."""
+    with open_artefact(path, "train-ann") as file:
+        config = json.loads(file.attrs["config"])
+        losses = [file[f"history/{part}_loss"][()] for part in ("training", "validation")]
+        energy_scale = float(file["model"].attrs["energy_scale"])
+    given = {key: config["loss"][key] for key in _OF_ERRORS if key in config["loss"]}  # older ones have fewer
+    settings = Training(mode=config["mode"], optimiser=config["optimiser"], loss=Loss(**given))
+    what, unit = settings.error_words
+    errors = [settings.loss.error_of(values, energy_scale) for values in losses]
+    return ErrorCurves(errors[0], errors[1], f"{what} ({unit})")
 
 
 @dataclass(frozen=True, slots=True)
