@@ -6,27 +6,32 @@ to `grouping`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.geometry import distance_matrix
+from aenet_gpr_cli.subsystems.places import explained, views
 
 # Matching by distances settles in two or three rounds; more rounds only serve hopeless cases.
 _ROUNDS = 20
 _BOND = 1.3  # times the sum of covalent radii: the usual bound of a bond
 _FEW = 0.2  # of the differing bonds may stay different, for example where one has just broken
+# where so many atoms are at their places, so many bonds may differ: neighbours of metals come and go
+_AT_HOME, _HALF = 0.9, 0.5
 
 
 def in_order_of(structure: Structure, reference: Structure) -> Structure:
     """Put the atoms into the order of a reference structure of the same composition.
 
     Where the species already come in the same order, atoms change places only where bonds differ and agree
-    after equal atoms are exchanged: equal elements were renumbered. Otherwise atoms of one species are
-    matched by their surroundings: first by 1/(1+r) over the sorted distances to the atoms of each species,
-    then by the distances to the atoms matched so far, D_ref[i, k] against D[j, π(k)], until that is stable.
-    Distances do not depend on position and orientation; mirror images count as the same (their energy is).
+    after equal atoms are exchanged, and where that puts more atoms at their places: equal elements were
+    renumbered. Otherwise atoms of one species are matched by their surroundings: first by 1/(1+r) over the
+    sorted distances to the atoms of each species, then by the distances to the atoms matched so far,
+    D_ref[i, k] against D[j, π(k)], until that is stable. Distances do not depend on position and orientation;
+    mirror images count as the same (their energy is).
 
     Parameters
     ----------
@@ -97,13 +102,44 @@ def _permuted(structure: Structure, order: IntArray) -> Structure:
 
 
 def _renumbering(structure: Structure, reference: Structure) -> IntArray | None:
-    """Return the order in which bonds agree with those of the reference; None if they do or cannot."""
+    """Return the order in which bonds agree with those of the reference; None if they do or cannot.
+
+    None also where atoms have moved: a molecule that has turned or gone to another site of a surface, an atom
+    that has diffused. There bonds agree, too, if the atoms of the surface are renumbered by one of its
+    translations, but in their own order more of them are at their places.
+    """
     ours, theirs = _bonds(structure), _bonds(reference)
     different = int((ours != theirs).sum())
     if not different:
         return None
+    seen, held = views(structure, reference), _held(structure.species, ours, theirs)
+
+    def renumbers(order: IntArray, left: float) -> bool:
+        agree = (ours[np.ix_(order, order)] != theirs).sum() < left * different
+        moved = order != np.arange(len(order))
+        return bool(agree and moved.any() and not moved[held].any() and explained(order, seen))
+
+    for view in seen:
+        order = view.by_places(held)
+        if view.at_home(order) < _AT_HOME * len(order):
+            continue
+        if np.array_equal(order, np.arange(len(order))):
+            return None
+        if renumbers(order, _HALF):
+            return order
     order = _match_to_skeleton(structure, reference, ours, theirs)
-    return order if (ours[np.ix_(order, order)] != theirs).sum() < _FEW * different else None
+    return order if renumbers(order, _FEW) else None
+
+
+def _held(species: Sequence[str], ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Return which atoms belong to molecules, if all bonds within molecules are those of the reference."""
+    from aenet_gpr_cli.subsystems.molecular_symmetry import NON_METALS
+
+    molecular = np.array([symbol in NON_METALS for symbol in species])
+    within = molecular[:, None] & molecular
+    if (ours & within != theirs & within).any():
+        return np.zeros(len(species), bool)
+    return np.asarray((theirs & within).any(axis=1))
 
 
 def _match_to_skeleton(

@@ -5,6 +5,10 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from ase.build import add_adsorbate, fcc111
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
 
 from aenet_gpr_cli.io.formats.xsf import read_xsf, write_xsf
 from aenet_gpr_cli.structures import Structure
@@ -65,6 +69,39 @@ def test_permuted_atoms_join_their_subset_and_get_their_order_back(run_cli, tmp_
     np.testing.assert_allclose(y.forces, x.forces[[2, 0, 1]], atol=1e-9)
     np.testing.assert_allclose(x.forces, asked.forces, atol=0.1)  # a prediction, not zeros
     assert np.abs(x.forces).max() > 0.3
+
+
+def test_exchanged_equal_atoms_are_told_and_atoms_that_move_are_not(run_cli, tmp_path):
+    """Case 55, and what looks like it: the sentence says that both are possible where both are."""
+    rng, frames = np.random.default_rng(0), []
+    for i in range(12):
+        atoms = fcc111("Cu", (2, 2, 3), vacuum=8.0, periodic=True)
+        add_adsorbate(atoms, "O", 1.2, "fcc" if i % 3 else "hcp", offset=(i % 2, i // 2 % 2))
+        atoms.rattle(0.05, rng=rng)
+        atoms.calc = EMT()
+        atoms.get_forces()
+        atoms.info.clear()
+        frames.append(atoms)
+    write(tmp_path / "moved.extxyz", frames)
+    code, out, said = run_cli("split", "moved.extxyz")
+    assert code == 0, said
+    assert not any(words in out + said for words in ("another order", "each other's places"))
+    order = np.arange(13)
+    order[[0, 9]] = 9, 0
+    exchanged = frames[5][order]
+    results = {"energy": frames[5].calc.results["energy"], "forces": frames[5].calc.results["forces"][order]}
+    exchanged.calc = SinglePointCalculator(exchanged, **results)
+    write(tmp_path / "exchanged.extxyz", [*frames[:5], exchanged, *frames[6:]])
+    code, out, said = run_cli("split", "exchanged.extxyz", "-o", "other.h5")
+    assert code == 0, said
+    words = " ".join((out + said).split())
+    assert "equal atoms at each other's places in exchanged.extxyz" in words
+    assert "numbered otherwise, or moved there" in words
+    with h5py.File(tmp_path / "other.h5") as file:
+        orders = np.concatenate([g["atom_orders"][()] for p in ("train", "test") for g in file[p].values()])
+    assert [sorted(np.flatnonzero(o != np.arange(13))) for o in orders if (o != np.arange(13)).any()] == [
+        [0, 9]
+    ]
 
 
 def test_atoms_across_a_boundary_are_brought_back_and_jumps_are_told(run_cli, tmp_path):

@@ -26,6 +26,7 @@ from aenet_gpr_cli.subsystems.label_checks.other_geometry import (
 from aenet_gpr_cli.subsystems.label_checks.part_of_data import part_that_does_not_fit
 from aenet_gpr_cli.subsystems.label_checks.plausibility import implausible
 from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
+from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.subsystems.sampling import Division, leaking
 from aenet_gpr_cli.subsystems.trajectories import ALIKE, likeness
 
@@ -47,11 +48,8 @@ def prepared(
     structures = StructureSet.from_structures(members)
     found: list[Finding] = []
     fixed = not varies(structures)
-    moved = [s.name for s in members if s.atom_order is not None]
-    if moved and fixed:
-        first = next(s.name for s in members if s.atom_order is None)
-        text = f"atoms in another order in {some(moved)}; put into that of {first}"
-        found.append(Finding("order", name, text))
+    if fixed:
+        found += _other_orders(name, members)
     if config.unwrap and structures.is_periodic and fixed:
         unwrapped = unwrap(structures)
         structures = unwrapped.structures
@@ -61,6 +59,28 @@ def prepared(
             text = f"atoms far from their place in the first structure in {some(unwrapped.jumping)}"
             found.append(Finding("jumping", name, text))
     return structures, found
+
+
+def _other_orders(name: str, members: Sequence[Structure]) -> Iterator[Finding]:
+    """Yield which structures had their atoms in another order, and which perhaps.
+
+    Equal atoms at each other's places look the same whether a file numbers them otherwise or they have moved.
+    """
+    moved = [s for s in members if s.atom_order is not None]
+    first = next((s for s in members if s.atom_order is None), None)
+    if not moved or first is None:
+        return
+    renumbered = [s.name for s in moved if in_file_order(s).species == s.species]
+    if len(renumbered) < len(moved):
+        others = [s.name for s in moved if s.name not in renumbered]
+        text = f"atoms in another order in {some(others)}; put into that of {first.name}"
+        yield Finding("order", name, text)
+    if renumbered:
+        text = (
+            f"equal atoms at each other's places in {some(renumbered)}: numbered otherwise, or moved there; "
+            f"put into the order of {first.name}"
+        )
+        yield Finding("places", name, text)
 
 
 def findings(
