@@ -16,6 +16,7 @@ from aenet_gpr_cli.gpr.local.virials import virial_rows, virials, with_stress
 from aenet_gpr_cli.lattice import volumes
 from aenet_gpr_cli.structures import StructureSet
 
+ROUNDING = 1e-6  # of 1 − C, whose smallest eigenvalues are differences of nearly equal numbers
 WIDE, HALF_WIDTH = 0.95, 1.96  # of an interval, and its half width in standard deviations
 
 
@@ -25,7 +26,8 @@ def leave_out(model: LocalModel, structures: StructureSet) -> LeftOut:
     With the rows A of a structure in units of the noise and C = A Cov(c) Aᵀ, the residual r of a fit with all
     becomes (1 − C)⁻¹ r without it, and its variance, noise included, the diagonal of (1 − C)⁻¹; energies vary
     in addition by what the inducing environments do not span. A stress that was not trained on is predicted
-    without the other rows of its structure.
+    without the other rows of its structure. What a structure alone determines, an eigenvalue of 1 − C below
+    `ROUNDING`, counts as that, so that its error comes out too small rather than as noise of the arithmetic.
 
     Parameters
     ----------
@@ -61,7 +63,8 @@ def _without(model: LocalModel, one: StructureSet) -> LeftOut:
         noise = np.append(noise, np.full(len(pulls), model.noise_virial * np.sqrt(one.n_atoms)))
     spread = model.directions * np.sqrt(model.variances)
     half = rows / noise[:, None] @ spread
-    inverse = np.linalg.inv(np.eye(len(rows)) - half @ half.T)
+    free, directions = np.linalg.eigh(np.eye(len(rows)) - half @ half.T)
+    inverse = directions / np.maximum(free, ROUNDING) @ directions.T
     without = inverse @ ((targets - rows @ model.coefficients) / noise)
     variances = np.diag(inverse).copy()
     variances[0] += model.unspanned(found, energy)[0] / noise[0] ** 2

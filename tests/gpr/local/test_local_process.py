@@ -34,13 +34,13 @@ SMALL = Local(
 )
 
 
-def alloy(n: int, seed: int, size: tuple[int, int, int] = (1, 1, 1)) -> list[StructureSet]:
-    """Strained, rattled cells of Cu and Au in changing composition, with all labels of EMT."""
+def alloy(n: int, seed: int, size: tuple[int, int, int] = (1, 1, 1), other: str = "Au") -> list[StructureSet]:
+    """Strained, rattled cells of Cu and Au, or another, in changing composition, with all labels of EMT."""
     rng, sets = np.random.default_rng(seed), []
     for _ in range(n):
         atoms = bulk("Cu", "fcc", a=3.8, cubic=True) * size
-        n_gold = rng.integers(1, 4)
-        atoms.symbols[rng.choice(4, n_gold, replace=False)] = "Au"
+        n_others = rng.integers(1, 4)
+        atoms.symbols[rng.choice(4, n_others, replace=False)] = other
         atoms.set_cell(atoms.cell.array @ (np.eye(3) + 0.05 * rng.normal(size=(3, 3))), scale_atoms=True)
         atoms.rattle(0.1, seed=int(rng.integers(1000)))
         atoms.calc = EMT()
@@ -230,6 +230,19 @@ def test_left_out_errors_are_those_of_a_fit_without_the_structure(model, sets):
         np.testing.assert_allclose(off.force_z, expected[1:] / np.sqrt(variances[1:]), atol=1e-4)
         # what no inducing environment takes up makes the energy less certain still
         assert 0.0 < abs(off.energy_z[0]) < abs(expected[0]) / np.sqrt(variances[0])
+
+
+@pytest.mark.parametrize("length_scale", [16.0, 128.0])
+def test_what_one_structure_alone_determines_is_no_noise_of_its_left_out_errors(length_scale):
+    # without the only one with palladium, differences of nearly equal numbers say what is not known: 1,000 eV
+    many = [*alloy(20, seed=0), alloy(1, seed=5, other="Pd")[0]]
+    given = replace(SMALL, length_scale=length_scale, n_inducing=400)
+    off = leave_out(fit_local(many, given, 0, quiet)[0], many[-1])
+    forces = many[-1].forces
+    assert np.isfinite(off.energy_z).all()
+    assert np.isfinite(off.force_z).all()
+    assert np.abs(off.energy_errors).max() < 0.5
+    assert np.abs(off.force_errors).max() < np.abs(forces).max()
 
 
 def test_sigma_is_calibrated_for_energies_and_forces_apart(model, sets):
