@@ -24,10 +24,10 @@ from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 LENGTHS = 0.5, 256.0  # smallest and largest length scale of the search
 ABOUT = 6  # evaluations of a search along it
 START = 8.0  # where it begins
-MOST_INDUCING = (
-    600  # per species, where none are asked for; molecules gain from more, at the square of the cost
-)
-ROWS_PER_INDUCING = 8
+# per species, where none are asked for; molecules gain from more, at the square of the cost
+MOST_INDUCING = 600
+ROWS_PER_INDUCING = 5  # energies and force components of the fit
+ROWS_COMPARED = 8  # and where choices are compared, many times
 VIRIAL_NOISES = 2.0 ** np.arange(-8, 5)  # eV per square root of the atoms: compared by evidence
 USUAL_VIRIAL_NOISE = 0.1  # where the few structures that are compared have no stress
 SMALLEST_REACH = 0.5  # in units of the spread of a feature: where there is one environment only
@@ -78,13 +78,14 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     InputError
         If a set has no energies.
     """
-    count, few = _compared_on(sets, given, seed)
-    length, chosen = _chosen(sets, few, given, given, count, seed, progress)
+    compared, few = _compared_on(sets, given, seed)
+    length, chosen = _chosen(sets, few, given, given, compared, seed, progress)
+    count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
     design = chosen.design(replace(chosen.inducing(count), length_scale=length))
     if not (given.virials and any(s.stress is not None for s in sets)):
         return design
     noise = given.noise_std_virial or best_virial_noise(
-        chosen.design(replace(chosen.inducing(_fewer(count)), length_scale=length)), few, progress
+        chosen.design(replace(chosen.inducing(_fewer(compared)), length_scale=length)), few, progress
     )
     return replace(design, noise_virial=noise)
 
@@ -167,7 +168,7 @@ def _compared_on(sets: Sequence[AnySet], given: Local, seed: int) -> tuple[int, 
     """Return the number of inducing environments of a species, and the structures choices are made on."""
     n_rows = count_rows(sets)
     few = thin(sets, given.max_rows / n_rows, np.random.default_rng(seed))
-    return inducing_per_species(given, n_rows, len(_species(sets))), few
+    return inducing_per_species(given, n_rows, len(_species(sets)), ROWS_COMPARED), few
 
 
 def _fewer(count: int) -> int:
@@ -244,9 +245,9 @@ def count_rows(sets: Sequence[AnySet]) -> int:
     return sum(len(s) * (1 + (0 if s.forces is None else 3 * s.n_atoms)) for s in sets)
 
 
-def inducing_per_species(given: Local, n_rows: int, n_species: int) -> int:
-    """Return how many environments of each species are inducing, where there are so many."""
-    return given.n_inducing or min(MOST_INDUCING, -(-n_rows // (ROWS_PER_INDUCING * n_species)))
+def inducing_per_species(given: Local, n_rows: int, n_species: int, each: int = ROWS_PER_INDUCING) -> int:
+    """Return how many environments of each species are inducing, one for so many rows each."""
+    return given.n_inducing or min(MOST_INDUCING, -(-n_rows // (each * n_species)))
 
 
 def inducing_environments(x: FloatArray, kinds: IntArray, n_species: int, count: int) -> Inducing:
