@@ -145,7 +145,7 @@ class Loss:
     alpha: Annotated[float, Ge(0), Le(1)] = 0.3
     """α, weight of the forces (mean square per atom) where they are trained on; that of all energies, also of
     copies, is 1 - α"""
-    beta: NonNegativeFloat = 0.03
+    beta: NonNegativeFloat = 0.003
     """β, weight of the virials of crystals and slabs (mean square of the six components, or of those in the
     plane, divided as energies are, see per) where forces are trained on and data carry stress; added to the
     two others, so that β = 1 - α makes all virials together weigh as much as all energies; 0: off"""
