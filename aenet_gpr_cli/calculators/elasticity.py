@@ -7,6 +7,7 @@ are those of relaxed ions.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +75,9 @@ def relax(atoms: Atoms, largest_force: float, steps: int, cell: bool = True) -> 
         If that takes more steps.
     """
     moving: Any = FrechetCellFilter(atoms) if cell else atoms  # ASE's types know only the latter
-    with BFGS(moving, logfile=None) as optimiser:
+    with warnings.catch_warnings(), BFGS(moving, logfile=None) as optimiser:
+        # scipy's limit is that of a few roundings: 1e-13, of the filter's matrices close to 1
+        warnings.filterwarnings("ignore", message="logm result may be inaccurate")
         if not optimiser.run(fmax=largest_force, steps=steps):
             what = "atoms and cell" if cell else "atoms of a strained cell"
             raise NumericalError(

@@ -152,7 +152,7 @@ def descend(
             trial = weights + part * step + part**2 * bend
             loss = objective.mean_square(objective.residuals(trial, train))
             trial_cost = loss + (decay * trial.square()).sum(1)
-            following = _factor_of_damping((cost - trial_cost) / predicted, part)
+            following = factor_of_damping((cost - trial_cost) / predicted, part)
             best.take(~found & (trial_cost < cost), Best(trial, trial_cost, loss, damping, following))
             found = best.cost < cost
             if bool(found.all()):
@@ -171,7 +171,7 @@ def descend(
     )
 
 
-def _factor_of_damping(ratio: Tensor, part: float) -> Tensor:
+def factor_of_damping(ratio: Tensor, part: float) -> Tensor:
     """Return the factor of the next damping, (n_members,); the ratio is the found over the predicted fall."""
     bad = torch.full_like(ratio, AFTER_BAD)
     if part < 1.0:

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+import torch
 
+from aenet_gpr_cli.ann.optimisers import damped_step
 from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import early_ends
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
@@ -31,6 +33,33 @@ def test_the_loss_never_rises(data, basis, settings, lm_settings, forces):
     rise = np.diff(curve, axis=0)
     assert (rise[~np.isnan(rise)] <= 1e-20).all()  # energies can be met to rounding, where losses scatter
     assert (np.nanmin(curve, axis=0) < 0.05 * curve[0]).all()
+
+
+def test_hardly_any_step_needs_a_second_factorisation(data, basis, settings, lm_settings, monkeypatch):
+    # with the damping shrunk after every step, and no shorter steps, each took two to three
+    calls = []
+    plain = damped_step.factorise
+    monkeypatch.setattr(damped_step, "factorise", lambda *given: calls.append(1) or plain(*given))
+    long = changed(lm_settings, iterations=25, patience=25)
+    result = train(data, basis, changed(settings, optimizer=long), 1)
+    members = int((~np.isnan(result.training_loss)).sum())
+    assert len(calls) < 1.3 * members
+
+
+@pytest.mark.parametrize(
+    ("ratio", "part", "factor"),
+    [
+        (1.0, 1.0, 0.1),
+        (0.5, 1.0, 1.0),
+        (0.1, 1.0, 2.0),
+        (1.0, 0.5, 2.0),
+        (-3.0, 1.0, 2.0),
+        (np.nan, 1.0, 2.0),
+    ],
+)
+def test_the_damping_follows_how_good_the_step_was(ratio, part, factor):
+    found = damped_step.factor_of_damping(torch.tensor([ratio]), part)
+    assert float(found[0]) == pytest.approx(factor)
 
 
 def test_weight_decay_makes_smaller_weights(data, basis, settings, lm_settings):
