@@ -28,7 +28,7 @@ class Recipe:
 
 
 RECIPES: dict[How, Recipe] = {
-    "quick": Recipe(n_members=1, n_copies=8, iterations=30),
+    "quick": Recipe(n_members=1, n_copies=8, iterations=40),
     "usual": Recipe(n_members=4),
     "best": Recipe(n_members=10, iterations=170),
 }

@@ -20,7 +20,7 @@ from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 
 PARTS = (1.0, 0.5, 0.25)  # of the path, tried with one damping
 GOOD, FAIR = 0.75, 0.25  # fall of the cost against the predicted one, from here on
-AFTER_GOOD, AFTER_FAIR, AFTER_BAD = 0.1, 1.0, 2.0  # factor of the next damping
+AFTER_GOOD, AFTER_FAIR, AFTER_BAD = 0.1, 1.0 / 3.0, 2.0  # factor of the next damping
 PROBE = 0.1  # part of the step over which residuals are differenced
 MAX_CORRECTION = 0.75  # of the step: beyond it the expansion is not trusted
 

@@ -50,7 +50,7 @@ def test_hardly_any_step_needs_a_second_factorisation(data, basis, settings, lm_
     ("ratio", "part", "factor"),
     [
         (1.0, 1.0, 0.1),
-        (0.5, 1.0, 1.0),
+        (0.5, 1.0, 1.0 / 3.0),
         (0.1, 1.0, 2.0),
         (1.0, 0.5, 2.0),
         (-3.0, 1.0, 2.0),
