@@ -192,11 +192,18 @@ def test_parts_and_interrupted_runs_give_the_process_of_one_run(finished, tmp_pa
     monkeypatch.setattr(fit_local_stage, "choose_design", lambda *_: chosen.append(0))
     fit_gpr.run(config, inputs, resumed, Context())
     assert not chosen  # goes on from the sums
-    outer = load_gps(whole)["local"].repulsion.outer
+
+    def walls(path):
+        model = load_gps(path)["local"]
+        assert isinstance(model, LocalModel)
+        assert model.repulsion is not None
+        return model.repulsion.outer
+
+    outer = walls(whole)
     near = MARGIN * shortest(load_split(inputs, "train").values())
     assert outer.min() == pytest.approx(near)
     for path in (joined, resumed):
-        np.testing.assert_array_equal(load_gps(path)["local"].repulsion.outer, outer)
+        np.testing.assert_array_equal(walls(path), outer)
         energies, sigma, of_forces = zip(predictions(path), predictions(whole), strict=True)
         np.testing.assert_allclose(*energies, atol=2e-6)  # eV
         # their scale comes from small differences between what is left out and what is known of it

@@ -1,6 +1,7 @@
 """`fit_gpr.baseline: zbl` from the configuration to everything that a fitted process predicts."""
 
 from dataclasses import replace
+from typing import Any
 
 import h5py
 import numpy as np
@@ -26,7 +27,7 @@ from tests.gpr.small_molecule import make_set
 
 N = 12
 STRUCTURES = replace(make_set(N, 0), names=tuple(f"s{i}" for i in range(N)))
-KEYS = {
+KEYS: dict[str, dict[str, Any]] = {
     "full": {"length_scale": 0.8, "power": 1.0, "noise_std_energy": 1e-3, "noise_std_force": 1e-3},
     "local": {
         "local": {
