@@ -80,12 +80,8 @@ class Best:
 
     def take(self, which: Tensor, other: Best) -> None:
         """Replace the members ``which``, of shape (n_members,)."""
-        self.weights[which], self.cost[which], self.loss[which] = (
-            other.weights[which],
-            other.cost[which],
-            other.loss[which],
-        )
-        self.damping[which], self.factor[which] = other.damping[which], other.factor[which]
+        for name in self.__slots__:
+            getattr(self, name)[which] = getattr(other, name)[which]
 
 
 @dataclass(frozen=True, slots=True)

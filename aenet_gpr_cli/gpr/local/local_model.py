@@ -127,24 +127,21 @@ class LocalModel(WithRepulsion):
 
         (1/V) dE/dε, positive where the crystal pulls its cell together.
         """
-        mean = self.mean_stresses(structures)
-        if self.repulsion is None:
-            return mean
         assert structures.cells is not None
-        added = self.repulsion.between(structures).strain_gradients
-        return mean + added / np.abs(np.linalg.det(structures.cells))[:, None, None]
+        gradients = self._strain_gradients(structures)
+        if self.repulsion is not None:
+            gradients += self.repulsion.between(structures).strain_gradients
+        return gradients / np.abs(np.linalg.det(structures.cells))[:, None, None]
 
-    def mean_stresses(self, structures: StructureSet) -> FloatArray:
-        """Return the posterior mean of the stress, shape (n_structures, 3, 3), eV/Å³."""
+    def _strain_gradients(self, structures: StructureSet) -> FloatArray:
+        """Return dE/dε of the posterior mean, shape (n_structures, 3, 3), eV."""
         out = []
         for block in blocks_of(structures, ATOMS_AT_A_TIME):
             found = environments(self.basis, self.scale, block, False)
             _, cotangents = self._slopes(found)
             cotangents *= self.scale.inverse_std[found.kinds]
             slopes = edge_gradients(self.basis, found.kinds, found.neighbours, cotangents[None])
-            each = strain_gradients(found.neighbours, slopes)[0]
-            assert block.cells is not None
-            out.append(each / np.abs(np.linalg.det(block.cells))[:, None, None])
+            out.append(strain_gradients(found.neighbours, slopes)[0])
         return np.concatenate(out)
 
     def stress_sigma(self, structures: StructureSet) -> FloatArray:
