@@ -34,6 +34,7 @@ MANY_POINTS = 3000  # from here on points hide each other and a density says mor
 BINS = 60
 FEW_COLUMNS = 4  # that leave room for δ and M in one line
 SMALL = 6.5  # points, of labels below many columns
+NARROWEST = 1.35  # inches of a column: below, numbers and labels of one run into the next
 COLOUR_BAR_WIDTH = 0.9  # inches, with its label
 OUTLIER = 1.0  # eV/Å, the dashed lines of the paper
 Range = tuple[float, float]
@@ -76,7 +77,7 @@ def plot(
         [v for s in samples.values() for v in (s.reference_pressures, s.predicted_pressures)]
     )
     with print_style():
-        side = DOUBLE_COLUMN / max(columns, 4)
+        side = max(DOUBLE_COLUMN / max(columns, 4), NARROWEST)
         dense = any(
             len(v) > MANY_POINTS for s in samples.values() for v in (s.reference_energies, s.reference_norms)
         )
@@ -86,8 +87,9 @@ def plot(
         for column, (name, item) in enumerate(samples.items()):
             style, row = mode_style(name), metrics.get(name, {})
             label = title_of(name, (remarks or {}).get(name), "\n", whole_names)
-            if columns > FEW_COLUMNS and "\n" in label:
-                label = label.replace(", ", "\n")
+            if columns > FEW_COLUMNS:
+                label = label.replace(" (", "\n(")
+                label = label.replace(", ", "\n") if "\n" in label else label
             axes[0, column].set_title(label, color=style.colour, fontweight="bold")
             _draw_energies(axes[0, column], item, energy_range, style.colour, row)
             if with_forces:
