@@ -15,14 +15,15 @@ from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
 GPA = 160.21766
 
 
-@pytest.fixture(scope="module")
-def copper() -> StructureSet:
-    """Cells strained by up to a few percent, also sheared, with atoms off their sites."""
+def strained_copper(n: int, strain: float, shake: float, a: float = 3.61) -> StructureSet:
+    """Cells strained and sheared, with atoms off their sites by normal numbers of that width, Å."""
     rng, frames = np.random.default_rng(0), []
-    for seed in range(20):
-        atoms = bulk("Cu", cubic=True)
-        atoms.set_cell(atoms.cell.array @ (np.eye(3) + 0.01 * rng.standard_normal((3, 3))), scale_atoms=True)
-        atoms.rattle(0.03, seed=seed)
+    for seed in range(n):
+        atoms = bulk("Cu", a=a, cubic=True)
+        atoms.set_cell(
+            atoms.cell.array @ (np.eye(3) + strain * rng.standard_normal((3, 3))), scale_atoms=True
+        )
+        atoms.rattle(shake, seed=seed)
         atoms.calc = EMT()
         frames.append(atoms)
     return StructureSet(
@@ -32,9 +33,15 @@ def copper() -> StructureSet:
         (True, True, True),
         np.array([a.get_potential_energy() for a in frames]),
         np.array([a.get_forces() for a in frames]),
-        names=tuple(map(str, range(20))),
+        names=tuple(map(str, range(n))),
         stress=np.array([a.get_stress(voigt=False) for a in frames]),
     )
+
+
+@pytest.fixture(scope="module")
+def copper() -> StructureSet:
+    """Cells strained by up to a few percent, also sheared, with atoms off their sites."""
+    return strained_copper(20, 0.01, 0.03)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +71,15 @@ def test_an_exact_stress_is_never_called_wrong(copper):
     assert check_stress(copper) is None
     wrapped = copper.positions + copper.cells[:, None, 0] * np.arange(-1, 3)[:, None]
     assert check_stress(replace(copper, positions=wrapped)) is None
+
+
+def test_a_factor_that_anharmonic_forces_explain_is_no_other_unit():
+    far = strained_copper(40, 0.04, 0.085, 3.75)
+    assert check_stress(far) is None
+    turned = str(check_stress(replace(far, stress=-far.stress)))
+    assert "it looks like stress in eV/Å³, with the sign of a pressure" in turned
+    assert "To change: turn its sign" in turned
+    assert "stress in GPa" in str(check_stress(replace(far, stress=GPA * far.stress)))
 
 
 @pytest.mark.parametrize(
