@@ -173,7 +173,7 @@ def _add_block(design: Design, block: StructureSet, sums: Sums) -> None:
     slopes = block.forces is not None or bool(strained.any())
     found = environments(design.basis, design.scale, block, slopes)
     assert block.energies is not None  # the choice of atomic energies has checked
-    if block.forces is None:
+    if block.forces is None or block.n_atoms == 1:  # the force on one atom is zero, whatever the energy
         energies = energy_rows(found, inducing)
     else:
         energies, forces = energy_and_force_rows(found, inducing)

@@ -36,7 +36,7 @@ from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job,
 from aenet_gpr_cli.stages.shared.many_subsets import few_rows, some
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.processes import run_tasks
-from aenet_gpr_cli.stages.shared.subset_parts import asked_for, is_atom
+from aenet_gpr_cli.stages.shared.subset_parts import asked_for, has_no_copies
 from aenet_gpr_cli.structures import AugmentedSet, StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
 
@@ -85,7 +85,7 @@ def run(
         raise ConfigError("augment: method gpr needs the output of fit-gpr; give it, or set method=taylor")
     claim(KIND, output, [split, gpr], () if only else endings(config))
     inputs = {"split": split, **({"gpr": gpr} if config.method == "gpr" and gpr else {})}
-    part, everyone = asked_for(split, only, passed_by=is_atom)
+    part, everyone = asked_for(split, only, passed_by=lambda s: has_no_copies(s, bool(config.strain)))
     job = make_job(KIND, config, inputs, context, part=part, whole=everyone)
 
     def write(file: h5py.File, folder: Path) -> None:

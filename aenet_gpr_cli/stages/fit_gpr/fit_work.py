@@ -13,8 +13,13 @@ from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_heads, load_split, subset_names
 from aenet_gpr_cli.stages.fit_gpr.contest import Way, full_seconds, ways
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import LocalTask, Share
-from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted, why_local
-from aenet_gpr_cli.stages.shared.subset_parts import asked_for, is_atom
+from aenet_gpr_cli.stages.fit_gpr.model_kinds import (
+    full_candidates,
+    local_is_fitted,
+    passed_by,
+    why_local,
+)
+from aenet_gpr_cli.stages.shared.subset_parts import asked_for
 from aenet_gpr_cli.structures import StructureSet
 
 Task = tuple[FitGprConfig, str, StructureSet | LocalTask, Way | None]
@@ -93,7 +98,7 @@ def plan_work(config: FitGprConfig, split: Path, only: Sequence[str], share: tup
     ConfigError
         If a subset has no full process, or a part has nothing to do.
     """
-    _, names = asked_for(split, only, config.subsets, None if config.model == "local" else is_atom)
+    _, names = asked_for(split, only, config.subsets, lambda s: passed_by(config, s))
     if not names:  # a dry run before the split is there
         return Work(split, {}, {}, None, ())
     subsets = choose_subsets(load_heads(split, "train"), list(names), split)

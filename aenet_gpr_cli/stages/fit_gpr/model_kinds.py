@@ -8,6 +8,7 @@ import numpy as np
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.gpr.surrogate import refuse_varying_cells
+from aenet_gpr_cli.stages.shared.subset_parts import is_atom
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.grouping import varies
 
@@ -18,6 +19,13 @@ SMALLEST_CELL = 5.0  # Å between faces: below it an atom is bound to two images
 def local_is_fitted(config: FitGprConfig) -> bool:
     """Whether the local process is fitted, be it for a comparison."""
     return config.model != "full" and config.compatibility == "none"
+
+
+def passed_by(config: FitGprConfig, subset: StructureSet) -> bool:
+    """Return whether a fit leaves a subset out: isolated atoms, one-atom crystals if all fits are full."""
+    if config.model == "local":
+        return False
+    return is_atom(subset) if local_is_fitted(config) else subset.n_atoms == 1
 
 
 def full_candidates(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> dict[str, StructureSet]:

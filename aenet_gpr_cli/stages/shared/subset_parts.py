@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 
+from aenet_gpr_cli.augmentation.strains import strain_freedom
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.structure_sets import (
@@ -57,7 +58,7 @@ def asked_for(
         sets = load_heads(split, "train")
         left_out = [name for name in whole if passed_by(sets[name])]
         if left_out:
-            log.info("single atoms have no shape to learn: %s left out", some(left_out))
+            log.info("single atoms have nothing to learn or to displace: %s left out", some(left_out))
         whole = tuple(name for name in whole if name not in left_out)
         if not whole:
             raise InputError(f"{split}: expected structures of several atoms, got single atoms only")
@@ -73,8 +74,16 @@ def free_atoms(split: Path, species: Collection[str]) -> dict[str, float] | None
 
 
 def is_atom(subset: StructureSet) -> bool:
-    """Whether a subset holds single atoms: a constant energy, which needs no surrogate and has no copies."""
-    return subset.n_atoms == 1
+    """Whether a subset holds isolated atoms: a constant energy, which needs no surrogate.
+
+    One atom in a periodic cell is a crystal, slab or wire, which has an energy of each cell.
+    """
+    return subset.n_atoms == 1 and not subset.is_periodic
+
+
+def has_no_copies(subset: StructureSet, strained: bool) -> bool:
+    """Whether no copy differs from its parent: one atom, in a cell that is not strained."""
+    return subset.n_atoms == 1 and not (strained and strain_freedom(subset))
 
 
 def copy_subsets(paths: Sequence[Path], kind: str, names: Sequence[str], file: h5py.File) -> list[list[str]]:

@@ -11,9 +11,9 @@ from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_parts
 from aenet_gpr_cli.stages.augment.copy_costs import PROGRAM_GIB, augment_gib
 from aenet_gpr_cli.stages.fit_gpr.contest import full_seconds
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import local_gib, local_seconds
-from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted
+from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted, passed_by
 from aenet_gpr_cli.stages.shared.context import Context, Summary, is_up_to_date
-from aenet_gpr_cli.stages.shared.subset_parts import is_atom
+from aenet_gpr_cli.stages.shared.subset_parts import has_no_copies
 from aenet_gpr_cli.stages.submit.job_times import augment_seconds, evaluate_seconds, train_seconds
 from aenet_gpr_cli.stages.submit.memory_needs import OTHER_GIB, fit_gib, train_gib
 from aenet_gpr_cli.stages.submit.training_size import TrainingSize
@@ -107,8 +107,9 @@ def _needs(config: WorkflowConfig) -> dict[str, Sequence[str]]:
 
 def _rows(config: WorkflowConfig, subsets: Subsets, test: Subsets) -> Iterator[Row]:
     yield from _fits(config, subsets)
-    shaped = {name: subset for name, subset in subsets.items() if not is_atom(subset)}
     for name, variant in config.augment.items():
+        strained = bool(variant.strain)
+        shaped = {n: subset for n, subset in subsets.items() if not has_no_copies(subset, strained)}
         copies = sum(variant.copies_in_all(len(subset)) for subset in shaped.values())
         seconds = sum(augment_seconds(variant, subset) for subset in shaped.values())
         gib = max((augment_gib(variant, subset) for subset in shaped.values()), default=PROGRAM_GIB)
@@ -133,9 +134,7 @@ def _rows(config: WorkflowConfig, subsets: Subsets, test: Subsets) -> Iterator[R
 
 def _fits(config: WorkflowConfig, subsets: Subsets) -> Iterator[Row]:
     for output, section in gaussian_processes(config).items():
-        wanted = section.subsets or [
-            name for name, s in subsets.items() if section.model == "local" or not is_atom(s)
-        ]
+        wanted = section.subsets or [name for name, s in subsets.items() if not passed_by(section, s)]
         chosen = choose_subsets(dict(subsets), wanted, Path("split.h5"))
         full = full_candidates(section, chosen)
         seconds, kinds = sum(full_seconds(section, subset) for subset in full.values()), []

@@ -22,9 +22,9 @@ from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages.augment.copy_costs import PROGRAM_GIB, augment_gib
 from aenet_gpr_cli.stages.fit_gpr.contest import full_seconds
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import local_gib, local_seconds
-from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted
+from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, local_is_fitted, passed_by
 from aenet_gpr_cli.stages.shared.context import Context, Summary
-from aenet_gpr_cli.stages.shared.subset_parts import is_atom
+from aenet_gpr_cli.stages.shared.subset_parts import has_no_copies
 from aenet_gpr_cli.stages.split import split_stage as split
 from aenet_gpr_cli.stages.split.input_paths import from_anywhere
 from aenet_gpr_cli.stages.submit.job_times import (
@@ -149,8 +149,7 @@ def _in_parts(job: SlurmJob, option: str, noun: str, output: str, memory: float)
 
 def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Ready) -> Jobs:
     for output, section in gaussian_processes(config).items():
-        atoms = section.model != "local"  # are passed by
-        wanted = section.subsets or [name for name, s in subsets.items() if not (atoms and is_atom(s))]
+        wanted = section.subsets or [name for name, s in subsets.items() if not passed_by(section, s)]
         chosen = choose_subsets(subsets, wanted, Path("split.h5"))
         full = full_candidates(section, chosen)
         needs = [fit_gib(section, subset) for subset in full.values()]
@@ -177,7 +176,8 @@ def _augment(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
     for name, variant in config.augment.items():
         source = "gpr" if variant.method == "gpr" else "split"
         inputs = ("split.h5", *(["gpr.h5"] if source == "gpr" else []))
-        shaped = {name: subset for name, subset in subsets.items() if not is_atom(subset)}
+        strained = bool(variant.strain)
+        shaped = {n: subset for n, subset in subsets.items() if not has_no_copies(subset, strained)}
         memory = max(augment_gib(variant, subset) for subset in shaped.values())
         command = _stage("augment", *inputs, variant=name)
         seconds = max(augment_seconds(variant, subset) for subset in shaped.values())

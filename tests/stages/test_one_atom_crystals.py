@@ -1,0 +1,79 @@
+"""Primitive cells of one atom: they teach energies and stresses, and have strained copies."""
+
+import h5py
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.gpr.local.local_model import LocalModel
+from aenet_gpr_cli.io.artefacts.artefact import Job, publish
+from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
+from aenet_gpr_cli.io.artefacts.structure_sets import read_augmented, write_structures
+from aenet_gpr_cli.stages.augment import augment_stage
+from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage
+from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM as GPA
+
+
+def crystals(n: int, seed: int) -> StructureSet:
+    """Strained primitive cells of copper, with energy, forces (zero) and stress."""
+    rng, frames = np.random.default_rng(seed), []
+    for _ in range(n):
+        atoms = bulk("Cu", a=3.65)
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + 0.03 * rng.normal(size=(3, 3))), scale_atoms=True)
+        atoms.calc = EMT()
+        frames.append(atoms)
+    return StructureSet(
+        ("Cu",),
+        np.array([a.positions for a in frames]),
+        np.array([a.cell.array for a in frames]),
+        (True, True, True),
+        np.array([a.get_potential_energy() for a in frames]),
+        np.array([a.get_forces() for a in frames]),
+        names=tuple(map(str, range(n))),
+        stress=np.array([a.get_stress(voigt=False) for a in frames]),
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """The default process of 24 such cells."""
+    folder = tmp_path_factory.mktemp("one")
+    with publish(folder / "split.h5", Job("split", {}, {})) as file:
+        write_structures(file.create_group("train/Cu"), crystals(24, 0))
+        file.create_group("test")
+    fit_gpr_stage.run(FitGprConfig(), folder / "split.h5", folder / "gpr.h5", Context())
+    return folder
+
+
+def test_their_energies_and_stresses_are_learnt(fitted):
+    """Forces that are zero whatever the energy do not make its noise small."""
+    model, new = load_gps(fitted / "gpr.h5")["local"], crystals(10, 1)
+    assert isinstance(model, LocalModel)
+    assert np.abs(model.energies(new) - new.energies).mean() < 2e-3
+    assert np.abs(model.stresses(new) - new.stress).mean() * GPA < 0.3
+
+
+def test_copies_are_strained_and_no_copy_is_only_shifted(fitted, tmp_path):
+    def copies(**keys):
+        config = build(AugmentConfig, {"n_copies": 3, **keys}, "augment")
+        augment_stage.run(config, fitted / "split.h5", fitted / "gpr.h5", tmp_path / "a.h5", Context())
+        with h5py.File(tmp_path / "a.h5") as file:
+            return read_augmented(file["subsets/Cu"]).structures
+
+    for keys in ({"strain": 0.01}, {"strain": "auto", "mode": "adaptive"}):
+        made = copies(**keys)
+        assert len(np.unique(np.linalg.det(made.cells).round(6))) == len(made) == 72
+    with pytest.raises(InputError, match="single atoms only"):
+        copies()
+
+
+def test_full_processes_leave_them_out(fitted, tmp_path):
+    with pytest.raises(InputError, match="single atoms only"):
+        fit_gpr_stage.run(FitGprConfig(model="full"), fitted / "split.h5", tmp_path / "gpr.h5", Context())
