@@ -86,7 +86,12 @@ class ANNCalculator(QuickCalculator):
 
     @classmethod
     def from_file(
-        cls, path: Path | str, members: Sequence[int] | None = None, skin: float = DEFAULT_SKIN
+        cls,
+        path: Path | str,
+        members: Sequence[int] | None = None,
+        skin: float = DEFAULT_SKIN,
+        warn_beyond: float = WARN_BEYOND,
+        sigma: bool = True,
     ) -> ANNCalculator:
         """Return the calculator of a stored committee.
 
@@ -94,14 +99,15 @@ class ANNCalculator(QuickCalculator):
         ----------
         path : Path or str
             Output of `train-ann` or `import`.
-        skin : float, Å
+        members, skin, warn_beyond, sigma
+            As for the class.
 
         Raises
         ------
         InputError
             If the file is something else, or has no such member.
         """
-        return cls(load_ann(Path(path)), members, skin)
+        return cls(load_ann(Path(path)), members, skin, warn_beyond, sigma)
 
     def calculate(
         self,

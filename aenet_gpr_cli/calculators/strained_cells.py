@@ -22,7 +22,9 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM
 
 MOVED = 0.25  # Å from the places of the crystal, after its strain: farther is another structure
-SMALL = 0.02  # of the largest product of strains: what a shear has beside it by its square counts as none
+SMALL = (
+    0.02  # of the largest product of strains: one that is smaller in all cells, as beside a shear, is none
+)
 OPEN = 1e-6  # of the largest singular value, and of a unit vector
 DOUBLED = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
 PAIRS = tuple((i, j) for i in range(6) for j in range(i, 6))
@@ -64,11 +66,15 @@ class CellFit:
         Of the crystal; NaN where not determined.
     residual : float, GPa or eV per atom
         Root mean square of the fit, of stresses or energies.
+    errors : dict of str to float, GPa
+        Standard errors of the means of `averages`, from what the fit leaves: noise, and terms of higher order
+        in the strain. NaN where there are no more cells than unknowns.
     """
 
     constants: FloatArray
     stress: FloatArray
     residual: float
+    errors: dict[str, float]
 
     @property
     def relaxed_volume(self) -> float:
@@ -147,7 +153,12 @@ def fit_stresses(cells: StrainedCells, stresses: Sequence[FloatArray | None]) ->
     residual = np.sqrt(np.mean((a @ found - b) ** 2))
     constants = 0.5 * (found[1:] + found[1:].T)
     unit = GPA_PER_EV_PER_CUBIC_ANGSTROM
-    return CellFit(constants * unit, found[0] * unit, float(residual) * unit)
+    noise, covariance = _noise(a @ found - b, 7), np.linalg.inv(a.T @ a)[1:, 1:]  # components are apart
+    errors = {
+        name: float(np.sqrt(np.einsum("ij,ik,kj,j->", weights, covariance, weights, noise))) * unit
+        for name, weights in _weights().items()
+    }
+    return CellFit(constants * unit, found[0] * unit, float(residual) * unit, errors)
 
 
 def fit_energies(cells: StrainedCells, energies: Sequence[float | None]) -> CellFit | None:
@@ -172,14 +183,15 @@ def fit_energies(cells: StrainedCells, energies: Sequence[float | None]) -> Cell
     products = [strains[:, i] * strains[:, j] * (0.5 if i == j else 1.0) for i, j in PAIRS]
     a = np.column_stack([np.ones(len(known)), strains, *products])
     largest = max(float(np.abs(strains).max()), 1e-12)
-    a[:, 7:][np.abs(a[:, 7:]) < SMALL * largest**2] = 0.0
+    a[:, 7:] *= np.abs(a[:, 7:]).max(axis=0) >= SMALL * largest**2
     size = np.repeat([1.0, largest, largest**2], [1, 6, len(PAIRS)])
     _, values, v = np.linalg.svd(a / size, full_matrices=True)
     rank = int((values > OPEN * values[0]).sum())
     left_open = np.linalg.norm(v[rank:], axis=0) > OPEN
     density = (total - total.mean()) / volume
     found = np.linalg.lstsq(a / size, density, rcond=OPEN)[0] / size
-    residual = np.sqrt(np.mean((a @ found - density) ** 2)) * volume / len(cells.crystal.species)
+    left = a @ found - density
+    residual = np.sqrt(np.mean(left**2)) * volume / len(cells.crystal.species)
     found[left_open] = np.nan
     if np.isnan(found[7:]).all():
         return None
@@ -187,7 +199,14 @@ def fit_energies(cells: StrainedCells, energies: Sequence[float | None]) -> Cell
     for (i, j), value in zip(PAIRS, found[7:], strict=True):
         constants[i, j] = constants[j, i] = value
     unit = GPA_PER_EV_PER_CUBIC_ANGSTROM
-    return CellFit(constants * unit, found[1:7] * unit, float(residual))
+    noise = _noise(left[:, None], rank)[0]
+    covariance = noise * np.linalg.pinv((a / size).T @ (a / size), rcond=OPEN**2) / np.outer(size, size)
+    i, j = np.array(PAIRS).T
+    errors = {}
+    for name, weights in _weights().items():
+        each = np.where(i == j, 1.0, 2.0) * weights[i, j]
+        errors[name] = float(np.sqrt(each @ covariance[7:, 7:] @ each)) * unit
+    return CellFit(constants * unit, found[1:7] * unit, float(residual), errors)
 
 
 def averages(constants: FloatArray) -> dict[str, float]:
@@ -199,3 +218,21 @@ def averages(constants: FloatArray) -> dict[str, float]:
         "C12": float(across.mean()),
         "C44": float(diagonal[3:].mean()),
     }
+
+
+def _noise(left: FloatArray, unknowns: int) -> FloatArray:
+    """Return the variance of what a fit leaves, of each column; NaN where it had to go through all points."""
+    more = len(left) - unknowns
+    return np.asarray((left**2).sum(axis=0) / more if more > 0 else np.full(left.shape[1], np.nan))
+
+
+def _weights() -> dict[str, FloatArray]:
+    """Return with what weights, of shape (6, 6), constants enter the means of `averages`."""
+    found = {name: np.zeros((6, 6)) for name in averages(np.zeros((6, 6)))}
+    for i, j in np.ndindex(6, 6):
+        one = np.zeros((6, 6))
+        one[i, j] += 0.5
+        one[j, i] += 0.5
+        for name, value in averages(one).items():
+            found[name][i, j] = value
+    return found

@@ -214,6 +214,8 @@ def _told(cells: StrainedCells, fits: dict[str, CellFit | None]) -> dict[str, An
                 "elastic_constants_gpa": _without_nan(fit.constants),
                 "stress_gpa": _without_nan(fit.stress),
                 "residual": fit.residual,
+                "mean_constants_gpa": _each_without_nan(averages(fit.constants)),
+                "mean_constants_error_gpa": _each_without_nan(fit.errors),
             }
             for name, fit in fits.items()
         },
@@ -227,11 +229,16 @@ def _without_nan(values: FloatArray) -> Any:
     return plain.tolist()
 
 
+def _each_without_nan(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
 def _notes_of(cells: StrainedCells) -> list[str]:
     largest = cells.largest_force
     notes = [
         f"reference: {len(cells.structures)} strained cells; same cells: the model's stresses there, "
-        "fitted alike"
+        "fitted alike",
+        "±: standard error of a fit, also from what is not linear in the strain, in both stresses alike",
     ]
     if largest > RELAXED:
         notes.append(
@@ -247,10 +254,11 @@ def _with_reference(
     """Return the rows with a column of each fit, and rows of the mean constants before the averages."""
     assert structure.cell is not None
     volume = abs(float(np.linalg.det(structure.cell))) / structure.n_atoms
-    means = [{} if fit is None else averages(fit.constants) for fit in fits.values()]
 
-    def shown(value: float, digits: int) -> str:
-        return f"{value:.{digits}f}" if np.isfinite(value) else "–"
+    def shown(value: float, digits: int, error: float = np.nan) -> str:
+        if not np.isfinite(value):
+            return "–"
+        return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if np.isfinite(error) else "")
 
     def of_fits(name: str) -> list[str]:
         if name == "volume":
@@ -268,9 +276,11 @@ def _with_reference(
         return ["–"] * len(fits)
 
     own = averages(constants)
-    elastic = [
-        [f"{name} (mean over axes)", f"{value:.2f}", *(shown(m.get(name, np.nan), 2) for m in means), "GPa"]
-        for name, value in own.items()
-    ]
+    elastic = []
+    for name, value in own.items():
+        of_cells = [
+            "–" if f is None else shown(averages(f.constants)[name], 2, f.errors[name]) for f in fits.values()
+        ]
+        elastic.append([f"{name} (mean over axes)", f"{value:.2f}", *of_cells, "GPa"])
     wide = [[name, value, *of_fits(name), unit] for name, value, unit in rows]
     return [*wide[:2], *elastic, *wide[2:]]

@@ -226,5 +226,9 @@ def test_from_file(tmp_path, dimer):
         write_ann(file.create_group("model"), model)
     stored, direct = ANNCalculator.from_file(path), ANNCalculator(model)
     assert stored.get_potential_energy(dimer) == direct.get_potential_energy(dimer)
+    assert "energy_std" in stored.results
+    quick = ANNCalculator.from_file(path, sigma=False)
+    assert quick.get_potential_energy(dimer) == direct.get_potential_energy(dimer)
+    assert "energy_std" not in quick.results
     with pytest.raises(InputError, match="no such file"):
         ANNCalculator.from_file(tmp_path / "other.h5")

@@ -90,6 +90,48 @@ def test_energies_give_what_their_strains_determine(copper):
     assert np.isnan(constants[4, 5])
 
 
+def random_cells(copper, n, size, seed):
+    rng, frames = np.random.default_rng(seed), []
+    for _ in range(n):
+        strain = rng.normal(0.0, size, (3, 3))
+        atoms = copper.copy()
+        atoms.set_cell(copper.cell.array @ (np.eye(3) + 0.5 * (strain + strain.T)), scale_atoms=True)
+        frames.append(as_structure(atoms))
+    return strained_cells(as_structure(copper), frames, 0.05)
+
+
+@pytest.mark.parametrize("kind", ["stresses", "energies"])
+def test_any_strains_give_the_constants_within_their_errors(copper, kind):
+    expected = averages(elastic_constants(copper, 1e-3, 1e-4, 10))
+    misses, errors = [], []
+    for seed in range(4):
+        cells = random_cells(copper, 60, 0.006, seed)
+        if kind == "stresses":
+            found = fit_stresses(cells, [s.stress for s in cells.structures])
+        else:
+            found = fit_energies(cells, [s.energy for s in cells.structures])
+        misses += [value - expected[name] for name, value in averages(found.constants).items()]
+        errors += [found.errors[name] for name in expected]
+    assert np.abs(misses).max() < 0.04 * expected["C11"]
+    assert 0.3 < np.sqrt(np.mean((np.array(misses) / errors) ** 2)) < 3.0
+
+
+def test_noise_of_energies_is_in_the_errors(copper):
+    cells, rng = random_cells(copper, 60, 0.006, 0), np.random.default_rng(1)
+    energies = np.array([s.energy for s in cells.structures])
+    exact, seen = fit_energies(cells, energies), []
+    for _ in range(20):
+        noisy = fit_energies(cells, energies + rng.normal(0.0, 0.05, len(energies)))
+        seen.append(averages(noisy.constants)["C44"] - averages(exact.constants)["C44"])
+    assert noisy.errors["C44"] == pytest.approx(np.std(seen), rel=0.5)
+    assert noisy.errors["C44"] > 5.0 * exact.errors["C44"]
+
+
+def test_as_many_cells_as_unknowns_have_no_errors(copper):
+    cells = random_cells(copper, 7, 0.004, 0)
+    assert np.isnan(list(fit_stresses(cells, [s.stress for s in cells.structures]).errors.values())).all()
+
+
 def test_a_crystal_under_pressure_tells_its_volume_without(copper):
     larger = copper.copy()
     larger.set_cell(copper.cell.array * 1.002, scale_atoms=True)

@@ -148,13 +148,16 @@ def test_constants_stand_beside_those_of_labelled_strained_cells(made, tmp_path)
     relax(crystal, 1e-5, 50)
     expected = elastic_constants(crystal, 0.005, 1e-3, 50)
     for name, value in (("C11", expected[0, 0]), ("C44", expected[3, 3])):
-        cells = [float(x) for x in rows[f"{name} (mean over axes)"][:-1]]
+        cells = [float(x.split(" ± ")[0]) for x in rows[f"{name} (mean over axes)"][:-1]]
         np.testing.assert_allclose(cells[2:], value, rtol=0.05)  # those of the data, at ±1 %
         np.testing.assert_allclose(cells[:2], value, rtol=0.2)
     assert rows["C12 (mean over axes)"][3] == "–"
     assert float(rows["volume"][2]) == pytest.approx(crystal.get_volume() / 4, rel=1e-3)
+    assert " ± " in rows["C11 (mean over axes)"][2]
     told = json.loads((tmp_path / "p.json").read_text())["reference"]
     assert told["n_cells"] == 13
+    assert told["data: stresses"]["mean_constants_error_gpa"]["C11"] > 0.0
+    assert told["data: energies"]["mean_constants_gpa"]["C12"] is None
     assert told["data: energies"]["elastic_constants_gpa"][0][1] is None
     with pytest.raises(InputError, match="strained cells with labels determine no elastic constant"):
         properties_stage.run(

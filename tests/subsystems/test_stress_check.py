@@ -168,6 +168,21 @@ def test_shears_say_nothing_where_the_normal_components_do_not_fit():
     assert other_shears(right, right, "") is None
 
 
+@pytest.mark.parametrize("normal", [0.55, 1.0, 1.8])
+@pytest.mark.parametrize("shear", [0.85, 1.0, 1.1])
+def test_right_shears_are_right_beside_normal_components_that_a_fit_knows_less_well(normal, shear):
+    """In strained alloys a quick fit gave 1.8 times the deviators, and 1.07 times the shears."""
+    rng = np.random.default_rng(1)
+    right = rng.standard_normal((40, 3, 3))
+    right += right.transpose(0, 2, 1)
+    off, doubled = ~np.eye(3, dtype=bool), 2.0 * right
+    fit = np.where(off, shear, normal) * right + 0.1 * right[:, [1, 2, 0]][:, :, [1, 2, 0]]
+    assert other_shears(right, fit, "") is None
+    assert "shears are twice too large" in str(other_shears(np.where(off, doubled, right), 0.9 * right, ""))
+    if normal >= 1.0:
+        assert "shears are twice too large" in str(other_shears(np.where(off, doubled, right), fit, ""))
+
+
 def test_a_fit_to_energies_and_forces_says_nothing_of_a_right_stress_or_of_too_few(dynamics, copper):
     for right in (dynamics, [copper], [*dynamics, copper]):
         assert check_stress_by_fit(right, 0) is None

@@ -18,6 +18,7 @@ _FEWEST = 5  # structures, or pairs of them
 _ALIKE, _NORMAL = 0.8, 0.6  # correlations of shears and of normal components from which on they are believed
 _LESS = 0.25  # of what is left in one order, in a better one
 _HALF, _SURE = (0.36, 0.7), 3.0  # factors taken for one half; standard errors between it and one
+_TOWARDS = 0.8  # a factor below it is towards one half
 _LEFT = 0.1  # share of the squares that a right order leaves where structures are near
 _TOLERANCE = 1.6  # of the work of normal components, which a pressure makes anharmonic
 
@@ -52,11 +53,10 @@ def other_shears(given: FloatArray, right: FloatArray, keep: str) -> str | None:
         best = (0, 1, 2)
     if orders[best] < _ALIKE:
         return None
-    factors = _left_out_factors(one[:, best], other) / _left_out_factors(*normal)
-    n = len(factors)
-    error = float(np.sqrt((n - 1) / n * ((factors - factors.mean()) ** 2).sum()))
-    numbers = f"correlation {orders[best]:.3f}, as they are {as_is:.3f}, factor {factors.mean():.2f}"
-    return _said(best, float(factors.mean()), error, numbers, keep)
+    own = _left_out_factors(one[:, best], other)
+    factor, error = _both(own, own / _left_out_factors(*normal))
+    numbers = f"correlation {orders[best]:.3f}, as they are {as_is:.3f}, factor {factor:.2f}"
+    return _said(best, factor, error, numbers, keep)
 
 
 def other_shear_work(normal: FloatArray, shears: FloatArray, rest: FloatArray, keep: str) -> str | None:
@@ -90,6 +90,31 @@ def other_shear_work(normal: FloatArray, shears: FloatArray, rest: FloatArray, k
     error = float(np.sqrt(covariance[1, 1]))
     numbers = f"factor {factors[1]:.2f}, {len(rest)} pairs of near structures"
     return _said(best, float(factors[1]), error, numbers, keep)
+
+
+def _both(own: FloatArray, beside: FloatArray) -> tuple[float, float]:
+    """Return factor and standard error of shears, of which a model may know the size less well.
+
+    Parameters
+    ----------
+    own, beside : ndarray of shape (n_structures,)
+        From those of the data to those of the model, without each structure in turn: as they are, and divided
+        by that of the normal components, which a model may err in alike, or not.
+
+    Returns
+    -------
+    factor : float
+        The one nearer to one half (or to two) where both are towards it, else the one nearer to one.
+    error : float
+        Its standard error.
+    """
+    n = len(own)
+    means = [float(factors.mean()) for factors in (own, beside)]
+    errors = [float(np.sqrt((n - 1) / n * ((f - f.mean()) ** 2).sum())) for f in (own, beside)]
+    sizes = np.log(np.maximum(np.abs(means), 1e-300))
+    towards = min(abs(sizes)) > -np.log(_TOWARDS) and sizes[0] * sizes[1] > 0.0 and min(means) > 0.0
+    chosen = int(np.argmin(abs(abs(sizes) - np.log(2.0)) if towards else abs(sizes)))
+    return means[chosen], errors[chosen]
 
 
 def _said(order: tuple[int, ...], factor: float, error: float, numbers: str, keep: str) -> str | None:
