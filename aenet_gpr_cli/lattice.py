@@ -1,7 +1,7 @@
 """The nearest periodic image: the shortest vectors modulo a lattice, exact for cells of any shape.
 
-Owns the one minimum image of the package, and the volumes of cells. Lists of all images within a cutoff are
-`neighbour_list`'s.
+Owns the one minimum image of the package, the volumes of cells and the gaps in them. Lists of all images
+within a cutoff are `neighbour_list`'s.
 """
 
 from __future__ import annotations
@@ -26,6 +26,26 @@ def volumes(structures: StructureSet) -> FloatArray | None:
         return None
     found: FloatArray = np.abs(np.linalg.det(structures.cells))
     return found if (found > 0.0).all() else None
+
+
+def widest_gaps(positions: FloatArray, cell: FloatArray) -> FloatArray:
+    """Return the thickness of the widest layer without atoms across each lattice vector.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_atoms, 3), Å
+    cell : ndarray of shape (3, 3), Å
+        Of three periodic directions; not flat.
+
+    Returns
+    -------
+    ndarray of shape (3,), Å
+        Between planes of atoms that two other vectors span; the height of the cell where all lie in one.
+    """
+    inverse = np.linalg.inv(cell)
+    places = np.sort((positions @ inverse) % 1.0, axis=0)
+    gaps = np.diff(places, axis=0, append=places[:1] + 1.0).max(axis=0)
+    return np.asarray(gaps / np.linalg.norm(inverse, axis=0))
 
 
 class Lattice:

@@ -8,7 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.lattice import Lattice, by_cell
+from aenet_gpr_cli.lattice import Lattice, by_cell, widest_gaps
 from aenet_gpr_cli.structures import StructureSet
 
 ORDINARY = {
@@ -92,3 +92,17 @@ def test_flat_and_missing_cells_are_refused():
         Lattice(None, (True, False, False))
     with pytest.raises(InputError, match="independent lattice vectors"):
         Lattice(np.ones((3, 3)), (True, True, False))
+
+
+@pytest.mark.parametrize("shape", ORDINARY)
+def test_gaps_are_what_a_slab_leaves_of_its_cell_wherever_it_lies(shape):
+    cell = ORDINARY[shape]
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    np.testing.assert_allclose(widest_gaps(np.array([[1.0, -7.0, 30.0]]), cell), heights)
+    for axis, shift in product(range(3), (-0.8, 0.0, 0.9)):
+        places = np.random.default_rng(axis).random((400, 3))
+        places[:, axis] *= 0.25
+        places[:2, axis] = 0.0, 0.25
+        gaps = widest_gaps((places + shift) @ cell, cell)
+        assert gaps[axis] == pytest.approx(0.75 * heights[axis])
+        assert (np.delete(gaps, axis) < 0.1 * np.delete(heights, axis)).all()

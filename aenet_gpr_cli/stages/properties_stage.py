@@ -36,10 +36,13 @@ from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.files import write_json
 from aenet_gpr_cli.io.formats.source_files import source_hashes
 from aenet_gpr_cli.io.formats.sources import read_sources
+from aenet_gpr_cli.stages.shared.bulk import require_bulk
 from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.model_keys import refuse_idle
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.structures import FloatArray, Structure
+from aenet_gpr_cli.text import rounded
+from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM
 
 KIND = "properties"
 COLUMNS: tuple[str, ...] = ("property", "value", "unit")
@@ -71,7 +74,7 @@ def run(
     Raises
     ------
     InputError
-        If the structure is not periodic in three directions, the model gives it no stress, or the reference
+        If the structure is no crystal, the model gives it no stress, or the reference
         has no strained cells of it.
     NumericalError
         If a relaxation does not end, or the equation of state has no minimum.
@@ -128,7 +131,8 @@ def run(
         write_field(file, "eos_volumes", state.volumes)
         write_field(file, "eos_energies", state.energies)
         write_field(file, "elastic_constants", constants)
-        notes = ["elastic constants, GPa (xx, yy, zz, yz, xz, xy):"]
+        notes = [_cell(atoms), *([] if config.relax else [_strained(atoms)])]
+        notes += ["elastic constants, GPa (xx, yy, zz, yz, xz, xy; per engineering strain):"]
         notes += ["  ".join(f"{value:8.2f}" for value in row) for row in constants]
         if not stable:
             notes.append("warning: not stable: there is a strain that lowers the energy (Born)")
@@ -149,10 +153,7 @@ def _choose(structures: Sequence[Structure], frame: int, source: Path) -> Struct
     if not -len(structures) <= frame < len(structures):
         raise ConfigError(f"frame: {source} has {len(structures)} structures, counted from 0; got {frame}")
     chosen = structures[frame]
-    if chosen.cell is None or not all(chosen.pbc):
-        raise InputError(
-            f"{chosen.name}: expected a crystal with three periodic directions, got {sum(chosen.pbc)}"
-        )
+    require_bulk(chosen, "properties", "choose a crystal (key frame chooses a structure of the file)")
     return chosen
 
 
@@ -164,6 +165,22 @@ def _calculator(model: Path, members: Sequence[int] | None) -> ANNCalculator | G
     if kind == "fit-gpr":
         return GPRCalculator.from_file(model, None, "none")
     raise InputError(f"{model}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
+
+
+def _cell(atoms: Atoms) -> str:
+    numbers = atoms.cell.cellpar()
+    lengths = ", ".join(f"{n} {x:.4f}" for n, x in zip("abc", numbers[:3], strict=True))
+    angles = ", ".join(f"{n} {x:.2f}°" for n, x in zip("αβγ", numbers[3:], strict=True))
+    return f"cell: {lengths} Å; {angles}"
+
+
+def _strained(atoms: Atoms) -> str:
+    pressure = -float(atoms.get_stress()[:3].mean()) * GPA_PER_EV_PER_CUBIC_ANGSTROM
+    return (
+        f"not relaxed (relax: false): pressure {rounded(pressure)} GPa, forces up to "
+        f"{rounded(float(np.abs(atoms.get_forces()).max()))} eV/Å; the elastic constants are those of this "
+        "cell, energy, volume and bulk modulus (Birch-Murnaghan) those of the lowest of scaled cells"
+    )
 
 
 def _rows(found: dict[str, Any]) -> list[list[str]]:

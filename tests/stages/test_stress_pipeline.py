@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
@@ -15,13 +15,16 @@ from ase.io import read, write
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt, Loss, Network
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.calculators.elasticity import elastic_constants, relax
+from aenet_gpr_cli.config.stages.md_config import MdConfig
 from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig, PredictConfig
 from aenet_gpr_cli.config.stages.properties_config import PropertiesConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
-from aenet_gpr_cli.errors import ConfigError, InputError, NumericalError
+from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError
 from aenet_gpr_cli.stages import predict_stage, properties_stage
 from aenet_gpr_cli.stages.evaluate import evaluate_stage
+from aenet_gpr_cli.stages.md import md_stage
+from aenet_gpr_cli.stages.md.md_summary import error_of_mean
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.split import split_stage
 from aenet_gpr_cli.stages.train_ann import train_ann_stage
@@ -165,6 +168,25 @@ def test_constants_stand_beside_those_of_labelled_strained_cells(made, tmp_path)
         )
 
 
+def test_a_cell_is_told_and_what_is_not_relaxed_says_so(made, tmp_path):
+    write(tmp_path / "fcc.extxyz", bulk("Cu", "fcc", a=3.56, cubic=True))
+    notes = []
+    for relaxed in (True, False):
+        keys = PropertiesConfig(eos_points=5, relax=relaxed)
+        summary = properties_stage.run(
+            keys, made / "ann.h5", tmp_path / "fcc.extxyz", tmp_path / f"{relaxed}.h5", Context()
+        )
+        notes.append("\n".join(summary.notes))
+    a = float(np.cbrt(4 * float(summary.rows[1][1])))
+    assert float(notes[0].split()[2].rstrip(",")) == pytest.approx(a, abs=2e-3)
+    assert "not relaxed" not in notes[0]
+    assert notes[1].startswith("cell: a 3.5600, b 3.5600, c 3.5600 Å; α 90.00°, β 90.00°, γ 90.00°")
+    pressure = float(notes[1].split("pressure ")[1].split()[0])
+    crystal = bulk("Cu", "fcc", a=3.56, cubic=True)
+    crystal.calc = ANNCalculator.from_file(made / "ann.h5")
+    assert pressure == pytest.approx(-crystal.get_stress()[:3].mean() * GPA, rel=0.01)
+
+
 def test_what_is_no_crystal_of_the_model_is_one_message(made, tmp_path):
     def refused(atoms, error, message, **keys):
         write(tmp_path / "x.extxyz", atoms, format="extxyz")
@@ -174,8 +196,59 @@ def test_what_is_no_crystal_of_the_model_is_one_message(made, tmp_path):
             )
         assert not (tmp_path / "p.h5").exists()
 
-    refused(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]]), InputError, "three periodic directions, got 0")
+    refused(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]]), InputError, "three periodic directions, got .* with 0")
+    slab = fcc111("Cu", (1, 1, 3), vacuum=6.0, periodic=True)
+    refused(slab, InputError, r"got x.extxyz#0 with 12.0 Å of vacuum across lattice vector c")
     refused(bulk("Cu"), ConfigError, "frame: .* has 1 structures", frame=1)
     refused(bulk("Al"), InputError, "species")
     shaken = copper(1, seed=4)[0]
     refused(shaken, NumericalError, "relaxing atoms and cell of Cu4: expected forces below", steps=1)
+
+
+def test_constant_pressure_goes_on_along_the_same_path_and_tells_the_density(made, tmp_path):
+    write(tmp_path / "fcc.extxyz", bulk("Cu", "fcc", a=3.62, cubic=True) * (2, 1, 1))
+    config = MdConfig(ensemble="npt", temperature=100.0, time_ps=0.4, timestep_fs=2.0, table_every=2)
+    looks = iter(range(60))
+
+    def run(name, context=None):
+        return md_stage.run(
+            config, made / "ann.h5", tmp_path / "fcc.extxyz", tmp_path / name, context or Context()
+        )
+
+    summary = run("whole.h5")
+    with pytest.raises(InterruptedRun, match="at step"):
+        run("parts.h5", Context(stop=lambda: next(looks, None) is None))
+    run("parts.h5", Context(resume=True))
+    whole, parts = (
+        np.genfromtxt(tmp_path / f"{name}_table.csv", delimiter=",", names=True)
+        for name in ("whole", "parts")
+    )
+    assert np.ptp(whole["volume_A3"]) > 0.1
+    for name in whole.dtype.names:
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-9, atol=1e-9)
+    told = dict(summary.rows)["density, second half"]
+    later = whole["volume_A3"][len(whole) // 2 :]
+    expected = 8 * 63.546 * 1.66053907 / later
+    assert float(told.split()[0]) == pytest.approx(expected.mean(), rel=1e-3)
+    assert told.split()[-2:] == ["±", f"{error_of_mean(expected):.2g})"]
+
+
+def test_the_error_of_a_mean_is_that_of_many_series():
+    rng = np.random.default_rng(0)
+    series = np.cumsum(rng.standard_normal((400, 2020)), axis=1)
+    series = series[:, 20:] - series[:, :-20]  # a memory of twenty values
+    errors = np.array([error_of_mean(one) for one in series])
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(series.mean(axis=1).std(), rel=0.15)
+    assert np.isnan(error_of_mean(series[0, :24]))
+
+
+@pytest.mark.parametrize("pbc", [(True, True, False), (True, True, True)])
+def test_a_slab_has_no_constant_pressure(made, tmp_path, pbc):
+    slab = fcc111("Cu", (1, 1, 3), vacuum=6.0, periodic=True)
+    slab.pbc = pbc
+    write(tmp_path / "slab.extxyz", slab, format="extxyz")
+    said = "12.0 Å of vacuum across lattice vector c" if pbc[2] else "slab.extxyz#0 with 2"
+    with pytest.raises(InputError, match=rf"^npt: .*{said}.*; use ensemble: nvt"):
+        md_stage.run(
+            MdConfig(ensemble="npt"), made / "ann.h5", tmp_path / "slab.extxyz", tmp_path / "md.h5", Context()
+        )

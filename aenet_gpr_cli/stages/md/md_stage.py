@@ -27,6 +27,7 @@ from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.label_stage import say_doubts
 from aenet_gpr_cli.stages.md.md_run import KIND, Record, run_steps
 from aenet_gpr_cli.stages.md.md_summary import summarise
+from aenet_gpr_cli.stages.shared.bulk import require_bulk
 from aenet_gpr_cli.stages.shared.context import (
     Context,
     Summary,
@@ -166,11 +167,7 @@ def _bath(config: MdConfig, structure: Structure) -> Bath | None:
     thermostat = config.thermostat_ps * 1e3 / FS_PER_TIME_UNIT
     if config.ensemble == "nvt":
         return Bath(thermal, thermostat)
-    if structure.cell is None or not all(structure.pbc):
-        raise InputError(
-            f"npt: expected a cell with three periodic directions, got {structure.name} with "
-            f"{sum(structure.pbc)}; use ensemble: nvt"
-        )
+    require_bulk(structure, "npt", "use ensemble: nvt")
     return Bath(
         thermal,
         thermostat,

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 import h5py
 import numpy as np
+from ase.data import atomic_masses, atomic_numbers
 
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
 from aenet_gpr_cli.dynamics.md_record import COLUMNS, drift
 from aenet_gpr_cli.stages.shared.context import Summary
 from aenet_gpr_cli.structures import FloatArray, Structure
 from aenet_gpr_cli.text import rounded
-from aenet_gpr_cli.units import MEV_PER_EV
+from aenet_gpr_cli.units import G_PER_CM3, MEV_PER_EV
 
+BLOCKS = 5  # of a series, whose means differ by their error
 SELDOM, FAR = 0.05, 1.0  # share of the frames, and ranges of a feature, below which a run is near its data
 
 
@@ -39,14 +41,16 @@ def summarise(
     if np.isfinite(slope := drift(table, structure.n_atoms)):
         rows.append(["drift of the conserved energy", f"{slope:+.4f} meV/atom/ps"])
     later = slice(len(table) // 2, None)
+    column["density"] = _mass(structure) / column["volume_A3"] * G_PER_CM3
     for name, label, unit in (
         ("temperature_K", "temperature, second half", "K"),
         ("pressure_GPa", "pressure, second half", "GPa"),
         ("volume_A3", "volume, second half", "Å³"),
+        ("density", "density, second half", "g/cm³"),
     ):
         values = column[name][later]
-        if np.isfinite(values).any() and (name != "volume_A3" or np.ptp(values) > 0.0):
-            rows.append([label, f"{rounded(np.nanmean(values), 4)} ± {rounded(np.nanstd(values), 2)} {unit}"])
+        if np.isfinite(values).any() and (name not in ("volume_A3", "density") or np.ptp(values) > 0.0):
+            rows.append([label, _mean_of(values, unit)])
     for name, label, factor, unit in (
         ("energy_std_eV", "largest σ of the energy", MEV_PER_EV / structure.n_atoms, "meV/atom"),
         ("atoms_outside", "most atoms outside the training range", 1.0, f"of {structure.n_atoms}"),
@@ -58,8 +62,41 @@ def summarise(
     if np.isfinite(seconds):
         rows.append(["time of a step", f"{seconds * 1e3:.2f} ms"])
     lines = [f"warning: stopped {stopped}"] if stopped else []
+    lines.append(f"±: standard deviation in time; mean ±: error of the mean, from {BLOCKS} blocks")
     closing = _left(column["time_ps"], column["largest_beyond"])
     return Summary(f"Molecular dynamics: {what}", ("", ""), rows, [*lines, *notes], closing=closing)
+
+
+def _mass(structure: Structure) -> float:
+    """Return the mass of all atoms, u."""
+    return float(sum(atomic_masses[atomic_numbers[s]] for s in structure.species))
+
+
+def _mean_of(values: FloatArray, unit: str) -> str:
+    error = error_of_mean(values)
+    of_mean = f" (mean ± {rounded(error, 2)})" if np.isfinite(error) else ""
+    return f"{rounded(float(np.nanmean(values)), 4)} ± {rounded(float(np.nanstd(values)), 2)} {unit}{of_mean}"
+
+
+def error_of_mean(values: FloatArray) -> float:
+    """Return the standard error of the mean of a correlated series, from the means of blocks.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        At equal intervals. Right where a block, a fifth of the series, is longer than its memory; too small
+        where it is not.
+
+    Returns
+    -------
+    float
+        In the unit of the values; NaN with fewer than `BLOCKS` values a block.
+    """
+    length = len(values) // BLOCKS
+    if length < BLOCKS:
+        return float("nan")
+    means = values[len(values) - BLOCKS * length :].reshape(BLOCKS, length).mean(axis=1)
+    return float(means.std(ddof=1) / BLOCKS**0.5)
 
 
 def _left(times: FloatArray, beyond: FloatArray) -> list[str]:
