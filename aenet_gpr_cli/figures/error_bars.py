@@ -54,7 +54,9 @@ MEASURES = (
     Measure("energy_mae", "energy MAE (meV)", MEV_PER_EV),
     Measure("force_norm_mae", "‖F‖ MAE (eV/Å)", 1.0),
     Measure("force_direction_mae", "force direction MAE (°)", 1.0, 180.0),
+    Measure("stress_mae_gpa", "stress MAE (GPa)", 1.0),
 )
+USUAL = 3  # panels that fill the width
 
 
 def plot_models(
@@ -78,7 +80,8 @@ def plot_models(
     measures = [m for m in MEASURES if any(row.get(m.key) for row in table.values())]
     names = list(table)
     with print_style():
-        figure = new_figure(DOUBLE_COLUMN, 0.85 + 0.27 * len(names))
+        width = DOUBLE_COLUMN * max(1.0, len(measures) / USUAL)
+        figure = new_figure(width, 0.85 + 0.27 * len(names))
         axes = figure.subplots(1, max(1, len(measures)), sharey=True, squeeze=False)[0]
         for axis, measure in zip(axes, measures, strict=False):
             _draw_dots(axis, names, [_value(table[name], measure) for name in names], measure, best)

@@ -97,7 +97,7 @@ def plot(
                 _draw_directions(axes[2, column], item, norm_range, style.colour, row)
             if with_pressures:
                 _draw_pressures(axes[-1, column], item, pressure_range, style.colour, row)
-        _label(figure, axes, with_forces, with_pressures)
+        _label(figure, axes, next(iter(samples.values())).zero, with_forces, with_pressures)
         if columns > FEW_COLUMNS:
             for axis in axes.flat:
                 axis.xaxis.label.set_fontsize(SMALL)
@@ -161,11 +161,11 @@ def _draw_points(
     axis.locator_params(nbins=4)
 
 
-def _label(figure: Figure, axes: np.ndarray, with_forces: bool, with_pressures: bool) -> None:
+def _label(figure: Figure, axes: np.ndarray, zero: str, with_forces: bool, with_pressures: bool) -> None:
     figure.align_ylabels(axes[:, 0])
-    axes[0, 0].set_ylabel("predicted E\nabove lowest (eV)")
+    axes[0, 0].set_ylabel(f"predicted E\n{zero} (eV)")
     for axis in axes[0]:
-        axis.set_xlabel("reference E\nabove lowest (eV)")
+        axis.set_xlabel(f"reference E\n{zero} (eV)")
     if with_forces:
         axes[1, 0].set_ylabel("predicted ‖F‖ (eV/Å)")
         axes[2, 0].set_ylabel("error of direction (°)")

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from aenet_gpr_cli.evaluation.parity_samples import ATOMS
 from aenet_gpr_cli.figures import energy_distributions, error_bars, learning_curves, parity_plot, spread_plot
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
@@ -74,6 +75,8 @@ def predictions(folder: Path) -> str:
     if len(models) < len(run.results):
         caption += " Of several networks of a mode, the one with the smallest error of ‖F‖."
     samples = finished_run.samples_of(run, models or dict.fromkeys(run.results, ""))
+    if any(item.zero == ATOMS for item in samples.values()):
+        caption += " Energies count from those of atoms, fitted to the compositions."
     return picture(parity_plot.plot(samples, run.totals, models), caption)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.evaluation.parity_samples import join_samples, parity_samples
+from aenet_gpr_cli.evaluation.parity_samples import ATOMS, LOWEST, join_samples, parity_samples, zeros_of
 
 
 def test_energies_are_relative_to_the_lowest_reference():
@@ -43,3 +43,25 @@ def test_subsets_join_in_order():
     assert np.array_equal(joined.direction_errors[6:], parts[1].direction_errors)
     with pytest.raises(InputError, match="at least one subset"):
         join_samples([])
+
+
+def test_compositions_of_one_structure_each_count_from_the_energies_of_their_atoms():
+    rng = np.random.default_rng(0)
+    numbers = range(4, 16)
+    species = [["Ag"] * n + ["Pd"] * (20 - n) for n in numbers]
+    above = rng.normal(0.0, 0.5, 12)
+    energies = [np.array([-300.0 * n - 500.0 * (20 - n) + e]) for n, e in zip(numbers, above, strict=True)]
+    zeros, called = zeros_of(species, energies)
+    assert called == ATOMS
+    left = np.array([e[0] for e in energies]) - zeros
+    slope = np.polyfit(numbers, above, 1)
+    np.testing.assert_allclose(left, above - np.polyval(slope, numbers), atol=1e-8)
+    part = parity_samples(energies[0], energies[0][None] + 0.1, None, None, zero=(zeros[0], called))
+    assert part.predicted_energies[0] - part.reference_energies[0] == pytest.approx(0.1)
+    assert join_samples([part, part]).zero == ATOMS
+
+
+def test_subsets_of_several_structures_count_from_their_lowest():
+    energies = [np.array([1.0, -2.0, 0.0]), np.array([7.0, 9.0, 8.0])]
+    assert zeros_of([["H", "H"], ["O"]], energies) == ([-2.0, 7.0], LOWEST)
+    assert zeros_of([["H", "H"]], [np.array([3.0])]) == ([3.0], LOWEST)  # one structure determines no atom

@@ -152,3 +152,11 @@ def test_dots_of_models_stand_side_by_side():
     first, second = (line.get_xdata() for line in axis.lines)
     assert (first < second).all()
     assert first[1] - second[0] > second[0] - first[0]
+
+
+def test_a_stress_has_a_panel_of_its_own_and_room_for_it():
+    with_stress = {name: row | {"stress_mae_gpa": 0.1} for name, row in TABLE.items()}
+    usual, wider = plot_models(TABLE), plot_models(with_stress)
+    assert [a.get_xlabel().split("\n")[0] for a in wider.axes][len(usual.axes) :] == ["stress MAE (GPa)"]
+    each = [figure.get_figwidth() / len(figure.axes) for figure in (usual, wider)]
+    assert each[1] == pytest.approx(each[0])

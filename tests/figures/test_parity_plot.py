@@ -1,6 +1,7 @@
 """Parity figures show the samples, with common limits and units."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,11 @@ def test_axes_carry_units():
         "reference ‖F‖ (eV/Å)",
         "reference ‖F‖ (eV/Å)",
     ]
+
+
+def test_energies_say_from_where_they_count():
+    axis = parity_plot.plot({"ann_gpr": replace(samples(), zero="above fitted atoms")}, {}).axes[0]
+    assert axis.get_xlabel() == "reference E\nabove fitted atoms (eV)"
 
 
 def test_every_sample_lies_within_limits_common_to_all_models():

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from aenet_gpr_cli.evaluation.parity_samples import ParitySamples, join_samples, parity_samples
+from aenet_gpr_cli.evaluation.parity_samples import ParitySamples, join_samples, parity_samples, zeros_of
 from aenet_gpr_cli.evaluation.stress_errors import pressures, stress_components
 from aenet_gpr_cli.figures import error_bars, parity_plot
 from aenet_gpr_cli.figures.style import save
@@ -53,15 +53,20 @@ def parity_of(file: h5py.File, model: str, smallest_force: float) -> ParitySampl
     smallest_force : float, eV/Å
         Reference forces must be larger for their direction to be compared.
     """
-    parts = []
-    for subset, predicted in file[f"models/{model}"].items():
-        reference = file[f"reference/{subset}"]
+    parts, groups = [], file[f"models/{model}"]
+    references = [file[f"reference/{subset}"] for subset in groups]
+    zeros, called = zeros_of(
+        [reference["species"].asstr()[()] for reference in references],
+        [reference["reference_energies"][()] for reference in references],
+    )
+    for reference, predicted, zero in zip(references, groups.values(), zeros, strict=True):
         part = parity_samples(
             reference["reference_energies"][()],
             predicted["predicted_energies"][()],
             read_optional(reference, "reference_forces"),
             predicted["predicted_forces"][()],
             smallest_force,
+            (zero, called),
         )
         if "reference_stress" in reference and "predicted_stress" in predicted:
             part = _with_pressures(part, reference, predicted["predicted_stress"][()])
