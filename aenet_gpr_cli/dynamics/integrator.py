@@ -14,6 +14,8 @@ import numpy as np
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import BOLTZMANN
 
+LARGEST_STRAIN = 0.03  # of the volume in a step: no pressure may turn the cell inside out
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -57,6 +59,8 @@ class Motion:
         What the thermostat has given to the atoms so far.
     step : int
         Steps so far.
+    held : int
+        Steps in which the volume was held back, see `LARGEST_STRAIN`.
     """
 
     positions: FloatArray
@@ -65,6 +69,7 @@ class Motion:
     masses: FloatArray
     heat: float = 0.0
     step: int = 0
+    held: int = 0
 
     @property
     def kinetic_energy(self) -> float:
@@ -181,8 +186,8 @@ class Integrator:
         rate = bath.compressibility * self.time_step / bath.barostat_time
         noise = np.sqrt(2.0 * bath.temperature * rate / m.volume) * self.rng.standard_normal()
         strain = rate * (m.pressure(self.found.strain_gradient) - bath.pressure) + noise
-        # a pressure far from any equilibrium must not turn the cell inside out in one step
-        scale = np.exp(np.clip(strain, -0.03, 0.03) / 3.0)
+        m.held += not abs(strain) <= LARGEST_STRAIN
+        scale = np.exp(np.clip(strain, -LARGEST_STRAIN, LARGEST_STRAIN) / 3.0)
         m.positions, m.cell, m.velocities = m.positions * scale, m.cell * scale, m.velocities / scale
 
 

@@ -45,7 +45,7 @@ class MdConfig(SigmaConfig):
     """within which the volume of npt relaxes, in ps"""
     compressibility: PositiveFloat = 0.1
     """of the material, in 1/GPa (water 0.45, metals 0.01); sets how fast the volume follows, not where it
-    ends"""
+    ends, as long as that takes many steps"""
     store_every: PositiveInt = 100
     """steps between frames of the trajectory"""
     table_every: PositiveInt = 20

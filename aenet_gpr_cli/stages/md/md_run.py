@@ -78,6 +78,7 @@ class Record:
             state["masses"],
             float(state["heat"]),
             int(state["step"]),
+            int(state["held"]) if "held" in state else 0,  # states of earlier versions have none
         )
 
     def add_row(self, row: FloatArray) -> None:
@@ -122,6 +123,7 @@ class Record:
             "masses": motion.masses,
             "heat": np.array(motion.heat),
             "step": np.array(motion.step),
+            "held": np.array(motion.held),
             "n_segments": np.array(self._n_segments),
             "n_frames": np.array(self.n_frames),
             "generator": np.frombuffer(json.dumps(integrator.rng.bit_generator.state).encode(), np.uint8),

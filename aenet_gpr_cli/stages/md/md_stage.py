@@ -115,6 +115,7 @@ def run(config: MdConfig, model: Path, start: Path, output: Path, context: Conte
         stopped = run_steps(config, integrator, _fences(config), n_steps, record, context)
         record.write(file)
         file.attrs["stopped"] = stopped
+        file.attrs["held_steps"] = motion.held
         write(file, folder)
         notes = [f"wrote {path}" for path in (output, *(beside(output, ending) for ending in endings))]
         summary = summarise(file, structure, f"{model.name}, {what}", record.seconds_a_step(), stopped, notes)

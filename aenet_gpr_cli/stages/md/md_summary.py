@@ -9,6 +9,7 @@ import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
+from aenet_gpr_cli.dynamics.integrator import LARGEST_STRAIN
 from aenet_gpr_cli.dynamics.md_record import COLUMNS, drift
 from aenet_gpr_cli.stages.shared.context import Summary
 from aenet_gpr_cli.structures import FloatArray, Structure
@@ -16,6 +17,8 @@ from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import G_PER_CM3, MEV_PER_EV
 
 BLOCKS = 5  # of a series, whose means differ by their error
+HELD = 0.01  # share of the steps from which on the barostat decides the mean pressure and volume
+BURST = 2.0  # times the volume at the start, or its inverse
 SELDOM, FAR = 0.05, 1.0  # share of the frames, and ranges of a feature, below which a run is near its data
 
 
@@ -63,6 +66,7 @@ def summarise(
         rows.append(["time of a step", f"{seconds * 1e3:.2f} ms"])
     lines = [f"warning: stopped {stopped}"] if stopped else []
     lines.append(f"±: standard deviation in time; mean ±: error of the mean, from {BLOCKS} blocks")
+    lines += _volume_of(column["volume_A3"], int(column["step"][-1]), int(file.attrs["held_steps"]))
     closing = _left(column["time_ps"], column["largest_beyond"])
     return Summary(f"Molecular dynamics: {what}", ("", ""), rows, [*lines, *notes], closing=closing)
 
@@ -97,6 +101,25 @@ def error_of_mean(values: FloatArray) -> float:
         return float("nan")
     means = values[len(values) - BLOCKS * length :].reshape(BLOCKS, length).mean(axis=1)
     return float(means.std(ddof=1) / BLOCKS**0.5)
+
+
+def _volume_of(volumes: FloatArray, n_steps: int, n_held: int) -> list[str]:
+    """Say where a barostat was too fast for its volume to mean anything, and where the cell burst."""
+    lines = []
+    if n_held > HELD * n_steps:
+        lines.append(
+            f"warning: the barostat would have changed the volume by more than {LARGEST_STRAIN:.0%} in "
+            f"{n_held} of {n_steps} steps and was held back: mean pressure and volume are not those of the "
+            "ensemble; expected a volume that follows slowly: increase barostat_ps, or decrease "
+            "compressibility, and look whether the cell can hold pressure_gpa"
+        )
+    ratio = volumes / volumes[0]
+    if np.nanmax(np.abs(np.log(ratio)), initial=0.0) > np.log(BURST):
+        lines.append(
+            f"warning: the volume was {rounded(np.nanmin(ratio), 2)} to {rounded(np.nanmax(ratio), 2)} times "
+            "that of the start: the cell does not hold together at pressure_gpa and this temperature"
+        )
+    return lines
 
 
 def _left(times: FloatArray, beyond: FloatArray) -> list[str]:

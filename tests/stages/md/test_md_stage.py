@@ -84,22 +84,45 @@ def test_energy_is_conserved_and_everything_is_written(model, tmp_path):
     assert "up to date" in run(SHORT, model, tmp_path).title
 
 
-@pytest.mark.parametrize("ensemble", ["nve", "nvt"])
-def test_an_interrupted_run_goes_on_along_the_same_path(model, tmp_path, ensemble):
-    config = replace(SHORT, ensemble=ensemble)
+@pytest.fixture(scope="module")
+def boxed(tmp_path_factory):
+    """The start in a periodic cell."""
+    atoms = read(START)
+    atoms.set_cell([14.0, 15.0, 16.0])
+    atoms.pbc = True
+    path = tmp_path_factory.mktemp("boxed") / "start.xyz"
+    write(path, atoms, format="extxyz")
+    return path
+
+
+@pytest.mark.parametrize("ensemble", ["nve", "nvt", "npt"])
+def test_an_interrupted_run_goes_on_along_the_same_path(model, boxed, tmp_path, ensemble):
+    config, start = replace(SHORT, ensemble=ensemble), boxed if ensemble == "npt" else START
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir(), parts.mkdir()
-    run(config, model, whole)
+    run(config, model, whole, start=start)
     for after in (33, 70):
         with pytest.raises(InterruptedRun, match="at step"):
-            run(config, model, parts, Context(stop=asked_after(after)))
-    run(config, model, parts, Context(resume=True))
+            run(config, model, parts, Context(stop=asked_after(after)), start=start)
+    run(config, model, parts, Context(resume=True), start=start)
     one, other = (h5py.File(folder / "md.h5") for folder in (whole, parts))
     with one, other:
         np.testing.assert_allclose(other["table"][()], one["table"][()], rtol=1e-9, atol=1e-9)
         for name in ("positions", "velocities", "times"):
             ours, theirs = one[f"trajectory/{name}"][()], other[f"trajectory/{name}"][()]
             np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-9)
+
+
+def test_a_barostat_that_is_too_fast_and_a_cell_that_bursts_are_told(model, boxed, tmp_path):
+    fast = replace(SHORT, ensemble="npt", pressure_gpa=-50.0, barostat_ps=1e-4)
+    with pytest.raises(InterruptedRun):
+        run(fast, model, tmp_path, Context(stop=asked_after(50)), start=boxed)
+    said = "\n".join(run(fast, model, tmp_path, start=boxed).notes)
+    assert "changed the volume by more than 3% in 200 of 200 steps and was held back" in said
+    assert "the volume was 1 to 400 times that of the start" in said  # exp(200 · 0.03)
+    slow = run(replace(SHORT, ensemble="npt"), model, tmp_path, Context(force=True), start=boxed)
+    assert "the volume was" not in "\n".join(slow.notes)
+    assert "held back" not in "\n".join(slow.notes)
 
 
 @pytest.mark.parametrize(
