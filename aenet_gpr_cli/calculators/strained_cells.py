@@ -1,8 +1,8 @@
 """Elastic constants from energies and stresses of given strained cells: those of a data set, or of a model.
 
-With the Lagrangian strain η of each cell from a crystal, which no rotation changes,
+With the Lagrangian strain η of each cell from a crystal, which no rotation or reflection changes,
 
-    E = E₀ + V₀ (S₀·η + ½ ηᵀ C η),    S = S₀ + C η,    S = det(F) F⁻¹ σ F⁻ᵀ   (second Piola-Kirchhoff)
+    E = E₀ + V₀ (S₀·η + ½ ηᵀ C η),    S = S₀ + C η,    S = |det(F)| F⁻¹ σ F⁻ᵀ   (second Piola-Kirchhoff)
 
 in the order xx, yy, zz, yz, xz, xy, shears of η doubled. Terms of the third order in E are left out: where
 cells are strained both ways they fall out of C. Owns the choice of cells and the fits.
@@ -145,7 +145,7 @@ def fit_stresses(cells: StrainedCells, stresses: Sequence[FloatArray | None]) ->
         gradient = np.linalg.solve(cells.crystal.cell, structure.cell).T  # r = F r₀
         inverse = np.linalg.inv(gradient)
         rows.append(np.append(1.0, strain))
-        targets.append(six_components(np.linalg.det(gradient) * inverse @ stress @ inverse.T))
+        targets.append(six_components(abs(np.linalg.det(gradient)) * inverse @ stress @ inverse.T))
     if len(rows) < 7 or np.linalg.matrix_rank(a := np.array(rows), tol=1e-6) < 7:
         return None
     b = np.array(targets)

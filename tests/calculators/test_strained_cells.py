@@ -57,7 +57,9 @@ def labelled(copper, size, modes, turned=False):
                 strain[a, b] += 0.5 * sign * size
                 strain[b, a] += 0.5 * sign * size
             atoms = copper.copy()
-            turn = Rotation.random(random_state=rng).as_matrix() if turned else np.eye(3)
+            turn = np.eye(3)
+            if turned:  # those of one sign left-handed
+                turn = Rotation.random(random_state=rng).as_matrix() @ np.diag([1.0, 1.0, np.sign(sign)])
             atoms.set_cell(copper.cell.array @ strain @ turn.T, scale_atoms=True)
             frames.append(as_structure(atoms))
     return frames
