@@ -19,6 +19,7 @@ ENERGY = (1 / 10, 1 / 3)  # RMSE per atom over kT: good below the first, fair be
 FORCE = (0.10, 0.25)  # RMSE over the root mean square of the reference, of force components
 OUTLIERS = (0.0, 1e-3)  # share of atoms with ‖F‖ wrong by more than 1 eV/Å
 OUTSIDE = (0.05, 0.20)  # share of structures outside the training data
+STIFF = 100.0  # GPa, a usual bulk modulus, by which an error of the pressure becomes one of the volume
 COVERAGE = (0.90, 0.75)  # of errors by their 95 % intervals: good above the first, fair above the second; few
 # errors may be one standard deviation of their share below
 WIDE = 0.95  # share of errors within ±1.96σ
@@ -128,6 +129,7 @@ def judge(models: Sequence[Judged], temperature: float, provenance: str = "") ->
     statements = (
         *_choice(models, best),
         *tested,
+        *_stress(best.total),
         *_sigma(best.total),
         *_outside(best.total),
         *_test_set(best.total, provenance),
@@ -203,6 +205,18 @@ def _outliers(total: Mapping[str, Any]) -> list[Statement]:
             grade,
         )
     ]
+
+
+def _stress(total: Mapping[str, Any]) -> list[Statement]:
+    """Tell the error of the stress and what it means for volumes; no grade, as not all dynamics need it."""
+    error, pressure = total.get("stress_rmse_gpa"), total.get("pressure_rmse_gpa")
+    if error is None or pressure is None:
+        return []
+    text = (
+        f"{rounded(error, 2)} GPa per component, pressure {rounded(pressure, 2)} GPa (RMSE): volumes to "
+        f"{_percent(pressure / STIFF)} where the bulk modulus is {STIFF:g} GPa"
+    )
+    return [Statement("stress", text)]
 
 
 def _sigma(total: Mapping[str, Any]) -> list[Statement]:

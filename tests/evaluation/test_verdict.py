@@ -114,6 +114,15 @@ def test_sigma_is_told_in_plain_words():
     assert few == "good: 10 of 12 errors lie within ±2σ, where 11 should"  # by chance, if 95 % of many do
 
 
+def test_a_stress_is_told_with_what_it_does_to_volumes_and_decides_nothing():
+    plain = judge([model()], 300.0)
+    told = judge([model(stress_rmse_gpa=0.3, pressure_rmse_gpa=2.0)], 300.0)
+    (said,) = about(told, "stress")
+    assert said.text.startswith("0.3 GPa per component, pressure 2 GPa (RMSE): volumes to 2 % where")
+    assert (told.grade, told.headline) == (plain.grade, plain.headline)
+    assert all(s.about != "stress" for s in plain.statements)
+
+
 def test_no_model_is_refused():
     with pytest.raises(InputError, match="at least one model"):
         judge([], 300.0)

@@ -144,7 +144,8 @@ def _check_strain(config: AugmentConfig, subsets: Mapping[str, StructureSet], gp
     which = [name for name, subset in subsets.items() if strain_freedom(subset)]
     if not which:
         raise ConfigError(
-            f"strain: expected crystals or slabs, got {', '.join(subsets)} without; set strain: 0"
+            f"strain: expected crystals or slabs, got {', '.join(subsets)} with fewer than two periodic "
+            "directions; set strain: 0"
         )
     if gpr is None:
         return
