@@ -13,6 +13,7 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 WARN_BEYOND = 0.2  # of the range of a feature: between the points of a small set a few percent are no harm
+NARROW = 0.01  # of the median width: a feature that hardly changed counts as if it had changed so much
 ROUNDING = 1e-9  # relative; features of the training structures themselves, computed in another order
 
 
@@ -25,7 +26,9 @@ def beyond_range(
 ) -> FloatArray:
     """Return by how much the descriptor of each atom leaves the range seen in training.
 
-    max_f max(min_f - G_f, G_f - max_f, 0) / (max_f - min_f), with the range of the atom's species.
+    max_f max(min_f - G_f, G_f - max_f, 0) / (max_f - min_f), with the range of the atom's species. Features
+    that hardly changed in training, such as angles within a cutoff that no atom came into, have the width
+    `NARROW` times the median of all, so that the first atom there does not count as 10¹⁴ ranges.
 
     Parameters
     ----------
@@ -41,8 +44,8 @@ def beyond_range(
     Returns
     -------
     ndarray of shape (n_atoms,), dimensionless
-        0 inside; in units of the width of the range; infinite where a feature that never changed in training
-        has another value.
+        0 inside; in units of the width of the range; infinite where most features never changed in training
+        and one of them has another value.
 
     Raises
     ------
@@ -61,6 +64,7 @@ def beyond_range(
         excess = np.maximum(lowest - raw[rows], raw[rows] - highest)
         excess[excess <= ROUNDING * (np.abs(lowest) + np.abs(highest) + 1.0)] = 0.0
         width = highest - lowest
+        width = np.maximum(width, NARROW * np.median(width))
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(excess > 0.0, excess / width, 0.0)
         beyond[rows] = share.max(axis=1, initial=0.0)

@@ -24,7 +24,17 @@ def test_outside_in_units_of_the_range():
 
 
 def test_a_feature_that_never_changed():
-    assert beyond([1], [[5.5, 2.1]]) == np.inf
+    assert beyond([1], [[5.5, 2.1]]) == pytest.approx(0.1 / (0.01 * 0.5))
+    alone = {"H": HIGH["H"], "O": LOW["O"]}
+    assert beyond_range(SPECIES, np.array([1]), np.array([[5.5, 2.0]]), LOW, alone) == np.inf
+
+
+def test_a_feature_of_tails_beyond_all_training_distances_does_not_count_in_its_own_width():
+    low, high = {"H": np.zeros(3)}, {"H": np.array([1e-21, 1.0, 3.0])}
+    found = beyond_range(
+        ("H",), np.zeros(3, int), np.array([[1e-6, 0, 0], [0, 1.5, 0], [1e-3, 0, 0]]), low, high
+    )
+    np.testing.assert_allclose(found, [1e-4, 0.5, 0.1], rtol=1e-6)
 
 
 def test_the_sentence_names_the_worst_atom():
