@@ -147,7 +147,7 @@ class Loss:
     copies, is 1 - α"""
     beta: NonNegativeFloat = 0.003
     """β, weight of the virials of crystals and slabs (mean square of the six components, or of those in the
-    plane, divided as energies are, see per) where forces are trained on and data carry stress; added to the
+    plane, divided as energies are, see per) where forces are (α above 0) and data carry stress; added to the
     two others, so that β = 1 - α makes all virials together weigh as much as all energies; 0: off"""
     balance: Literal["alpha", "evidence"] = "alpha"
     """alpha: α and β decide how energies, forces and virials weigh; evidence: they are where it begins, and

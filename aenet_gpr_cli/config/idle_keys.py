@@ -70,12 +70,15 @@ def _of_training(c: TrainAnnConfig) -> Iterator[Rule]:
     others = "adamw" if c.optimiser == "levenberg_marquardt" else "levenberg_marquardt"
     yield True, f"optimiser: {c.optimiser}", (others,)
     yield not c.with_copies, f"mode: {c.mode}", ("loss.sigma_scale",)
-    yield c.mode not in ("direct", "combined"), f"mode: {c.mode}", OF_FORCES
+    of_forces = c.mode in ("direct", "combined")
+    yield not of_forces, f"mode: {c.mode}", OF_FORCES
+    yield of_forces and not c.with_forces, "loss.alpha: 0", ("loss.beta", "loss.force_selection")
 
 
 def _of_fit(c: FitGprConfig) -> Iterator[Rule]:
     yield c.model == "local", "model: local", FULL
     yield c.model == "full", "model: full", ("local", "comparison_minutes")
+    yield not c.local.virials, "local.virials: false", ("local.noise_std_virial",)
     if c.model == "local":
         return
     distances = "inverse_distance" in c.descriptors

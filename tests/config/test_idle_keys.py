@@ -16,6 +16,16 @@ from aenet_gpr_cli.stages.shared.context import Context, make_job
         ("train-ann", {"adamw": {"epochs": 3}}, "adamw does nothing with optimiser: levenberg_marquardt"),
         ("train-ann", {"mode": "gpr", "loss": {"alpha": 0.5}}, "loss.alpha does nothing with mode: gpr"),
         ("train-ann", {"mode": "direct", "loss": {"sigma_scale": 0.1}}, "loss.sigma_scale does nothing"),
+        (
+            "train-ann",
+            {"mode": "direct", "loss": {"alpha": 0, "beta": 1.0}},
+            "loss.beta does nothing with loss",
+        ),
+        (
+            "fit-gpr",
+            {"model": "local", "local": {"virials": False, "noise_std_virial": 0.1}},
+            "local.noise_std_virial does nothing with local.virials: false",
+        ),
         ("fit-gpr", {"model": "local", "kernel": "matern52"}, "kernel does nothing with model: local"),
         ("fit-gpr", {"model": "full", "local": {"n_inducing": 9}}, "local does nothing with model: full"),
         ("fit-gpr", {"soap": {"n_max": 3}}, "soap does nothing with descriptor: inverse_distance"),
