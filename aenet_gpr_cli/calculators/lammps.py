@@ -39,6 +39,7 @@ from aenet_gpr_cli.structures import FloatArray
 
 FIX = "aenet_gpr_cli"
 ASE_TIMES_PER_PS = 1000.0 * units.fs
+BOX_STYLES = ("npt", "nph", "press/", "box/relax", "deform")  # how the names of such fixes begin
 VIRIAL_ORDER = ([0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2])  # xx, yy, zz, xy, xz, yz
 
 Observer = Callable[[int, CommitteeResult], None]
@@ -119,12 +120,15 @@ class LammpsSimulation:
         Raises
         ------
         InputError
-            If LAMMPS refuses it.
+            If LAMMPS refuses it, or it changes the box without ``pressure=True``: energies would be those of
+            the box at the start.
 
         Notes
         -----
         What goes wrong in the committee during a run is raised here, after LAMMPS has stopped.
         """
+        if not self._pressure and changes_box(text):
+            raise InputError(f"LAMMPS: {text}: expected pressure=True where the box changes, got False")
         try:
             self.lammps.command(text)
         except Exception as error:  # LAMMPS' own class is a plain Exception
@@ -224,6 +228,15 @@ class LammpsSimulation:
             self._error = self._error or error
             f[:] = 0.0
             self.lammps.force_timeout()
+
+
+def changes_box(text: str) -> bool:
+    """Whether a command of LAMMPS changes the box, at once or in a run."""
+    words = text.split()
+    if words[:1] == ["change_box"]:
+        return True
+    style = words[3] if words[:1] == ["fix"] and len(words) > 3 else ""
+    return style.startswith(BOX_STYLES)
 
 
 def load_lammps() -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from ase import Atoms, units
 
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.calculators.committee import CommitteeEvaluator
-from aenet_gpr_cli.calculators.lammps import LammpsSimulation
+from aenet_gpr_cli.calculators.lammps import LammpsSimulation, changes_box
 from aenet_gpr_cli.calculators.lammps_box import LammpsBox
 from aenet_gpr_cli.errors import InputError
 from tests.calculators.conftest import random_committee, with_range
@@ -25,6 +25,26 @@ def thermal(atoms, kelvin, seed=0):
     momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(atoms.get_masses() * units.kB * kelvin)[:, None]
     atoms.set_momenta(momenta - momenta.mean(axis=0))
     return atoms
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("fix integrate all npt temp 300 300 0.1 iso 0 0 1.0", True),
+        ("fix 1 all nph/sphere aniso 0 0 1", True),
+        ("fix p all press/berendsen iso 0 0 1", True),
+        ("  fix 2 all box/relax iso 0", True),
+        ("fix 3 all deform 1 x erate 0.1", True),
+        ("change_box all x scale 1.1", True),
+        ("fix npt all nvt temp 300 300 0.1", False),
+        ("fix 1 all nve", False),
+        ("run 10", False),
+        ("fix", False),
+        ("", False),
+    ],
+)
+def test_commands_that_change_the_box_are_known(text, changes):
+    assert changes_box(text) == changes
 
 
 @pytest.mark.parametrize("pbc", PERIODICITIES, ids=str)
@@ -150,6 +170,11 @@ class TestWithLammps:
         expected = [inside[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
         # the two programs' constants differ in the seventh digit
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+    def test_a_barostat_without_the_virial_is_refused(self, committee, crystal):
+        refused = pytest.raises(InputError, match="expected pressure=True where the box changes")
+        with LammpsSimulation(crystal, CommitteeEvaluator(committee)) as md, refused:
+            md.command("fix integrate all npt temp 300 300 0.1 iso 0 0 1.0")
 
     def test_a_barostat_of_lammps_changes_the_cell(self, committee, crystal):
         crystal.pbc = True
