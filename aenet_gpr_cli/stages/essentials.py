@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def _process(group: h5py.Group) -> list[list[str]]:
     ]
     if "left_out_error" in values:
         left = f"{rounded(values['left_out_error'] * MEV_PER_EV)} meV"
-        if "left_out_force_error" in values:
+        if math.isfinite(values.get("left_out_force_error", math.nan)):  # NaN: no forces
             left += f", {rounded(values['left_out_force_error'])} eV/Å"
         rows.append(["left-out errors", left])
     if "sigma_factor" in values:

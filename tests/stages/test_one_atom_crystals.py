@@ -14,6 +14,7 @@ from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import read_augmented, write_structures
+from aenet_gpr_cli.stages import inspection
 from aenet_gpr_cli.stages.augment import augment_stage
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage
 from aenet_gpr_cli.stages.shared.context import Context
@@ -56,6 +57,8 @@ def test_their_energies_and_stresses_are_learnt(fitted):
     """Forces that are zero whatever the energy do not make its noise small."""
     model, new = load_gps(fitted / "gpr.h5")["local"], crystals(10, 1)
     assert isinstance(model, LocalModel)
+    assert np.isnan(model.left_out_force_error)  # none was predicted
+    assert "nan" not in str(inspection.show(fitted / "gpr.h5")[0].rows)
     assert np.abs(model.energies(new) - new.energies).mean() < 2e-3
     assert np.abs(model.stresses(new) - new.stress).mean() * GPA < 0.3
 

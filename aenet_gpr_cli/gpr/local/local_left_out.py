@@ -53,7 +53,7 @@ def _without(model: LocalModel, one: StructureSet) -> LeftOut:
     assert one.energies is not None  # it was trained on
     noise = np.array([model.noise_energy * np.sqrt(one.n_atoms)])
     rows, targets = energy, one.energies - model.prior_energy(one.species)
-    if one.forces is not None:
+    if one.forces is not None and one.n_atoms > 1:  # see `accumulation`
         rows = np.concatenate([rows, forces.reshape(-1, len(model.inducing))])
         targets = np.concatenate([targets, one.forces.ravel()])
         noise = np.append(noise, np.full(one.forces.size, model.noise_force))
