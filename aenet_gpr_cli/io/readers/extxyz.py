@@ -195,7 +195,7 @@ def _converted(
 
 def _header(line: str, where: str) -> dict[str, object]:
     stresses = {
-        found["key"]: re.sub(r"[\[\]{}\"',]", " ", found["value"]).replace("D", "E").split()
+        found["key"]: re.sub(r"_JSON|[\[\]{}\"',]", " ", found["value"]).replace("D", "E").split()
         for found in _STRESS.finditer(line)
     }
     line = _STRESS.sub(" ", line)

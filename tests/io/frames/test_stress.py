@@ -49,6 +49,8 @@ def read(path, *frames: str, **rules):
         f'energy=-1 stress="{nine(STRESS)}"',
         f"energy=-1 stress={{{nine(STRESS)}}}",
         f"energy=-1 stress={np.array2string(STRESS, separator=', ').replace(chr(10), '')}",
+        f'REF_energy=-1 REF_stress="_JSON {STRESS.tolist()}"',  # as ASE writes a matrix of info
+        f'REF_energy=-1 REF_virial="_JSON {(-VOLUME * STRESS).tolist()}"',
         f'energy=-1 virial="{nine(-VOLUME * STRESS)}"',
         f'energy=-1 virials="{voigt(-VOLUME * STRESS)}"',
         f'energy=-1 virial_stress="{voigt(STRESS)}"',
