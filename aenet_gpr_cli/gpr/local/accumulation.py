@@ -16,11 +16,14 @@ from aenet_gpr_cli.descriptors.chebyshev.strain import known_components
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, environments
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
-from aenet_gpr_cli.gpr.local.posterior import solve, whiten
+from aenet_gpr_cli.gpr.local.posterior import solve, whiten, whitening_parts
+from aenet_gpr_cli.gpr.local.products import Products
 from aenet_gpr_cli.gpr.local.triangle import Triangle
 from aenet_gpr_cli.gpr.local.virials import virial_rows, virials, with_stress
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
+
+Rows = tuple[FloatArray, FloatArray, float]  # rows and targets in units of their noise, and that noise
 
 ATOMS_PER_BLOCK = 300  # of rows: 300 atoms, 1,000 inducing environments: 7 MB
 
@@ -111,7 +114,9 @@ def add_up(
     total = sum(len(indices) for _, indices in blocks)
     done = sum(len(indices) for _, indices in blocks[: sums.n_blocks])
     for k, indices in blocks[sums.n_blocks :]:
-        _add_block(design, sets[k].select(indices).in_memory(), sums)
+        for rows, targets, noise in _rows(design, sets[k].select(indices).in_memory()):
+            sums.triangle.add(rows, targets)
+            sums.log_noises += len(rows) * float(np.log(noise))
         sums.n_blocks += 1
         done += len(indices)
         if keep is not None:
@@ -120,16 +125,46 @@ def add_up(
     return sums
 
 
-def sums_of_virials(design: Design, sets: Sequence[AnySet]) -> Sums:
-    """Return the sums of the virials alone, for an assumed noise of 1 eV per square root of the atoms."""
-    sums, unit = Sums(len(design.inducing)), replace(design, noise_virial=1.0)
+def evidence_of(design: Design, sets: Sequence[StructureSet]) -> float:
+    """Return the log evidence of the process that all rows would give, to about 0.1."""
+    products, log_noises = _products(design, sets, _rows)
+    return products.log_evidence(log_noises)
+
+
+def evidence_of_virials(
+    design: Design, sets: Sequence[StructureSet], noises: Sequence[float]
+) -> dict[float, float]:
+    """Return the log evidence with the virials, too, for each assumed noise of theirs; {} without any.
+
+    Parameters
+    ----------
+    design : Design
+        Without a noise of virials.
+    sets : sequence of StructureSet
+    noises : sequence of float, eV per square root of the atoms
+    """
+    known, log_noises = _products(design, sets, _rows)
+    # rows of virials are summed apart from the others, so that another noise scales their sums
+    added, log_units = _products(replace(design, noise_virial=1.0), sets, _virials_alone)
+    if not added.n_rows:
+        return {}
+    return {
+        noise: known.plus(added, noise).log_evidence(
+            log_noises + log_units + added.n_rows * float(np.log(noise))
+        )
+        for noise in noises
+    }
+
+
+def _products(
+    design: Design, sets: Sequence[StructureSet], rows_of: Callable[[Design, StructureSet], Iterator[Rows]]
+) -> tuple[Products, float]:
+    products, log_noises = Products(whitening_parts(design.inducing.covariance())), 0.0
     for k, indices in _blocks(sets):
-        block = sets[k].select(indices).in_memory()
-        if len(chosen := np.flatnonzero(with_stress(block))):
-            strained = block.select(chosen)
-            found = environments(design.basis, design.scale, strained, True)
-            _add_virials(unit, strained, found, sums)
-    return sums
+        for rows, targets, noise in rows_of(design, sets[k].select(indices)):
+            products.add(rows, targets)
+            log_noises += len(rows) * float(np.log(noise))
+    return products, log_noises
 
 
 def model_of(design: Design, sums: Sums) -> tuple[LocalModel, float]:
@@ -165,7 +200,8 @@ def _blocks(sets: Sequence[AnySet], share: int = 0, of: int = 1) -> Iterator[tup
         before += len(s)
 
 
-def _add_block(design: Design, block: StructureSet, sums: Sums) -> None:
+def _rows(design: Design, block: StructureSet) -> Iterator[Rows]:
+    """Yield the rows of forces, energies and virials of some structures."""
     inducing = design.inducing
     prior = float(design.atomic_energies[design.basis.species_index(block.species)].sum())
     noise = design.noise_energy * np.sqrt(block.n_atoms)
@@ -177,18 +213,24 @@ def _add_block(design: Design, block: StructureSet, sums: Sums) -> None:
         energies = energy_rows(found, inducing)
     else:
         energies, forces = energy_and_force_rows(found, inducing)
-        sums.triangle.add(
-            forces.reshape(-1, len(inducing)) / design.noise_force, block.forces.ravel() / design.noise_force
+        yield (
+            forces.reshape(-1, len(inducing)) / design.noise_force,
+            block.forces.ravel() / design.noise_force,
+            design.noise_force,
         )
-        sums.log_noises += block.forces.size * float(np.log(design.noise_force))
-    sums.triangle.add(energies / noise, (block.energies - prior) / noise)
-    sums.log_noises += len(block) * float(np.log(noise))
+    yield energies / noise, (block.energies - prior) / noise, noise
     if strained.any():
-        _add_virials(design, block, found, sums)
+        yield _virials(design, block, found)
 
 
-def _add_virials(design: Design, block: StructureSet, found: Environments, sums: Sums) -> None:
-    """Add the rows of each structure that has a stress: six of crystals, those in the plane of slabs."""
+def _virials_alone(design: Design, block: StructureSet) -> Iterator[Rows]:
+    if len(chosen := np.flatnonzero(with_stress(block))):
+        strained = block.select(chosen)
+        yield _virials(design, strained, environments(design.basis, design.scale, strained, True))
+
+
+def _virials(design: Design, block: StructureSet, found: Environments) -> Rows:
+    """Return the rows of each structure that has a stress: six of crystals, those in the plane of slabs."""
     chosen = np.flatnonzero(with_stress(block))
     known = block.select(chosen)
     along, turns = known_components(known)
@@ -196,6 +238,4 @@ def _add_virials(design: Design, block: StructureSet, found: Environments, sums:
     rows, targets = virial_rows(found, design.inducing)[chosen], virials(known)
     if turns is not None:
         rows, targets = turns @ rows, np.einsum("nab,nb->na", turns, targets)
-    rows = rows[along]
-    sums.triangle.add(rows / noise, targets[along] / noise)
-    sums.log_noises += len(rows) * float(np.log(noise))
+    return rows[along] / noise, targets[along] / noise, noise

@@ -11,7 +11,14 @@ from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
 from aenet_gpr_cli.descriptors.environment_keys import EnvironmentKeys
 from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points, squared_distances
 from aenet_gpr_cli.descriptors.soap.soap_environments import SoapEnvironments, principal_directions
-from aenet_gpr_cli.gpr.local.accumulation import Design, Sums, add_up, model_of, sums_of_virials
+from aenet_gpr_cli.gpr.local.accumulation import (
+    Design,
+    Sums,
+    add_up,
+    evidence_of,
+    evidence_of_virials,
+    model_of,
+)
 from aenet_gpr_cli.gpr.local.design import Inducing
 from aenet_gpr_cli.gpr.local.environments import Scale, sample
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
@@ -181,21 +188,10 @@ def _species(sets: Sequence[AnySet]) -> tuple[str, ...]:
 
 
 def best_virial_noise(design: Design, sets: Sequence[StructureSet], progress: Progress) -> float:
-    """Return the assumed noise of the virials that has the largest evidence, eV per square root of the atoms.
-
-    Rows of virials are summed apart from the others, so that another noise scales their sums.
-    """
-    known = add_up(design, sets, Sums(len(design.inducing)), lambda *_: None).state()
-    added = sums_of_virials(design, sets)
-    if not (n_rows := added.triangle.n_rows):
+    """Return the noise of the virials of the largest evidence, eV per square root of the atoms."""
+    found = evidence_of_virials(design, sets, [float(noise) for noise in VIRIAL_NOISES])
+    if not found:
         return USUAL_VIRIAL_NOISE
-    found: dict[float, float] = {}
-    for noise in VIRIAL_NOISES:
-        sums = Sums(len(design.inducing))
-        sums.merge(known)
-        sums.triangle.merge(added.triangle.factor / noise, n_rows)
-        sums.log_noises += added.log_noises + n_rows * float(np.log(noise))
-        found[float(noise)] = model_of(design, sums)[1]
     best = max(found, key=lambda noise: found[noise])
     progress(len(found), len(found), f"noise of virials {best:.3g} eV: log evidence {found[best]:.1f}")
     return best
@@ -221,13 +217,6 @@ class _Fit:
     def inducing(self, count: int) -> Inducing:
         """Return up to so many environments of each species, far apart."""
         return inducing_environments(self.x, self.kinds, len(self.basis.species), count)
-
-    def solve(
-        self, sets: Sequence[StructureSet], inducing: Inducing, progress: Progress
-    ) -> tuple[LocalModel, float]:
-        """Return the process on given inducing environments, and its log evidence."""
-        design = self.design(inducing)
-        return model_of(design, add_up(design, sets, Sums(len(inducing)), progress))
 
     def _reach(self, inducing: Inducing, kind: int) -> float:
         """Return the largest distance of a sampled environment to the nearest inducing one but itself."""
@@ -283,7 +272,7 @@ def best_length(
 
     def evidence(length: float) -> float:
         if length not in found:
-            found[length] = fit.solve(sets, replace(inducing, length_scale=length), lambda *_: None)[1]
+            found[length] = evidence_of(fit.design(replace(inducing, length_scale=length)), sets)
             best = max(found.values())
             message = f"{fit.basis.words}, length scale {length:.3g}: log evidence {best:.1f}"
             progress(min(len(found), ABOUT - 1), ABOUT, message)

@@ -11,7 +11,7 @@ noise scale s², both relative to the assumed noises, of n rows:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,12 @@ class Posterior:
 
 
 def whiten(covariances: Sequence[FloatArray]) -> FloatArray:
-    """Return B with B Bᵀ = K_MM⁻¹ on what K_MM resolves, block by block.
+    """Return B of all species, shape (n_inducing, n_kept), see `whitening_parts`."""
+    return block_diag(*whitening_parts(covariances))
+
+
+def whitening_parts(covariances: Sequence[FloatArray]) -> list[FloatArray]:
+    """Return B of each species, with B Bᵀ = K_MM⁻¹ on what K_MM resolves.
 
     Parameters
     ----------
@@ -60,7 +65,7 @@ def whiten(covariances: Sequence[FloatArray]) -> FloatArray:
 
     Returns
     -------
-    ndarray of shape (n_inducing, n_kept)
+    list of ndarray of shape (m, n_kept)
     """
     parts = []
     for covariance in covariances:
@@ -69,7 +74,36 @@ def whiten(covariances: Sequence[FloatArray]) -> FloatArray:
         values, vectors = eigh(covariance)
         kept = values > SMALLEST_EIGENVALUE * values[-1]
         parts.append(vectors[:, kept] / np.sqrt(values[kept]))
-    return block_diag(*parts)
+    return parts
+
+
+def most_likely(
+    total: float,
+    n_rows: int,
+    log_noises: float,
+    fit_and_log_det: Callable[[float], tuple[float, float]],
+) -> tuple[float, float, float]:
+    """Return the largest log evidence with its signal variance w² and noise variance s².
+
+    Parameters
+    ----------
+    total : float
+        yᵀy.
+    n_rows : int
+    log_noises : float
+        Sum of the logarithms of the assumed noises of all rows: what the units add to the evidence.
+    fit_and_log_det : callable
+        Σ_j q_j² g_j and Σ_j log(1 + w² μ_j) of a w².
+    """
+    best: tuple[float, float, float] | None = None
+    for signal in map(float, np.exp(LOG_SIGNALS)):
+        fit, log_det = fit_and_log_det(signal)
+        noise = max((total - fit) / n_rows, np.finfo(float).tiny)
+        log_p = -0.5 * (n_rows * (np.log(noise) + 1.0 + np.log(2.0 * np.pi)) + log_det) - log_noises
+        if best is None or log_p > best[0]:
+            best = (log_p, signal, noise)
+    assert best is not None  # LOG_SIGNALS is not empty
+    return best
 
 
 def solve(factor: FloatArray, n_rows: int, log_noises: float, whitening: FloatArray) -> Posterior:
@@ -81,7 +115,7 @@ def solve(factor: FloatArray, n_rows: int, log_noises: float, whitening: FloatAr
         R of the rows in units of their assumed noises, targets in the last column.
     n_rows : int
     log_noises : float
-        Sum of the logarithms of the assumed noises of all rows: what the units add to the evidence.
+        See `most_likely`.
     whitening : ndarray of shape (n_inducing, n_kept)
         See `whiten`.
 
@@ -95,15 +129,12 @@ def solve(factor: FloatArray, n_rows: int, log_noises: float, whitening: FloatAr
         raise NumericalError("rows of the local process: expected finite numbers, got NaN or infinity")
     left, singular, right = svd(factor[:, :-1] @ whitening, full_matrices=False, check_finite=False)
     q, mu, total = left.T @ targets, singular**2, float(targets @ targets)
-    best: tuple[float, float, float] | None = None
-    for signal in np.exp(LOG_SIGNALS):
+
+    def fit_and_log_det(signal: float) -> tuple[float, float]:
         gain = signal * mu / (1.0 + signal * mu)
-        noise = max((total - float(q**2 @ gain)) / n_rows, np.finfo(float).tiny)
-        log_p = -0.5 * (n_rows * (np.log(noise) + 1.0) + float(np.log1p(signal * mu).sum())) - log_noises
-        if best is None or log_p > best[0]:
-            best = (log_p, float(signal), noise)
-    assert best is not None  # LOG_SIGNALS is not empty
-    log_p, signal, noise = best
+        return float(q**2 @ gain), float(np.log1p(signal * mu).sum())
+
+    log_p, signal, noise = most_likely(total, n_rows, log_noises, fit_and_log_det)
     directions = whitening @ right.T
     return Posterior(
         coefficients=directions @ (q * signal * singular / (1.0 + signal * mu)),
@@ -111,5 +142,5 @@ def solve(factor: FloatArray, n_rows: int, log_noises: float, whitening: FloatAr
         variances=noise * signal / (1.0 + signal * mu),
         signal_variance=noise * signal,
         noise_scale=float(np.sqrt(noise)),
-        log_evidence=log_p - 0.5 * n_rows * np.log(2.0 * np.pi),
+        log_evidence=log_p,
     )

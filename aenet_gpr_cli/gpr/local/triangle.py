@@ -7,9 +7,12 @@ that product would lose half of the digits. Factors of different processes merge
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import qr
+from scipy.linalg.lapack import dtpqrt
 
 from aenet_gpr_cli.structures import FloatArray
+
+TAKEN_TOGETHER = 1000  # rows: fewer are slower, more need memory
+REFLECTIONS = 64  # that are applied as one product
 
 
 class Triangle:
@@ -22,7 +25,8 @@ class Triangle:
     """
 
     def __init__(self, n_columns: int) -> None:
-        self._waiting = [np.zeros((0, n_columns + 1))]
+        self._factor = np.zeros((n_columns + 1, n_columns + 1), order="F")
+        self._waiting: list[FloatArray] = []
         self.n_rows = 0
 
     def add(self, rows: FloatArray, targets: FloatArray) -> None:
@@ -35,18 +39,21 @@ class Triangle:
 
     @property
     def factor(self) -> FloatArray:
-        """R with the transformed targets as its last column, shape (at most n_columns + 1, n_columns + 1)."""
+        """R with the transformed targets as its last column, shape (n_columns + 1, n_columns + 1)."""
         self._reduce()
-        return self._waiting[0]
+        return self._factor
 
     def _take(self, rows: FloatArray, n_rows: int) -> None:
         self._waiting.append(rows)
         self.n_rows += n_rows
-        if sum(map(len, self._waiting)) >= 3 * rows.shape[1]:  # less often is faster, more often smaller
+        if sum(map(len, self._waiting)) >= TAKEN_TOGETHER:
             self._reduce()
 
     def _reduce(self) -> None:
-        stacked = np.concatenate(self._waiting)
-        if len(stacked) > stacked.shape[1] or len(self._waiting) > 1:
-            (stacked,) = qr(stacked, mode="r", overwrite_a=True, check_finite=False)
-        self._waiting = [stacked[: stacked.shape[1]]]
+        """Rotate the rows that wait into the triangle, which the factorisation knows to be one."""
+        if not self._waiting:
+            return
+        rows = np.asfortranarray(np.concatenate(self._waiting))
+        self._waiting = []
+        together = min(REFLECTIONS, len(self._factor))
+        self._factor, *_ = dtpqrt(0, together, self._factor, rows, overwrite_b=True)
