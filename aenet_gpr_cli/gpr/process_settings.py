@@ -184,7 +184,7 @@ class Local(EnvironmentKeys):
     noise_std_virial: PositiveFloat | None = None
     """assumed noise of the virials (stress times volume), in eV for each square root of the atoms, scaled
     with the others; default: by evidence"""
-    max_rows: PositiveInt = 6000
+    max_rows: PositiveInt = 4000
     """energies and force components on which length scales are compared"""
     atomic_energies: dict[str, Number] | None = None
     """reference energy per species in eV, least squares for those not given; default: isolated atoms of the

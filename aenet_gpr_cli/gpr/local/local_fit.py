@@ -30,7 +30,8 @@ from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
 LENGTHS = 0.5, 256.0  # smallest and largest length scale of the search
 ABOUT = 6  # evaluations of a search along it
-START = 8.0  # where it begins
+START = 16.0  # where it begins
+CLOSE = 0.05  # evidence for each row that a finer search may still add
 # per species, where none are asked for; molecules gain from more, at the square of the cost
 MOST_INDUCING = 600
 ROWS_PER_INDUCING = 5  # energies and force components of the fit
@@ -148,27 +149,29 @@ def _chosen(
         scale = Scale.of(basis, raw, kinds)
         return _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
 
-    def searched(fit: _Fit, start: float) -> tuple[float, float]:
-        return best_length(fit, few, fit.inducing(_fewer(count)), given.length_scale, start, progress)
+    def search(fit: _Fit, n_inducing: int) -> LengthSearch:
+        return LengthSearch(fit, few, fit.inducing(n_inducing), given.length_scale, progress)
 
     fits = [environment(angles, resolutions[0]) for angles in keys.angle_choices]
     if given.length_scale and len(fits) == len(resolutions) == 1:
         return given.length_scale, fits[0]
-    compared: list[tuple[float, float, int]] = []
-    for number, fit in enumerate(fits):
-        compared.append((*searched(fit, max(compared)[1] if compared else START), -number))
-    _, length, number = max(compared)
-    best = length, fits[-number]
+    searches = [search(fit, _fewer(count)) for fit in fits]
+    for number, one in enumerate(searches):
+        one.climb(max(searches[:number], key=lambda s: s.largest).best if number else START)
+    close = max(s.largest for s in searches) - CLOSE * count_rows(few)
+    candidates = [s for s in searches if s.largest > close]
+    for one in candidates:
+        one.refine()
+    best = max(candidates, key=lambda s: s.largest)
     if len(resolutions) == 1:
-        return best
+        return best.best, best.fit
+    resolved = search(environment(keys.angle_choices[searches.index(best)], True), _fewer(count))
+    resolved.climb(best.best)
+    resolved.refine()
     # of many kinds of environments, half of the inducing ones cannot tell which description is better
-    resolved = environment(keys.angle_choices[-number], True)
-    both = best, (searched(resolved, length)[1], resolved)
-    evidences = [
-        best_length(fit, few, fit.inducing(max(count, _fewer(count))), length, length, progress)[0]
-        for length, fit in both
-    ]
-    return both[int(np.argmax(evidences))]
+    both = [(s, search(s.fit, max(count, _fewer(count)))) for s in (best, resolved)]
+    chosen = max(both, key=lambda pair: pair[1].evidence(pair[0].best))[0]
+    return chosen.best, chosen.fit
 
 
 def _compared_on(sets: Sequence[AnySet], given: Local, seed: int) -> tuple[int, list[StructureSet]]:
@@ -259,33 +262,65 @@ def thin(sets: Sequence[AnySet], share: float, rng: np.random.Generator) -> list
     return out or [sets[0].select(np.array([0])).in_memory()]
 
 
-def best_length(
-    fit: _Fit,
-    sets: Sequence[StructureSet],
-    inducing: Inducing,
-    given: float | None,
-    start: float,
-    progress: Progress,
-) -> tuple[float, float]:
-    """Return the largest evidence and its length scale: the given one, or along a grid and in between."""
-    found: dict[float, float] = {}
+class LengthSearch:
+    """The evidence of one description of the environments along the length scale.
 
-    def evidence(length: float) -> float:
-        if length not in found:
-            found[length] = evidence_of(fit.design(replace(inducing, length_scale=length)), sets)
-            best = max(found.values())
-            message = f"{fit.basis.words}, length scale {length:.3g}: log evidence {best:.1f}"
-            progress(min(len(found), ABOUT - 1), ABOUT, message)
-        return found[length]
+    Parameters
+    ----------
+    fit : _Fit
+    sets : sequence of StructureSet
+    inducing : Inducing
+        Of any length scale.
+    given : float or None
+        The only length scale there is.
+    progress : callable
+    """
 
-    if given is not None:
-        return evidence(given), given
-    best = start
-    while True:
-        better = max(
-            (x for x in (best / 2.0, best, best * 2.0) if LENGTHS[0] <= x <= LENGTHS[1]), key=evidence
-        )
-        if better == best:
-            best = max((best, best * 2**0.5, best / 2**0.5), key=evidence)
-            return found[best], best
-        best = better
+    def __init__(
+        self,
+        fit: _Fit,
+        sets: Sequence[StructureSet],
+        inducing: Inducing,
+        given: float | None,
+        progress: Progress,
+    ) -> None:
+        self.fit, self._sets, self._inducing = fit, sets, inducing
+        self._given, self._progress = given, progress
+        self._found: dict[float, float] = {}
+
+    @property
+    def largest(self) -> float:
+        """Largest evidence so far."""
+        return max(self._found.values())
+
+    @property
+    def best(self) -> float:
+        """Its length scale."""
+        return max(self._found, key=lambda length: self._found[length])
+
+    def evidence(self, length: float) -> float:
+        """Return the evidence of a length scale, calculated once."""
+        if length not in self._found:
+            design = self.fit.design(replace(self._inducing, length_scale=length))
+            self._found[length] = evidence_of(design, self._sets)
+            message = f"{self.fit.basis.words}, length scale {length:.3g}: log evidence {self.largest:.1f}"
+            self._progress(min(len(self._found), ABOUT - 1), ABOUT, message)
+        return self._found[length]
+
+    def climb(self, start: float) -> None:
+        """Go by factors of two from a start to the largest evidence between the bounds."""
+        self.evidence(self._given or start)
+        while self._given is None:
+            best = self.best
+            for length in (best / 2.0, best * 2.0):
+                if LENGTHS[0] <= length <= LENGTHS[1]:
+                    self.evidence(length)
+            if self.best == best:
+                return
+
+    def refine(self) -> None:
+        """Compare the best so far with those half a step from it."""
+        if self._given is None:
+            best = self.best
+            self.evidence(best * 2**0.5)
+            self.evidence(best / 2**0.5)

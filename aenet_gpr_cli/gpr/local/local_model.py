@@ -22,6 +22,7 @@ from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 
 ATOMS_AT_A_TIME = 4000
 ROWS_AT_A_TIME = 300  # atoms, of rows of forces
+SAME = 1e-3  # distance of an environment to itself, with rounding
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,17 @@ class LocalModel(WithRepulsion):
             prior += [kernel(x, x, self.inducing.length_scale).sum() for x in own]
         spanned = ((rows @ self._whiten()) ** 2).sum(axis=1)
         return self.signal_variance * np.maximum(prior - spanned, 0.0)
+
+    def spanned_by_itself(self, found: Environments, rows: FloatArray) -> float:
+        """Return what `unspanned` of one structure grows by without its own inducing environments, eV²."""
+        own = []
+        for kind in range(len(self.basis.species)):
+            columns = self.inducing.of(kind)
+            distances = nearest(self.inducing.z[columns], found.x[found.kinds == kind])
+            own.append(columns.start + np.flatnonzero(distances < SAME))
+        whitening = self._whiten()
+        directions, _ = np.linalg.qr(whitening[np.concatenate(own)].T)
+        return self.signal_variance * float((((rows[0] @ whitening) @ directions) ** 2).sum())
 
     def _slopes(self, found: Environments) -> tuple[FloatArray, FloatArray]:
         """Return the energy of each atom, without prior, and its derivative by its scaled descriptor."""

@@ -32,7 +32,7 @@ from aenet_gpr_cli.units import BYTES_PER_GIB, GPA_PER_EV_PER_CUBIC_ANGSTROM, ME
 
 SECONDS_BETWEEN_STATES = 60.0  # of the sums; writing one takes less than a second
 OPERATIONS_OF_A_ROW = 10_000  # for each inducing environment: edges times features
-RATE = 1e10  # operations of a core in a second
+RATE = 3e10  # operations of a core in a second
 SAME = 1e-6  # of inducing environments, in units of the spread of a feature
 SQUARES = 12  # matrices of all pairs of inducing environments at a time: rows waiting, factor, its svd
 

@@ -232,6 +232,27 @@ def test_left_out_errors_are_those_of_a_fit_without_the_structure(model, sets):
         assert 0.0 < abs(off.energy_z[0]) < abs(expected[0]) / np.sqrt(variances[0])
 
 
+def test_a_structure_left_out_takes_its_inducing_environments_with_it(sets):
+    # σ of a new structure is calibrated on such as are new to the inducing environments, too
+    model, _ = fit_local(sets, replace(SMALL, n_inducing=30, length_scale=4.0), 0, quiet)
+    for s in sets[:4]:
+        found = environments(model.basis, model.scale, s, False)
+        rows = energy_rows(found, model.inducing)
+        kept, parts = [], []
+        for kind in range(2):
+            z, x = model.inducing.z[model.inducing.of(kind)], found.x[found.kinds == kind]
+            off = np.linalg.norm(z[:, None] - x, axis=2).min(axis=1, initial=np.inf)
+            kept.append(z[off > 1e-3])
+            parts.append(len(kept[-1]))
+        assert sum(parts) < len(model.inducing)
+        inducing = Inducing(np.concatenate(kept), np.cumsum([0, *parts]), 4.0)
+        rest = replace(model, inducing=inducing, _whitening=[])
+        without = rest.unspanned(found, energy_rows(found, inducing))[0]
+        assert without > 1.01 * model.unspanned(found, rows)[0]
+        grown = model.unspanned(found, rows)[0] + model.spanned_by_itself(found, rows)
+        assert grown == pytest.approx(without, rel=1e-5)
+
+
 @pytest.mark.parametrize("length_scale", [16.0, 128.0])
 def test_what_one_structure_alone_determines_is_no_noise_of_its_left_out_errors(length_scale):
     # without the only one with palladium, differences of nearly equal numbers say what is not known: 1,000 eV
