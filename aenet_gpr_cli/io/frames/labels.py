@@ -274,7 +274,10 @@ def _say_names(found: Sequence[Labelled], rules: ReadingRules, where: str) -> No
 def _say_lost(frames: Sequence[Frame], stress_key: str, where: str) -> None:
     lost = sum(stress_key in f.stresses and stress_of(f, stress_key) is None for f in frames)
     if lost:
-        why = "it is not six or nine finite numbers, not symmetric, or exactly zero"
+        why = (
+            "it is not six or nine finite numbers, not symmetric, exactly zero, or has no unit "
+            "(stress_unit=...) beside others that are declared"
+        )
         log.warning("%s: %s of %d of %d frames is not used, as %s", where, stress_key, lost, len(frames), why)
 
 

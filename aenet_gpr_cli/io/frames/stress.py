@@ -52,7 +52,7 @@ def stresses_in(
     -------
     dict of str to ndarray of shape (3, 3), eV/Å³
         Positive under tension; NaN where they are no stress: not six or nine, not finite, not symmetric, or
-        all exactly zero, which stands for one that was not calculated.
+        all exactly zero, which stands for one that was not calculated, or no unit beside declared ones.
     """
     units = units or Factors()
     found: dict[str, FloatArray] = {}
@@ -66,8 +66,7 @@ def stresses_in(
             if units.virial is None
             else -units.virial / volume
         )
-        if factor is not None:
-            found[str(key)] = _symmetric(tensor) * factor
+        found[str(key)] = _symmetric(tensor) * (np.nan if factor is None else factor)
     return found
 
 
@@ -97,6 +96,7 @@ def stress_key_of(
     known = [name for name in names if _REFERENCE.fullmatch(name)]
     belonging = [name for name in known if energy_key and _stem(name) == _stem(energy_key)]
     known = belonging or known
+    known = [name for name in known if any(stress_of(frame, name) is not None for frame in frames)] or known
     if STANDARD in known:
         known.insert(0, known.pop(known.index(STANDARD)))
     rivals = [name for name in known[1:] if _differ(frames, known[0], name)]
@@ -129,16 +129,17 @@ def _differ(frames: Sequence[Frame], one: str, other: str) -> bool:
 
 
 def _tensor(name: str, value: Any) -> FloatArray | None:
-    """Return nine numbers, NaN where another count has the name of a stress; None where it is none."""
+    """Return nine numbers, NaN where something else has the name of a stress; None where it is none."""
+    lost = np.full((3, 3), np.nan) if _REFERENCE.fullmatch(name) else None
     try:
         flat = np.asarray(value, float).ravel()
     except (TypeError, ValueError):
-        return None
+        return lost
     if flat.size == 6:
         return flat[_VOIGT]
     if flat.size == 9:
         return flat.reshape(3, 3)
-    return np.full((3, 3), np.nan) if 1 < flat.size < 13 and _REFERENCE.fullmatch(name) else None
+    return lost if 1 < flat.size < 13 else None
 
 
 def _symmetric(tensor: FloatArray) -> FloatArray:

@@ -42,7 +42,7 @@ _PAIR = re.compile(
     r"""(?P<value>"[^"]*"|'[^']*'|\S+)""",
     re.IGNORECASE,
 )
-# ASE takes no six numbers, and nine of other names only in quotes
+# ASE takes no six numbers, and nine of other names only in quotes; it writes them as JSON
 _STRESS = re.compile(
     r"""(?<![\w-])(?P<key>(?![\w-]*unit)[\w-]*(?:stress|virial)[\w-]*)\s*=\s*"""
     r"""(?P<value>"[^"]*"|'[^']*'|\{[^}]*\}|\[\s*\[.*?\]\s*\]|\[[^\]]*\]|\S+)""",

@@ -54,6 +54,8 @@ def read(path, *frames: str, **rules):
         f'energy=-1 virial="{nine(-VOLUME * STRESS)}"',
         f'energy=-1 virials="{voigt(-VOLUME * STRESS)}"',
         f'energy=-1 virial_stress="{voigt(STRESS)}"',
+        f'REF_energy=-1 REF_stress="_JSON {STRESS.tolist()}"',  # as ASE writes an array (3, 3)
+        f'energy=-1 dft_virial="_JSON {(-VOLUME * STRESS).tolist()}"',
         f'energy=-1 stress="{nine(STRESS)}" virial="{nine(-VOLUME * STRESS)}"',
         f'REF_energy=-1 stress="1 2 3 0 0 0" REF_stress="{voigt(STRESS)}"',
         f'energy=-1 stress-unit=GPa stress="{voigt(GPA * STRESS)}"',
@@ -92,7 +94,9 @@ def test_isolated_structures_and_cells_without_volume_have_none(tmp_path):
     assert read(tmp_path / "a.xyz", frame(line, "T T F")).structures[0].stress is not None
 
 
-@pytest.mark.parametrize("bad", ["nan 0 0 0 0 0", "1 2 3 4 5 6 7 8 9", "0 0 0 0 0 0", "1 2 3 0 0"])
+@pytest.mark.parametrize(
+    "bad", ["nan 0 0 0 0 0", "1 2 3 4 5 6 7 8 9", "0 0 0 0 0 0", "1 2 3 0 0", "not calculated"]
+)
 def test_what_cannot_be_a_stress_is_said_and_not_used(tmp_path, caplog, bad):
     frames = [frame(f'energy=-{i} stress="{bad if i == 1 else nine(STRESS)}"') for i in range(3)]
     found = read(tmp_path / "a.xyz", *frames)
@@ -101,10 +105,15 @@ def test_what_cannot_be_a_stress_is_said_and_not_used(tmp_path, caplog, bad):
     assert "stress: stress (not in all)" in found.lines()[0]
 
 
-def test_a_stress_in_other_declared_units_without_its_own_is_not_used(tmp_path):
+def test_a_stress_in_other_declared_units_without_its_own_is_said_and_not_used(tmp_path, caplog):
     units = "energy-unit=Hartree force-unit=Hartree/Bohr"
     found = read(tmp_path / "a.xyz", frame(f'energy=-1 {units} stress="{nine(STRESS)}"'))
     assert found.structures[0].stress is None
+    assert "stress of 1 of 1 frames is not used" in caplog.text
+    assert "has no unit (stress_unit=...) beside others that are declared" in caplog.text
+    virial = nine(-VOLUME * STRESS / 27.211386245988)  # in the unit of the energy
+    found = read(tmp_path / "b.xyz", frame(f'energy=-1 {units} stress="{nine(STRESS)}" virial="{virial}"'))
+    np.testing.assert_allclose(found.structures[0].stress, STRESS, rtol=1e-9)
 
 
 def test_what_ase_has_is_read(tmp_path):
