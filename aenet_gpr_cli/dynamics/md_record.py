@@ -27,11 +27,14 @@ class Fences:
     sigma : float or None, eV
     beyond : float or None, dimensionless
         Of the range of a feature in training.
+    volume : float, Å³
+        Of the cell, at least: each step of a collapsing one has more neighbours, and takes more memory.
     """
 
     temperature: float
     sigma: float | None = None
     beyond: float | None = None
+    volume: float = 0.0
 
 
 def temperature_of(motion: Motion, bath: Bath | None) -> float:
@@ -87,6 +90,11 @@ def crossed(fences: Fences, motion: Motion, found: Evaluation, bath: Bath | None
     if not temperature < fences.temperature or not np.isfinite(found.energy):
         limit = rounded(fences.temperature)
         return f"the temperature is {rounded(temperature)} K, above stop_temperature = {limit} K"
+    if motion.volume < fences.volume:
+        return (
+            f"the cell collapses, its volume is {rounded(motion.volume)} Å³; expected at least "
+            f"{rounded(fences.volume)} Å³: a lower pressure_gpa, or a longer barostat_ps"
+        )
     if fences.sigma is not None and found.sigma is not None and not found.sigma < fences.sigma:
         return f"σ of the energy is {rounded(found.sigma)} eV, above stop_sigma = {rounded(fences.sigma)} eV"
     if fences.beyond is not None and found.beyond is not None:

@@ -96,6 +96,9 @@ def test_fences_name_their_key_and_nan_is_beyond_them():
     assert "stop_sigma" in crossed(Fences(1e4, 0.4), state, inside, None)
     assert "stop_beyond" in crossed(Fences(1e4, None, 0.2), state, inside, None)
     assert "stop_temperature" in crossed(Fences(1.0), state, inside, None)
+    state.cell = np.eye(3)
+    assert "the cell collapses" in crossed(Fences(1e4, volume=1.01), state, inside, None)
+    assert crossed(Fences(1e4, volume=0.99), state, inside, None) is None
     state.velocities = np.full((4, 3), np.nan)
     assert "stop_temperature" in crossed(Fences(1e4), state, inside, None)
 

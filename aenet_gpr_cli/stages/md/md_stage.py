@@ -45,6 +45,7 @@ from aenet_gpr_cli.units import BOLTZMANN, FS_PER_TIME_UNIT, GPA_PER_EV_PER_CUBI
 
 TRAJECTORY, TABLE = "_trajectory.extxyz", "_table.csv"
 FRAMES_AT_A_TIME = 500
+COLLAPSED = 0.1  # of the volume at the start; no condensed matter is compressed so far
 HOT, HOTTEST_BY_DEFAULT = 10.0, 3000.0  # times the temperature; K
 STEP_WITH_HYDROGEN, STEP_WITH_LIGHT, STEP = 0.5, 1.0, 2.0  # fs; light: up to neon
 NEON = 10
@@ -112,7 +113,7 @@ def run(config: MdConfig, model: Path, start: Path, output: Path, context: Conte
         rng = np.random.default_rng(config.seed)
         motion = record.load(rng) or _at_rest_or_not(config, structure, start, rng)
         integrator = Integrator(potential, motion, time_step / FS_PER_TIME_UNIT, bath, rng)
-        stopped = run_steps(config, integrator, _fences(config), n_steps, record, context)
+        stopped = run_steps(config, integrator, _fences(config, structure), n_steps, record, context)
         record.write(file)
         file.attrs["stopped"] = stopped
         file.attrs["held_steps"] = motion.held
@@ -178,9 +179,10 @@ def _bath(config: MdConfig, structure: Structure) -> Bath | None:
     )
 
 
-def _fences(config: MdConfig) -> Fences:
+def _fences(config: MdConfig, structure: Structure) -> Fences:
     hottest = config.stop_temperature or max(HOT * config.temperature, HOTTEST_BY_DEFAULT)
-    return Fences(hottest, config.stop_sigma, config.stop_beyond)
+    volume = 0.0 if structure.cell is None else abs(float(np.linalg.det(structure.cell)))
+    return Fences(hottest, config.stop_sigma, config.stop_beyond, COLLAPSED * volume)
 
 
 def _at_rest_or_not(config: MdConfig, structure: Structure, start: Path, rng: np.random.Generator) -> Motion:

@@ -120,6 +120,9 @@ def test_a_barostat_that_is_too_fast_and_a_cell_that_bursts_are_told(model, boxe
     said = "\n".join(run(fast, model, tmp_path, start=boxed).notes)
     assert "changed the volume by more than 3% in 200 of 200 steps and was held back" in said
     assert "the volume was 1 to 400 times that of the start" in said  # exp(200 · 0.03)
+    crushed = replace(fast, pressure_gpa=1e6, stop_temperature=1e9)
+    with pytest.raises(NumericalError, match=r"the cell collapses, its volume is .* a lower pressure_gpa"):
+        run(crushed, model, tmp_path, Context(force=True), start=boxed)
     slow = run(replace(SHORT, ensemble="npt"), model, tmp_path, Context(force=True), start=boxed)
     assert "the volume was" not in "\n".join(slow.notes)
     assert "held back" not in "\n".join(slow.notes)
