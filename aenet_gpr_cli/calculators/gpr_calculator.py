@@ -120,19 +120,34 @@ class GPRCalculator(QuickCalculator):
     ) -> None:
         """Do the same without σ where it is not among the properties: it may take longer than the forces."""
         super().calculate(atoms, properties, system_changes)
-        cell, pbc = box_of(self.atoms)
-        structure = Structure(tuple(self.atoms.symbols), self.atoms.positions, cell, pbc, name="atoms")
-        name = find_process(self.processes, structure, self.subset)
+        name, prepared = self._prepared(self.atoms)
         process = self.processes[name]
-        prepared = process.prepare(StructureSet.from_structures([structure]))
         energies, forces = process.energies_and_forces(prepared)
         energy = float(energies[0])
         self.results |= {"energy": energy, "free_energy": energy, "forces": forces[0]}
         if "energy_std" in properties and self.has_sigma:
             self.results["energy_std"] = float(self._sigma_function(name)(prepared)[0])
-        with_volume = cell is not None and self.atoms.cell.rank == 3
+        with_volume = prepared.cells is not None and self.atoms.cell.rank == 3
         if "stress" in properties and isinstance(process, LocalModel) and with_volume:
             self.results["stress"] = full_3x3_to_voigt_6_stress(process.stresses(prepared)[0])
+
+    def domain_distance(self, atoms: Atoms) -> float:
+        """Return the distance to the training data, dimensionless: above 1 is outside.
+
+        Raises
+        ------
+        InputError
+            If no process fits the atoms.
+        """
+        name, prepared = self._prepared(atoms)
+        return float(self.processes[name].domain(prepared)[0])
+
+    def _prepared(self, atoms: Atoms) -> tuple[str, StructureSet]:
+        """Return the process of atoms, and these as it takes them."""
+        cell, pbc = box_of(atoms)
+        structure = Structure(tuple(atoms.symbols), atoms.positions, cell, pbc, name="atoms")
+        name = find_process(self.processes, structure, self.subset)
+        return name, self.processes[name].prepare(StructureSet.from_structures([structure]))
 
     @property
     def has_sigma(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
+from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND, describe_beyond
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.calculators.elasticity import (
     elastic_constants,
@@ -30,6 +31,7 @@ from aenet_gpr_cli.calculators.strained_cells import (
 )
 from aenet_gpr_cli.config.stages.properties_config import PropertiesConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish_with_files
 from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.side_files import beside
@@ -110,7 +112,7 @@ def run(
         state = equation_of_state(atoms, config.eos_strain, config.eos_points, *close)
         context.report(2, 3, "elastic constants")
         constants = elastic_constants(atoms, config.elastic_strain, *close)
-        stable = is_stable(constants)
+        stable, outside = is_stable(constants), _outside(atoms)
         found: dict[str, Any] = {
             "structure": structure.name,
             "n_atoms": structure.n_atoms,
@@ -123,6 +125,7 @@ def run(
             "eos_energies": state.energies.tolist(),
             "elastic_constants_gpa": constants.tolist(),
             "stable": stable,
+            "outside_training": bool(outside),
             "moduli_gpa": asdict(moduli(constants)) if stable else None,
         }
         if cells is not None:
@@ -136,6 +139,7 @@ def run(
         notes += ["  ".join(f"{value:8.2f}" for value in row) for row in constants]
         if not stable:
             notes.append("warning: not stable: there is a strain that lowers the energy (Born)")
+        notes += outside
         if cells is not None:
             notes += _notes_of(cells)
         notes += [f"wrote {output}", f"wrote {beside(output, '.json')}"]
@@ -155,6 +159,20 @@ def _choose(structures: Sequence[Structure], frame: int, source: Path) -> Struct
     chosen = structures[frame]
     require_bulk(chosen, "properties", "choose a crystal (key frame chooses a structure of the file)")
     return chosen
+
+
+def _outside(atoms: Atoms) -> list[str]:
+    """Say whether the crystal, as it is now, is outside the training data of its model."""
+    if isinstance(atoms.calc, ANNCalculator):
+        beyond: FloatArray = atoms.calc.get_property("beyond_training", atoms)
+        far, how = float(beyond.max()) > WARN_BEYOND, describe_beyond(beyond, tuple(atoms.symbols))
+    else:
+        distance = atoms.calc.domain_distance(atoms)
+        far = distance > OUTSIDE
+        how = f"{rounded(distance, 2)} times the largest distance between neighbouring training structures"
+    if not far:
+        return []
+    return [f"warning: these are numbers of a crystal outside the training data ({how}), which may be wrong"]
 
 
 def _calculator(model: Path, members: Sequence[int] | None) -> ANNCalculator | GPRCalculator:

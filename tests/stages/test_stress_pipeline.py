@@ -15,6 +15,8 @@ from ase.io import read, write
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt, Loss, Network
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.calculators.elasticity import elastic_constants, relax
+from aenet_gpr_cli.config.reading import build
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.md_config import MdConfig
 from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig, PredictConfig
 from aenet_gpr_cli.config.stages.properties_config import PropertiesConfig
@@ -23,6 +25,7 @@ from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError
 from aenet_gpr_cli.stages import predict_stage, properties_stage
 from aenet_gpr_cli.stages.evaluate import evaluate_stage
+from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage
 from aenet_gpr_cli.stages.md import md_stage
 from aenet_gpr_cli.stages.md.md_summary import error_of_mean
 from aenet_gpr_cli.stages.shared.context import Context
@@ -125,6 +128,21 @@ def test_elastic_constants_come_close_to_those_of_the_reference(made, tmp_path):
     with h5py.File(tmp_path / "p.h5") as file:
         assert file["elastic_constants"].attrs["unit"] == "GPa"
         np.testing.assert_array_equal(file["elastic_constants"], constants)
+
+
+def test_numbers_of_a_crystal_outside_the_training_data_are_told(made, tmp_path):
+    fit = build(FitGprConfig, {"model": "local", "local": {"n_inducing": 60, "length_scale": 8.0}}, "fit_gpr")
+    fit_gpr_stage.run(fit, made / "split.h5", tmp_path / "gpr.h5", Context())
+    keys = PropertiesConfig(eos_points=5)
+    for model in (made / "ann.h5", tmp_path / "gpr.h5"):
+        for lattice, known in (("fcc", True), ("sc", False)):
+            write(tmp_path / "c.extxyz", bulk("Cu", lattice, a=3.58 if known else 2.4))
+            summary = properties_stage.run(
+                keys, model, tmp_path / "c.extxyz", tmp_path / "p.h5", Context(force=True)
+            )
+            told = "these are numbers of a crystal outside the training data" in "\n".join(summary.notes)
+            assert told is not known
+            assert json.loads((tmp_path / "p.json").read_text())["outside_training"] is not known
 
 
 def test_constants_stand_beside_those_of_labelled_strained_cells(made, tmp_path):
