@@ -43,7 +43,7 @@ WRONG = {  # what is written: the command, and what both say
     "mode: direct\nmode: gpr": ("train-ann", "key 'mode' is given twice"),
     "max_rows: 3": ("evaluate", "unknown key 'max_rows'; did you mean 'sigma_max_rows'?"),
     "calculator: 3": ("label", "calculator: "),
-    "train: 1.5": ("split", "train: expected a count (an integer) or a fraction below 1, got 1.5"),
+    "train: 1.5": ("split", "train: expected a count (an integer) or a fraction up to 1.0, got 1.5"),
     "train_ann: {gpr: {}}\n" + CASE: ("run", "needs the augmentation variant 'gpr'; known: none"),
 }
 

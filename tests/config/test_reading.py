@@ -255,3 +255,9 @@ def test_a_stage_takes_its_section_of_any_case(tmp_path, text, command, key, val
     what, config = read_config(command, tmp_path / "f.yaml")
     assert what == command
     assert getattr(config, key) == value
+
+
+@pytest.mark.parametrize(("amount", "meant"), [(1, 1), (1.0, 1.0), (250.0, 250), (0.5, 0.5)])
+def test_one_structure_is_not_all_of_them(amount, meant):
+    found = build(SplitConfig, {"inputs": ["a.xyz"], "train": amount}, "test").train
+    assert (found, type(found)) == (meant, type(meant))

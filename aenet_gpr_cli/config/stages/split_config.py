@@ -23,7 +23,7 @@ class SplitConfig(ReadingRules, StageConfig):
     """more training structures, such as those of `label`: all of them train, and the division of `inputs`
     stays as it was"""
     train: Amount | None = None
-    """training structures: a count (250) or a fraction (0.25); default 0.25"""
+    """training structures: a count (250) or a fraction (0.25; 1.0 is all); default 0.25"""
     test: Amount | None = None
     """test structures: count or fraction; default: the rest"""
     count: Literal["whole", "subset"] = "whole"
@@ -52,10 +52,10 @@ class SplitConfig(ReadingRules, StageConfig):
     def __post_init__(self) -> None:
         for key in ("train", "test"):
             value = getattr(self, key)
-            if isinstance(value, float) and value >= 1:
+            if isinstance(value, float) and value > 1:  # 1.0 is all, 1 is one
                 if not value.is_integer():
                     raise ValueError(
-                        f"{key}: expected a count (an integer) or a fraction below 1, got {value!r}"
+                        f"{key}: expected a count (an integer) or a fraction up to 1.0, got {value!r}"
                     )
                 object.__setattr__(self, key, int(value))
         ways = {
