@@ -19,7 +19,7 @@ from aenet_gpr_cli.io.formats.archives import ARCHIVE_SUFFIXES, is_archive, iter
 from aenet_gpr_cli.io.formats.source_files import LOOKED_FOR, find_files
 from aenet_gpr_cli.io.formats.xsf import decode_xsf, parse_xsf_frames, read_xsf_frames
 from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut
-from aenet_gpr_cli.io.frames.labels import NoSuchKey, label, one_definition, refuse
+from aenet_gpr_cli.io.frames.labels import NoSuchKey, label, one_definition, refuse, say_no_stress
 from aenet_gpr_cli.io.frames.recognise import (
     CP2K,
     DEEPMD,
@@ -121,7 +121,9 @@ def read_data(
         raise InputError(_summary(problems, len(problems) + len(data.structures)))
     if rules is not None:
         _leave_out_atoms_at_one_place(data, rules)
-        data.definition = one_definition([item for file in data.files for item in file.used], rules)
+        used_frames = [item for file in data.files for item in file.used]
+        data.definition = one_definition(used_frames, rules)
+        say_no_stress(used_frames, rules)
         if not data.structures:
             raise InputError("expected at least one usable frame, got none: " + "; ".join(data.warnings()))
     return data

@@ -143,6 +143,16 @@ def one_definition(found: Sequence[Labelled], rules: ReadingRules) -> str:
     return " and ".join(names) or PLAIN
 
 
+def say_no_stress(found: Sequence[Labelled], rules: ReadingRules) -> None:
+    """Say that no frame has the stress that is asked for by its name."""
+    if rules.stress_key and not any(item.stress_key for item in found):
+        log.warning(
+            "stress_key: expected a stress named %r in some periodic frames, got none; its name must have "
+            "stress or virial in it (leave stress_key out where there is none)",
+            rules.stress_key,
+        )
+
+
 def _energy_key(frames: Sequence[Frame], rules: ReadingRules | None, where: str) -> str:
     """Return the name of the energy, empty for the standard ones (frame by frame, free_energy first)."""
     names = list(dict.fromkeys(key for frame in frames for key in frame.energies))

@@ -54,7 +54,6 @@ def read(path, *frames: str, **rules):
         f'energy=-1 virial="{nine(-VOLUME * STRESS)}"',
         f'energy=-1 virials="{voigt(-VOLUME * STRESS)}"',
         f'energy=-1 virial_stress="{voigt(STRESS)}"',
-        f'REF_energy=-1 REF_stress="_JSON {STRESS.tolist()}"',  # as ASE writes an array (3, 3)
         f'energy=-1 dft_virial="_JSON {(-VOLUME * STRESS).tolist()}"',
         f'energy=-1 stress="{nine(STRESS)}" virial="{nine(-VOLUME * STRESS)}"',
         f'REF_energy=-1 stress="1 2 3 0 0 0" REF_stress="{voigt(STRESS)}"',
@@ -114,6 +113,15 @@ def test_a_stress_in_other_declared_units_without_its_own_is_said_and_not_used(t
     virial = nine(-VOLUME * STRESS / 27.211386245988)  # in the unit of the energy
     found = read(tmp_path / "b.xyz", frame(f'energy=-1 {units} stress="{nine(STRESS)}" virial="{virial}"'))
     np.testing.assert_allclose(found.structures[0].stress, STRESS, rtol=1e-9)
+
+
+@pytest.mark.parametrize("more", ["", f'pressure_tensor="{nine(STRESS)}"'])
+def test_a_stress_key_that_no_file_has_is_said(tmp_path, caplog, more):
+    read(tmp_path / "a.xyz", frame(f"energy=-1 {more}"), stress_key="pressure_tensor")
+    assert "expected a stress named 'pressure_tensor' in some periodic frames, got none" in caplog.text
+    caplog.clear()
+    read(tmp_path / "a.xyz", frame(f'energy=-1 my_stress="{nine(STRESS)}"'), stress_key="my_stress")
+    assert "expected a stress" not in caplog.text
 
 
 def test_what_ase_has_is_read(tmp_path):
