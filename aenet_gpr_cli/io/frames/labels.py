@@ -14,7 +14,7 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut, check_finite
-from aenet_gpr_cli.io.frames.stress import STANDARD, stress_key_of, stress_of
+from aenet_gpr_cli.io.frames.stress import STANDARD, stress_keys_of, stress_of
 from aenet_gpr_cli.structures import Structure
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
 
@@ -94,8 +94,8 @@ def label(
     energy_key = _energy_key(frames, rules, where)
     forces_key = _forces_key(frames, rules, energy_key, where)
     asked_for = None if rules is None else rules.stress_key
-    stress_key = stress_key_of(frames, asked_for, energy_key, where, strict=rules is not None)
-    found = [_labelled(frame, energy_key, forces_key, stress_key) for frame in frames]
+    stress_keys = stress_keys_of(frames, asked_for, energy_key, where, strict=rules is not None)
+    found = [_labelled(frame, energy_key, forces_key, stress_keys) for frame in frames]
     for index, (frame, item) in enumerate(zip(frames, found, strict=True)):
         if rules is not None and rules.unconverged != "keep" and frame.unconverged:
             continue  # left out below, and some readers give no number then
@@ -104,7 +104,7 @@ def label(
     if rules is None:
         return found, []
     _say_names(found, rules, where)
-    _say_lost(frames, stress_key, where)
+    _say_lost(frames, stress_keys, where)
     return _usable(frames, found, rules, where)
 
 
@@ -244,7 +244,7 @@ def _stem(name: str) -> str:
     return re.sub(r"_?(?:free_?)?(?:energy|forces?)_?", "", name, flags=re.IGNORECASE).lower()
 
 
-def _labelled(frame: Frame, energy_key: str, forces_key: str, stress_key: str) -> Labelled:
+def _labelled(frame: Frame, energy_key: str, forces_key: str, stress_keys: Sequence[str]) -> Labelled:
     energies, forces = frame.energies, frame.forces
     if energy_key:
         key = energy_key if energy_key in energies else (TOTAL if list(energies) == [TOTAL] else "")
@@ -254,15 +254,16 @@ def _labelled(frame: Frame, energy_key: str, forces_key: str, stress_key: str) -
         same = FREE in energies and abs(energies[FREE] - energies.get(PLAIN, np.inf)) <= SAME_ENERGY
         definition = EITHER if same else (FREE if key == FREE else PLAIN)
     column = forces_key if forces_key in forces else (COLUMNS if COLUMNS in forces else "")
+    stress_key, stress = stress_of(frame, stress_keys)
     structure = replace(
         frame.structure,
         energy=energies[key] if key else None,
         forces=forces[column] if column else None,
-        stress=(stress := stress_of(frame, stress_key)),
+        stress=stress,
     )
     if structure.forces is None and structure.n_atoms == 1:  # zero by symmetry, and often not written
         structure = replace(structure, forces=np.zeros((1, 3)))
-    return Labelled(structure, key, column, definition, frame.units, "" if stress is None else stress_key)
+    return Labelled(structure, key, column, definition, frame.units, stress_key)
 
 
 def _say_names(found: Sequence[Labelled], rules: ReadingRules, where: str) -> None:
@@ -275,20 +276,30 @@ def _say_names(found: Sequence[Labelled], rules: ReadingRules, where: str) -> No
         named = [f"energy from {name}" for name in sorted(energies)]
         named += [f"forces from {name}" for name in sorted(forces)]
         named += [
-            f"stress from {name}" if STANDARD in name.lower() else f"stress from -{name}/V" for name in stress
+            f"stress from {name}" if STANDARD in name.lower() else f"stress from -{name}/V"
+            for name in sorted(stress)
         ]
         keys = "energy_key, forces_key and stress_key" if stress else "energy_key and forces_key"
         log.warning("%s: %s (%s choose others)", where, ", ".join(named), keys)
 
 
-def _say_lost(frames: Sequence[Frame], stress_key: str, where: str) -> None:
-    lost = sum(stress_key in f.stresses and stress_of(f, stress_key) is None for f in frames)
+def _say_lost(frames: Sequence[Frame], stress_keys: Sequence[str], where: str) -> None:
+    lost = sum(
+        any(key in f.stresses for key in stress_keys) and not stress_of(f, stress_keys)[0] for f in frames
+    )
     if lost:
         why = (
             "it is not six or nine finite numbers, not symmetric, exactly zero, or has no unit "
             "(stress_unit=...) beside others that are declared"
         )
-        log.warning("%s: %s of %d of %d frames is not used, as %s", where, stress_key, lost, len(frames), why)
+        log.warning(
+            "%s: %s of %d of %d frames is not used, as %s",
+            where,
+            "/".join(stress_keys),
+            lost,
+            len(frames),
+            why,
+        )
 
 
 def _usable(

@@ -70,13 +70,13 @@ def stresses_in(
     return found
 
 
-def stress_key_of(
+def stress_keys_of(
     frames: Sequence[Frame], asked_for: str | None, energy_key: str, where: str, strict: bool = True
-) -> str:
-    """Return the name of the stress that is meant; empty where there is none.
+) -> list[str]:
+    """Return the names of the stress that is meant, of which the first that a frame has counts.
 
     That which belongs to the energy (REF_stress to REF_energy), else ``stress``, else the only usual name, or
-    any of those that agree.
+    any of those that agree; then those of the same kind that other frames have (``virial`` to ``stress``).
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ def stress_key_of(
     names = list(dict.fromkeys(key for frame in frames for key in frame.stresses))
     if asked_for:
         if asked_for in names or not names:
-            return asked_for
+            return [asked_for]
         raise InputError(f"{where}: expected the stress_key {asked_for!r}, got {', '.join(names)}")
     known = [name for name in names if _REFERENCE.fullmatch(name)]
     belonging = [name for name in known if energy_key and _stem(name) == _stem(energy_key)]
     known = belonging or known
-    known = [name for name in known if any(stress_of(frame, name) is not None for frame in frames)] or known
+    known = [name for name in known if any(stress_of(frame, [name])[0] for frame in frames)] or known
     if STANDARD in known:
         known.insert(0, known.pop(known.index(STANDARD)))
     rivals = [name for name in known[1:] if _differ(frames, known[0], name)]
@@ -106,13 +106,16 @@ def stress_key_of(
             f"{', '.join([known[0], *rivals])} (a virial counts as -virial/V); say which with stress_key "
             f"(stress_key: {known[0]})"
         )
-    return known[0] if known else ""
+    return [name for name in known if name not in rivals and _stem(name) == _stem(known[0])]
 
 
-def stress_of(frame: Frame, key: str) -> FloatArray | None:
-    """Return the stress under a name, None where it is not known."""
-    found = frame.stresses.get(key)
-    return None if found is None or not np.isfinite(found).all() else found
+def stress_of(frame: Frame, keys: Sequence[str]) -> tuple[str, FloatArray | None]:
+    """Return the first of some names under which a frame has a stress, and it; empty and None without."""
+    for key in keys:
+        found = frame.stresses.get(key)
+        if found is not None and np.isfinite(found).all():
+            return key, found
+    return "", None
 
 
 def _stem(name: str) -> str:

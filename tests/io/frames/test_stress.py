@@ -85,6 +85,23 @@ def test_several_that_differ_need_a_key(tmp_path):
         read(tmp_path / "a.xyz", header, stress_key="my_stress")
 
 
+def test_each_frame_has_the_stress_or_the_virial_that_it_has(tmp_path):
+    stress, virial = f'stress="{nine(STRESS)}"', f'virial="{nine(-VOLUME * STRESS)}"'
+    frames = [frame(f"energy=-1 {text}") for text in (stress, virial, "", f"{stress} {virial}")]
+    found = read(tmp_path / "a.xyz", *frames)
+    for s in (found.structures[0], found.structures[1], found.structures[3]):
+        np.testing.assert_allclose(s.stress, STRESS, rtol=1e-10)
+    assert found.structures[2].stress is None
+    assert "stress: stress/virial (not in all)" in found.lines()[0]
+    only = read(tmp_path / "a.xyz", *frames, stress_key="virial").structures
+    assert [s.stress is None for s in only] == [True, False, True, False]
+
+
+def test_a_stress_of_another_calculation_does_not_stand_in(tmp_path):
+    frames = [frame(f'energy=-1 {name}="{nine(STRESS)}"') for name in ("stress", "dft_stress")]
+    assert [s.stress is None for s in read(tmp_path / "a.xyz", *frames).structures] == [False, True]
+
+
 def test_isolated_structures_and_cells_without_volume_have_none(tmp_path):
     line = f'energy=-1 stress="{nine(STRESS)}"'
     assert read(tmp_path / "a.xyz", frame(line, "F F F")).structures[0].stress is None
