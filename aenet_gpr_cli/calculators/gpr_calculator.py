@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
@@ -22,9 +23,10 @@ from aenet_gpr_cli.config.keys import SIGMA_MAX_ROWS
 from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.process import Process, SigmaOf
+from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
 from aenet_gpr_cli.gpr.subset_lookup import find_process
 from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
-from aenet_gpr_cli.structures import Structure, StructureSet
+from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 
 SigmaMethod = Literal["bound", "exact", "none"]
 SIGMA_METHODS = ("bound", "exact", "none")
@@ -141,6 +143,23 @@ class GPRCalculator(QuickCalculator):
         """
         name, prepared = self._prepared(atoms)
         return float(self.processes[name].domain(prepared)[0])
+
+    def beyond_training(self, atoms: Atoms) -> FloatArray | None:
+        """Return how far each atom is outside the training data, (n_atoms,); None of a full process.
+
+        Its distance to the nearest inducing environment less the largest one in training, in units of that; 0
+        inside.
+
+        Raises
+        ------
+        InputError
+            If no process fits the atoms.
+        """
+        name, prepared = self._prepared(atoms)
+        process = self.processes[name]
+        if not isinstance(process, LocalModel):
+            return None
+        return np.maximum(process.atom_distances(prepared)[0] - OUTSIDE, 0.0)
 
     def _prepared(self, atoms: Atoms) -> tuple[str, StructureSet]:
         """Return the process of atoms, and these as it takes them."""

@@ -66,6 +66,7 @@ def _of_networks(evaluator: CommitteeEvaluator, structure: Structure) -> Potenti
             found.strain_gradient,
             found.energy_sigma,
             found.beyond_training if look else None,
+            "the range of a feature",
         )
 
     return evaluate
@@ -95,11 +96,14 @@ def _of_process(calculator: GPRCalculator, structure: Structure, strained: bool)
         calculator.evaluate(atoms, wanted)
         found = calculator.results
         stress = found.get("stress")
+        beyond = calculator.beyond_training(atoms) if look else None
         return Evaluation(
             found["energy"],
             found["forces"][back],
             None if stress is None else voigt_6_to_full_3x3_stress(stress) * atoms.cell.volume,
             found.get("energy_std"),
+            None if not look or beyond is None else beyond[back],
+            "the largest distance to an inducing environment in training",
         )
 
     if strained and evaluate(structure.positions, structure.cell, True, False).strain_gradient is None:

@@ -31,6 +31,8 @@ class Evaluation:
         Standard deviation of the energy; only where asked for and known.
     beyond : ndarray of shape (n_atoms,), dimensionless, or None
         How far each environment lies outside the training data; only where asked for and known.
+    beyond_unit : str
+        What it is a share of.
     """
 
     energy: float
@@ -38,6 +40,7 @@ class Evaluation:
     strain_gradient: FloatArray | None = None
     sigma: float | None = None
     beyond: FloatArray | None = None
+    beyond_unit: str = ""
 
 
 # positions (Å), cell (Å) or None, with the strain gradient, with σ and what is beyond the training data

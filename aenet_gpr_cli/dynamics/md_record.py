@@ -26,7 +26,7 @@ class Fences:
     temperature : float, K
     sigma : float or None, eV
     beyond : float or None, dimensionless
-        Of the range of a feature in training.
+        In the unit of what the potential says.
     volume : float, Å³
         Of the cell, at least: each step of a collapsing one has more neighbours, and takes more memory.
     """
@@ -101,7 +101,7 @@ def crossed(fences: Fences, motion: Motion, found: Evaluation, bath: Bath | None
         worst = float(found.beyond.max(initial=0.0))
         if not worst < fences.beyond:
             return (
-                f"an atom is outside the training data by {worst:.0%} of the range of a feature, above "
+                f"an atom is outside the training data by {worst:.0%} of {found.beyond_unit}, above "
                 f"stop_beyond = {rounded(fences.beyond)}"
             )
     return None

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -15,6 +16,7 @@ from ase.io import read, write
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt, Loss, Network
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.calculators.elasticity import elastic_constants, relax
+from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.md_config import MdConfig
@@ -130,11 +132,17 @@ def test_elastic_constants_come_close_to_those_of_the_reference(made, tmp_path):
         np.testing.assert_array_equal(file["elastic_constants"], constants)
 
 
-def test_numbers_of_a_crystal_outside_the_training_data_are_told(made, tmp_path):
+@pytest.fixture(scope="module")
+def process(made):
+    """A local process of the same data."""
     fit = build(FitGprConfig, {"model": "local", "local": {"n_inducing": 60, "length_scale": 8.0}}, "fit_gpr")
-    fit_gpr_stage.run(fit, made / "split.h5", tmp_path / "gpr.h5", Context())
+    fit_gpr_stage.run(fit, made / "split.h5", made / "gpr.h5", Context())
+    return made / "gpr.h5"
+
+
+def test_numbers_of_a_crystal_outside_the_training_data_are_told(made, process, tmp_path):
     keys = PropertiesConfig(eos_points=5)
-    for model in (made / "ann.h5", tmp_path / "gpr.h5"):
+    for model in (made / "ann.h5", process):
         for lattice, known in (("fcc", True), ("sc", False)):
             write(tmp_path / "c.extxyz", bulk("Cu", lattice, a=3.58 if known else 2.4))
             summary = properties_stage.run(
@@ -249,6 +257,32 @@ def test_constant_pressure_goes_on_along_the_same_path_and_tells_the_density(mad
     expected = 8 * 63.546 * 1.66053907 / later
     assert float(told.split()[0]) == pytest.approx(expected.mean(), rel=1e-3)
     assert told.split()[-2:] == ["±", f"{error_of_mean(expected):.2g})"]
+
+
+def test_dynamics_with_a_process_says_where_it_leaves_the_training_data(process, tmp_path, caplog):
+    known = bulk("Cu", "fcc", a=3.58, cubic=True)
+    config = MdConfig(temperature=100.0, time_ps=0.02, timestep_fs=2.0, table_every=2, seed=1)
+
+    def run(atoms, **keys):
+        write(tmp_path / "start.extxyz", atoms)
+        files = process, tmp_path / "start.extxyz", tmp_path / "md.h5"
+        summary = md_stage.run(replace(config, **keys), *files, Context(force=True))
+        return summary, np.genfromtxt(tmp_path / "md_table.csv", delimiter=",", names=True)
+
+    summary, inside = run(known)
+    assert "stayed within the training data" in summary.closing[0]
+    assert (inside["atoms_outside"] == 0).all()
+    known.positions[0] += 0.8
+    summary, outside = run(known, stop_temperature=1e9)
+    assert "an atom is outside the training data, first at 0 ps" in summary.closing[0]
+    calculator = GPRCalculator.from_file(process)
+    assert outside["largest_beyond"][0] == pytest.approx(calculator.domain_distance(known) - 1.0, rel=1e-6)
+    assert (outside["atoms_outside"] > 0).all()
+    with pytest.raises(
+        NumericalError, match=r"at 0 of 0.02 ps: .* inducing environment .* stop_beyond = 0.1"
+    ):
+        run(known, stop_beyond=0.1)
+    assert "Verdict: in 100% of the frames" in caplog.text
 
 
 def test_the_error_of_a_mean_is_that_of_many_series():

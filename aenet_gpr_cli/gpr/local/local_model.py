@@ -204,6 +204,13 @@ class LocalModel(WithRepulsion):
 
     def domain(self, structures: StructureSet) -> FloatArray:
         """Return the largest distance of an atom to the inducing ones, in units of the training data's."""
+        return np.asarray(self.atom_distances(structures).max(axis=1))
+
+    def atom_distances(self, structures: StructureSet) -> FloatArray:
+        """Return the distance of each atom to the nearest inducing environment, (n_structures, n_atoms).
+
+        In units of the largest one of the training data, so that above 1 is outside.
+        """
         out = []
         for block in blocks_of(structures, ATOMS_AT_A_TIME):
             found = environments(self.basis, self.scale, block, False)
@@ -211,7 +218,7 @@ class LocalModel(WithRepulsion):
             for kind in range(len(self.basis.species)):
                 own, z = found.kinds == kind, self.inducing.z[self.inducing.of(kind)]
                 atoms[own] = nearest(found.x[own], z) / self.reach[kind]
-            out.append(atoms.reshape(len(block), -1).max(axis=1))
+            out.append(atoms.reshape(len(block), -1))
         return np.concatenate(out)
 
     def unspanned(self, found: Environments, rows: FloatArray) -> FloatArray:

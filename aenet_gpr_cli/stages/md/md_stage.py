@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,7 +102,13 @@ def run(config: MdConfig, model: Path, start: Path, output: Path, context: Conte
     potential = load_md_potential(
         model, structure, config.members, config.sigma, config.sigma_max_rows, config.ensemble == "npt"
     )
-    if config.stop_sigma and potential(structure.positions, structure.cell, False, True).sigma is None:
+    known = potential(structure.positions, structure.cell, False, True)
+    if config.stop_beyond and known.beyond is None:
+        raise ConfigError(
+            f"stop_beyond: {model} does not say which atoms are outside its training data, so that nothing "
+            "would stop; expected networks, or model: local, or leave stop_beyond out"
+        )
+    if config.stop_sigma and known.sigma is None:
         raise ConfigError(
             f"stop_sigma: {model} has no σ of the energy, so that nothing would stop; expected a committee, "
             "network_sigma: laplace, or a Gaussian process, or leave stop_sigma out"
@@ -119,7 +126,8 @@ def run(config: MdConfig, model: Path, start: Path, output: Path, context: Conte
         file.attrs["held_steps"] = motion.held
         write(file, folder)
         notes = [f"wrote {path}" for path in (output, *(beside(output, ending) for ending in endings))]
-        summary = summarise(file, structure, f"{model.name}, {what}", record.seconds_a_step(), stopped, notes)
+        title, unit, seconds = f"{model.name}, {what}", integrator.found.beyond_unit, record.seconds_a_step()
+        summary = summarise(file, structure, title, unit, seconds, stopped, notes)
         file.attrs["summary"] = summary.to_json()
         file.attrs["wall_time_s"] = record.seconds_before
     checkpoint.discard()
@@ -142,6 +150,9 @@ def read_stopped(output: Path) -> str:
 def _refuse_stopped(output: Path, context: Context) -> None:
     """End with the exit code of a run that a fence stopped, also where it was finished before."""
     if not context.dry_run and (stopped := read_stopped(output)):
+        with open_artefact(output, KIND) as file:
+            for line in json.loads(file.attrs["summary"])["closing"]:
+                log.warning("%s", line)
         raise NumericalError(
             f"stopped {stopped}. What was run is kept in {output} and {beside(output, TRAJECTORY)}; "
             "structures like its last ones belong into the training data (select, label)"

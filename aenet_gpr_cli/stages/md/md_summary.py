@@ -19,11 +19,20 @@ from aenet_gpr_cli.units import G_PER_CM3, MEV_PER_EV
 BLOCKS = 5  # of a series, whose means differ by their error
 HELD = 0.01  # share of the steps from which on the barostat decides the mean pressure and volume
 BURST = 2.0  # times the volume at the start, or its inverse
-SELDOM, FAR = 0.05, 1.0  # share of the frames, and ranges of a feature, below which a run is near its data
+SELDOM, FAR = (
+    0.05,
+    1.0,
+)  # share of the frames, and how far outside an atom is, below which a run is near its data
 
 
 def summarise(
-    file: h5py.File, structure: Structure, what: str, seconds: float, stopped: str, notes: Sequence[str]
+    file: h5py.File,
+    structure: Structure,
+    what: str,
+    beyond_unit: str,
+    seconds: float,
+    stopped: str,
+    notes: Sequence[str],
 ) -> Summary:
     """Return the table of a run.
 
@@ -33,6 +42,8 @@ def summarise(
         The artefact, complete but for this.
     what : str
         Model, steps, ensemble.
+    beyond_unit : str
+        Of how far atoms are outside the training data.
     seconds : float
         Of a step; NaN where none was made.
     stopped : str
@@ -57,7 +68,7 @@ def summarise(
     for name, label, factor, unit in (
         ("energy_std_eV", "largest σ of the energy", MEV_PER_EV / structure.n_atoms, "meV/atom"),
         ("atoms_outside", "most atoms outside the training range", 1.0, f"of {structure.n_atoms}"),
-        ("largest_beyond", "farthest outside", 1.0, "of the range of a feature"),
+        ("largest_beyond", "farthest outside", 1.0, f"of {beyond_unit}"),
     ):
         if np.isfinite(column[name]).any():
             rows.append([label, f"{rounded(np.nanmax(column[name]) * factor)} {unit}"])
@@ -67,7 +78,7 @@ def summarise(
     lines = [f"warning: stopped {stopped}"] if stopped else []
     lines.append(f"±: standard deviation in time; mean ±: error of the mean, from {BLOCKS} blocks")
     lines += _volume_of(column["volume_A3"], int(column["step"][-1]), int(file.attrs["held_steps"]))
-    closing = _left(column["time_ps"], column["largest_beyond"])
+    closing = _left(column["time_ps"], column["largest_beyond"], beyond_unit)
     return Summary(f"Molecular dynamics: {what}", ("", ""), rows, [*lines, *notes], closing=closing)
 
 
@@ -122,7 +133,7 @@ def _volume_of(volumes: FloatArray, n_steps: int, n_held: int) -> list[str]:
     return lines
 
 
-def _left(times: FloatArray, beyond: FloatArray) -> list[str]:
+def _left(times: FloatArray, beyond: FloatArray, unit: str) -> list[str]:
     """Say whether, and from when on, the run left the training data; nothing where that is not known."""
     if not np.isfinite(beyond).any():
         return []
@@ -134,7 +145,7 @@ def _left(times: FloatArray, beyond: FloatArray) -> list[str]:
     if outside.mean() < SELDOM and farthest < FAR:
         return [
             f"Verdict: the run stayed near the training data: in {share} of the frames an atom is outside, "
-            f"by {rounded(farthest, 2)} of the range of a feature at most."
+            f"by {rounded(farthest, 2)} of {unit} at most."
         ]
     return [
         f"Verdict: in {share} of the frames an atom is outside the training data, first at {first} ps: what "

@@ -9,7 +9,7 @@ from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.stages.shared.context import log
 
-OF_NETWORKS = ("members", "stop_beyond")
+OF_NETWORKS = ("members",)
 OF_PROCESSES = ("subset",)
 TUNING = ("sigma", "sigma_max_rows")  # of processes
 
