@@ -221,3 +221,33 @@ def test_a_slab_in_any_direction_teaches_the_same(basis, settings, memory, activ
         range(0, 9, 4),
     ).transpose(1, 2)
     assert torch.allclose(rows[:, :, 0:9:4], expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("memory", [0, 2**30])
+def test_the_force_on_one_atom_is_no_row_and_its_virial_is(basis, settings, memory):
+    """It is zero whatever the energy, and would make the mean error of forces, and their noise, too small."""
+    atoms = crystals()
+    one = replace(
+        atoms,
+        species=("O",),
+        positions=atoms.positions[:, :1],
+        cells=atoms.cells / 2,
+        forces=np.zeros((5, 1, 3)),
+    )
+    parts = [one, replace(one, stress=None), molecules(("H", "H", "H"), 4, 2)]
+    settings = changed(settings, loss=LOSSES[0], forces=Forces(1.0, "components", memory))
+    objective, weights, index = build(TrainingSet.collect(parts, [], None), basis, settings)
+    assert objective.rows_by_kind(index)[0].tolist() == [14, 0, 4 * 9, 4 * 6]  # one stress is not known
+    alone, *_ = build(TrainingSet.collect(parts[2:], [], None), basis, settings)
+    assert alone.rows_by_kind(index[:4])[0].tolist() == [4, 0, 4 * 9, 0]
+    columns = range(0, weights.shape[1], 7)
+    gradient = torch.empty_like(weights)
+    objective.gradient(weights, index, gradient)
+    expected = central_difference(lambda w: objective.sums(w, index).loss(objective.loss), weights, columns)
+    assert torch.allclose(gradient[:, ::7], expected, rtol=1e-5, atol=1e-7)
+    for few in (parts[:1], parts[1:2]):  # no force at all
+        objective, weights, index = build(TrainingSet.collect(few, [], None), basis, settings)
+        residuals = objective.residuals(weights, index)
+        assert torch.isfinite(residuals).all()
+        sums = objective.gradient(weights, index, torch.empty_like(weights))
+        assert torch.allclose(objective.mean_square(residuals), sums.loss(objective.loss))

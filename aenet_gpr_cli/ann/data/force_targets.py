@@ -32,7 +32,7 @@ Choice = tuple[IntArray, IntArray]  # structures of a subset, and their componen
 def select_components(
     data: TrainingSet, indices: IntArray, loss: Loss, seed: int, n_weights: int
 ) -> list[Choice]:
-    """Choose the force components to train on, seeded.
+    """Choose the force components to train on, seeded: none of one atom, zero whatever the energy.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ def select_components(
     InputError
         If no structure has forces.
     """
-    n_components = sum(3 * len(s) * s.n_atoms for s in data.subsets if s.forces is not None)
+    several = [s for s in data.subsets if s.forces is not None and s.n_atoms > 1]
+    n_components = sum(3 * len(s) * s.n_atoms for s in several)
     share, stream = loss.share_of_forces(n_components, n_weights), np.random.default_rng([seed, 1])
     ends = np.cumsum([len(s) for s in data.subsets])
     known = [
@@ -75,6 +76,8 @@ def select_components(
     for structures, subset in zip(known, data.subsets, strict=True):
         width = 3 * subset.n_atoms
         take = max(1, round(share * width)) if loss.force_selection == "components" else width
+        if subset.n_atoms == 1:
+            take = 0
         keys = stream.random((len(structures), width))
         result.append((structures, np.sort(np.argsort(keys, axis=1)[:, :take], axis=1)))
     return result
@@ -180,7 +183,7 @@ class ForceData:
         self.subsets: list[ForceSubset] = []
         first = 0
         for subset, choice, own in zip(data.subsets, chosen, virials, strict=True):
-            if len(choice[0]):
+            if choice[1].size or own is not None:
                 assert isinstance(subset, StructureSet)  # only those have forces
                 self.subsets.append(self._subset(subset, choice, own, first, basis, norm, like))
             first += len(subset)

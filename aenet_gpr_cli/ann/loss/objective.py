@@ -202,7 +202,7 @@ class Objective:
         force, virial = torch.zeros_like(energy), torch.zeros_like(energy)
         if self.forces is not None:
             weights = self.processes.add(torch.stack(self.forces.total_weights(self.data, here)))[..., None]
-            force = 3.0 * alpha / weights[0]
+            force = torch.where(weights[0] > 0, 3.0 * alpha / weights[0], 0.0)
             virial = torch.where(weights[1] > 0, self.loss.beta / weights[1], 0.0)
         if self.emphasis is None:
             return Shares(energy, None, force, virial, first)
