@@ -231,6 +231,34 @@ def test_what_is_no_crystal_of_the_model_is_one_message(made, tmp_path):
     refused(shaken, NumericalError, "relaxing atoms and cell of Cu4: expected forces below", steps=1)
 
 
+def test_a_stress_that_does_not_fit_is_told_again_where_it_is_trained_on(tmp_path, caplog):
+    frames = copper(30)
+    for atoms in frames[1:]:
+        atoms.calc.results["stress"] *= -1.0
+    write(tmp_path / "cu.extxyz", frames, format="extxyz")
+    keys = SplitConfig(inputs=("cu.extxyz",), train=22)
+
+    def told(**more):
+        split_stage.run(replace(keys, **more), tmp_path, tmp_path / "split.h5", Context(force=True))
+        said = []
+        for virials in (True, False):
+            caplog.clear()
+            small = {"n_inducing": 20, "length_scale": 8.0, "virials": virials}
+            config = build(FitGprConfig, {"model": "local", "local": small}, "fit_gpr")
+            fit_gpr_stage.run(config, tmp_path / "split.h5", tmp_path / "gpr.h5", Context(force=True))
+            said.append(caplog.text)
+        for beta in (0.003, 0.0):
+            caplog.clear()
+            config = TrainAnnConfig(mode="direct", loss=Loss(beta=beta))
+            dry = Context(dry_run=True)
+            train_ann_stage.run(config, tmp_path / "split.h5", None, tmp_path / "ann.h5", dry)
+            said.append(caplog.text)
+        return ["split.stress_factor: -1 does it" in text for text in said]
+
+    assert told() == [True, False, True, False]
+    assert told(stress_factor=-1.0) == [False] * 4
+
+
 def test_constant_pressure_goes_on_along_the_same_path_and_tells_the_density(made, tmp_path):
     write(tmp_path / "fcc.extxyz", bulk("Cu", "fcc", a=3.62, cubic=True) * (2, 1, 1))
     config = MdConfig(ensemble="npt", temperature=100.0, time_ps=0.4, timestep_fs=2.0, table_every=2)

@@ -78,7 +78,7 @@ def test_a_factor_that_anharmonic_forces_explain_is_no_other_unit():
     assert check_stress(far) is None
     turned = str(check_stress(replace(far, stress=-far.stress)))
     assert "it looks like stress in eV/Å³, with the sign of a pressure" in turned
-    assert "To change: turn its sign" in turned
+    assert "To change: turn its sign (split.stress_factor: -1 does it)" in turned
     assert "stress in GPa" in str(check_stress(replace(far, stress=GPA * far.stress)))
 
 
@@ -86,8 +86,9 @@ def test_a_factor_that_anharmonic_forces_explain_is_no_other_unit():
     ("factor", "said"),
     [
         (-1.0, "it looks like stress in eV/Å³, with the sign of a pressure"),
-        (-1.0, "To change: turn its sign; stress_key names another stress"),
-        (GPA, "To change: declare its unit in the header of the frames (stress_unit=GPa);"),
+        (-1.0, "To change: turn its sign (split.stress_factor: -1 does it); stress_key names another stress"),
+        (-GPA, "(stress_unit=GPa) (split.stress_factor: -0.00624151 does it);"),
+        (GPA, "To change: declare its unit in the header of the frames (stress_unit=GPa) "),
         (-47.0, "To change: name it virial;"),
         (GPA, "it looks like stress in GPa; "),
         (-10 * GPA, "it looks like stress in kbar, with the sign of a pressure"),

@@ -50,6 +50,7 @@ class SplitConfig(ReadingRules, StageConfig):
     """compare forces with energy differences (sign, unit) and warn"""
 
     def __post_init__(self) -> None:
+        ReadingRules.__post_init__(self)
         for key in ("train", "test"):
             value = getattr(self, key)
             if isinstance(value, float) and value > 1:  # 1.0 is all, 1 is one

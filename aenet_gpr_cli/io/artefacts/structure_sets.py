@@ -198,6 +198,12 @@ def load_free_atoms(path: Path) -> dict[str, float]:
         return dict(zip(read_strings(group, "species"), group["energies"][()].tolist(), strict=True))
 
 
+def stress_doubt(path: Path) -> str:
+    """Return what `split` found wrong with the stress of its structures; empty where nothing."""
+    with open_artefact(path, "split") as file:
+        return str(file.attrs.get("stress_doubt", ""))
+
+
 def subset_names(path: Path, part: str) -> tuple[str, ...]:
     """Return the names of the subsets of a split.
 

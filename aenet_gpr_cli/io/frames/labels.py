@@ -95,7 +95,8 @@ def label(
     forces_key = _forces_key(frames, rules, energy_key, where)
     asked_for = None if rules is None else rules.stress_key
     stress_keys = stress_keys_of(frames, asked_for, energy_key, where, strict=rules is not None)
-    found = [_labelled(frame, energy_key, forces_key, stress_keys) for frame in frames]
+    factor = 1.0 if rules is None else rules.stress_factor
+    found = [_labelled(frame, energy_key, forces_key, stress_keys, factor) for frame in frames]
     for index, (frame, item) in enumerate(zip(frames, found, strict=True)):
         if rules is not None and rules.unconverged != "keep" and frame.unconverged:
             continue  # left out below, and some readers give no number then
@@ -244,7 +245,9 @@ def _stem(name: str) -> str:
     return re.sub(r"_?(?:free_?)?(?:energy|forces?)_?", "", name, flags=re.IGNORECASE).lower()
 
 
-def _labelled(frame: Frame, energy_key: str, forces_key: str, stress_keys: Sequence[str]) -> Labelled:
+def _labelled(
+    frame: Frame, energy_key: str, forces_key: str, stress_keys: Sequence[str], factor: float
+) -> Labelled:
     energies, forces = frame.energies, frame.forces
     if energy_key:
         key = energy_key if energy_key in energies else (TOTAL if list(energies) == [TOTAL] else "")
@@ -259,7 +262,7 @@ def _labelled(frame: Frame, energy_key: str, forces_key: str, stress_keys: Seque
         frame.structure,
         energy=energies[key] if key else None,
         forces=forces[column] if column else None,
-        stress=stress,
+        stress=None if stress is None else factor * stress,
     )
     if structure.forces is None and structure.n_atoms == 1:  # zero by symmetry, and often not written
         structure = replace(structure, forces=np.zeros((1, 3)))

@@ -18,6 +18,7 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import AenetGprError, ConfigError, ResourceError
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.artefacts.structure_sets import stress_doubt
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.contest import Way, budget
 from aenet_gpr_cli.stages.fit_gpr.fit_candidate import Candidate, fit_candidate
@@ -77,6 +78,8 @@ def run(
         job = make_job(KIND, config, {"split": split}, context, part=work.names, whole=work.whole)
         if (done := nothing_to_do(output, job, context)) is not None:
             return done
+        if local_is_fitted(config) and config.local.virials and (doubt := stress_doubt(split)):
+            log.warning("trained on as it is: %s", doubt)
         config = _with_free_atoms(config, split, work.subsets)
         parts = [work.divided(k, processes.size, config) for k in range(processes.size)]
         own = parts[processes.rank]

@@ -113,6 +113,7 @@ def run(
             for name, chosen in _part(subsets, part).items():
                 write_structures(group.create_group(name), chosen)
         write_free_atoms(file, free_atoms.energies)
+        file.attrs["stress_doubt"] = encodable("; ".join(told([f for f in found if f.kind == "stress"])))
         file.attrs["energy_definition"] = encodable(data.definition)
         file.attrs["summary"] = summary.to_json()
     return replace(summary, notes=shown)

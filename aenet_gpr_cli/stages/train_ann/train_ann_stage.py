@@ -29,7 +29,7 @@ from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.io.artefacts.streaming import StoredStructures, open_augmented
-from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split
+from aenet_gpr_cli.io.artefacts.structure_sets import choose_subsets, load_split, stress_doubt
 from aenet_gpr_cli.io.scratch import ScratchRows
 from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job, nothing_to_do, planned
@@ -118,6 +118,8 @@ def run(
         return done
     references = choose_subsets(load_split(split, "train"), config.subsets, split)
     _check_cutoff(config, references)
+    if config.with_forces and config.loss.beta > 0.0 and (doubt := stress_doubt(split)):
+        log.warning("trained on as it is (loss.beta: 0 trains no network on it): %s", doubt)
     with _open_copies(config, inputs.get("augmented"), references) as copies:
         data = TrainingSet.collect(list(references.values()), copies, config.loss.sigma_scale)
         network = config.network

@@ -94,7 +94,8 @@ def compare_stress(structures: Sequence[StructureSet], expected: Sequence[FloatA
     def judged(some: BoolArray, of: str) -> str | None:
         one, other = _without_mean_pressure(given[some]), _without_mean_pressure(right[some])
         of = f"{of}, against a quick fit to energies and forces"
-        return _judged(one.ravel(), other.ravel(), float(volume[some].mean()), (_PLAINLY, _ALIKE), of)
+        limits, size = (_PLAINLY, _ALIKE), float(volume[some].mean())
+        return _judged(one.ravel(), other.ravel(), size, limits, of, whole=bool(some.all()))
 
     other_kind, n = _of_another_kind(given, right), len(volume)
     if other_kind.any() and names:
@@ -132,6 +133,7 @@ def _judged(
     limits: tuple[float, float],
     of: str,
     unknown: bool = False,
+    whole: bool = True,
 ) -> str | None:
     """Say what is wrong with numbers that should be the right ones; None where nothing is.
 
@@ -141,6 +143,8 @@ def _judged(
         Factor within which they are the same, and the smallest correlation that says something.
     unknown : bool
         Whether another factor than that of a unit is said, too.
+    whole : bool
+        Whether all structures are meant, so that one factor mends them.
     """
     factor, least = limits
     squares = float(declared @ declared), float(right @ right)
@@ -168,21 +172,23 @@ def _judged(
     )
     if slope < 0.0:
         what += ", with the sign of a pressure"
-    steps = [_step(unit, slope) for *_, unit in near] or ["its unit"]
+    units = {unit: value for value, _, unit in candidates}
+    steps = [_step(unit, slope, units[unit] if whole else None) for *_, unit in near] or ["its unit"]
     return (
         f"stress does not fit energies and forces: {what}; expected eV/Å³, positive under tension "
         f"(slope {slope:.3g}, correlation {correlation:.3f}, {of}). To change: {', or '.join(steps)}; {_KEEP}"
     )
 
 
-def _step(unit: str, slope: float) -> str:
-    """Return what to change."""
+def _step(unit: str, slope: float, factor: float | None) -> str:
+    """Return what to change; one factor for all structures does it where one is given."""
     if unit == "virial":
         turned = " with the other sign (a virial is -V times the stress)" if slope > 0.0 else ""
         return f"name it virial{turned}"
     turns = ["turn its sign"] if slope < 0.0 else []
     declared = [f"declare its unit in the header of the frames (stress_unit={unit})"] if unit else []
-    return " and ".join([*turns, *declared])
+    by_key = "" if factor is None else f" (split.stress_factor: {np.copysign(factor, slope):.6g} does it)"
+    return " and ".join([*turns, *declared]) + by_key
 
 
 def _pairs(s: StructureSet) -> tuple[FloatArray, FloatArray, FloatArray]:

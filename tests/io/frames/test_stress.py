@@ -102,6 +102,14 @@ def test_a_stress_of_another_calculation_does_not_stand_in(tmp_path):
     assert [s.stress is None for s in read(tmp_path / "a.xyz", *frames).structures] == [False, True]
 
 
+def test_one_factor_mends_sign_and_unit(tmp_path):
+    header = f'energy=-1 stress="{nine(-GPA * STRESS)}"'
+    found = read(tmp_path / "a.xyz", frame(header), stress_factor=-0.00624151)
+    np.testing.assert_allclose(found.structures[0].stress, STRESS, rtol=1e-6)
+    with pytest.raises(ValueError, match="stress_factor: expected a factor other than 0"):
+        ReadingRules(stress_factor=0.0)
+
+
 def test_isolated_structures_and_cells_without_volume_have_none(tmp_path):
     line = f'energy=-1 stress="{nine(STRESS)}"'
     assert read(tmp_path / "a.xyz", frame(line, "F F F")).structures[0].stress is None
