@@ -170,7 +170,8 @@ def _run() -> int:
 
 def _expected(error: BaseException) -> int:
     if not isinstance(error, AenetGprError):
-        print("interrupted; what was finished before is kept, run the same command again", file=sys.stderr)
+        kept = "outputs and checkpoints that were written before are kept"
+        print(f"interrupted; {kept}, run the same command again", file=sys.stderr)
         return InterruptedRun.exit_code
     if os.environ.get("AENET_GPR_DEBUG"):
         traceback.print_exc()

@@ -153,6 +153,16 @@ def test_numbers_of_a_crystal_outside_the_training_data_are_told(made, process, 
             assert json.loads((tmp_path / "p.json").read_text())["outside_training"] is not known
 
 
+def test_an_interrupted_stage_without_a_checkpoint_says_that_it_keeps_nothing(made, tmp_path):
+    write(tmp_path / "c.extxyz", bulk("Cu", "fcc", a=3.58))
+    files = PropertiesConfig(), made / "ann.h5", tmp_path / "c.extxyz", tmp_path / "p.h5"
+    said: list[str] = []
+    context = Context(lambda *report: said.append(report[2]), stop=lambda: "elastic constants" in said)
+    with pytest.raises(InterruptedRun, match=r"elastic constants \(2 of 3\). This stage keeps nothing"):
+        properties_stage.run(*files, context)
+    assert not list(tmp_path.glob("*p.*"))
+
+
 def test_constants_stand_beside_those_of_labelled_strained_cells(made, tmp_path):
     frames, crystal = [], bulk("Cu", "fcc", a=3.59, cubic=True)
     for k, sizes in enumerate([(0.01, -0.01, 0.0)] + 5 * [(0.01, -0.01)]):

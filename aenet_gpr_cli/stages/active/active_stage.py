@@ -100,6 +100,7 @@ def _reseeded(config: ActiveConfig, by: int) -> ActiveConfig:
 def _rounds(series: _Series, context: Context) -> tuple[list[dict[str, Any]], str]:
     """Run the rounds of one series; return the rows of its table and why it ended."""
     config, workdir = series.config, series.workdir
+    context = replace(context, keeps=True)  # earlier steps and rounds
     pool = [Path(_absolute(text, series.folder)) for text in config.pool]
     known: set[str] = set()
     labelled: list[str] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -109,6 +110,7 @@ def run(
     with publish_with_files(output, job) as (file, folder):
         checkpoint.prepare(context.resume, context.restart)
         _make_missing(config, sources, blocks, checkpoint, context)
+        context = replace(context, keeps=True)
         totals = _join(blocks, checkpoint, file, context)
         rows = [_row(config, name, subset, totals[name]) for name, subset in subsets.items()]
         notes = [f"{how(config)}; wrote {output}"]

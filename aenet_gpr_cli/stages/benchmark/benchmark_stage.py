@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def _measure_missing(
     for number, point in enumerate(todo):
         if point.name in measured:
             continue
-        context.report(number, len(todo), f"measuring {point.name}")
+        replace(context, keeps=True).report(number, len(todo), f"measuring {point.name}")
         part, so_far = (point.name,), earlier + time.perf_counter() - started
         with publish(checkpoint.path_of(part), checkpoint.job_of(part)) as file:
             measured[point.name] = _measure(point, threads, context)

@@ -33,6 +33,9 @@ log = logging.getLogger("aenet_gpr_cli")
 MISSING = "missing:"
 UP_TO_DATE = " (up to date)"
 GO_ON = "What was finished before is kept; run the same command again to go on"
+ANEW = (
+    "This stage keeps nothing of a run that does not reach its end; run the same command again for a new one"
+)
 
 
 def no_progress(done: int, total: int, message: str) -> None:
@@ -63,6 +66,8 @@ class Context:
         one is used all the same, and a damaged one is dropped.)
     restart : bool
         Drop the checkpoint of an unfinished run and start over.
+    keeps : bool
+        Whether what is finished when the stage ends early is kept; for the message.
     """
 
     progress: Progress = no_progress
@@ -71,6 +76,7 @@ class Context:
     stop: Callable[[], bool] = never
     resume: bool = False
     restart: bool = False
+    keeps: bool = False
 
     def report(self, done: int, total: int, message: str) -> None:
         """Show progress between two units of work; end the stage here if it was asked to stop.
@@ -81,7 +87,7 @@ class Context:
         """
         self.progress(done, total, message)
         if self.stop():
-            raise InterruptedRun(f"{message} ({done} of {total}). {GO_ON}")
+            raise InterruptedRun(f"{message} ({done} of {total}). {GO_ON if self.keeps else ANEW}")
 
 
 @dataclass(frozen=True, slots=True)

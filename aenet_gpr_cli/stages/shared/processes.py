@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -64,9 +64,11 @@ def run_tasks(
 
     Notes
     -----
-    Each process has its share of the threads of this one. Results do not depend on the order, and on the
-    number of processes only through the rounding of products that are divided among other numbers of threads.
+    Those who ask for tasks keep what was finished, in a checkpoint. Each process has its share of the threads
+    of this one. Results do not depend on the order, and on the number of processes only through the rounding
+    of products that are divided among other numbers of threads.
     """
+    context = replace(context, keeps=True)
     workers, said = min(workers, len(tasks)), said or {name: f"working on {name}" for name in tasks}
     if workers > 1:
         yield from _Pool(work, tasks, workers, context, said).results()

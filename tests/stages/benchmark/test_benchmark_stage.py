@@ -69,7 +69,7 @@ def test_stopped_and_resumed(finished, tmp_path):
         seen.append(message)
 
     context = Context(progress=progress, stop=lambda: len(seen) == 2)
-    with pytest.raises(InterruptedRun):
+    with pytest.raises(InterruptedRun, match="finished before is kept"):
         benchmark.run(config, finished / "split.h5", output, context)
     kept = sorted((tmp_path / ".benchmark.h5.checkpoint").glob("finished_*.h5"))
     assert len(kept) == 1
