@@ -14,8 +14,8 @@ SHOWN = 60  # characters of a refused value
 
 def explain(model: type, problem: Any) -> str:
     """Return one line for a problem that pydantic has found in the keys of a group."""
-    path = [part for part in problem["loc"] if not _is_type_label(part)]
-    dotted = ".".join(str(part) for part in path)
+    path = path_of(problem)
+    dotted = ".".join(path)
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return unknown_key(dotted, known_keys(model, path[:-1]))
     message = _bound(problem) or problem["msg"].removeprefix("Value error, ")
@@ -26,6 +26,11 @@ def explain(model: type, problem: Any) -> str:
     if problem["type"] == "value_error" or isinstance(got, dict | list):
         return f"{dotted}: {message}" if dotted else message
     return f"{dotted}: {message}, got {_short(got)}"
+
+
+def path_of(problem: Any) -> list[str]:
+    """Return the keys, names and positions that lead to a problem that pydantic has found."""
+    return [str(part) for part in problem["loc"] if not _is_type_label(part)]
 
 
 def _bound(problem: Any) -> str | None:

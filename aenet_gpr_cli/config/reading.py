@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aenet_gpr_cli.config.keys import with_seed
-from aenet_gpr_cli.config.problems import explain, known_keys, unknown_key
+from aenet_gpr_cli.config.problems import explain, known_keys, path_of, unknown_key
 from aenet_gpr_cli.config.stages.active_config import ActiveConfig, LabelConfig, SelectConfig
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
@@ -38,6 +38,7 @@ STAGES: dict[str, type] = {
     "properties": PropertiesConfig,
 }
 MODELS = CASES | STAGES
+SHOWN = 60  # characters of a --set in messages
 
 Config = TypeVar("Config")
 
@@ -77,7 +78,7 @@ def read_config(
     ConfigError
         With a line for each wrong key or value, or if the file may be for several stages.
     """
-    source = str(path or "command line")
+    source, overrides = str(path or "command line"), list(overrides)
     data = read_mapping(path) if path else {}
     kind = recognise(data, source, what)
     if what is not None and kind in CASES and what not in CASES:
@@ -86,7 +87,7 @@ def read_config(
     data = apply_overrides(data, overrides)
     if seed is not None:
         data["seed"] = seed
-    return kind, build(MODELS[kind], data, source)
+    return kind, build(MODELS[kind], data, source, overrides if path else ())
 
 
 def recognise(data: Mapping[str, Any], source: str, wanted: str | None = None) -> str:
@@ -138,7 +139,7 @@ def _section(
     return with_seed(content, data.get("seed"))
 
 
-def build(model: type[Config], data: Mapping[str, Any], source: str) -> Config:
+def build(model: type[Config], data: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Config:
     """Check keys and values and return the typed configuration.
 
     Parameters
@@ -147,6 +148,9 @@ def build(model: type[Config], data: Mapping[str, Any], source: str) -> Config:
         A group of keys (`settings`); one with a class method ``expand`` has its short notation written out.
     source : str
         Named in messages.
+    overrides : sequence of str
+        ``key.sub=value`` that are in the data already: named in place of the source, or beside it where a
+        problem is of several keys.
 
     Raises
     ------
@@ -159,7 +163,22 @@ def build(model: type[Config], data: Mapping[str, Any], source: str) -> Config:
         expand = getattr(model, "expand", None)
         return TypeAdapter(model).validate_python(expand(data) if expand else data)
     except ValidationError as error:
-        lines = list(dict.fromkeys(explain(model, problem) for problem in error.errors()))
-        raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from error
+        lines = dict.fromkeys(
+            f"{_origin(path_of(problem), source, overrides)}: {explain(model, problem)}"
+            for problem in error.errors()
+        )
+        raise ConfigError("\n".join(lines)) from error
     except ValueError as error:
-        raise ConfigError(f"{source}: {error}") from error
+        raise ConfigError(f"{_origin([], source, overrides)}: {error}") from error
+
+
+def _origin(path: Sequence[str], source: str, overrides: Sequence[str]) -> str:
+    """Return where the value at a path of keys comes from, for a message."""
+    inside = []
+    for item in reversed(overrides):  # the last one wins
+        keys = item.partition("=")[0].strip().split(".")
+        if list(path[: len(keys)]) == keys:
+            return f"--set {item[:SHOWN]}"
+        if keys[: len(path)] == list(path):
+            inside.append(f" with --set {item[:SHOWN]}")
+    return source + "".join(reversed(inside))

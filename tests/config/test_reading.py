@@ -261,3 +261,31 @@ def test_a_stage_takes_its_section_of_any_case(tmp_path, text, command, key, val
 def test_one_structure_is_not_all_of_them(amount, meant):
     found = build(SplitConfig, {"inputs": ["a.xyz"], "train": amount}, "test").train
     assert (found, type(found)) == (meant, type(meant))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ("local.angular_cutoffs=[[3,4]]",),
+            r"^--set local.angular_cutoffs=\[\[3,4\]\]: local.angular_cutoffs",
+        ),
+        (("local.nonsense=1", "seed=2"), "^--set local.nonsense=1: unknown key 'local.nonsense'"),
+        (("seed=-1", "seed=-2"), "^--set seed=-2: seed: .* got -2"),
+        (("seed=2",), "^{file}: length_scale"),
+        (
+            ("comparison_minutes=-1",),
+            "^{file}: length_scale(.|\n)*^--set comparison_minutes=-1: comparison_minutes",
+        ),
+    ],
+)
+def test_a_wrong_value_is_said_to_come_from_where_it_was_given(tmp_path, overrides, said):
+    (tmp_path / "fit.yaml").write_text("length_scale: -1\n" if "file" in said else "max_permutations: 2\n")
+    with pytest.raises(ConfigError, match="(?m)" + said.replace("{file}", str(tmp_path / "fit.yaml"))):
+        read_config("fit-gpr", tmp_path / "fit.yaml", overrides)
+
+
+def test_what_only_several_keys_show_names_file_and_command_line(tmp_path):
+    (tmp_path / "split.yaml").write_text("inputs: [a.xyz]\ntest_inputs: [b.xyz]\n")
+    with pytest.raises(ConfigError, match=r"split.yaml with --set train=3: expected one way of dividing"):
+        read_config("split", tmp_path / "split.yaml", ["train=3"])
