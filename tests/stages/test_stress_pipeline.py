@@ -294,7 +294,8 @@ def test_constant_pressure_goes_on_along_the_same_path_and_tells_the_density(mad
     later = whole["volume_A3"][len(whole) // 2 :]
     expected = 8 * 63.546 * 1.66053907 / later
     assert float(told.split()[0]) == pytest.approx(expected.mean(), rel=1e-3)
-    assert told.split()[-2:] == ["±", f"{error_of_mean(expected):.2g})"]
+    assert told.endswith(f"(mean ± {error_of_mean(expected)[0]:.2g} or more)")
+    assert "or more: the second half is worth fewer than 30" in "\n".join(summary.notes)
 
 
 def test_dynamics_with_a_process_says_where_it_leaves_the_training_data(process, tmp_path, caplog):
@@ -327,9 +328,16 @@ def test_the_error_of_a_mean_is_that_of_many_series():
     rng = np.random.default_rng(0)
     series = np.cumsum(rng.standard_normal((400, 2020)), axis=1)
     series = series[:, 20:] - series[:, :-20]  # a memory of twenty values
-    errors = np.array([error_of_mean(one) for one in series])
-    assert np.sqrt(np.mean(errors**2)) == pytest.approx(series.mean(axis=1).std(), rel=0.15)
-    assert np.isnan(error_of_mean(series[0, :24]))
+    errors, settled = np.array([error_of_mean(one) for one in series]).T
+    off = np.abs(series.mean(axis=1))
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(off.std(), rel=0.25)
+    assert np.mean(off < 2.0 * errors) > 0.93
+    assert settled.mean() > 0.9
+    short, settled = np.array([error_of_mean(one[:200]) for one in series]).T  # ten times the memory
+    assert np.mean(np.abs(series[:, :200].mean(axis=1)) < 2.0 * short) < 0.93
+    assert settled.mean() < 0.1
+    assert np.isnan(error_of_mean(series[0, :24])[0])
+    assert error_of_mean(np.ones(100)) == (0.0, True)
 
 
 @pytest.mark.parametrize("pbc", [(True, True, False), (True, True, True)])

@@ -16,7 +16,9 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import G_PER_CM3, MEV_PER_EV
 
-BLOCKS = 5  # of a series, whose means differ by their error
+FEWEST_BLOCKS = 4  # of a series, whose means differ by their error
+FEWEST_VALUES = 25  # of a series
+INDEPENDENT = 30.0  # values without memory that a series must be worth
 HELD = 0.01  # share of the steps from which on the barostat decides the mean pressure and volume
 BURST = 2.0  # times the volume at the start, or its inverse
 SELDOM, FAR = (
@@ -55,6 +57,7 @@ def summarise(
     if np.isfinite(slope := drift(table, structure.n_atoms)):
         rows.append(["drift of the conserved energy", f"{slope:+.4f} meV/atom/ps"])
     later = slice(len(table) // 2, None)
+    too_short = False
     column["density"] = _mass(structure) / column["volume_A3"] * G_PER_CM3
     for name, label, unit in (
         ("temperature_K", "temperature, second half", "K"),
@@ -64,7 +67,9 @@ def summarise(
     ):
         values = column[name][later]
         if np.isfinite(values).any() and (name not in ("volume_A3", "density") or np.ptp(values) > 0.0):
-            rows.append([label, _mean_of(values, unit)])
+            said, short = _mean_of(values, unit)
+            rows.append([label, said])
+            too_short |= short
     for name, label, factor, unit in (
         ("energy_std_eV", "largest σ of the energy", MEV_PER_EV / structure.n_atoms, "meV/atom"),
         ("atoms_outside", "most atoms outside the training range", 1.0, f"of {structure.n_atoms}"),
@@ -76,7 +81,12 @@ def summarise(
     if np.isfinite(seconds):
         rows.append(["time of a step", f"{seconds * 1e3:.2f} ms"])
     lines = [f"warning: stopped {stopped}"] if stopped else []
-    lines.append(f"±: standard deviation in time; mean ±: error of the mean, from {BLOCKS} blocks")
+    lines.append("±: standard deviation in time; mean ±: error of the mean, from means of blocks")
+    if too_short:
+        lines.append(
+            f"or more: the second half is worth fewer than {INDEPENDENT:.0f} independent values, so that the "
+            "error of the mean may be larger; a longer time_ps tells"
+        )
     lines += _volume_of(column["volume_A3"], int(column["step"][-1]), int(file.attrs["held_steps"]))
     closing = _left(column["time_ps"], column["largest_beyond"], beyond_unit)
     return Summary(f"Molecular dynamics: {what}", ("", ""), rows, [*lines, *notes], closing=closing)
@@ -87,31 +97,43 @@ def _mass(structure: Structure) -> float:
     return float(sum(atomic_masses[atomic_numbers[s]] for s in structure.species))
 
 
-def _mean_of(values: FloatArray, unit: str) -> str:
-    error = error_of_mean(values)
-    of_mean = f" (mean ± {rounded(error, 2)})" if np.isfinite(error) else ""
-    return f"{rounded(float(np.nanmean(values)), 4)} ± {rounded(float(np.nanstd(values)), 2)} {unit}{of_mean}"
+def _mean_of(values: FloatArray, unit: str) -> tuple[str, bool]:
+    """Return mean and spread in words, and whether the series is too short for the error of its mean."""
+    known = values[np.isfinite(values)]
+    error, settled = error_of_mean(known)
+    of_mean = f" (mean ± {rounded(error, 2)}{'' if settled else ' or more'})" if np.isfinite(error) else ""
+    return (
+        f"{rounded(float(known.mean()), 4)} ± {rounded(float(known.std()), 2)} {unit}{of_mean}",
+        not settled,
+    )
 
 
-def error_of_mean(values: FloatArray) -> float:
-    """Return the standard error of the mean of a correlated series, from the means of blocks.
+def error_of_mean(values: FloatArray) -> tuple[float, bool]:
+    """Return the standard error of the mean of a correlated series, by blocking.
+
+    The means of 1, 2, 4, ... values have errors that grow until a block is longer than the memory of the
+    series; the largest is taken (H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989)).
 
     Parameters
     ----------
     values : ndarray of shape (n,)
-        At equal intervals. Right where a block, a fifth of the series, is longer than its memory; too small
-        where it is not.
+        At equal intervals.
 
     Returns
     -------
-    float
-        In the unit of the values; NaN with fewer than `BLOCKS` values a block.
+    error : float
+        In the unit of the values; NaN with fewer than `FEWEST_VALUES`.
+    settled : bool
+        Whether the series is worth `INDEPENDENT` values without memory; the error may be too small where not.
     """
-    length = len(values) // BLOCKS
-    if length < BLOCKS:
-        return float("nan")
-    means = values[len(values) - BLOCKS * length :].reshape(BLOCKS, length).mean(axis=1)
-    return float(means.std(ddof=1) / BLOCKS**0.5)
+    if len(values) < FEWEST_VALUES:
+        return float("nan"), False
+    errors, means = [], values
+    while len(means) >= FEWEST_BLOCKS:
+        errors.append(float(means.std(ddof=1)) / len(means) ** 0.5)
+        means = means[len(means) % 2 :].reshape(-1, 2).mean(axis=1)
+    largest = max(errors)
+    return largest, len(values) * errors[0] ** 2 >= INDEPENDENT * largest**2
 
 
 def _volume_of(volumes: FloatArray, n_steps: int, n_held: int) -> list[str]:
