@@ -61,7 +61,7 @@ class MdConfig(SigmaConfig):
     members: tuple[NonNegativeInt, ...] | None = None
     """members of the committee to use, counted from 0; default: all"""
     reference: CalculatorConfig | None = None
-    """an ASE calculator that checks energies and forces of stored frames; null: none"""
+    """an ASE calculator that checks energies, forces and the pressure of stored frames; null: none"""
     reference_every: PositiveInt = 10
     """check every so many stored frames"""
     checkpoint_seconds: NonNegativeFloat = 60.0

@@ -32,6 +32,7 @@ STEPS_OF_FORECAST = 5  # after the first, which may compile
 FORECAST_FROM = 30.0  # s; shorter runs need none
 FRAME_FIELDS = ("positions", "cells", "energies", "forces", "velocities", "times", "names")
 REFERENCE_FIELDS = ("reference_energies", "reference_forces")
+STRESS_FIELDS = ("stress", "reference_stress")  # where a cell has a pressure
 
 
 class Record:
@@ -47,7 +48,8 @@ class Record:
 
     def __init__(self, checkpoint: Checkpoint, structure: Structure, with_reference: bool) -> None:
         self.checkpoint, self.structure = checkpoint, structure
-        self.fields = (*FRAME_FIELDS, *(REFERENCE_FIELDS if with_reference else ()))
+        compared = (*REFERENCE_FIELDS, *(STRESS_FIELDS if all(structure.pbc) else ()))
+        self.fields = (*FRAME_FIELDS, *(compared if with_reference else ()))
         self.seconds_before = 0.0
         self.n_frames = 0
         self._n_segments = 0
@@ -102,6 +104,11 @@ class Record:
             unknown = np.full_like(found.forces, np.nan)
             frame["reference_energies"] = np.nan if reference is None else reference.energy
             frame["reference_forces"] = unknown if reference is None else reference.forces
+        if "reference_stress" in self.fields:
+            gradient, stress = found.strain_gradient, None if reference is None else reference.stress
+            nothing = np.full((3, 3), np.nan)
+            frame["stress"] = nothing if gradient is None else gradient / motion.volume
+            frame["reference_stress"] = nothing if stress is None else stress
         self._frames.append(frame)
         self.n_frames += 1
 

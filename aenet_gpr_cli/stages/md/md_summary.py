@@ -14,7 +14,7 @@ from aenet_gpr_cli.dynamics.md_record import COLUMNS, drift
 from aenet_gpr_cli.stages.shared.context import Summary
 from aenet_gpr_cli.structures import FloatArray, Structure
 from aenet_gpr_cli.text import rounded
-from aenet_gpr_cli.units import G_PER_CM3, MEV_PER_EV
+from aenet_gpr_cli.units import G_PER_CM3, GPA_PER_EV_PER_CUBIC_ANGSTROM, MEV_PER_EV
 
 FEWEST_BLOCKS = 4  # of a series, whose means differ by their error
 FEWEST_VALUES = 25  # of a series
@@ -187,9 +187,16 @@ def _against_reference(group: h5py.Group, structure: Structure) -> list[list[str
     energies = group["energies"][()][known] - reference[known]
     forces = np.concatenate([(group["forces"][i] - group["reference_forces"][i]).ravel() for i in known])
     spread = float(np.std(energies)) / structure.n_atoms * MEV_PER_EV
-    return [
+    rows = [
         ["checked against the reference", f"{len(known)} frames"],
         ["mean error of the energy", f"{energies.mean() / structure.n_atoms * MEV_PER_EV:+.3g} meV/atom"],
         ["rms error of relative energies", f"{rounded(spread)} meV/atom"],
         ["rms error of the forces", f"{rounded(np.sqrt(np.mean(forces**2)))} eV/Å"],
     ]
+    if "reference_stress" in group:
+        excess = (group["stress"][()] - group["reference_stress"][()])[known]
+        errors = -np.trace(excess, axis1=1, axis2=2) / 3.0 * GPA_PER_EV_PER_CUBIC_ANGSTROM
+        if len(errors := errors[np.isfinite(errors)]):
+            said = f"{errors.mean():+.3g} GPa (rms {rounded(np.sqrt(np.mean(errors**2)))})"
+            rows.append(["mean error of the pressure", said])
+    return rows

@@ -8,9 +8,11 @@ import h5py
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.lj import LennardJones
 from ase.io import read, write
 
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
+from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.config.stages.active_config import CalculatorConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.md_config import MdConfig
@@ -159,6 +161,22 @@ def test_frames_are_checked_against_a_calculator(model, tmp_path):
     with h5py.File(tmp_path / "md.h5") as file:
         reference = file["trajectory/reference_energies"][()]
     assert list(np.isfinite(reference)) == [True, False, True, False, True]
+    assert "mean error of the pressure" not in rows
+
+
+@pytest.mark.parametrize("ensemble", ["nvt", "npt"])
+def test_pressures_of_cells_are_checked_too(model, boxed, tmp_path, ensemble):
+    config = replace(SHORT, ensemble=ensemble, time_ps=0.01, store_every=10, reference_every=2)
+    config = replace(config, reference=CalculatorConfig(name="lj"))
+    rows = {row[0]: row[1] for row in run(config, model, tmp_path, start=boxed).rows}
+    errors = []
+    for atoms in read(tmp_path / "md_trajectory.extxyz", "::2"):
+        own, other = atoms.copy(), atoms.copy()
+        own.calc, other.calc = ANNCalculator.from_file(model), LennardJones()
+        errors.append(-(own.get_stress()[:3].mean() - other.get_stress()[:3].mean()) * 160.21766)
+    told = rows["mean error of the pressure"].split()
+    assert float(told[0]) == pytest.approx(np.mean(errors), rel=0.01)
+    assert float(told[-1][:-1]) == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=0.01)
 
 
 @pytest.fixture(scope="module")
