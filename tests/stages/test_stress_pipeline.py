@@ -296,6 +296,7 @@ def test_constant_pressure_goes_on_along_the_same_path_and_tells_the_density(mad
     assert float(told.split()[0]) == pytest.approx(expected.mean(), rel=1e-3)
     assert told.endswith(f"(mean ± {error_of_mean(expected)[0]:.2g} or more)")
     assert "or more: the second half is worth fewer than 30" in "\n".join(summary.notes)
+    assert "the volume is that of 8 atoms whose images move alike" in "\n".join(summary.notes)
 
 
 def test_dynamics_with_a_process_says_where_it_leaves_the_training_data(process, tmp_path, caplog):

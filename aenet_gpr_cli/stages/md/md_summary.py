@@ -16,6 +16,7 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import G_PER_CM3, GPA_PER_EV_PER_CUBIC_ANGSTROM, MEV_PER_EV
 
+FEWEST_ATOMS = 17  # temperatures of fewer fluctuate by more than a fifth, √(2/3N), and volumes accordingly
 FEWEST_BLOCKS = 4  # of a series, whose means differ by their error
 FEWEST_VALUES = 25  # of a series
 INDEPENDENT = 30.0  # values without memory that a series must be worth
@@ -86,6 +87,11 @@ def summarise(
         lines.append(
             f"or more: the second half is worth fewer than {INDEPENDENT:.0f} independent values, so that the "
             "error of the mean may be larger; a longer time_ps tells"
+        )
+    if np.ptp(column["volume_A3"]) > 0.0 and structure.n_atoms < FEWEST_ATOMS:
+        lines.append(
+            f"warning: the volume is that of {structure.n_atoms} atoms whose images move alike: its "
+            "fluctuations, and its mean, are those of a tiny cell; start from a supercell"
         )
     lines += _volume_of(column["volume_A3"], int(column["step"][-1]), int(file.attrs["held_steps"]))
     closing = _left(column["time_ps"], column["largest_beyond"], beyond_unit)
