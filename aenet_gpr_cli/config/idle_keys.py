@@ -60,7 +60,7 @@ def _value(config: Any, key: str) -> Any:
 
 
 def _of_md(c: MdConfig) -> Iterator[Rule]:
-    of_pressure = ("pressure_gpa", "barostat_ps", "compressibility")
+    of_pressure = ("pressure_gpa", "barostat_ps", "compressibility", "largest_gap")
     yield c.ensemble != "npt", f"ensemble: {c.ensemble}", of_pressure
     yield c.ensemble == "nve", "ensemble: nve", ("thermostat_ps",)
     yield c.reference is None, "no reference", ("reference_every",)

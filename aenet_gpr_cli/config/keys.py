@@ -7,6 +7,9 @@ from typing import Any, ClassVar, Literal
 from aenet_gpr_cli.settings import PositiveFloat, PositiveInt, Seed, settings
 
 StructureFormat = Literal["extxyz", "xsf"]
+LARGEST_GAP = (
+    8.0  # Å without an atom: wider than between layers of crystals, narrower than beside usual slabs
+)
 SIGMA_MAX_ROWS = 7000  # of the stages that bound σ: 1 ms per structure; 250 EC dimers: twice the exact σ
 
 

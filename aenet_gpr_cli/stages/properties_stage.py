@@ -87,7 +87,7 @@ def run(
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
     refuse_idle(KIND, config, model)
-    structure = _choose(read_sources([crystal], context.report), config.frame, crystal)
+    structure = _choose(read_sources([crystal], context.report), config, crystal)
     cells = None
     if reference is not None:
         labelled = read_sources([reference], context.report)
@@ -153,11 +153,13 @@ def run(
     return summary
 
 
-def _choose(structures: Sequence[Structure], frame: int, source: Path) -> Structure:
+def _choose(structures: Sequence[Structure], config: PropertiesConfig, source: Path) -> Structure:
+    frame = config.frame
     if not -len(structures) <= frame < len(structures):
         raise ConfigError(f"frame: {source} has {len(structures)} structures, counted from 0; got {frame}")
     chosen = structures[frame]
-    require_bulk(chosen, "properties", "choose a crystal (key frame chooses a structure of the file)")
+    instead = "choose a crystal (key frame chooses a structure of the file)"
+    require_bulk(chosen, "properties", config.largest_gap, instead)
     return chosen
 
 

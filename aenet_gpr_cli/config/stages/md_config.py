@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from aenet_gpr_cli.config.keys import SigmaConfig
+from aenet_gpr_cli.config.keys import LARGEST_GAP, SigmaConfig
 from aenet_gpr_cli.config.stages.active_config import CalculatorConfig
 from aenet_gpr_cli.settings import (
     NonNegativeFloat,
@@ -46,6 +46,8 @@ class MdConfig(SigmaConfig):
     compressibility: PositiveFloat = 0.1
     """of the material, in 1/GPa (water 0.45, metals 0.01); sets how fast the volume follows, not where it
     ends, as long as that takes many steps"""
+    largest_gap: PositiveFloat = LARGEST_GAP
+    """npt: a cell with so much without atoms across it is a slab, and refused, in Å"""
     store_every: PositiveInt = 100
     """steps between frames of the trajectory"""
     table_every: PositiveInt = 20

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
-from aenet_gpr_cli.config.keys import StageConfig
+from aenet_gpr_cli.config.keys import LARGEST_GAP, StageConfig
 from aenet_gpr_cli.settings import NonNegativeInt, PositiveFloat, PositiveInt, settings
 
 
@@ -30,5 +30,7 @@ class PropertiesConfig(StageConfig):
     """cells of the reference data that are strained by more are left out"""
     frame: Annotated[int, Ge(-(10**9)), Le(10**9)] = 0
     """which structure of the file, counted from 0; -1 is the last"""
+    largest_gap: PositiveFloat = LARGEST_GAP
+    """a cell with so much without atoms across it is a slab, and refused, in Å"""
     members: tuple[NonNegativeInt, ...] | None = None
     """members of the committee to use, counted from 0; default: all"""

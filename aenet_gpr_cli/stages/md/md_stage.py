@@ -180,7 +180,7 @@ def _bath(config: MdConfig, structure: Structure) -> Bath | None:
     thermostat = config.thermostat_ps * 1e3 / FS_PER_TIME_UNIT
     if config.ensemble == "nvt":
         return Bath(thermal, thermostat)
-    require_bulk(structure, "npt", "use ensemble: nvt")
+    require_bulk(structure, "npt", config.largest_gap, "use ensemble: nvt")
     return Bath(
         thermal,
         thermostat,
