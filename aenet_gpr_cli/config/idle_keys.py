@@ -84,7 +84,12 @@ def _of_fit(c: FitGprConfig) -> Iterator[Rule]:
     distances = "inverse_distance" in c.descriptors
     yield "soap" not in c.descriptors, f"descriptor: {', '.join(c.descriptors)}", ("soap",)
     yield not distances, f"descriptor: {', '.join(c.descriptors)}", ("power", "pair_cutoff")
-    yield c.permutations == "none", "permutations: none", ("max_permutations",)
+    idle = c.permutations == "none" or not distances
+    yield (
+        idle,
+        "permutations: none" if distances else f"descriptor: {', '.join(c.descriptors)}",
+        ("max_permutations",),
+    )
     yield c.solver in ("cholesky", "mixed_precision"), f"solver: {c.solver}", ("conjugate_gradient",)
 
 

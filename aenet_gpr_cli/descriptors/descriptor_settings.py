@@ -77,21 +77,24 @@ class SoapSettings:
 
 @settings
 class DescriptorChoice:
-    """Descriptors of a process: given, or the best of several powers and permutations."""
+    """Descriptors of a process: given, or the best of several, of their powers and permutations."""
 
-    descriptor: DescriptorName | tuple[DescriptorName, ...] = "inverse_distance"
+    descriptor: DescriptorName | Literal["auto"] | tuple[DescriptorName, ...] = "auto"
     """global descriptor: inverse_distance of all pairs, cartesian coordinates, or soap; a list joins
-    several, each in units of its median distance between structures"""
+    several, each in units of its median distance between structures; auto: inverse distances, soap and soap
+    by species, by errors of left-out training structures (inverse_distance where length_scale is given, whose
+    unit it is)"""
     weights: tuple[PositiveFloat, ...] | None = None
     """of the parts where descriptor is a list; default: all 1"""
     power: Power | tuple[Power, ...] = (1.0, 1.5, 2.0)
     """inverse distances (only) enter as 1/r^power; the best of a list is taken"""
     pair_cutoff: PositiveFloat | None = None
     """inverse distances go smoothly to zero at this distance, in Å; default: none"""
-    permutations: Literal["none", "auto"] | tuple[tuple[Atom, ...], ...] = "none"
+    permutations: Literal["none", "auto"] | tuple[tuple[Atom, ...], ...] = "auto"
     """atoms whose exchange leaves the energy unchanged: auto finds equal molecules and equal atoms within
-    them and keeps what raises the likelihood; or generators, [[1, 0, 2], ...]"""
-    max_permutations: Annotated[PositiveInt, Le(120)] = 8
+    them and keeps what raises the likelihood (of inverse distances; soap is invariant, and cartesian
+    coordinates have none); or generators, [[1, 0, 2], ...]"""
+    max_permutations: Annotated[PositiveInt, Le(120)] = 24
     """largest group to consider; the cost of products with the kernel grows with it"""
     soap: SoapSettings = SoapSettings()
     """settings of the descriptor soap"""
@@ -102,17 +105,25 @@ class DescriptorChoice:
         parts = self.descriptors
         if not parts or len(set(parts)) < len(parts):
             raise ValueError("descriptor: expected different names, at least one")
-        if self.weights is not None and len(self.weights) != len(parts):
-            raise ValueError(f"weights: expected one per part of descriptor, {len(parts)}")
+        if self.weights is not None and (self.descriptor == "auto" or len(self.weights) != len(parts)):
+            raise ValueError("weights: expected one per part of a descriptor that is given as a list")
         if self.soap.compare == "pairs" and "soap" in parts and len(parts) > 1:
             raise ValueError("soap.compare: pairs does not go with other descriptors")
-        if self.permutations != "none" and "soap" in parts:
+        listed = not isinstance(self.permutations, str)
+        if listed and "soap" in parts and self.descriptor != "auto":
             raise ValueError("permutations: soap is invariant already; use inverse_distance or cartesian")
 
     @property
     def descriptors(self) -> tuple[DescriptorName, ...]:
-        """Names of the parts of the descriptor."""
+        """Names of the parts of the descriptor, or of what is compared."""
+        if self.descriptor == "auto":
+            return ("inverse_distance", "soap")
         return self.descriptor if isinstance(self.descriptor, tuple) else (self.descriptor,)
+
+    @property
+    def searches_permutations(self) -> bool:
+        """Whether equal molecules and atoms are looked for."""
+        return self.permutations == "auto" and self.descriptors == ("inverse_distance",)
 
     @property
     def powers(self) -> tuple[float, ...]:
@@ -122,7 +133,7 @@ class DescriptorChoice:
         return self.power if isinstance(self.power, tuple) else (self.power,)
 
     def parts(self, power: float) -> tuple[CartesianSettings | InverseDistanceSettings | SoapSettings, ...]:
-        """Return the settings of each part, inverse distances with this power."""
+        """Return the settings of each part, inverse distances with this power; not of auto."""
         of: dict[str, CartesianSettings | InverseDistanceSettings | SoapSettings] = {
             "cartesian": CartesianSettings(),
             "inverse_distance": InverseDistanceSettings(power, self.pair_cutoff),

@@ -28,7 +28,11 @@ from aenet_gpr_cli.stages.shared.context import Context, make_job
         ),
         ("fit-gpr", {"model": "local", "kernel": "matern52"}, "kernel does nothing with model: local"),
         ("fit-gpr", {"model": "full", "local": {"n_inducing": 9}}, "local does nothing with model: full"),
-        ("fit-gpr", {"soap": {"n_max": 3}}, "soap does nothing with descriptor: inverse_distance"),
+        (
+            "fit-gpr",
+            {"descriptor": "inverse_distance", "soap": {"n_max": 3}},
+            "soap does nothing with descriptor: inverse_distance",
+        ),
         ("augment", {"adaptive": {"smallest": 0.01}}, "adaptive does nothing with mode: gaussian"),
         ("augment", {"method": "taylor", "anchored": True}, "anchored does nothing with method: taylor"),
         ("select", {"batch": "ranked", "diversity": 2.0}, "diversity does nothing with batch: ranked"),

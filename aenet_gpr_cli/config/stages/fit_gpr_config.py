@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from aenet_gpr_cli.config.keys import StageConfig
-from aenet_gpr_cli.descriptors.descriptor_settings import DescriptorChoice
+from aenet_gpr_cli.descriptors.descriptor_settings import DescriptorChoice, SoapSettings
 from aenet_gpr_cli.gpr.process_settings import ConjugateGradient, KernelChoice, Local
 from aenet_gpr_cli.settings import NonNegativeFloat, PositiveFloat, PositiveInt, settings
 
@@ -60,10 +61,24 @@ class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
             raise ValueError("solver: mixed_precision goes with descriptor: soap and soap.compare: pairs")
         if self.compatibility == "aenet-gpr":
             plain = self.descriptors == ("cartesian",) and self.kernel == "squared_exponential"
-            if not (plain and isinstance(self.length_scale, float) and self.permutations == "none"):
+            if not (plain and isinstance(self.length_scale, float) and isinstance(self.permutations, str)):
                 raise ValueError(
                     "compatibility: aenet-gpr needs descriptor: cartesian, kernel: squared_exponential, one "
                     "length_scale and no permutations"
                 )
             if self.solver == "conjugate_gradient":
                 raise ValueError("compatibility: aenet-gpr needs solver: cholesky")
+
+    @property
+    def alternatives(self) -> tuple[FitGprConfig, ...]:
+        """What `descriptor: auto` compares; itself where a descriptor is given."""
+        if self.descriptor != "auto":
+            return (self,)
+        distances = replace(self, descriptor="inverse_distance")
+        if self.length_scale is not None:
+            return (distances,)
+        spectra = [replace(self, descriptor="soap", permutations="none")]
+        if self.soap == SoapSettings():
+            by_species = replace(self.soap, average="species")
+            spectra.append(replace(spectra[0], soap=by_species))
+        return (distances, *spectra)

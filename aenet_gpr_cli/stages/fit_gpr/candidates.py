@@ -37,7 +37,8 @@ MAX_MISMATCH = 0.3  # Å: an exchange within a molecule that changes its distanc
 
 
 def plain_geometry(config: FitGprConfig, subset: StructureSet) -> Geometry:
-    """Return a geometry that shows how long the descriptor is before any search."""
+    """Return a geometry that shows how long the (first) descriptor is before any search."""
+    config = config.alternatives[0]
     parts = config.parts(config.powers[0])
     return Geometry.of(subset, joined(parts, [1.0] * len(parts)))
 
@@ -47,6 +48,8 @@ def candidates(config: FitGprConfig, name: str, subset: StructureSet) -> list[Ge
 
     Parameters
     ----------
+    config : FitGprConfig
+        Of one descriptor, see `alternatives`.
     name : str
         Of the subset, for messages.
     subset : StructureSet
@@ -68,7 +71,11 @@ def candidates(config: FitGprConfig, name: str, subset: StructureSet) -> list[Ge
 
 
 def likely_group(
-    config: FitGprConfig, name: str, subset: StructureSet, score: Callable[[IntArray], float]
+    config: FitGprConfig,
+    name: str,
+    subset: StructureSet,
+    score: Callable[[IntArray], float],
+    quiet: bool = False,
 ) -> tuple[IntArray | None, list[GroupTrial]]:
     """Find exchangeable molecules and atoms, and keep the permutations that raise the score.
 
@@ -78,6 +85,8 @@ def likely_group(
         Of the subset, for messages.
     score : callable
         For a group of shape (n_permutations, n_atoms).
+    quiet : bool
+        Say nothing.
 
     Returns
     -------
@@ -85,18 +94,19 @@ def likely_group(
         None where nothing is gained.
     table : list of GroupTrial
     """
+    say = log.debug if quiet else log.info
     symmetries = find_symmetries(unwrap(subset).structures, MAX_MISMATCH)
     if not symmetries:
-        log.info("%s: no exchangeable molecules or atoms", name)
+        say("%s: no exchangeable molecules or atoms", name)
         return None, []
     group, table = choose_group(
         symmetries, subset.n_atoms, config.max_permutations, lambda g: score(np.array(g, dtype=np.int64))
     )
-    log.info("%s: %d symmetries found, group of %d permutations kept", name, len(symmetries), len(group))
+    say("%s: %d symmetries found, group of %d permutations kept", name, len(symmetries), len(group))
     limit = config.max_permutations
     made = (generate_group([*group, *s.generators], subset.n_atoms, limit) for s in symmetries)
     if count := sum(larger is None for larger in made):
-        log.info("%s: %d symmetries not tried with it: more than max_permutations: %d", name, count, limit)
+        say("%s: %d symmetries not tried with it: more than max_permutations: %d", name, count, limit)
     return (np.array(group, dtype=np.int64) if len(group) > 1 else None), table
 
 
@@ -106,7 +116,9 @@ def short_name(settings: DescriptorSettings) -> str:
         return " + ".join(short_name(part) for part in settings.parts)
     if isinstance(settings, InverseDistanceSettings):
         return f"1/r^{settings.power:g}" if settings.power != 1.0 else "1/r"
-    return settings.name
+    plain = settings.plain if isinstance(settings, RotatedSettings) else settings
+    by_species = isinstance(plain, SoapSettings) and plain.average == "species"
+    return f"{plain.name} by species" if by_species else plain.name
 
 
 def _typical(subset: StructureSet, settings: SingleSettings) -> float:

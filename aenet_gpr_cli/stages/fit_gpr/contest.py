@@ -6,38 +6,27 @@ A subset with an expensive full process is first judged on few of its structures
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import h5py
-import numpy as np
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
-from aenet_gpr_cli.gpr.covariance.single import Covariance
-from aenet_gpr_cli.gpr.hyperparameters.search import optimise
-from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out, ratio
 from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.local_fit import choose_design
 from aenet_gpr_cli.gpr.local.local_left_out import leave_out
-from aenet_gpr_cli.gpr.regression.conditioning import fit
-from aenet_gpr_cli.gpr.regression.leave_one_out import leave_out as leave_out_full
-from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.io.artefacts.stored_gps import read_left_out, write_left_out
 from aenet_gpr_cli.progress import Progress
-from aenet_gpr_cli.stages.fit_gpr.candidates import candidates
+from aenet_gpr_cli.stages.fit_gpr.descriptor_contest import errors_in_words, sample_of
 from aenet_gpr_cli.structures import StructureSet
-from aenet_gpr_cli.text import rounded
-from aenet_gpr_cli.units import MEV_PER_EV
 
-SAMPLE_ROWS = 1000  # energies and force components of the few structures
-SAMPLE_EVALUATIONS = 8
 CLEARLY = 2.0  # ratio of the errors beyond which a full process that can be fitted exactly is not
 # Errors of full processes fall faster with data: EC dimers, 16 to 250 structures, as n^-1.2 and n^-0.8
 HEAD_START = 0.5
 CHEAP = 10.0  # s, forecast: a full process that takes less is fitted at once
-RATE = 2e10  # operations of a core in a second
+RATE = 6e10  # operations of a core in a second
 FACTORISATIONS = 12  # of a search, with the inverse, for each power that is compared
 
 Way = Literal["fit", "sample", "pass"]
@@ -75,54 +64,6 @@ class Sample:
         )
 
 
-def sample_of(config: FitGprConfig, subset: StructureSet) -> tuple[FitGprConfig, StructureSet]:
-    """Return few structures of a subset, and a quick way to fit a full process to them."""
-    count = max(3, SAMPLE_ROWS // n_rows(1, subset.n_atoms))
-    order = np.random.default_rng([config.seed, 7]).permutation(len(subset))
-    evaluations = min(SAMPLE_EVALUATIONS, config.search.max_evaluations)
-    search = replace(config.search, max_rows=SAMPLE_ROWS, max_evaluations=evaluations)
-    permutations = "none" if config.permutations == "auto" else config.permutations
-    quick = replace(config, search=search, permutations=permutations)
-    return quick, subset.select(np.sort(order[:count]))
-
-
-def full_errors(config: FitGprConfig, name: str, structures: StructureSet, progress: Progress) -> LeftOut:
-    """Return the left-out errors of a full process that is fitted to some structures only.
-
-    Parameters
-    ----------
-    config : FitGprConfig
-        Quick, see `sample_of`.
-    name : str
-        Of the subset, for messages.
-
-    Raises
-    ------
-    NumericalError
-        If no covariance can be factorised.
-    """
-    geometries = candidates(config, name, structures)
-    descriptors = [geometry.make_descriptor() for geometry in geometries]
-    n_centres, chosen = geometries[0].n_centres, 0
-    if len(geometries) == len(config.length_scales) == 1:
-        parameters = config.at(config.length_scales[0])
-    else:
-        found = optimise(structures, descriptors, config, config.max_jitter, config.seed, progress, n_centres)
-        parameters, chosen = found.parameters, found.descriptor
-    made: list[tuple[Covariance, CholeskySolver]] = []
-
-    def make_solver(covariance: Covariance, noise_energy: float, noise_force: float) -> CholeskySolver:
-        solver = CholeskySolver(covariance, noise_energy, noise_force, config.max_jitter)
-        made.append((covariance, solver))
-        return solver
-
-    kernel = make_kernel(config.kernel, parameters.length_scale)
-    noise = parameters.noise_energy, parameters.noise_force
-    model = fit(structures, descriptors[chosen], kernel, *noise, make_solver, n_centres)
-    which = chosen_to_leave_out(len(structures), config.seed)
-    return leave_out_full(structures, *made[0], model.signal_std, which)
-
-
 def local_errors(config: FitGprConfig, structures: StructureSet, progress: Progress) -> LeftOut:
     """Return the left-out errors of a local process that is fitted to some structures only."""
     design = choose_design([structures], config.local, config.seed, progress)
@@ -134,9 +75,12 @@ def full_seconds(config: FitGprConfig, subset: StructureSet) -> float:
     """Return about how long search and fit of a full process by Cholesky take on one core, s."""
     rows = n_rows(len(subset), subset.n_atoms)
     searched = min(rows, config.search.max_rows)
-    trials = 0 if len(config.length_scales) == 1 else FACTORISATIONS * len(config.powers)
-    groups = FACTORISATIONS / 3 if config.permutations == "auto" else 0
-    return (trials * searched**3 + groups * (searched / 2) ** 3 + 0.5 * rows**3) / RATE
+    operations = 0.5 * rows**3
+    for one in config.alternatives:
+        trials = 0 if len(config.length_scales) == 1 else FACTORISATIONS * len(one.powers)
+        groups = FACTORISATIONS / 3 if one.searches_permutations else 0
+        operations += trials * searched**3 + groups * (searched / 2) ** 3
+    return operations / RATE
 
 
 def ways(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> dict[str, Way]:
@@ -216,9 +160,5 @@ def verdict(
 
 
 def _errors(full: LeftOut, local: LeftOut) -> str:
-    parts = [
-        f"{name} {rounded(MEV_PER_EV * off.energy_mae)} meV"
-        + (f" and {rounded(off.force_mae)} eV/Å" if len(off.force_errors) else "")
-        for name, off in (("full", full), ("local", local))
-    ]
+    parts = [f"{name} {errors_in_words(off)}" for name, off in (("full", full), ("local", local))]
     return f"left-out errors {', '.join(parts)}"

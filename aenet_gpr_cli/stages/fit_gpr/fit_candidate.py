@@ -14,11 +14,10 @@ from aenet_gpr_cli.stages.fit_gpr.contest import (
     CLEARLY,
     Sample,
     Way,
-    full_errors,
     full_seconds,
     local_errors,
-    sample_of,
 )
+from aenet_gpr_cli.stages.fit_gpr.descriptor_contest import near_options, sample_of
 from aenet_gpr_cli.stages.fit_gpr.fit_plan import plan_fit
 from aenet_gpr_cli.stages.fit_gpr.fit_subset import FittedSubset, fit_subset
 from aenet_gpr_cli.structures import StructureSet
@@ -75,20 +74,16 @@ def fit_candidate(
         exact = plan_fit(config, name, subset).solver == "cholesky"
     except ResourceError as error:
         return Candidate(None, None, f"no full process: {error}", row)
-    sample = None
+    sample, options = None, list[FitGprConfig]()
     try:
         if way == "sample" or not exact or full_seconds(config, subset) > CHEAP:
-            sample = _on_few(config, name, subset, progress)
+            options, errors = near_options(config, name, subset, progress)
+            _, few = sample_of(config, subset)
+            sample = Sample(errors, local_errors(config, few, progress), len(few))
             limit = CLEARLY if exact and way == "fit" else 1.0
             if sample.ratio(len(subset)) > limit:
                 return Candidate(None, sample, "", row)
-        fitted = fit_subset(config, name, subset, progress, with_left_out=True)
+        fitted = fit_subset(config, name, subset, progress, with_left_out=True, options=options)
     except NumericalError as error:
         return Candidate(None, sample, f"no full process: {error}", row)
     return Candidate(fitted, sample, "", fitted.row)
-
-
-def _on_few(config: FitGprConfig, name: str, subset: StructureSet, progress: Progress) -> Sample:
-    quick, few = sample_of(config, subset)
-    errors = full_errors(quick, name, few, progress)
-    return Sample(errors, local_errors(config, few, progress), len(few))

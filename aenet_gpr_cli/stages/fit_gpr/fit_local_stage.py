@@ -30,6 +30,7 @@ from aenet_gpr_cli.structures import AnySet, StructureSet
 from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import BYTES_PER_GIB, GPA_PER_EV_PER_CUBIC_ANGSTROM, MEV_PER_EV
 
+OTHERS = " (others)"  # after the name of a subset: structures left out that no full process is compared on
 SECONDS_BETWEEN_STATES = 60.0  # of the sums; writing one takes less than a second
 OPERATIONS_OF_A_ROW = 10_000  # for each inducing environment: edges times features
 RATE = 3e10  # operations of a core in a second
@@ -233,7 +234,8 @@ def left_out_structures(
 ) -> dict[str, tuple[StructureSet, int]]:
     """Return structures that are left out of each subset, and how many they stand for.
 
-    More where there is something to compare; of the other subsets a share, also where that is none.
+    Where there is a full process to compare with, the structures that it leaves out, too, and others apart
+    from them, for σ; of the other subsets a share, also where that is none.
     """
     rng = np.random.default_rng([seed, 8])
     share = min(1.0, LEFT_OUT / sum(map(len, subsets.values())))
@@ -241,12 +243,17 @@ def left_out_structures(
     for name, subset in subsets.items():
         count = min(len(subset), int(share * len(subset) + rng.random()))
         chosen = np.sort(rng.choice(len(subset), count, replace=False))
+        parts = {name: chosen}
         if name not in without_full:
-            chosen = chosen_to_leave_out(len(subset), seed)
-        if len(chosen):
-            # of subsets of which none is left out, those alike stand for them
-            size = len(subset) if name not in without_full else len(chosen) / share
-            found[name] = subset.select(chosen).in_memory(), round(size)
+            parts = {name: chosen_to_leave_out(len(subset), seed)}
+            more = chosen_to_leave_out(len(subset), seed, count)
+            parts[f"{name}{OTHERS}"] = np.setdiff1d(more, parts[name])
+            chosen = np.union1d(more, parts[name])
+        # of subsets of which none is left out, those alike stand for them
+        each = 1.0 / share if name in without_full else len(subset) / len(chosen)
+        for part, indices in parts.items():
+            if len(indices):
+                found[part] = subset.select(indices).in_memory(), round(each * len(indices))
     if not found:
         name, subset = next(iter(subsets.items()))
         found[name] = subset.select(np.array([0])).in_memory(), 1

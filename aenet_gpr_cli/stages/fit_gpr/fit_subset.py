@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import h5py
@@ -25,8 +26,9 @@ from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.stored_gps import write_gp, write_left_out
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import short_name
+from aenet_gpr_cli.stages.fit_gpr.descriptor_contest import choose_process
 from aenet_gpr_cli.stages.fit_gpr.fit_plan import make_solver, plan_fit
-from aenet_gpr_cli.stages.fit_gpr.model_search import Choice, choose_process
+from aenet_gpr_cli.stages.fit_gpr.model_search import Choice
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.contacts import naming_atoms_at_one_place
@@ -79,7 +81,12 @@ class FittedSubset:
 
 
 def fit_subset(
-    config: FitGprConfig, name: str, subset: StructureSet, progress: Progress, with_left_out: bool = False
+    config: FitGprConfig,
+    name: str,
+    subset: StructureSet,
+    progress: Progress,
+    with_left_out: bool = False,
+    options: Sequence[FitGprConfig] = (),
 ) -> FittedSubset:
     """Fit the Gaussian process of one subset.
 
@@ -89,6 +96,8 @@ def fit_subset(
         Of the subset, for messages.
     with_left_out : bool
         Whether some structures are left out afterwards, where the matrix is factorised.
+    options : sequence of FitGprConfig
+        Descriptors that are left to compare, see `near_options`; default: what the configuration compares.
 
     Raises
     ------
@@ -97,7 +106,7 @@ def fit_subset(
     """
     started = time.perf_counter()
     with naming_atoms_at_one_place(subset):
-        choice = choose_process(config, name, subset, progress)
+        choice = choose_process(config, name, subset, progress, options)
     geometry, found = choice.geometry, choice.parameters
     duplicates = _duplicates(config, name, subset, geometry)
     kernel = make_kernel(config.kernel, found.length_scale)

@@ -63,13 +63,19 @@ class Choice:
             write_field(groups, "score", np.array([g.score for g in self.groups]))
 
 
-def choose_process(config: FitGprConfig, name: str, subset: StructureSet, progress: Progress) -> Choice:
-    """Choose descriptor, length scale, noise and permutations by the training data alone.
+def search_process(
+    config: FitGprConfig, name: str, subset: StructureSet, progress: Progress, quiet: bool = False
+) -> Choice:
+    """Choose power, length scale, noise and permutations of one descriptor by the training data alone.
 
     Parameters
     ----------
+    config : FitGprConfig
+        Of one descriptor, see `FitGprConfig.alternatives`.
     name : str
         Of the subset, for messages.
+    quiet : bool
+        Say nothing of what is found, for example on few structures.
     """
     geometries, lengths = candidates(config, name, subset), config.length_scales
     if len(geometries) == len(lengths) == 1 and not config.search.fit_noise:
@@ -77,17 +83,18 @@ def choose_process(config: FitGprConfig, name: str, subset: StructureSet, progre
     else:
         # with permutations to come, on fewer structures: the search ends with them
         search = config.search
-        if config.permutations == "auto":
+        if config.searches_permutations:
             search = replace(search, max_rows=max(1, search.max_rows // GROUP_SHARE))
-        choice = _searched(replace(config, search=search), name, subset, geometries, progress)
-    if config.permutations != "auto":
+        searched = replace(config, search=search)
+        choice = _searched(searched, name, subset, geometries, progress, quiet)
+    if not config.searches_permutations:
         return choice
-    group, tried = likely_group(config, name, subset, _group_score(config, subset, choice))
+    group, tried = likely_group(config, name, subset, _group_score(config, subset, choice), quiet)
     choice = replace(choice, groups=tuple(tried), method=choice.method or _method(config, subset))
     geometry = replace(choice.geometry, permutations=group)
     if not choice.trials or len(lengths) == 1:
         return replace(choice, geometry=geometry)
-    again = _searched(config, name, subset, [geometry], progress, choice.parameters)
+    again = _searched(config, name, subset, [geometry], progress, quiet, choice.parameters)
     names = (*choice.candidates, *again.candidates)
     later = tuple(replace(trial, descriptor=len(names) - 1) for trial in again.trials)
     return replace(again, candidates=names, trials=(*choice.trials, *later), groups=tuple(tried))
@@ -99,12 +106,14 @@ def _searched(
     subset: StructureSet,
     geometries: Sequence[Geometry],
     progress: Progress,
+    quiet: bool,
     start: Hyperparameters | None = None,
 ) -> Choice:
     descriptors = [geometry.make_descriptor() for geometry in geometries]
     n_centres = geometries[0].n_centres
     found = optimise(subset, descriptors, config, config.max_jitter, config.seed, progress, n_centres, start)
-    _report(config, name, geometries[found.descriptor], found)
+    if not quiet:
+        _report(config, name, geometries[found.descriptor], found)
     return Choice(
         geometries[found.descriptor],
         found.parameters,

@@ -41,7 +41,12 @@ def settings(**changes) -> AugmentConfig:
 def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     split = write_split(folder / "split.h5")
-    fit_gpr.run(FitGprConfig(model="full", length_scale=1.0, power=1.0), split, folder / "gpr.h5", Context())
+    fit_gpr.run(
+        FitGprConfig(model="full", length_scale=1.0, power=1.0, permutations="none"),
+        split,
+        folder / "gpr.h5",
+        Context(),
+    )
     return split, folder / "gpr.h5"
 
 

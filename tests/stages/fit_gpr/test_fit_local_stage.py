@@ -29,7 +29,7 @@ from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split, write_structures
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import collect_stage as collect
-from aenet_gpr_cli.stages.fit_gpr import contest, fit_local_stage
+from aenet_gpr_cli.stages.fit_gpr import descriptor_contest, fit_local_stage
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, why_local
 from aenet_gpr_cli.stages.shared.context import Context
@@ -296,7 +296,7 @@ def test_a_full_process_beyond_the_budget_or_the_memory_is_not_fitted(molecules_
 
 def test_few_structures_decide_where_no_factor_does(molecules_and_alloy, tmp_path, monkeypatch):
     """The matrix-free solver has no closed form; both are compared on a part before it starts."""
-    monkeypatch.setattr(contest, "SAMPLE_ROWS", 150)
+    monkeypatch.setattr(descriptor_contest, "SAMPLE_ROWS", 150)
     config = build(FitGprConfig, AUTO | {"solver": "conjugate_gradient"}, "auto")
     table = fit_gpr.run(config, molecules_and_alloy, tmp_path / "a.h5", Context())
     (line,) = [note for note in table.notes if note.startswith("molecule: ")]

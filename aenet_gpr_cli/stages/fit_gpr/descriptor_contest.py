@@ -1,0 +1,144 @@
+"""`descriptor: auto`: which descriptor predicts left-out training structures best, on few of them first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.errors import NumericalError
+from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
+from aenet_gpr_cli.gpr.covariance.single import Covariance
+from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
+from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out, ratio
+from aenet_gpr_cli.gpr.regression.conditioning import fit
+from aenet_gpr_cli.gpr.regression.leave_one_out import leave_out
+from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
+from aenet_gpr_cli.progress import Progress
+from aenet_gpr_cli.stages.fit_gpr.candidates import short_name
+from aenet_gpr_cli.stages.fit_gpr.model_search import Choice, search_process
+from aenet_gpr_cli.stages.shared.context import log
+from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.text import rounded
+from aenet_gpr_cli.units import MEV_PER_EV
+
+SAMPLE_ROWS = 1000  # energies and force components of the few structures
+SAMPLE_EVALUATIONS = 8
+FEWEST = 3  # structures that can be compared on
+NEAR = 2.0  # times the errors of the best on few structures: more structures may turn the order
+
+
+def choose_process(
+    config: FitGprConfig,
+    name: str,
+    subset: StructureSet,
+    progress: Progress,
+    options: Sequence[FitGprConfig] = (),
+) -> Choice:
+    """Choose descriptor, length scale, noise and permutations by the training data alone.
+
+    Parameters
+    ----------
+    name : str
+        Of the subset, for messages.
+    options : sequence of FitGprConfig
+        Descriptors that are left to compare, see `near_options`; default: what the configuration compares.
+
+    Raises
+    ------
+    NumericalError
+        If no covariance of any descriptor can be factorised.
+    """
+    if not options:
+        options = config.alternatives
+        if len(options) > 1:
+            options, _ = near_options(config, name, subset, progress)
+    if len(options) == 1:
+        return search_process(options[0], name, subset, progress)
+    compared = _first(config, subset, config.search.max_rows)
+    found: list[tuple[Choice, LeftOut]] = []
+    failures: list[NumericalError] = []
+    for option in options:
+        try:
+            choice = search_process(option, name, subset, progress)
+            found.append((choice, _left_out(option, choice, compared)))
+        except NumericalError as error:
+            failures.append(error)
+            continue
+        words = short_name(choice.geometry.settings), errors_in_words(found[-1][1]), len(compared)
+        log.info("%s: %s: left-out errors %s on %d structures", name, *words)
+    if not found:
+        raise failures[0]
+    return min(found, key=lambda each: ratio(each[1], found[0][1]))[0]
+
+
+def near_options(
+    config: FitGprConfig, name: str, subset: StructureSet, progress: Progress
+) -> tuple[list[FitGprConfig], LeftOut]:
+    """Return the descriptors that are not clearly worse on few structures, and the errors of the best.
+
+    Parameters
+    ----------
+    name : str
+        Of the subset, for messages.
+
+    Raises
+    ------
+    NumericalError
+        If no covariance of any descriptor can be factorised.
+    """
+    found: dict[FitGprConfig, LeftOut] = {}
+    failures: list[NumericalError] = []
+    few = _first(config, subset, SAMPLE_ROWS)
+    for option in config.alternatives:
+        try:
+            choice = search_process(_quick(option), name, few, progress, quiet=True)
+            found[option] = _left_out(option, choice, few)
+        except NumericalError as error:
+            failures.append(error)
+    if not found:
+        raise failures[0]
+    any_errors = next(iter(found.values()))
+    best = min(found.values(), key=lambda errors: ratio(errors, any_errors))
+    return [option for option, errors in found.items() if ratio(errors, best) <= NEAR], best
+
+
+def sample_of(config: FitGprConfig, subset: StructureSet) -> tuple[FitGprConfig, StructureSet]:
+    """Return few structures of a subset, and a quick way to search on them."""
+    return _quick(config), _first(config, subset, SAMPLE_ROWS)
+
+
+def errors_in_words(off: LeftOut) -> str:
+    """Return mean errors of energies and forces with their units."""
+    of_forces = f" and {rounded(off.force_mae)} eV/Å" if len(off.force_errors) else ""
+    return f"{rounded(MEV_PER_EV * off.energy_mae)} meV{of_forces}"
+
+
+def _first(config: FitGprConfig, subset: StructureSet, max_rows: int) -> StructureSet:
+    count = max(FEWEST, max_rows // n_rows(1, subset.n_atoms))
+    order = np.random.default_rng([config.seed, 7]).permutation(len(subset))
+    return subset.select(np.sort(order[:count]))
+
+
+def _quick(config: FitGprConfig) -> FitGprConfig:
+    evaluations = min(SAMPLE_EVALUATIONS, config.search.max_evaluations)
+    return replace(config, search=replace(config.search, max_rows=SAMPLE_ROWS, max_evaluations=evaluations))
+
+
+def _left_out(config: FitGprConfig, choice: Choice, structures: StructureSet) -> LeftOut:
+    """Return errors of structures that a process fitted to the others of them predicts."""
+    made: list[tuple[Covariance, CholeskySolver]] = []
+
+    def make_solver(covariance: Covariance, noise_energy: float, noise_force: float) -> CholeskySolver:
+        solver = CholeskySolver(covariance, noise_energy, noise_force, config.max_jitter)
+        made.append((covariance, solver))
+        return solver
+
+    found, geometry = choice.parameters, choice.geometry
+    kernel = make_kernel(config.kernel, found.length_scale)
+    noise, descriptor = (found.noise_energy, found.noise_force), geometry.make_descriptor()
+    model = fit(structures, descriptor, kernel, *noise, make_solver, geometry.n_centres)
+    which = chosen_to_leave_out(len(structures), config.seed)
+    return leave_out(structures, *made[0], model.signal_std, which)

@@ -1,0 +1,85 @@
+"""`descriptor: auto`: which descriptor wins, and that only training data decide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
+from aenet_gpr_cli.gpr.process_settings import Search
+from aenet_gpr_cli.stages.fit_gpr.descriptor_contest import choose_process, near_options
+from aenet_gpr_cli.structures import StructureSet
+
+QUICK = FitGprConfig(power=1.0, search=Search(max_rows=600, max_evaluations=6))
+SMALL_SOAP = SoapSettings(cutoff=4.0, n_max=3, l_max=2)
+
+
+def quiet(*_: object) -> None:
+    """Show nothing."""
+
+
+def molecules(energy, n=24, seed=0):
+    """Return displaced tetrahedra of one species, with the energy (and forces) of a function of positions."""
+    rng = np.random.default_rng(seed)
+    corners = 1.2 * np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    positions = corners + 0.12 * rng.normal(size=(n, 4, 3))
+    energies, forces = zip(*(energy(x) for x in positions), strict=True)
+    return StructureSet(("C",) * 4, positions, energies=np.array(energies), forces=np.array(forces))
+
+
+def pairs(x):
+    """Return Σ 1/r over all pairs, and minus its gradient: linear in inverse distances."""
+    total, forces = 0.0, np.zeros_like(x)
+    for i in range(len(x)):
+        for j in range(i):
+            d = x[i] - x[j]
+            r = np.linalg.norm(d)
+            total += 1.0 / r
+            forces[i] += d / r**3
+            forces[j] -= d / r**3
+    return total, forces
+
+
+def test_distances_win_where_the_energy_is_a_sum_over_inverse_distances():
+    subset = molecules(pairs)
+    config = replace(QUICK, soap=SMALL_SOAP)
+    choice = choose_process(config, "C4", subset, quiet)
+    assert choice.geometry.settings.name == "inverse_distance"
+    options, errors = near_options(config, "C4", subset, quiet)
+    assert "soap" not in [option.descriptor for option in options]
+    assert errors.energy_mae < 0.05 * subset.energies.std()
+
+
+def test_only_structures_of_the_subset_decide_and_the_choice_does_not_depend_on_the_order_of_options():
+    subset = molecules(pairs, n=12, seed=3)
+    options = replace(QUICK, soap=SMALL_SOAP).alternatives
+    first = choose_process(QUICK, "C4", subset, quiet, options)
+    second = choose_process(QUICK, "C4", subset, quiet, options[::-1])
+    assert first.geometry.settings.name == second.geometry.settings.name
+    assert first.parameters == second.parameters
+
+
+def test_what_auto_compares():
+    names = [(c.descriptor, c.soap.average) for c in FitGprConfig().alternatives]
+    assert names == [("inverse_distance", "outer"), ("soap", "outer"), ("soap", "species")]
+    # soap that the user has set is compared as it is; a length scale has the unit of inverse distances
+    own = replace(QUICK, soap=replace(SMALL_SOAP, average="inner")).alternatives
+    assert [(c.descriptor, c.soap.average) for c in own[1:]] == [("soap", "inner")]
+    assert [c.descriptor for c in FitGprConfig(length_scale=2.0).alternatives] == ["inverse_distance"]
+    assert FitGprConfig(descriptor="soap").alternatives == (FitGprConfig(descriptor="soap"),)
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "searched"),
+    [
+        ("inverse_distance", True),
+        ("soap", False),
+        ("cartesian", False),
+        (("inverse_distance", "soap"), False),
+    ],
+)
+def test_permutations_are_looked_for_where_the_descriptor_is_not_invariant(descriptor, searched):
+    assert FitGprConfig(descriptor=descriptor).searches_permutations is searched
