@@ -163,7 +163,7 @@ def _choice(models: Sequence[Judged], best: Judged) -> list[Statement]:
         known = [m for m in models if m.total.get(key) is not None]
         first = min(known, key=lambda m: m.total[key], default=best)
         if first is not best and first.name not in near:
-            said.append(f"{first.name} has the better {what}")
+            said.append(f"{first.name} has the better {what} (RMSE)")
     return [Statement("models", "; ".join(said))] if said else []
 
 

@@ -35,6 +35,7 @@ def test_solver_search_and_permutations_are_options(run_cli, split):
     keys = (
         "model=full",
         "solver=conjugate_gradient",
+        "descriptor=inverse_distance",
         "permutations=auto",
         "search.method=likelihood",
         "power=1.0",

@@ -72,7 +72,7 @@ def test_the_best_model_has_the_smallest_errors_and_the_order_does_not_count():
     models = [model("a"), model("b", energy_rmse_per_atom=0.0005), model("c", force_component_rmse=0.2)]
     assert {judge(order, 300.0).best for order in (models, models[::-1])} == {"b"}
     verdict = judge([model("a"), model("b", energy_rmse_per_atom=0.0002, force_component_rmse=0.1)], 300.0)
-    assert (verdict.best, about(verdict, "models")[0].text) == ("b", "a has the better forces")
+    assert (verdict.best, about(verdict, "models")[0].text) == ("b", "a has the better forces (RMSE)")
 
 
 def test_without_forces_the_model_is_at_most_usable():

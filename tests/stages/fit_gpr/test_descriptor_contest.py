@@ -36,7 +36,7 @@ def pairs(x):
     for i in range(len(x)):
         for j in range(i):
             d = x[i] - x[j]
-            r = np.linalg.norm(d)
+            r = float(np.linalg.norm(d))
             total += 1.0 / r
             forces[i] += d / r**3
             forces[j] -= d / r**3
