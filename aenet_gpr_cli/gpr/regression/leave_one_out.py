@@ -57,7 +57,10 @@ def leave_out(
         unseen = np.append(
             0.0, (gradients[i] - expressed[i]).ravel()
         )  # of what it cannot express, all is error
-        found.append((errors + unseen, errors / (signal_std * np.sqrt(np.diag(inverse)))))
+        sigma = signal_std * np.sqrt(np.diag(inverse))
+        # constant energies without forces on any atom: no signal, and no error in units of it
+        z = np.divide(errors, sigma, out=np.zeros_like(errors), where=sigma > 0.0)
+        found.append((errors + unseen, z))
     return LeftOut(
         np.array([errors[0] for errors, _ in found]),
         -np.concatenate([errors[1:] for errors, _ in found]),

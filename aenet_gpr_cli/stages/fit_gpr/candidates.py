@@ -43,7 +43,7 @@ def plain_geometry(config: FitGprConfig, subset: StructureSet) -> Geometry:
     return Geometry.of(subset, joined(parts, [1.0] * len(parts)))
 
 
-def candidates(config: FitGprConfig, name: str, subset: StructureSet) -> list[Geometry]:
+def candidates(config: FitGprConfig, name: str, subset: StructureSet, quiet: bool = False) -> list[Geometry]:
     """Return the descriptors to compare: one per power of the distance.
 
     Parameters
@@ -54,8 +54,10 @@ def candidates(config: FitGprConfig, name: str, subset: StructureSet) -> list[Ge
         Of the subset, for messages.
     subset : StructureSet
         Training structures.
+    quiet : bool
+        Say nothing.
     """
-    soap = _checked_soap(config, name, subset) if "soap" in config.descriptors else None
+    soap = _checked_soap(config, name, subset, quiet) if "soap" in config.descriptors else None
     group = _given_group(config, subset)
     out = []
     for power in config.powers:
@@ -126,7 +128,7 @@ def _typical(subset: StructureSet, settings: SingleSettings) -> float:
     return typical_distance(descriptor.values(subset.positions))
 
 
-def _checked_soap(config: FitGprConfig, name: str, subset: StructureSet) -> RotatedSettings:
+def _checked_soap(config: FitGprConfig, name: str, subset: StructureSet, quiet: bool) -> RotatedSettings:
     """Check SOAP on the first structure, and shorten it to what the training structures span."""
     geometry = Geometry.of(subset, config.soap)
     soap = Soap(geometry.species, config.soap, geometry.cell, geometry.pbc)
@@ -135,7 +137,8 @@ def _checked_soap(config: FitGprConfig, name: str, subset: StructureSet) -> Rota
     rotation = find_rotation(soap.linearise(subset.positions), soap.n_centres, tolerance, config.seed)
     rotated = RotatedSettings(config.soap, rotation)
     short = Geometry.of(subset, rotated).make_descriptor().n_features
-    log.info("%s: %d features of soap as %d", name, soap.n_features, short)
+    say = log.debug if quiet else log.info
+    say("%s: %d features of %s as %d", name, soap.n_features, short_name(config.soap), short)
     return rotated
 
 

@@ -52,11 +52,31 @@ def choose_process(
         If no covariance of any descriptor can be factorised.
     """
     if not options:
-        options = config.alternatives
+        options = _alternatives(config, subset)
         if len(options) > 1:
             options, _ = near_options(config, name, subset, progress)
     if len(options) == 1:
-        return search_process(options[0], name, subset, progress)
+        best = search_process(options[0], name, subset, progress)
+    else:
+        best = _best_of(options, config, name, subset, progress)
+    if best.at_bound:
+        log.warning(
+            "%s: length scale %.3g is at the edge of what was compared; widen %s",
+            name,
+            best.parameters.length_scale,
+            "length_scale" if config.length_scales else "search.length_bounds",
+        )
+    return best
+
+
+def _best_of(
+    options: Sequence[FitGprConfig],
+    config: FitGprConfig,
+    name: str,
+    subset: StructureSet,
+    progress: Progress,
+) -> Choice:
+    """Return what predicts left-out structures best."""
     compared = _first(config, subset, config.search.max_rows)
     found: list[tuple[Choice, LeftOut]] = []
     failures: list[NumericalError] = []
@@ -92,7 +112,7 @@ def near_options(
     found: dict[FitGprConfig, LeftOut] = {}
     failures: list[NumericalError] = []
     few = _first(config, subset, SAMPLE_ROWS)
-    for option in config.alternatives:
+    for option in _alternatives(config, subset):
         try:
             choice = search_process(_quick(option), name, few, progress, quiet=True)
             found[option] = _left_out(option, choice, few)
@@ -114,6 +134,15 @@ def errors_in_words(off: LeftOut) -> str:
     """Return mean errors of energies and forces with their units."""
     of_forces = f" and {rounded(off.force_mae)} eV/Å" if len(off.force_errors) else ""
     return f"{rounded(MEV_PER_EV * off.energy_mae)} meV{of_forces}"
+
+
+def _alternatives(config: FitGprConfig, subset: StructureSet) -> Sequence[FitGprConfig]:
+    """Return what is compared: soap by species is soap where there is one species."""
+    one = len(set(subset.species)) == 1
+    spectra = {option.soap.average for option in config.alternatives}
+    if not one or "outer" not in spectra:
+        return config.alternatives
+    return [option for option in config.alternatives if option.soap.average != "species"]
 
 
 def _first(config: FitGprConfig, subset: StructureSet, max_rows: int) -> StructureSet:

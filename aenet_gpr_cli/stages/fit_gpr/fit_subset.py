@@ -10,6 +10,8 @@ import h5py
 
 from aenet_gpr_cli.baseline.repulsion import repulsion_of
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.descriptors.build import RotatedSettings
+from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
 from aenet_gpr_cli.gpr.covariance.single import Covariance
@@ -128,7 +130,8 @@ def fit_subset(
     except NumericalError as error:
         note = f"; {_named(subset, duplicates)}" if len(duplicates.pairs) else ""
         raise NumericalError(f"{error}{note}") from error
-    _warn(name, model, subset)
+    spectra = isinstance(geometry.settings, SoapSettings | RotatedSettings)
+    _warn(name, model, subset, descriptor.n_features if spectra else None)
     off = solver.leave_out(subset, model.signal_std, config.seed) if with_left_out else None
     likelihood = model.log_marginal_likelihood
     row = (
@@ -197,7 +200,7 @@ def _named(subset: StructureSet, duplicates: Duplicates) -> str:
     )
 
 
-def _warn(name: str, model: GPModel, subset: StructureSet) -> None:
+def _warn(name: str, model: GPModel, subset: StructureSet, n_features_of_soap: int | None) -> None:
     if model.jitter:
         log.warning(
             "%s: the factorisation needed a jitter of %.0e signal_std² on the diagonal; look for duplicates, "
@@ -205,14 +208,25 @@ def _warn(name: str, model: GPModel, subset: StructureSet) -> None:
             name,
             model.jitter,
         )
-    if model.net_force_rms > LARGE_NET_FORCE and subset.is_periodic:
+    if model.net_force_rms <= LARGE_NET_FORCE:
+        return
+    if n_features_of_soap is not None:
+        log.warning(
+            "%s: %.1e eV/Å per atom of the forces lie outside what %d features of soap can describe (few for "
+            "many atoms, or the forces have a net force): raise soap.n_max and soap.l_max, or use "
+            "inverse_distance or model: local",
+            name,
+            model.net_force_rms,
+            n_features_of_soap,
+        )
+    elif subset.is_periodic:
         log.warning(
             "%s: %.1e eV/Å per atom of the forces lie outside what distances of pairs at their nearest image "
             "can describe; in a small cell further images count too: use descriptor: soap",
             name,
             model.net_force_rms,
         )
-    elif model.net_force_rms > LARGE_NET_FORCE:
+    else:
         log.warning(
             "%s: forces have a net force or torque of %.1e eV/Å per atom, which no invariant model can learn",
             name,

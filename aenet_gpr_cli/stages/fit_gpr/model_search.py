@@ -40,6 +40,8 @@ class Choice:
         Descriptors in short.
     trials : tuple of Trial
     groups : tuple of GroupTrial
+    at_bound : bool
+        Whether the length scale ended at the edge of what was compared.
     """
 
     geometry: Geometry
@@ -48,6 +50,7 @@ class Choice:
     candidates: tuple[str, ...] = ()
     trials: tuple[Trial, ...] = ()
     groups: tuple[GroupTrial, ...] = ()
+    at_bound: bool = False
 
     def write(self, group: h5py.Group) -> None:
         """Store the search, where there was one."""
@@ -77,7 +80,7 @@ def search_process(
     quiet : bool
         Say nothing of what is found, for example on few structures.
     """
-    geometries, lengths = candidates(config, name, subset), config.length_scales
+    geometries, lengths = candidates(config, name, subset, quiet), config.length_scales
     if len(geometries) == len(lengths) == 1 and not config.search.fit_noise:
         choice = Choice(geometries[0], config.at(lengths[0]))
     else:
@@ -113,13 +116,14 @@ def _searched(
     n_centres = geometries[0].n_centres
     found = optimise(subset, descriptors, config, config.max_jitter, config.seed, progress, n_centres, start)
     if not quiet:
-        _report(config, name, geometries[found.descriptor], found)
+        _report(name, geometries[found.descriptor], found)
     return Choice(
         geometries[found.descriptor],
         found.parameters,
         found.method,
         tuple(f"{short_name(g.settings)} ×{g.n_centres}" for g in geometries),
         found.table,
+        at_bound=found.at_bound,
     )
 
 
@@ -127,7 +131,7 @@ def _method(config: FitGprConfig, subset: StructureSet) -> str:
     return config.search.method_for(n_rows(len(subset), subset.n_atoms))
 
 
-def _report(config: FitGprConfig, name: str, geometry: Geometry, found: Optimum) -> None:
+def _report(name: str, geometry: Geometry, found: Optimum) -> None:
     log.info(
         "%s: %s, length scale %.3g by %s on %d structures, %d evaluations",
         name,
@@ -137,13 +141,6 @@ def _report(config: FitGprConfig, name: str, geometry: Geometry, found: Optimum)
         found.n_structures,
         len(found.table),
     )
-    if found.at_bound:
-        log.warning(
-            "%s: length scale %.3g is at the edge of what was compared; widen %s",
-            name,
-            found.parameters.length_scale,
-            "length_scale" if config.length_scales else "search.length_bounds",
-        )
 
 
 def _group_score(config: FitGprConfig, subset: StructureSet, choice: Choice) -> Callable[[IntArray], float]:

@@ -10,6 +10,7 @@ import pytest
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.gpr.process_settings import Search
+from aenet_gpr_cli.stages.fit_gpr import descriptor_contest
 from aenet_gpr_cli.stages.fit_gpr.descriptor_contest import choose_process, near_options
 from aenet_gpr_cli.structures import StructureSet
 
@@ -83,3 +84,35 @@ def test_what_auto_compares():
 )
 def test_permutations_are_looked_for_where_the_descriptor_is_not_invariant(descriptor, searched):
     assert FitGprConfig(descriptor=descriptor).searches_permutations is searched
+
+
+def test_only_the_descriptor_that_wins_is_warned_about_and_trials_on_few_structures_are_silent(caplog):
+    # inverse distances are linear here: their length scale ends at the upper bound, that of soap does not
+    bounds = Search(max_rows=600, max_evaluations=12, length_bounds=(0.3, 12.0))
+    config = replace(QUICK, soap=SMALL_SOAP, search=bounds)
+    subset, options = molecules(pairs, n=12), config.alternatives
+    with caplog.at_level("INFO"):
+        choice = choose_process(config, "C4", subset, quiet, options)
+        edges = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+        assert choice.at_bound
+        assert len(edges) == 1
+        assert f"{choice.parameters.length_scale:.3g}" in edges[0]
+        caplog.clear()
+        near_options(config, "C4", subset, quiet)
+    assert not caplog.records
+
+
+def test_soap_by_species_is_not_compared_where_there_is_one_species(monkeypatch):
+    monkeypatch.setattr(descriptor_contest, "NEAR", np.inf)
+    config = replace(QUICK, search=Search(max_rows=200, max_evaluations=3))
+    options, _ = near_options(config, "C4", molecules(pairs, n=6), quiet)
+    assert [option.descriptor for option in options] == ["inverse_distance", "soap"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_constant_energies_leave_no_error_and_divide_nothing_by_zero():
+    subset = molecules(lambda x: (-5.0, np.zeros_like(x)), n=6)
+    _, errors = near_options(replace(QUICK, soap=SMALL_SOAP), "C4", subset, quiet)
+    assert errors.energy_mae == errors.force_mae == 0.0
+    assert np.isfinite(errors.energy_z).all()
+    assert np.isfinite(errors.force_z).all()
