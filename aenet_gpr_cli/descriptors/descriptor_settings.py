@@ -108,7 +108,8 @@ class DescriptorChoice:
         if self.weights is not None and (self.descriptor == "auto" or len(self.weights) != len(parts)):
             raise ValueError("weights: expected one per part of a descriptor that is given as a list")
         if self.soap.compare == "pairs" and "soap" in parts and len(parts) > 1:
-            raise ValueError("soap.compare: pairs does not go with other descriptors")
+            given = "auto" if self.descriptor == "auto" else f"[{', '.join(parts)}]"
+            raise ValueError(f"soap.compare: pairs needs descriptor: soap, got {given}")
         listed = not isinstance(self.permutations, str)
         if listed and "soap" in parts and self.descriptor != "auto":
             raise ValueError("permutations: soap is invariant already; use inverse_distance or cartesian")

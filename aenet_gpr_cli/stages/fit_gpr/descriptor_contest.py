@@ -137,7 +137,12 @@ def errors_in_words(off: LeftOut) -> str:
 
 
 def _alternatives(config: FitGprConfig, subset: StructureSet) -> Sequence[FitGprConfig]:
-    """Return what is compared: soap by species is soap where there is one species."""
+    """Return what is compared: soap by species is soap where there is one species.
+
+    The first, inverse distances, where there is one structure, which leaves none to be predicted from.
+    """
+    if len(subset) == 1:
+        return config.alternatives[:1]
     one = len(set(subset.species)) == 1
     spectra = {option.soap.average for option in config.alternatives}
     if not one or "outer" not in spectra:

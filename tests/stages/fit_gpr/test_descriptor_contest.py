@@ -116,3 +116,15 @@ def test_constant_energies_leave_no_error_and_divide_nothing_by_zero():
     assert errors.energy_mae == errors.force_mae == 0.0
     assert np.isfinite(errors.energy_z).all()
     assert np.isfinite(errors.force_z).all()
+
+
+def test_one_structure_gets_inverse_distances_as_it_leaves_none_to_compare_on():
+    choice = choose_process(QUICK, "C4", molecules(pairs, n=1), quiet)
+    assert choice.geometry.settings.name == "inverse_distance"
+
+
+@pytest.mark.parametrize("given", ["auto", ("inverse_distance", "soap")])
+def test_kernels_of_pairs_of_spectra_name_the_descriptor_that_they_need(given):
+    pairs_of_spectra = SoapSettings(average="off", compare="pairs")
+    with pytest.raises(ValueError, match="needs descriptor: soap, got"):
+        FitGprConfig(descriptor=given, soap=pairs_of_spectra)
