@@ -43,28 +43,36 @@ def rows() -> list[tuple[str, list[str]]]:
     return [(name, numbers) for name, *numbers in cells]
 
 
+def short(name: str) -> str:
+    """Return the name of a model, and what tells it from another row of the same."""
+    return next(key for key in STYLES if name.startswith(key)) + "".join(
+        f", {word}" for word in ("searched", "three members") if word in name
+    )
+
+
 def draw(axes: Axes, column: int) -> None:
     """Draw one set: a point for each model that has numbers, peers in grey."""
     for name, numbers in rows():
         if numbers[column]:
             style = next(value for key, value in STYLES.items() if name.startswith(key))
             seconds, force = float(numbers[column]), float(numbers[column + 2])
-            axes.plot(seconds, force, style.marker, color=style.colour, linestyle="none", label=name)
+            axes.plot(seconds, force, style.marker, color=style.colour, linestyle="none")
+            beside = (5, -8) if name.startswith("direct") else (5, 3)  # next to GPR-ANN
+            axes.annotate(short(name), (seconds, force), beside, textcoords="offset points", fontsize=7)
 
 
 def main() -> None:
     """Write the picture."""
     with print_style():
-        figure = new_figure(DOUBLE_COLUMN, 3.0)
+        figure = new_figure(DOUBLE_COLUMN, 2.8)
         axes = figure.subplots(1, 2, sharey=True)
         for panel, (title, column) in zip(axes, SETS.items(), strict=True):
-            panel.set(xscale="log", yscale="log", title=title)
+            panel.set(xscale="log", yscale="log", title=title, xlim=(10, 1000), ylim=(0.004, 0.06))
             panel.set_xlabel("CPU time / s (log)")
             draw(panel, column)
             logarithmic(panel.xaxis)
             logarithmic(panel.yaxis)
         axes[0].set_ylabel("error of ‖F‖ / eV/Å (log)")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         save(figure, GUIDE / "error_time.png")
 
 
