@@ -19,7 +19,8 @@ class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
     """full: one process per subset, of the same atoms in the same cell; local: one process of atomic
     environments for all subsets, any composition and cell; auto: for each subset the one that predicts its
     left-out training structures better (geometric mean of both errors, of energies and of forces); local
-    where a subset has fewer than three structures, no forces, cells that vary or are below 5 Å"""
+    where a subset has fewer than three structures, no forces, cells that vary or, for inverse distances, are
+    below 5 Å"""
     comparison_minutes: PositiveFloat = 30.0
     """forecast minutes of one core for the full processes of auto, cheapest first; of the others a process
     is fitted only if it is better on few structures"""

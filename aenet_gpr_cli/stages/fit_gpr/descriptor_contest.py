@@ -18,6 +18,7 @@ from aenet_gpr_cli.gpr.regression.leave_one_out import leave_out
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import short_name
+from aenet_gpr_cli.stages.fit_gpr.model_kinds import nearest_images_suffice
 from aenet_gpr_cli.stages.fit_gpr.model_search import Choice, search_process
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import StructureSet
@@ -139,15 +140,17 @@ def errors_in_words(off: LeftOut) -> str:
 def _alternatives(config: FitGprConfig, subset: StructureSet) -> Sequence[FitGprConfig]:
     """Return what is compared: soap by species is soap where there is one species.
 
-    The first, inverse distances, where there is one structure, which leaves none to be predicted from.
+    No inverse distances where nearest images are not enough. The first where there is one structure, which
+    leaves none to be predicted from.
     """
+    options = list(config.alternatives)
+    if len(options) > 1 and not nearest_images_suffice(subset):
+        options = options[1:]
     if len(subset) == 1:
-        return config.alternatives[:1]
-    one = len(set(subset.species)) == 1
-    spectra = {option.soap.average for option in config.alternatives}
-    if not one or "outer" not in spectra:
-        return config.alternatives
-    return [option for option in config.alternatives if option.soap.average != "species"]
+        return options[:1]
+    if len(set(subset.species)) == 1 and "outer" in {option.soap.average for option in options}:
+        options = [option for option in options if option.soap.average != "species"]
+    return options
 
 
 def _first(config: FitGprConfig, subset: StructureSet, max_rows: int) -> StructureSet:

@@ -51,8 +51,15 @@ def why_local(config: FitGprConfig, subset: StructureSet) -> str | None:
         return None
     if varies(subset):
         return "the cell varies"
-    periodic = list(subset.pbc)
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(subset.cells[0]), axis=0)
-    if config.descriptors != ("soap",) and heights[periodic].min() < SMALLEST_CELL:
+    of_distances = all(option.descriptor != "soap" for option in config.alternatives)
+    if of_distances and not nearest_images_suffice(subset):
         return f"a cell below {SMALLEST_CELL:g} Å, in which nearest images are not enough"
     return None
+
+
+def nearest_images_suffice(subset: StructureSet) -> bool:
+    """Return whether the cell is so wide that pairs at their nearest image describe a structure."""
+    if subset.cells is None or not subset.is_periodic:
+        return True
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(subset.cells[0]), axis=0)
+    return bool(heights[list(subset.pbc)].min() >= SMALLEST_CELL)

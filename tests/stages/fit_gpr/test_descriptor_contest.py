@@ -128,3 +128,12 @@ def test_kernels_of_pairs_of_spectra_name_the_descriptor_that_they_need(given):
     pairs_of_spectra = SoapSettings(average="off", compare="pairs")
     with pytest.raises(ValueError, match="needs descriptor: soap, got"):
         FitGprConfig(descriptor=given, soap=pairs_of_spectra)
+
+
+def test_small_cells_never_get_inverse_distances():
+    rng = np.random.default_rng(1)
+    subset = molecules(pairs, n=8, seed=2)
+    cells = np.tile(4.5 * np.eye(3), (8, 1, 1))
+    small = replace(subset, positions=subset.positions + rng.normal(size=3), cells=cells, pbc=(True,) * 3)
+    options, _ = near_options(replace(QUICK, soap=SMALL_SOAP), "C4", small, quiet)
+    assert [option.descriptor for option in options] == ["soap"]
