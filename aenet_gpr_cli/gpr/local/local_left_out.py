@@ -25,8 +25,8 @@ def leave_out(model: LocalModel, structures: StructureSet) -> LeftOut:
 
     With the rows A of a structure in units of the noise and C = A Cov(c) Aᵀ, the residual r of a fit with all
     becomes (1 − C)⁻¹ r without it, and its variance, noise included, the diagonal of (1 − C)⁻¹; energies vary
-    in addition by what the inducing environments of the others do not span. A stress that was not trained on
-    is predicted without the other rows of its structure. What a structure alone determines, an eigenvalue of
+    in addition by what the inducing environments would not span of a new one. A stress that was not trained
+    on is predicted without the other rows of its structure. What a structure alone determines, an eigenvalue of
     1 − C below `ROUNDING`, counts as that, so that its error comes out too small rather than as noise of the
     arithmetic.
 
@@ -68,8 +68,7 @@ def _without(model: LocalModel, one: StructureSet) -> LeftOut:
     inverse = directions / np.maximum(free, ROUNDING) @ directions.T
     without = inverse @ ((targets - rows @ model.coefficients) / noise)
     variances = np.diag(inverse).copy()
-    unspanned = model.unspanned(found, energy)[0] + model.spanned_by_itself(found, energy)
-    variances[0] += unspanned / noise[0] ** 2
+    variances[0] += model.unspanned_if_new(found, energy) / noise[0] ** 2
     errors, z = without * noise, without / np.sqrt(variances)
     of_strains = errors[n_others:]
     if not model.noise_virial:

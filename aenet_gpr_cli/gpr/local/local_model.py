@@ -14,7 +14,7 @@ from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis, atom
 from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel, nearest
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, blocks_of, environments
-from aenet_gpr_cli.gpr.local.posterior import whiten
+from aenet_gpr_cli.gpr.local.posterior import whitening_parts
 from aenet_gpr_cli.gpr.local.virials import TENSOR, virial_rows
 from aenet_gpr_cli.gpr.process import SigmaOf, WithRepulsion
 from aenet_gpr_cli.lattice import volumes
@@ -226,23 +226,37 @@ class LocalModel(WithRepulsion):
 
         k(S, S) = Σ_ij k(x_i, x_j) over the atoms of one species.
         """
-        prior = np.zeros(found.n_structures)
-        for kind in range(len(self.basis.species)):
-            own = found.x[found.kinds == kind].reshape(found.n_structures, -1, found.x.shape[1])
-            prior += [kernel(x, x, self.inducing.length_scale).sum() for x in own]
-        spanned = ((rows @ self._whiten()) ** 2).sum(axis=1)
-        return self.signal_variance * np.maximum(prior - spanned, 0.0)
+        kinds = range(len(self.basis.species))
+        return np.sum([self._unspanned_of(kind, found, rows) for kind in kinds], axis=0)
 
-    def spanned_by_itself(self, found: Environments, rows: FloatArray) -> float:
-        """Return what `unspanned` of one structure grows by without its own inducing environments, eV²."""
-        own = []
+    def unspanned_if_new(self, found: Environments, rows: FloatArray) -> float:
+        """Return what `unspanned` would be of a structure of the fit if it had not been there, eV².
+
+        Atoms whose environments are inducing have no such variance: those of the same species that are not
+        stand for them, or, where that gives less, their environments are taken out of the inducing ones
+        without putting others of the training data in their place.
+        """
+        total = 0.0
         for kind in range(len(self.basis.species)):
-            columns = self.inducing.of(kind)
-            distances = nearest(self.inducing.z[columns], found.x[found.kinds == kind])
-            own.append(columns.start + np.flatnonzero(distances < SAME))
-        whitening = self._whiten()
-        directions, _ = np.linalg.qr(whitening[np.concatenate(own)].T)
-        return self.signal_variance * float((((rows[0] @ whitening) @ directions) ** 2).sum())
+            columns, x = self.inducing.of(kind), found.x[found.kinds == kind]
+            variance = float(self._unspanned_of(kind, found, rows)[0])
+            own = np.flatnonzero(nearest(self.inducing.z[columns], x) < SAME)
+            if len(own):
+                free, whitening = len(x) - len(own), self._whiten()[kind]
+                directions, _ = np.linalg.qr(whitening[own].T)
+                without = variance + self.signal_variance * float(
+                    ((rows[0, columns] @ whitening @ directions) ** 2).sum()
+                )
+                variance = min(without, variance * len(x) / free if free > 0 else np.inf)
+            total += variance
+        return total
+
+    def _unspanned_of(self, kind: int, found: Environments, rows: FloatArray) -> FloatArray:
+        """Return the part of one species: those of several do not covary."""
+        own = found.x[found.kinds == kind].reshape(found.n_structures, -1, found.x.shape[1])
+        prior = np.array([kernel(x, x, self.inducing.length_scale).sum() for x in own])
+        spanned = ((rows[:, self.inducing.of(kind)] @ self._whiten()[kind]) ** 2).sum(axis=1)
+        return self.signal_variance * np.maximum(prior - spanned, 0.0)
 
     def _slopes(self, found: Environments) -> tuple[FloatArray, FloatArray]:
         """Return the energy of each atom, without prior, and its derivative by its scaled descriptor."""
@@ -255,7 +269,8 @@ class LocalModel(WithRepulsion):
             slopes[own] = (weighted @ z - energies[own][:, None] * x) / self.inducing.length_scale**2
         return energies, slopes
 
-    def _whiten(self) -> FloatArray:
+    def _whiten(self) -> list[FloatArray]:
+        """Return B of each species, see `posterior.whitening_parts`."""
         if not self._whitening:
-            self._whitening.append(whiten(self.inducing.covariance()))
-        return self._whitening[0]
+            self._whitening.extend(whitening_parts(self.inducing.covariance()))
+        return self._whitening

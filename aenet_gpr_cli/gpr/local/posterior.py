@@ -70,6 +70,7 @@ def whitening_parts(covariances: Sequence[FloatArray]) -> list[FloatArray]:
     parts = []
     for covariance in covariances:
         if not len(covariance):
+            parts.append(covariance)
             continue
         values, vectors = eigh(covariance)
         kept = values > SMALLEST_EIGENVALUE * values[-1]

@@ -232,9 +232,8 @@ def test_left_out_errors_are_those_of_a_fit_without_the_structure(model, sets):
         assert 0.0 < abs(off.energy_z[0]) < abs(expected[0]) / np.sqrt(variances[0])
 
 
-def test_a_structure_left_out_takes_its_inducing_environments_with_it(sets):
-    # σ of a new structure is calibrated on such as are new to the inducing environments, too
-    model, _ = fit_local(sets, replace(SMALL, n_inducing=30, length_scale=4.0), 0, quiet)
+def test_a_structure_of_which_all_is_inducing_counts_as_new_without_that(sets):
+    model, _ = fit_local(sets, replace(SMALL, n_inducing=400, length_scale=4.0), 0, quiet)
     for s in sets[:4]:
         found = environments(model.basis, model.scale, s, False)
         rows = energy_rows(found, model.inducing)
@@ -244,13 +243,25 @@ def test_a_structure_left_out_takes_its_inducing_environments_with_it(sets):
             off = np.linalg.norm(z[:, None] - x, axis=2).min(axis=1, initial=np.inf)
             kept.append(z[off > 1e-3])
             parts.append(len(kept[-1]))
-        assert sum(parts) < len(model.inducing)
+        assert sum(parts) == len(model.inducing) - 4
         inducing = Inducing(np.concatenate(kept), np.cumsum([0, *parts]), 4.0)
         rest = replace(model, inducing=inducing, _whitening=[])
         without = rest.unspanned(found, energy_rows(found, inducing))[0]
-        assert without > 1.01 * model.unspanned(found, rows)[0]
-        grown = model.unspanned(found, rows)[0] + model.spanned_by_itself(found, rows)
-        assert grown == pytest.approx(without, rel=1e-5)
+        assert without > 100.0 * model.unspanned(found, rows)[0]
+        assert model.unspanned_if_new(found, rows) == pytest.approx(without, rel=1e-5)
+
+
+@pytest.mark.parametrize("n_inducing", [40, 400])
+def test_sigma_of_new_structures_is_that_of_their_errors(n_inducing):
+    # whether few or all environments of the training structures are inducing
+    model, _ = fit_local(
+        alloy(40, seed=7), replace(SMALL, n_inducing=n_inducing, length_scale=None), 0, quiet
+    )
+    z = []
+    for s in alloy(60, seed=8):
+        sigma = np.hypot(model.energy_sigma(s), model.energy_noise(s.n_atoms))
+        z.append(((model.energies(s) - s.energies) / sigma)[0])
+    assert 0.5 < np.sqrt(np.mean(np.square(z))) < 2.0
 
 
 @pytest.mark.parametrize("length_scale", [16.0, 128.0])
