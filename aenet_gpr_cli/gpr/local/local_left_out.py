@@ -26,9 +26,9 @@ def leave_out(model: LocalModel, structures: StructureSet) -> LeftOut:
     With the rows A of a structure in units of the noise and C = A Cov(c) Aᵀ, the residual r of a fit with all
     becomes (1 − C)⁻¹ r without it, and its variance, noise included, the diagonal of (1 − C)⁻¹; energies vary
     in addition by what the inducing environments would not span of a new one. A stress that was not trained
-    on is predicted without the other rows of its structure. What a structure alone determines, an eigenvalue of
-    1 − C below `ROUNDING`, counts as that, so that its error comes out too small rather than as noise of the
-    arithmetic.
+    on is predicted without the other rows of its structure. What a structure alone determines, an eigenvalue
+    of 1 − C below `ROUNDING`, counts as that, so that its error comes out too small rather than as noise of
+    the arithmetic.
 
     Parameters
     ----------
