@@ -21,6 +21,8 @@ from common import command_line, differences, environment, predict_and_write, ti
 
 PACKAGES = ("quippy-ase==0.10.3", "ase==3.29.0", "numpy==2.4.6")
 STRESS = re.compile(r'\b(?:stress|virial)="[^"]*" ?')  # gap_fit would fit it, asked or not
+HEADS = re.compile(r"^.*\bProperties=.*$", re.MULTILINE)
+BOX = 'Lattice="100 0 0 0 100 0 0 0 100" '  # Å; without one gap_fit reads no energies
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,11 @@ class Settings:
         ]
 
 
-def without_stress(path: Path, output: Path) -> Path:
-    """Write the structures without their stress; return the file."""
-    output.write_text(STRESS.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
+def for_gap_fit(path: Path, output: Path) -> Path:
+    """Write the structures without their stress, isolated ones in a wide box; return the file."""
+    text = STRESS.sub("", path.read_text(encoding="utf-8"))
+    heads = [BOX + head if "Lattice=" not in head else head for head in HEADS.findall(text)]
+    output.write_text(HEADS.sub(lambda _: heads.pop(0), text), encoding="utf-8")
     return output
 
 
@@ -70,7 +74,7 @@ def main() -> None:
     """Fit, predict, and write the table."""
     options, settings = command_line(__doc__, "gap", Settings())
     programs, model = environment(options.environment, PACKAGES, "gap_fit"), options.work / "gap.xml"
-    train = without_stress(options.train, options.work / "train.xyz")
+    train = for_gap_fit(options.train, options.work / "train.xyz")
     fit = timed([str(programs / "gap_fit"), *settings.arguments(train, model)], options.work / "fit.log")
     predict_and_write(programs / "python", __file__, model, fit, options)
 

@@ -42,7 +42,15 @@ def test_stress_is_left_out_and_nothing_else(gap, tmp_path):
     header = 'Lattice="1 0 0 0 1 0 0 0 1" Properties=species:S:1:pos:R:3 energy=-1.5 {}config_type=a\n'
     source = tmp_path / "set.xyz"
     source.write_text("1\n" + header.format('stress="1 0 0 0 1 0 0 0 1" ') + "Li 0 0 0\n")
-    assert gap.without_stress(source, tmp_path / "out.xyz").read_text() == f"1\n{header.format('')}Li 0 0 0\n"
+    assert gap.for_gap_fit(source, tmp_path / "out.xyz").read_text() == f"1\n{header.format('')}Li 0 0 0\n"
+
+
+def test_isolated_structures_get_a_box_without_which_gap_fit_reads_no_energies(peers, tmp_path):
+    gap = peers["gap"]
+    frame = "1\n{}Properties=species:S:1:pos:R:3 energy=-1.5\nH 0 0 0\n"
+    source = tmp_path / "set.xyz"
+    source.write_text(2 * frame.format(""))
+    assert gap.for_gap_fit(source, tmp_path / "out.xyz").read_text() == 2 * frame.format(gap.BOX)
 
 
 def test_errors_are_averaged_over_structures_and_over_atoms(common):
