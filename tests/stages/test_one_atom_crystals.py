@@ -20,6 +20,7 @@ from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM as GPA
+from tests.labelled_crystals import labelled
 
 
 def crystals(n: int, seed: int) -> StructureSet:
@@ -30,16 +31,7 @@ def crystals(n: int, seed: int) -> StructureSet:
         atoms.set_cell(atoms.cell.array @ (np.eye(3) + 0.03 * rng.normal(size=(3, 3))), scale_atoms=True)
         atoms.calc = EMT()
         frames.append(atoms)
-    return StructureSet(
-        ("Cu",),
-        np.array([a.positions for a in frames]),
-        np.array([a.cell.array for a in frames]),
-        (True, True, True),
-        np.array([a.get_potential_energy() for a in frames]),
-        np.array([a.get_forces() for a in frames]),
-        names=tuple(map(str, range(n))),
-        stress=np.array([a.get_stress(voigt=False) for a in frames]),
-    )
+    return labelled(frames)
 
 
 @pytest.fixture(scope="module")

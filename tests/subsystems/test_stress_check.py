@@ -11,6 +11,7 @@ from aenet_gpr_cli.stages.split.stress_by_fit import check_stress_by_fit
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.label_checks.shears import other_shears
 from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
+from tests.labelled_crystals import labelled
 
 GPA = 160.21766
 
@@ -26,16 +27,7 @@ def strained_copper(n: int, strain: float, shake: float, a: float = 3.61) -> Str
         atoms.rattle(shake, seed=seed)
         atoms.calc = EMT()
         frames.append(atoms)
-    return StructureSet(
-        ("Cu",) * 4,
-        np.array([a.positions for a in frames]),
-        np.array([a.cell.array for a in frames]),
-        (True, True, True),
-        np.array([a.get_potential_energy() for a in frames]),
-        np.array([a.get_forces() for a in frames]),
-        names=tuple(map(str, range(n))),
-        stress=np.array([a.get_stress(voigt=False) for a in frames]),
-    )
+    return labelled(frames)
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +45,7 @@ def dynamics() -> list[StructureSet]:
         atoms.rattle(0.1, seed=seed)
         atoms.calc = EMT()
         frames.append(atoms)
-    return [
-        StructureSet(
-            ("Cu",) * 16,
-            np.array([a.positions for a in frames]),
-            np.array([a.cell.array for a in frames]),
-            (True, True, True),
-            np.array([a.get_potential_energy() for a in frames]),
-            np.array([a.get_forces() for a in frames]),
-            names=tuple(map(str, range(30))),
-            stress=np.array([a.get_stress(voigt=False) for a in frames]),
-        )
-    ]
+    return [labelled(frames)]
 
 
 def test_an_exact_stress_is_never_called_wrong(copper):

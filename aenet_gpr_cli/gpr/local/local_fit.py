@@ -22,7 +22,7 @@ from aenet_gpr_cli.gpr.local.accumulation import (
 from aenet_gpr_cli.gpr.local.design import Inducing
 from aenet_gpr_cli.gpr.local.environments import Scale, sample
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
-from aenet_gpr_cli.gpr.local.local_model import LocalModel
+from aenet_gpr_cli.gpr.local.local_model import SAME, LocalModel
 from aenet_gpr_cli.gpr.process_settings import Local
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.reference_energies import least_squares_energies
@@ -39,7 +39,6 @@ ROWS_COMPARED = 8  # and where choices are compared, many times
 VIRIAL_NOISES = 2.0 ** np.arange(-8, 5)  # eV per square root of the atoms: compared by evidence
 USUAL_VIRIAL_NOISE = 0.1  # where the few structures that are compared have no stress
 SMALLEST_REACH = 0.5  # in units of the spread of a feature: where there is one environment only
-SAME = 1e-6  # squared distance of an environment to itself, with rounding
 REACH_BLOCK = 2000
 LEFT_OUT = 150  # structures left out for σ
 
@@ -226,7 +225,7 @@ class _Fit:
         own, z, largest = self.x[self.kinds == kind], inducing.z[inducing.of(kind)], SMALLEST_REACH
         for start in range(0, len(own), REACH_BLOCK):
             squares = squared_distances(own[start : start + REACH_BLOCK], z)
-            squares[squares < SAME] = np.inf
+            squares[squares < SAME**2] = np.inf
             off = squares.min(axis=1)
             largest = max(largest, float(np.sqrt(off[np.isfinite(off)].max(initial=0.0))))
         return largest
@@ -284,7 +283,7 @@ class LengthSearch:
         given: float | None,
         progress: Progress,
     ) -> None:
-        self.fit, self._sets, self._inducing = fit, sets, inducing
+        self.fit, self._sets, self._design = fit, sets, fit.design(inducing)
         self._given, self._progress = given, progress
         self._found: dict[float, float] = {}
 
@@ -301,8 +300,8 @@ class LengthSearch:
     def evidence(self, length: float) -> float:
         """Return the evidence of a length scale, calculated once."""
         if length not in self._found:
-            design = self.fit.design(replace(self._inducing, length_scale=length))
-            self._found[length] = evidence_of(design, self._sets)
+            inducing = replace(self._design.inducing, length_scale=length)
+            self._found[length] = evidence_of(replace(self._design, inducing=inducing), self._sets)
             message = f"{self.fit.basis.words}, length scale {length:.3g}: log evidence {self.largest:.1f}"
             self._progress(min(len(self._found), ABOUT - 1), ABOUT, message)
         return self._found[length]

@@ -8,6 +8,7 @@ are taken of the triangle of the rows, which costs several times as much.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg.blas import dsyrk
@@ -34,6 +35,8 @@ class Products:
 
     def __init__(self, whitening: Sequence[FloatArray]) -> None:
         self._whitening = whitening
+        ends = np.cumsum([0, *map(len, whitening)])
+        self._columns = [slice(a, b) for a, b in pairwise(ends)]
         n_kept = sum(part.shape[1] for part in whitening)
         self._gram = np.zeros((n_kept, n_kept), order="F")  # lower half
         self._moments, self._total = np.zeros(n_kept), 0.0
@@ -41,10 +44,8 @@ class Products:
 
     def add(self, rows: FloatArray, targets: FloatArray) -> None:
         """Take in rows of shape (n, n_inducing) with their targets (n,)."""
-        ends = np.cumsum([0, *(len(part) for part in self._whitening)])
-        p = np.concatenate(
-            [rows[:, a:b] @ part for a, b, part in zip(ends, ends[1:], self._whitening, strict=False)], axis=1
-        )
+        parts = zip(self._columns, self._whitening, strict=True)
+        p = np.concatenate([rows[:, columns] @ part for columns, part in parts], axis=1)
         self._gram = dsyrk(1.0, p.T, beta=1.0, c=self._gram, lower=True, overwrite_c=True)
         self._moments += p.T @ targets
         self._total += float(targets @ targets)

@@ -12,12 +12,12 @@ from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
-from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out, ratio
+from aenet_gpr_cli.gpr.left_out_errors import LeftOut, ratio
 from aenet_gpr_cli.gpr.regression.conditioning import fit
-from aenet_gpr_cli.gpr.regression.leave_one_out import leave_out
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import short_name
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import Noting
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import nearest_images_suffice
 from aenet_gpr_cli.stages.fit_gpr.model_search import Choice, search_process
 from aenet_gpr_cli.stages.shared.context import log
@@ -166,16 +166,15 @@ def _quick(config: FitGprConfig) -> FitGprConfig:
 
 def _left_out(config: FitGprConfig, choice: Choice, structures: StructureSet) -> LeftOut:
     """Return errors of structures that a process fitted to the others of them predicts."""
-    made: list[tuple[Covariance, CholeskySolver]] = []
 
-    def make_solver(covariance: Covariance, noise_energy: float, noise_force: float) -> CholeskySolver:
-        solver = CholeskySolver(covariance, noise_energy, noise_force, config.max_jitter)
-        made.append((covariance, solver))
-        return solver
+    def factor(covariance: Covariance, noise_energy: float, noise_force: float) -> CholeskySolver:
+        return CholeskySolver(covariance, noise_energy, noise_force, config.max_jitter)
 
+    solver = Noting(factor)
     found, geometry = choice.parameters, choice.geometry
     kernel = make_kernel(config.kernel, found.length_scale)
     noise, descriptor = (found.noise_energy, found.noise_force), geometry.make_descriptor()
-    model = fit(structures, descriptor, kernel, *noise, make_solver, geometry.n_centres)
-    which = chosen_to_leave_out(len(structures), config.seed)
-    return leave_out(structures, *made[0], model.signal_std, which)
+    model = fit(structures, descriptor, kernel, *noise, solver, geometry.n_centres)
+    errors = solver.leave_out(structures, model.signal_std, config.seed)
+    assert errors is not None  # there is a factor
+    return errors

@@ -9,7 +9,9 @@ from aenet_gpr_cli.errors import ResourceError
 from aenet_gpr_cli.gpr.covariance.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
 from aenet_gpr_cli.gpr.covariance.single import Covariance
+from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out
 from aenet_gpr_cli.gpr.regression.conditioning import SolverFactory
+from aenet_gpr_cli.gpr.regression.leave_one_out import leave_out
 from aenet_gpr_cli.gpr.solvers.cholesky import (
     DENSE_OVERHEAD,
     CholeskySolver,
@@ -126,6 +128,27 @@ def make_solver(config: FitGprConfig, plan: Plan, progress: Progress, fastest: b
         return MixedPrecisionSolver(covariance, noise_energy, noise_force, cg, show)
 
     return make
+
+
+class Noting:
+    """Makes a solver and keeps it, for what its factor says after the fit."""
+
+    def __init__(self, make: SolverFactory) -> None:
+        self.make = make
+        self.made: tuple[Covariance, Solver] | None = None
+
+    def __call__(self, covariance: Covariance, noise_energy: float, noise_force: float) -> Solver:
+        """Make the solver of a covariance, and keep both."""
+        self.made = covariance, self.make(covariance, noise_energy, noise_force)
+        return self.made[1]
+
+    def leave_out(self, subset: StructureSet, signal_std: float, seed: int) -> LeftOut | None:
+        """Return left-out errors, None where there is no factor."""
+        assert self.made is not None  # the fit has called it
+        covariance, solver = self.made
+        if not isinstance(solver, CholeskySolver):
+            return None
+        return leave_out(subset, covariance, solver, signal_std, chosen_to_leave_out(len(subset), seed))
 
 
 def _iterative(n_structures: int, n_atoms: int, n_features: int, rank: int) -> float:

@@ -14,22 +14,19 @@ from aenet_gpr_cli.descriptors.build import RotatedSettings
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
-from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
-from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out
+from aenet_gpr_cli.gpr.left_out_errors import LeftOut
 from aenet_gpr_cli.gpr.regression.aenet_gpr import NOISE, NOISE_FACTOR, fit_as_aenet_gpr
-from aenet_gpr_cli.gpr.regression.conditioning import SolverFactory, fit
+from aenet_gpr_cli.gpr.regression.conditioning import fit
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
-from aenet_gpr_cli.gpr.regression.leave_one_out import leave_out
 from aenet_gpr_cli.gpr.regression.structure_distances import Duplicates, near_duplicates
-from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver, Solver
 from aenet_gpr_cli.gpr.surrogate import Geometry, Surrogate
 from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.stored_gps import write_gp, write_left_out
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import short_name
 from aenet_gpr_cli.stages.fit_gpr.descriptor_contest import choose_process
-from aenet_gpr_cli.stages.fit_gpr.fit_plan import make_solver, plan_fit
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import Noting, make_solver, plan_fit
 from aenet_gpr_cli.stages.fit_gpr.model_search import Choice
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import StructureSet
@@ -113,7 +110,7 @@ def fit_subset(
     duplicates = _duplicates(config, name, subset, geometry)
     kernel = make_kernel(config.kernel, found.length_scale)
     plan, fastest = plan_fit(config, name, subset), _may_iterate(config) and not with_left_out
-    solver = _Noting(make_solver(config, plan, progress, fastest))
+    solver = Noting(make_solver(config, plan, progress, fastest))
     noise, descriptor = (found.noise_energy, found.noise_force), geometry.make_descriptor()
     try:
         if config.compatibility == "aenet-gpr":
@@ -125,7 +122,7 @@ def fit_subset(
                 if not fastest:
                     raise
                 log.info("%s: no solution by conjugate gradients; takes a factor", name)
-                solver = _Noting(make_solver(config, plan, progress))
+                solver = Noting(make_solver(config, plan, progress))
                 model = fit(subset, descriptor, kernel, *noise, solver, geometry.n_centres)
     except NumericalError as error:
         note = f"; {_named(subset, duplicates)}" if len(duplicates.pairs) else ""
@@ -153,26 +150,6 @@ def fit_subset(
 def _may_iterate(config: FitGprConfig) -> bool:
     """Whether a factor may be left out where iterations are faster."""
     return config.solver == "auto" and config.compatibility == "none" and config.device is None
-
-
-class _Noting:
-    """Makes a solver and keeps it, for what its factor says after the fit."""
-
-    def __init__(self, make: SolverFactory) -> None:
-        self.make = make
-        self.made: tuple[Covariance, Solver] | None = None
-
-    def __call__(self, covariance: Covariance, noise_energy: float, noise_force: float) -> Solver:
-        self.made = covariance, self.make(covariance, noise_energy, noise_force)
-        return self.made[1]
-
-    def leave_out(self, subset: StructureSet, signal_std: float, seed: int) -> LeftOut | None:
-        """Return left-out errors, None where there is no factor."""
-        assert self.made is not None  # the fit has called it
-        covariance, solver = self.made
-        if not isinstance(solver, CholeskySolver):
-            return None
-        return leave_out(subset, covariance, solver, signal_std, chosen_to_leave_out(len(subset), seed))
 
 
 def _duplicates(config: FitGprConfig, name: str, subset: StructureSet, geometry: Geometry) -> Duplicates:
