@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.network.architecture import to_layers
-from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations, weighted_rows
+from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind, normal_equations, weighted_rows
 from aenet_gpr_cli.ann.potential.prediction import predict_with_strain
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt, Loss
@@ -116,15 +116,14 @@ def test_kinds_add_up_and_count(mixed, basis, settings):
     )
     objective, weights, index = build(mixed, basis, settings)
     assert objective.rows_by_kind(index)[0].tolist() == [9, 0, 5 * 12 + 4 * 9, 4 * 6]
-    width = weights.shape[1]
-    apart = weights.new_zeros(4, 3, width, width), weights.new_zeros(4, 3)
+    apart = ByKind.zeros((0, 2, 3), weights)
     whole = normal_equations(objective, weights, index, apart)
     plain = normal_equations(objective, weights, index)
     for one, other in zip(whole, plain, strict=True):
         assert torch.allclose(one, other, rtol=1e-10, atol=1e-14)
     means = objective.sums(weights, index).means()
-    assert torch.allclose(apart[1][3], 0.4 * means[2], rtol=1e-10)
-    assert torch.allclose(apart[1][2], 0.3 * means[1], rtol=1e-10)
+    assert torch.allclose(apart.losses[2], 0.4 * means[2], rtol=1e-10)
+    assert torch.allclose(apart.losses[1], 0.3 * means[1], rtol=1e-10)
 
 
 @pytest.mark.parametrize("balance", ["alpha", "evidence"])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
-from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations
+from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind, normal_equations
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 
 PARTS = (1.0, 0.5, 0.25)  # of the path, tried with one damping
@@ -50,13 +50,13 @@ class Linearisation:
 
     @classmethod
     def at(
-        cls, objective: Objective, weights: Tensor, train: Tensor, apart: tuple[Tensor, Tensor] | None = None
+        cls, objective: Objective, weights: Tensor, train: Tensor, apart: ByKind | None = None
     ) -> Linearisation:
         """Linearise the objective of these members, with mean-square loss, on the structures ``train``.
 
         Parameters
         ----------
-        apart : tuple of tensors, optional
+        apart : ByKind, optional
             See `normal_equations`.
         """
         matrix, gradient, _ = normal_equations(objective, weights, train, apart)

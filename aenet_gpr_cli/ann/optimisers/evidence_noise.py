@@ -19,6 +19,7 @@ from torch import Tensor
 from aenet_gpr_cli.ann.loss.loss_terms import KINDS
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, SETTLED
+from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind
 from aenet_gpr_cli.structures import IntArray
 
 
@@ -53,9 +54,14 @@ class Noises:
         n_rows = objective.rows_by_kind(train).expand(members, -1)
         return cls(n_rows, torch.stack(spread, dim=1), smallest_noise)
 
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """Numbers of the kinds that have rows."""
+        return tuple(torch.nonzero((self.n_rows > 0).any(0))[:, 0].tolist())
+
     def emphasis(
         self,
-        apart: tuple[Tensor, Tensor],
+        apart: ByKind,
         inverse: Tensor,
         old: Tensor,
         members: IntArray,
@@ -64,8 +70,8 @@ class Noises:
 
         Parameters
         ----------
-        apart : tuple of tensors
-            JᵀJ and ρᵀρ by kind, see `normal_equations`, with the emphasis ``old``.
+        apart : ByKind
+            Of `kinds`, with the emphasis ``old``.
         inverse : tensor of shape (n_members, n_weights, n_weights)
             The lower triangle of (JᵀJ + decay)⁻¹, with the decays by which the weights were found.
         old : tensor of shape (n_members, n_kinds)
@@ -78,13 +84,12 @@ class Noises:
             That of the last kind that is there stays.
         settled : tensor of bool, shape (n_members,)
         """
-        matrices, losses = apart
-        determined = torch.stack([_trace(inverse, matrix) for matrix in matrices], dim=1)
-        n_rows = self.n_rows[members]
-        noise = losses.T / (n_rows - determined).clamp_min(1.0)
+        n_rows, noise = self.n_rows[members], torch.zeros_like(old)
+        for kind, matrix, loss in zip(apart.kinds, apart.matrices, apart.losses, strict=True):
+            noise[:, kind] = loss / (n_rows[:, kind] - _trace(inverse, matrix)).clamp_min(1.0)
         least = self.smallest_noise**2 * old * self.spread[members] / n_rows.clamp_min(1.0)
         noise = torch.maximum(noise, least)
-        last = int(torch.nonzero((n_rows > 0).any(0))[-1])
+        last = apart.kinds[-1]
         factor = noise[:, last : last + 1] / noise
         known = (n_rows > 0) & torch.isfinite(factor) & (factor > 0)
         new = torch.where(known, old * factor.clamp(1.0 / CHANGE, CHANGE), old)
@@ -92,6 +97,10 @@ class Noises:
 
 
 def _trace(one: Tensor, other: Tensor) -> Tensor:
-    """Return tr (one · other), (n_members,), of symmetric matrices; their lower triangles are read."""
-    product = (one * other).tril(-1).sum((1, 2))
-    return 2.0 * product + (one.diagonal(dim1=1, dim2=2) * other.diagonal(dim1=1, dim2=2)).sum(1)
+    """Return tr (one · other), (n_members,), of symmetric matrices of which ``other`` is zero above its diagonal.
+
+    Of ``one`` the lower triangle is read.
+    """
+    n = len(one)
+    product = torch.bmm(one.reshape(n, 1, -1), other.reshape(n, -1, 1))[:, 0, 0]
+    return 2.0 * product - (one.diagonal(dim1=1, dim2=2) * other.diagonal(dim1=1, dim2=2)).sum(1)

@@ -25,6 +25,7 @@ from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.damped_step import Linearisation, Step, descend
 from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, has_learnt, n_groups
 from aenet_gpr_cli.ann.optimisers.evidence_noise import Noises
+from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
@@ -214,8 +215,7 @@ def _iterate(
     if noises is not None:
         emphasis = torch.tensor(state["emphasis"][active], device=device)
         objective = replace(objective, emphasis=emphasis)
-        size = (len(KINDS), *weights.shape)
-        apart = weights.new_zeros(*size, weights.shape[1]), weights.new_zeros(size[:2])
+        apart = ByKind.zeros(noises.kinds, weights)
         spread = (emphasis * noises.spread[active]).sum(1)
     here = Linearisation.at(objective, weights, train, apart)
     new, settled = old, torch.ones_like(here.loss, dtype=torch.bool)

@@ -7,7 +7,8 @@ Sums over the rows of one kind (`loss_terms.KINDS`) add up to those over all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,8 +25,33 @@ RowsOfKinds = list[tuple[int, Tensor | slice]]
 ROWS = 2048  # rows of J held at a time, per member: enough for full speed of the product
 
 
+@dataclass(frozen=True, slots=True)
+class ByKind:
+    """JᵀJ and ρᵀρ of the rows of each kind.
+
+    Attributes
+    ----------
+    kinds : tuple of int
+        Numbers in `loss_terms.KINDS` of those that have rows.
+    matrices : tensor of shape (n_kinds, n_members, n_weights, n_weights)
+        The lower triangle; zeros above it.
+    losses : tensor of shape (n_kinds, n_members)
+    """
+
+    kinds: tuple[int, ...]
+    matrices: Tensor
+    losses: Tensor
+
+    @classmethod
+    def zeros(cls, kinds: Sequence[int], flat: Tensor) -> ByKind:
+        """Return sums that have not begun, of members with weights ``flat``, (n_members, n_weights)."""
+        members, width = flat.shape
+        matrices = flat.new_zeros(len(kinds), members, width, width)
+        return cls(tuple(kinds), matrices, flat.new_zeros(len(kinds), members))
+
+
 def normal_equations(
-    objective: Objective, flat: Tensor, train: Tensor, apart: tuple[Tensor, Tensor] | None = None
+    objective: Objective, flat: Tensor, train: Tensor, apart: ByKind | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return JᵀJ, Jᵀρ and the loss ρᵀρ of each member, over all processes.
 
@@ -36,17 +62,18 @@ def normal_equations(
     flat : tensor of shape (n_members, n_weights)
     train : tensor of int, ascending
         Structures.
-    apart : tuple of tensors, shapes (n_kinds, n_members, n_weights, n_weights), (n_kinds, n_members)
-        Optional: zeros, to which JᵀJ and ρᵀρ are added by the kind of row.
+    apart : ByKind, optional
+        Zeros, to which JᵀJ and ρᵀρ are added by the kind of row.
 
     Returns
     -------
     tuple of tensors of shape (n_members, n_weights, n_weights), (n_members, n_weights), (n_members,)
         Of JᵀJ the lower triangle only.
     """
-    members, width = flat.shape
-    matrices, losses = apart or (flat.new_zeros(1, members, width, width), flat.new_zeros(1, members))
-    gradient = flat.new_zeros(members, width)
+    members = len(flat)
+    sums = apart or ByKind.zeros((0,), flat)
+    matrices, losses, place = sums.matrices, sums.losses, {kind: i for i, kind in enumerate(sums.kinds)}
+    gradient = torch.zeros_like(flat)
     # compiled rows gain nothing from being together, and skip what has no weight for a member
     single = isinstance(objective.passes, CompiledPasses)
     for chosen in np.split(np.arange(members), members if single else 1):
@@ -54,8 +81,8 @@ def normal_equations(
         squares = [_Square(matrix[part]) for matrix in matrices]
         for kinds, rows, residuals in _blocks_of_rows(objective.for_members(chosen), flat[part], train):
             for kind, which in [(0, slice(None))] if apart is None else kinds:
-                squares[kind].add(rows[:, which])
-                losses[kind, part] += residuals[:, which].square().sum(1)
+                squares[place[kind]].add(rows[:, which])
+                losses[place[kind], part] += residuals[:, which].square().sum(1)
             gradient[part] += torch.bmm(residuals[:, None, :], rows)[:, 0]
         for square in squares:
             square.finish()

@@ -11,7 +11,7 @@ from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.optimisers.damped_solver import factorise
 from aenet_gpr_cli.ann.optimisers.evidence_decay import groups
-from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations, weighted_rows
+from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind, normal_equations, weighted_rows
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt, Loss, Training
 from aenet_gpr_cli.config.reading import build
@@ -98,8 +98,7 @@ def test_kinds_add_up(basis, by_evidence):
     )
     objective = replace(objective, emphasis=emphasis)
     weights = torch.as_tensor(np.random.default_rng(1).normal(size=(3, objective.architecture.n_weights)))
-    width = weights.shape[1]
-    apart = weights.new_zeros(4, 3, width, width), weights.new_zeros(4, 3)
+    apart = ByKind.zeros((0, 1, 2), weights)
     matrix, half, loss = normal_equations(objective, weights, index)
     for ours, whole in zip(
         normal_equations(objective, weights, index, apart), (matrix, half, loss), strict=True
@@ -107,8 +106,8 @@ def test_kinds_add_up(basis, by_evidence):
         assert torch.allclose(ours, whole, rtol=1e-10, atol=1e-12)
     only = replace(objective, emphasis=emphasis * torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64))
     one, _, part = normal_equations(only, weights, index)
-    assert torch.allclose(apart[0][1], one, rtol=1e-10, atol=1e-12)
-    assert torch.allclose(apart[1][1], part, rtol=1e-10)
+    assert torch.allclose(apart.matrices[1], one, rtol=1e-10, atol=1e-12)
+    assert torch.allclose(apart.losses[1], part, rtol=1e-10)
     residuals = objective.residuals(weights, index)
     assert torch.allclose(objective.mean_square(residuals), loss, rtol=1e-10)
     assert torch.allclose(objective.pull(weights, index, residuals), half, rtol=1e-9, atol=1e-12)
