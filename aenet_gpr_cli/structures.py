@@ -299,6 +299,8 @@ class Copies(Generic[Structures]):
     domain_distance : ndarray of shape (n_structures,), dimensionless, or None
         Distance to the training data of the process, see `gpr.regression.applicability`; None where there is
         no process.
+    label_error : float, eV, or None
+        Median error of the process on structures left out of its fit; None where it is not known.
     """
 
     structures: Structures
@@ -307,6 +309,7 @@ class Copies(Generic[Structures]):
     sigma: FloatArray | None
     label: str
     domain_distance: FloatArray | None = None
+    label_error: float | None = None
 
     def __len__(self) -> int:
         return len(self.structures)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann.data.batches import TensorData, tensor_data
-from aenet_gpr_cli.ann.data.force_targets import ForceData, held_here, select_components
+from aenet_gpr_cli.ann.data.force_targets import ForceData, force_components, held_here, select_components
 from aenet_gpr_cli.ann.data.normalisation import Normalisation, energy_scaling
 from aenet_gpr_cli.ann.data.training_set import (
     FeatureStatistics,
@@ -31,13 +32,13 @@ from aenet_gpr_cli.ann.loss.loss_terms import KINDS
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights, to_layers
 from aenet_gpr_cli.ann.network.backend import CompiledPasses, fastest_passes
-from aenet_gpr_cli.ann.optimisers import adamw, levenberg_marquardt
+from aenet_gpr_cli.ann.optimisers import adamw, levenberg_marquardt, phases
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.laplace import LeftOut
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.warm_start import check_start, warm_weights
 from aenet_gpr_cli.ann.trained_sigma import trained_sigma, with_laplace
-from aenet_gpr_cli.ann.training_settings import Training
+from aenet_gpr_cli.ann.training_settings import Loss, Training
 from aenet_gpr_cli.baseline.repulsion import Repulsion, repulsion_of
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.errors import ConfigError, NumericalError
@@ -173,7 +174,7 @@ def train(
     numbers = tuple(range(settings.n_members) if members is None else members)
     case = Case(data, basis, settings, numbers, seed, inside, outside)
     objective, norm, found = _objective(case, around)
-    outcome = _optimise(case, objective, state or _start(case, norm, start), around)
+    outcome = _optimise(case, objective, norm, state or _start(case, norm, start), around)
     model = _model(case, outcome, norm, found)
     if outcome.finished:
         left_out = LeftOut.of(data, inside, outside, with_laplace(settings))
@@ -234,10 +235,7 @@ def _objective(case: Case, around: Surroundings) -> tuple[Objective, Normalisati
     forces, loss = None, replace(settings.loss, alpha=0.0, beta=0.0)
     if settings.with_forces:
         loss = settings.loss
-        drawn = np.concatenate([case.inside, case.outside])
-        chosen = select_components(data, drawn, loss, case.seed, case.architecture.n_weights)
-        memory = settings.jacobian_memory_gib * BYTES_PER_GIB
-        forces = ForceData(here, held_here(data, chosen, own), basis, norm, memory, loss, like)
+        forces = _forces(case, around, norm, like, loss, settings.jacobian_memory_gib * BYTES_PER_GIB)
     passes = fastest_passes(case.architecture, like.device)
     objective = Objective(
         case.architecture,
@@ -251,6 +249,29 @@ def _objective(case: Case, around: Surroundings) -> tuple[Objective, Normalisati
         error_words=settings.error_words,
     )
     return objective, norm, found
+
+
+def _forces(
+    case: Case, around: Surroundings, norm: Normalisation, like: Tensor, loss: Loss, memory: float
+) -> ForceData:
+    """Choose the forces that ``loss`` asks for, of the structures of this process."""
+    data, own = case.data, _layout(case, around.processes)
+    drawn = np.concatenate([case.inside, case.outside])
+    chosen = select_components(data, drawn, loss, case.seed, case.architecture.n_weights)
+    return ForceData(data.select(own), held_here(data, chosen, own), case.basis, norm, memory, loss, like)
+
+
+def _few_forces(case: Case, around: Surroundings, objective: Objective, norm: Normalisation) -> Objective:
+    """Return the objective with so many forces only as determine a network."""
+    loss, n_weights, full = case.settings.loss, case.architecture.n_weights, objective.forces
+    count = force_components(case.data)
+    share = loss.share_of_forces(count, n_weights)
+    few = phases.FEW_COMPONENTS * n_weights / max(count, 1)
+    if full is None or few > phases.ALMOST_ALL * share:
+        return objective
+    memory = case.settings.jacobian_memory_gib * BYTES_PER_GIB - full.n_bytes
+    fewer, like = replace(loss, force_fraction=few), objective.data.energies
+    return replace(objective, forces=_forces(case, around, norm, like, fewer, memory))
 
 
 def _layout(case: Case, processes: Processes) -> IntArray:
@@ -280,7 +301,9 @@ def _start(case: Case, norm: Normalisation, start: ANNModel | None) -> State:
     return state
 
 
-def _optimise(case: Case, objective: Objective, state: State, around: Surroundings) -> Outcome:
+def _optimise(
+    case: Case, objective: Objective, norm: Normalisation, state: State, around: Surroundings
+) -> Outcome:
     settings = case.settings
 
     def on_device(index: IntArray) -> Tensor:
@@ -296,6 +319,8 @@ def _optimise(case: Case, objective: Objective, state: State, around: Surroundin
     matrices = 4 if settings.loss.balance == "alpha" else 9
     size = 8 * objective.architecture.n_weights**2
     together = max(1, min(len(case.members), LM_MATRIX_MEMORY // (matrices * size)))
-    return levenberg_marquardt.run_levenberg_marquardt(
-        *data, settings.levenberg_marquardt, together, state, around
-    )
+    lm = settings.levenberg_marquardt
+    if settings.mode == "combined" and settings.loss.balance == "evidence" and lm.iterations >= phases.FEWEST:
+        few, error = partial(_few_forces, case, around, objective, norm), case.data.label_error
+        return phases.run_in_phases(few, *data, lm, together, error, state, around)
+    return levenberg_marquardt.run_levenberg_marquardt(*data, lm, together, state, around)

@@ -29,6 +29,12 @@ BLOCK_MEMORY = 2**20  # bytes of the Jacobians that are made at a time, at least
 Choice = tuple[IntArray, IntArray]  # structures of a subset, and their components 3·atom + axis
 
 
+def force_components(data: TrainingSet) -> int:
+    """Return the number of force components of structures with two atoms or more."""
+    several = [s for s in data.subsets if s.forces is not None and s.n_atoms > 1]
+    return sum(3 * len(s) * s.n_atoms for s in several)
+
+
 def select_components(
     data: TrainingSet, indices: IntArray, loss: Loss, seed: int, n_weights: int
 ) -> list[Choice]:
@@ -54,9 +60,7 @@ def select_components(
     InputError
         If no structure has forces.
     """
-    several = [s for s in data.subsets if s.forces is not None and s.n_atoms > 1]
-    n_components = sum(3 * len(s) * s.n_atoms for s in several)
-    share, stream = loss.share_of_forces(n_components, n_weights), np.random.default_rng([seed, 1])
+    share, stream = loss.share_of_forces(force_components(data), n_weights), np.random.default_rng([seed, 1])
     ends = np.cumsum([len(s) for s in data.subsets])
     known = [
         np.sort(indices[(indices >= end - len(s)) & (indices < end)]) - (end - len(s))
@@ -178,7 +182,9 @@ class ForceData:
             for s, (_, c), v in zip(data.subsets, chosen, virials, strict=True)
         )
         self.divisor = loss.per
-        self.stored = components * basis.n_features * like.element_size() <= memory
+        size = components * basis.n_features * like.element_size()
+        self.stored = size <= memory
+        self.n_bytes = size if self.stored else 0
         self.n_features = basis.n_features
         self.subsets: list[ForceSubset] = []
         first = 0

@@ -34,12 +34,16 @@ class TrainingSet:
         Weight of each structure in the loss.
     n_references : int
         Structures before the first copy.
+    label_error : float, eV, or None
+        Median error of the processes that labelled the copies on structures left out of their fits, a mean
+        over the copies; None where that is not known of all.
     """
 
     subsets: tuple[AnySet, ...]
     parents: tuple[str, ...]
     weights: FloatArray
     n_references: int
+    label_error: float | None = None
 
     def __len__(self) -> int:
         return sum(len(s) for s in self.subsets)
@@ -58,7 +62,8 @@ class TrainingSet:
             for s, end in zip(self.subsets, ends, strict=True)
         )
         references = int(np.count_nonzero(index < self.n_references))
-        return TrainingSet(subsets, tuple(self.parents[i] for i in index), self.weights[index], references)
+        parents, weights = tuple(self.parents[i] for i in index), self.weights[index]
+        return TrainingSet(subsets, parents, weights, references, self.label_error)
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -109,11 +114,21 @@ class TrainingSet:
                 weight = 1.0 / (1.0 + (item.sigma / sigma_scale) ** 2)
             weights.append(weight)
         n_references = sum(len(subset) for subset in references)
-        return cls(tuple(subsets), tuple(parents), np.concatenate(weights), n_references)
+        error, numbers = _label_error(augmented), np.concatenate(weights)
+        return cls(tuple(subsets), tuple(parents), numbers, n_references, error)
 
     def feature_bytes(self, n_features: int) -> int:
         """Return the memory of the descriptors of all atoms in training, bytes."""
         return 8 * (n_features + 1) * sum(len(s) * s.n_atoms for s in self.subsets)
+
+
+def _label_error(augmented: Sequence[Copies[Any]]) -> float | None:
+    errors = [item.label_error for item in augmented if len(item)]
+    if not errors or any(error is None for error in errors):
+        return None
+    return float(
+        np.average([e or 0.0 for e in errors], weights=[len(item) for item in augmented if len(item)])
+    )
 
 
 def validation_split(parents: Sequence[str], fraction: float, seed: int) -> tuple[IntArray, IntArray]:

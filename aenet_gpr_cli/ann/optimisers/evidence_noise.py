@@ -97,9 +97,9 @@ class Noises:
 
 
 def _trace(one: Tensor, other: Tensor) -> Tensor:
-    """Return tr (one · other), (n_members,), of symmetric matrices of which ``other`` is zero above its diagonal.
+    """Return tr (one · other), (n_members,), of symmetric matrices.
 
-    Of ``one`` the lower triangle is read.
+    ``other`` is zero above its diagonal; of ``one`` the lower triangle counts.
     """
     n = len(one)
     product = torch.bmm(one.reshape(n, 1, -1), other.reshape(n, -1, 1))[:, 0, 0]

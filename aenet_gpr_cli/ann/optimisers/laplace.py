@@ -75,6 +75,11 @@ class LeftOut:
         chosen = known[_evenly(len(known))]
         return cls(tuple(np.array([i, *copies.get(data.parents[i], [])], int) for i in chosen), False)
 
+    @classmethod
+    def alone(cls, references: IntArray) -> LeftOut:
+        """Leave out references that were trained on without copies."""
+        return cls(tuple(references[i : i + 1] for i in _evenly(len(references))), False)
+
 
 @dataclass(frozen=True, slots=True)
 class Laplace:

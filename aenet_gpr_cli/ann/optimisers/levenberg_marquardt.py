@@ -62,6 +62,7 @@ def run_levenberg_marquardt(
     members_at_once: int,
     state: State,
     around: Surroundings,
+    until: int | None = None,
 ) -> Outcome:
     """Train a committee by Levenberg-Marquardt.
 
@@ -76,6 +77,8 @@ def run_levenberg_marquardt(
         else they form batches, one after another.
     state : dict of str to ndarray
         Of `start`, or of an earlier run.
+    until : int, optional
+        Iteration at which to stop for now.
 
     Notes
     -----
@@ -91,7 +94,7 @@ def run_levenberg_marquardt(
         known = Evidence.of(objective, train, members, settings.smallest_noise)
         if objective.loss.balance == "evidence":
             noises = Noises.of(objective, train, members, settings.smallest_noise)
-    finished = True
+    finished, last = True, settings.iterations if until is None else until
     threads = _threads_pay(objective, train)
     with portions.workers(members_at_once) if threads else portions.alone() as each:
 
@@ -101,7 +104,7 @@ def run_levenberg_marquardt(
         together = members if threads else members_at_once
         for first in range(0, members, together):
             chunk = np.arange(first, min(first + together, members))
-            while (active := chunk[_active(state, settings)[chunk]]).size:
+            while (active := chunk[_active(state, settings, last)[chunk]]).size:
                 if around.asked_to_stop():
                     finished = False
                     break
@@ -109,7 +112,7 @@ def run_levenberg_marquardt(
                 if around.keep is not None:
                     around.keep(lambda: _snapshot(state))
                 if around.progress is not None:
-                    around.progress(*_report(objective, state, settings, chunk))
+                    around.progress(*_report(objective, state, settings, chunk, last))
             if not finished:
                 break
     state = _snapshot(state)
@@ -130,11 +133,11 @@ def _threads_pay(objective: Objective, train: Tensor) -> bool:
 
 
 def _report(
-    objective: Objective, state: State, settings: LevenbergMarquardt, chunk: IntArray
+    objective: Objective, state: State, settings: LevenbergMarquardt, chunk: IntArray, last: int
 ) -> tuple[int, int, str]:
     """Return the arguments of progress while the members ``chunk`` are trained."""
     members = len(state["weights"])
-    done = int(np.where(_active(state, settings), state["iteration"], settings.iterations).sum())
+    done = int(np.where(_active(state, settings, last), state["iteration"], last).sum())
     named = f"member {chunk[0] + 1}" if len(chunk) == 1 else f"members {chunk[0] + 1} to {chunk[-1] + 1}"
     message = f"{named} of {members}: {objective.error_text(float(state['best_loss'][chunk].mean()))}"
     return done, members * settings.iterations, message
@@ -147,9 +150,9 @@ def _snapshot(state: State) -> State:
     return {key: values.copy() for key, values in state.items()} | curves
 
 
-def _active(state: State, settings: LevenbergMarquardt) -> FloatArray:
+def _active(state: State, settings: LevenbergMarquardt, last: int) -> FloatArray:
     return (
-        (state["iteration"] < settings.iterations)
+        (state["iteration"] < last)
         & (state["wait"] < settings.patience)
         & ~state["stalled"].astype(bool)
         & ~_no_longer_gains(state, settings)
@@ -185,7 +188,13 @@ def trust_in_copies(state: State) -> str:
     """Say in words how noisy the energies of copies are by evidence; empty before there is any."""
     if (state["emphasis"][:, 0] == 1.0).any():
         return ""
-    ratio = float(np.median(np.sqrt(state["emphasis"][:, 0] / state["emphasis"][:, 1])))
+    trust = state["emphasis"][:, 1] / state["emphasis"][:, 0]
+    ratio, most = float(np.median(trust)) ** -0.5, state.get("most_trust", np.full(len(trust), np.inf))
+    if np.median(trust / most) > 0.99:
+        return (
+            f"copies: each counts {ratio**-2:.2g} of a reference: on structures left out the process errs "
+            f"{ratio:.2g} times as much as the networks do"
+        )
     count = f"copies: by evidence each counts {ratio**-2:.2g} of a reference"
     if ratio <= NOISY:
         return f"{count}: their labels are as good as what the networks reach"
@@ -225,6 +234,9 @@ def _iterate(
         if noises is not None and apart is not None and inverse is not None and spread is not None:
             following, steady = noises.emphasis(apart, inverse, emphasis, active)
             ready = has_learnt(here.loss, spread, done)
+            if "most_trust" in state:
+                most = torch.tensor(state["most_trust"][active], device=device) * following[:, 0]
+                following[:, 1] = torch.minimum(following[:, 1], most)
             state["emphasis"][active] = torch.where(ready[:, None], following, emphasis).cpu().numpy()
             settled = settled & steady
     decay = new[:, places]

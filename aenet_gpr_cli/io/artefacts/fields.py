@@ -220,3 +220,8 @@ def as_attributes(group: h5py.Group, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if value is not None:
             group.attrs[key] = value
+
+
+def read_label_error(group: h5py.Group) -> float | None:
+    """Return the error of the process that labelled an augmented set, eV, if it is known."""
+    return float(group.attrs["label_error"]) if "label_error" in group.attrs else None

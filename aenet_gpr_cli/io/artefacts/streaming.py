@@ -13,7 +13,7 @@ import numpy as np
 
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.fields import read_optional, read_strings
+from aenet_gpr_cli.io.artefacts.fields import read_label_error, read_optional, read_strings
 from aenet_gpr_cli.structures import Copies, FloatArray, IntArray, Pbc, StructureSet, formula
 
 GAP = 64  # unwanted structures that are read along rather than read around
@@ -148,6 +148,7 @@ def _stored(group: h5py.Group) -> Copies[StoredStructures]:
         sigma=read_optional(group, "sigma"),
         label=str(group.attrs["label"]),
         domain_distance=read_optional(group, "domain_distance"),
+        label_error=read_label_error(group),
     )
 
 

@@ -11,7 +11,13 @@ import numpy as np
 
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.io.artefacts.fields import append_field, read_optional, read_strings, write_field
+from aenet_gpr_cli.io.artefacts.fields import (
+    append_field,
+    read_label_error,
+    read_optional,
+    read_strings,
+    write_field,
+)
 from aenet_gpr_cli.structures import AugmentedSet, Pbc, StructureSet
 
 Subset = TypeVar("Subset")
@@ -68,6 +74,8 @@ def append_augmented(group: h5py.Group, augmented: AugmentedSet) -> None:
         write_field(group, "species", structures.species)
         write_field(group, "pbc", np.array(structures.pbc))
         group.attrs["label"] = augmented.label
+        if augmented.label_error is not None:
+            group.attrs["label_error"] = augmented.label_error
     append_field(group, "positions", structures.positions)
     append_field(group, "names", structures.names)
     append_field(group, "parents", augmented.parents)
@@ -98,6 +106,7 @@ def read_augmented(group: h5py.Group, rows: slice = slice(None)) -> AugmentedSet
         sigma=read_optional(group, "sigma", rows),
         label=str(group.attrs["label"]),
         domain_distance=read_optional(group, "domain_distance", rows),
+        label_error=read_label_error(group),
     )
 
 

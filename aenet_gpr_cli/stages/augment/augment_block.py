@@ -233,6 +233,8 @@ def _copies(
             cells=cells,
             missed=_missed(config, material.surrogate, parents),
         )
+        if isinstance(material.surrogate, LocalModel):
+            candidates = replace(candidates, label_error=material.surrogate.left_out_error or None)
     assert material.structures.energies is not None  # every labelling needs them and has checked
     result = apply_gates(candidates, config, float(material.structures.energies.min()))
     index = index[result.keep]
