@@ -198,10 +198,7 @@ def trust_in_copies(state: State) -> str:
     count = f"copies: by evidence each counts {ratio**-2:.2g} of a reference"
     if ratio <= NOISY:
         return f"{count}: their labels are as good as what the networks reach"
-    return (
-        f"{count}: their labels are {ratio:.2g} times as noisy as what the networks reach on references, and "
-        "would teach errors; a better surrogate, or mode: direct"
-    )
+    return f"{count}: their labels are {ratio:.2g} times as noisy as what the networks reach on references"
 
 
 def _iterate(
