@@ -57,7 +57,8 @@ def draw(axes: Axes, column: int) -> None:
             style = next(value for key, value in STYLES.items() if name.startswith(key))
             seconds, force = float(numbers[column]), float(numbers[column + 2])
             axes.plot(seconds, force, style.marker, color=style.colour, linestyle="none")
-            beside = (5, -8) if name.startswith("direct") else (5, 3)  # next to GPR-ANN
+            below = name.startswith("direct") or "searched" in name  # next to GPR-ANN and to combined
+            beside = (-20, 6) if name.startswith("GPR-ANN") else (5, -8) if below else (5, 3)
             axes.annotate(short(name), (seconds, force), beside, textcoords="offset points", fontsize=7)
 
 
@@ -67,7 +68,7 @@ def main() -> None:
         figure = new_figure(DOUBLE_COLUMN, 2.8)
         axes = figure.subplots(1, 2, sharey=True)
         for panel, (title, column) in zip(axes, SETS.items(), strict=True):
-            panel.set(xscale="log", yscale="log", title=title, xlim=(10, 1000), ylim=(0.004, 0.06))
+            panel.set(xscale="log", yscale="log", title=title, xlim=(10, 10000), ylim=(0.004, 0.06))
             panel.set_xlabel("CPU time / s (log)")
             draw(panel, column)
             logarithmic(panel.xaxis)
