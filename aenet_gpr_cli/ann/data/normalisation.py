@@ -12,6 +12,7 @@ from aenet_gpr_cli.reference_energies import energies_of
 from aenet_gpr_cli.structures import AnySet, FloatArray
 
 MIN_FEATURE_STD = 1e-10  # ænet's: a feature that never changes is switched off
+SMALLEST_STD = 1e-3  # of the largest of a species; those of features inside the cutoff lie above it
 EnergyScaling = Literal["range", "std"]
 
 
@@ -57,6 +58,15 @@ class Normalisation:
             Sum over atoms of energy_shift + E_atom.
         """
         return float(sum(self.atomic_energies[s] + self.energy_shift for s in species))
+
+
+def not_too_small(std: FloatArray) -> FloatArray:
+    """Return standard deviations of the features of a species, of which those that vary have a least value.
+
+    Features at the edge of a cutoff may hardly differ from zero in training and be of usual size elsewhere, as
+    where two atoms come a little closer: divided by what they varied by, they would drown all others.
+    """
+    return np.where(inverse_std(std) > 0.0, np.maximum(std, SMALLEST_STD * std.max(initial=0.0)), std)
 
 
 def inverse_std(std: FloatArray) -> FloatArray:

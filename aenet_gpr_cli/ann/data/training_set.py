@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from aenet_gpr_cli.ann.data.normalisation import not_too_small
 from aenet_gpr_cli.ann.execution.surroundings import FeatureRows, MakeRows, Processes, read_blocks
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, features
 from aenet_gpr_cli.errors import InputError
@@ -215,7 +216,7 @@ def feature_rows(
 class FeatureStatistics:
     """Mean, standard deviation and range of the features per species, over all atoms of a training set.
 
-    Each maps a species to an ndarray of shape (n_features,), dimensionless; zeros for one without atoms.
+    Standard deviations are those of `not_too_small`. Each maps a species to an ndarray of shape (n_features,), dimensionless; zeros for one without atoms.
     """
 
     mean: dict[str, FloatArray]
@@ -253,7 +254,7 @@ def feature_statistics(
         for part in _parts(own, counts[symbol]):
             square += np.square(part - mean).sum(0)
         result.mean[symbol] = mean
-        result.std[symbol] = np.sqrt(processes.add_array(square) / count)
+        result.std[symbol] = not_too_small(np.sqrt(processes.add_array(square) / count))
         result.lowest[symbol] = -processes.largest(-lowest)
         result.highest[symbol] = processes.largest(highest)
     return result

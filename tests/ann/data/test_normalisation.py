@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.data.normalisation import energy_scaling, inverse_std
+from aenet_gpr_cli.ann.data.normalisation import energy_scaling, inverse_std, not_too_small
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.reference_energies import least_squares_energies
 from aenet_gpr_cli.structures import StructureSet
@@ -37,6 +37,12 @@ def test_equal_energies_leave_the_scale_at_one():
 
 def test_features_that_never_change_are_switched_off():
     assert inverse_std(np.array([2.0, 0.0, 1e-10])).tolist() == [0.5, 0.0, 0.0]
+
+
+def test_features_that_hardly_change_are_not_blown_up_and_those_that_never_do_stay_off():
+    std = np.array([0.0, 1e-12, 1e-9, 5e-4, 0.02, 2.0])
+    np.testing.assert_array_equal(not_too_small(std), [0.0, 1e-12, 2e-3, 2e-3, 0.02, 2.0])
+    np.testing.assert_array_equal(not_too_small(std[:1]), std[:1])
 
 
 def test_missing_energies_are_an_error():
