@@ -63,8 +63,8 @@ class Normalisation:
 def not_too_small(std: FloatArray) -> FloatArray:
     """Return standard deviations of the features of a species, of which those that vary have a least value.
 
-    Features at the edge of a cutoff may hardly differ from zero in training and be of usual size elsewhere, as
-    where two atoms come a little closer: divided by what they varied by, they would drown all others.
+    Features at the edge of a cutoff may hardly differ from zero in training and be of usual size elsewhere,
+    as where two atoms come a little closer: divided by what they varied by, they would drown all others.
     """
     return np.where(inverse_std(std) > 0.0, np.maximum(std, SMALLEST_STD * std.max(initial=0.0)), std)
 

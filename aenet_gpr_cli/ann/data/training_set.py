@@ -216,7 +216,8 @@ def feature_rows(
 class FeatureStatistics:
     """Mean, standard deviation and range of the features per species, over all atoms of a training set.
 
-    Standard deviations are those of `not_too_small`. Each maps a species to an ndarray of shape (n_features,), dimensionless; zeros for one without atoms.
+    Standard deviations are those of `not_too_small`. Each maps a species to an ndarray of shape
+    (n_features,), dimensionless; zeros for one without atoms.
     """
 
     mean: dict[str, FloatArray]
