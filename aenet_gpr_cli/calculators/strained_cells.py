@@ -200,12 +200,12 @@ def fit_energies(cells: StrainedCells, energies: Sequence[float | None]) -> Cell
         constants[i, j] = constants[j, i] = value
     unit = GPA_PER_EV_PER_CUBIC_ANGSTROM
     noise = _noise(left[:, None], rank)[0]
-    covariance = noise * np.linalg.pinv((a / size).T @ (a / size), rcond=OPEN**2) / np.outer(size, size)
+    root = np.sqrt(noise) * v[:rank] / values[:rank, None] / size  # of the covariance: rootᵀ root
     i, j = np.array(PAIRS).T
     errors = {}
     for name, weights in _weights().items():
         each = np.where(i == j, 1.0, 2.0) * weights[i, j]
-        errors[name] = float(np.sqrt(each @ covariance[7:, 7:] @ each)) * unit
+        errors[name] = float(np.linalg.norm(root[:, 7:] @ each)) * unit
     return CellFit(constants * unit, found[1:7] * unit, float(residual), errors)
 
 
