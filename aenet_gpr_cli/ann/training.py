@@ -321,6 +321,7 @@ def _optimise(
     together = max(1, min(len(case.members), LM_MATRIX_MEMORY // (matrices * size)))
     lm = settings.levenberg_marquardt
     if settings.mode == "combined" and settings.loss.balance == "evidence" and lm.iterations >= phases.FEWEST:
-        few, error = partial(_few_forces, case, around, objective, norm), case.data.label_error
-        return phases.run_in_phases(few, *data, lm, together, error, state, around)
+        few, known = partial(_few_forces, case, around, objective, norm), case.data
+        of_data = known.n_references, known.label_error
+        return phases.run_in_phases(few, *data, lm, together, *of_data, state, around)
     return levenberg_marquardt.run_levenberg_marquardt(*data, lm, together, state, around)

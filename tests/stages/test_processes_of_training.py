@@ -97,3 +97,18 @@ def test_it_goes_on_from_the_checkpoint_to_the_potential_of_one_and_one_process_
     for ours, one in zip(potential(folder / "killed.h5"), potential(folder / "one.h5"), strict=True):
         assert ours.size > 5
         np.testing.assert_allclose(ours, one, rtol=1e-5, atol=1e-7)  # sums in another order
+
+
+def test_phases_of_combined_training_are_those_of_one_process(finished, tmp_path):
+    """Also the phases that are trained on the references alone, of which each process holds a part."""
+    given = (finished / "split.h5", finished / "augmented_gpr.h5")
+    keys = {"levenberg_marquardt": {"iterations": 10}, "loss": {"balance": "evidence"}}
+    config = small_training("levenberg_marquardt", "combined", **keys)
+    (tmp_path / "ann.yaml").write_text(yaml.safe_dump(as_json(config)))
+    train_ann.run(config, *given, tmp_path / "one.h5", Context())
+    command = ("train-ann", *given, "-c", tmp_path / "ann.yaml", "-o", tmp_path / "two.h5")
+    done = torchrun("-m", "aenet_gpr_cli", *command)
+    assert done.returncode == 0, done.stderr
+    (weights, losses), (_, one) = potential(tmp_path / "two.h5"), potential(tmp_path / "one.h5")
+    assert weights.size > 5
+    np.testing.assert_allclose(losses, one, rtol=1e-4)  # sums in another order

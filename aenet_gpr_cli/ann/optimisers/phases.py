@@ -52,6 +52,7 @@ def run_in_phases(
     held_out: Tensor,
     settings: LevenbergMarquardt,
     members_at_once: int,
+    n_references: int,
     label_error: float | None,
     state: State,
     around: Surroundings,
@@ -64,20 +65,22 @@ def run_in_phases(
         Makes the objective of the first phase.
     all_forces : Objective
         Of the others.
+    n_references : int
+        Structures before the first copy, over all processes.
     label_error : float, eV, or None
         Median error of the labelling process on structures left out of its fit, where it is known.
     """
-    members, reach = len(state["weights"]), all_forces.data.n_references
+    members = len(state["weights"])
     state = {"phase": np.zeros(members, int), "most_trust": np.full(members, np.inf)} | state
-    own, everything = (train[train < reach], held_out[held_out < reach]), (train, held_out)
+    own = train[train < n_references], held_out[held_out < n_references]
     before = np.zeros(0)
     for phase in range(int(state["phase"].min()), len(ENDS)):
         objective = all_forces if phase else few_forces()
-        rows = Rows(objective, *(everything if phase == len(ENDS) - 1 else own))
+        rows = Rows(objective, *((train, held_out) if phase == len(ENDS) - 1 else own))
         if phase > state["phase"].min():
             handed = _handed_over(state, before, rows.count(members))
             if rows.train is train:
-                handed |= _first_trust(state, handed["emphasis"], rows, settings, label_error)
+                handed |= _first_trust(state, handed["emphasis"], rows, own[0], settings, label_error)
             state = handed
         until = round(ENDS[phase] * settings.iterations)
         outcome = run_levenberg_marquardt(
@@ -119,6 +122,7 @@ def _first_trust(
     state: State,
     emphasis: FloatArray,
     rows: Rows,
+    own: Tensor,
     settings: LevenbergMarquardt,
     label_error: float | None,
 ) -> State:
@@ -130,6 +134,8 @@ def _first_trust(
         With which the phase without copies ended.
     emphasis : ndarray of shape (n_members, n_kinds)
         Handed over.
+    own : tensor of int, ascending
+        References among the structures that are trained on.
     """
     emphasis, most, train = emphasis.copy(), state["most_trust"].copy(), rows.train
     for member in np.flatnonzero(np.isfinite(state["best_loss"])):
@@ -141,7 +147,6 @@ def _first_trust(
         known, copies = replace(one, emphasis=ended), torch.zeros_like(ended)
         copies[:, COPIES] = 1.0
         labels = replace(one, emphasis=copies)
-        own = train[train < one.data.n_references]
         noise = known.mean_square(known.residuals(weights, own)) / known.rows_by_kind(own).sum(1)
         error = labels.mean_square(labels.residuals(weights, train)) / one.rows_by_kind(train)[:, COPIES]
         if label_error:
