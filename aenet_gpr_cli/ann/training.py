@@ -316,7 +316,7 @@ def _optimise(
             both = settings.with_copies and settings.with_forces
             apart = int((case.inside < case.data.n_references).sum()) if both else 0
             return adamw.run_adamw(*data, apart, settings.adamw, case.seed, state, around)
-    matrices = 4 if settings.loss.balance == "alpha" else 9
+    matrices = 4 if settings.loss.balance == "alpha" else 6
     size = 8 * objective.architecture.n_weights**2
     together = max(1, min(len(case.members), LM_MATRIX_MEMORY // (matrices * size)))
     lm = settings.levenberg_marquardt

@@ -1,3 +1,5 @@
-"""What surrounds a training: processes, requests to stop, room for what is larger than memory, portions."""
+"""What surrounds a training: processes, requests to stop, room for what is larger than memory, arrays
+kept over iterations, portions.
+"""
 
-__all__ = ["portions", "surroundings"]
+__all__ = ["portions", "surroundings", "workspace"]

@@ -16,90 +16,97 @@ import torch
 from scipy.linalg import cython_blas, cython_lapack
 from torch import Tensor
 
+from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.jit import loop
 from aenet_gpr_cli.structures import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """Cholesky factors, one per member; None, or infinite, where the matrix was not positive definite."""
+    """Cholesky factors, one per member.
 
-    arrays: list[FloatArray | None]
-    tensor: Tensor | None
-    width: int
+    Attributes
+    ----------
+    tensor : tensor of shape (n_members, n_weights, n_weights)
+        The lower triangles; what is above is finite.
+    found : list of bool
+        Whether the matrix of a member was positive definite.
+    """
+
+    tensor: Tensor
+    found: list[bool]
 
     def solve(self, right: Tensor) -> Tensor:
         """Return the solutions (n_members, n_weights) for right sides of this shape.
 
         Zeros for a member without a factor, so that its damping grows.
         """
-        if self.tensor is not None:
-            return torch.cholesky_solve(right[:, :, None], self.tensor)[:, :, 0].nan_to_num_(0.0, 0.0, 0.0)
+        if self.tensor.device.type != "cpu":
+            return self._or(0.0, torch.cholesky_solve(right[:, :, None], self.tensor)[:, :, 0])
         result = right.contiguous().clone()
-        for factor, values in zip(self.arrays, result.numpy(), strict=True):
-            if factor is None:
-                values[:] = 0.0
-            else:
+        for factor, values, found in zip(self.tensor.numpy(), result.numpy(), self.found, strict=True):
+            if found:
                 lapack_solve(factor, values)
-        return result
+        return self._or(0.0, result)
 
     def inverse_diagonal(self) -> Tensor:
-        """Return the diagonal of the inverse, (n_members, n_weights); not finite without a factor.
+        """Return the diagonal of the inverse, (n_members, n_weights); NaN without a factor.
 
-        Time: n_weights³/3 multiplications per member.
+        It uses the factor up. Time: n_weights³/3 multiplications per member.
         """
-        if self.tensor is not None:
-            one = torch.eye(self.width, dtype=self.tensor.dtype, device=self.tensor.device)
+        if self.tensor.device.type != "cpu":
+            one = torch.eye(self.tensor.shape[1], dtype=self.tensor.dtype, device=self.tensor.device)
             inverse = torch.linalg.solve_triangular(self.tensor, one.expand_as(self.tensor), upper=False)
-            return inverse.square().sum(1)
-        rows = np.full((len(self.arrays), self.width), np.nan)
-        for factor, row in zip(self.arrays, rows, strict=True):
-            if factor is not None:  # the inverse is L⁻ᵀL⁻¹
-                inverse = factor.copy()
-                lapack_invert(inverse)
-                row[:] = 0.0
-                _add_squares(inverse, row)
-        return torch.from_numpy(rows)
+            return self._or(torch.nan, inverse.square().sum(1))
+        rows = self.tensor.new_zeros(self.tensor.shape[:2])
+        for factor, row, found in zip(self.tensor.numpy(), rows.numpy(), self.found, strict=True):
+            if found:  # the inverse is L⁻ᵀL⁻¹
+                lapack_invert(factor)
+                _add_squares(factor, row)
+        return self._or(torch.nan, rows)
 
     def inverse(self) -> Tensor:
         """Return the lower triangle of the inverse, in (n_members, n_weights, n_weights).
 
-        Not finite without a factor. Time: 2/3 n_weights³ multiplications per member.
+        NaN without a factor; what is above the diagonal is finite. It takes the place of the factor.
+        Time: 2/3 n_weights³ multiplications per member.
         """
-        if self.tensor is not None:
-            return torch.cholesky_inverse(self.tensor)
-        whole = np.full((len(self.arrays), self.width, self.width), np.nan)
-        for factor, square in zip(self.arrays, whole, strict=True):
-            if factor is not None:
-                square[:] = factor
-                lapack_inverse_of(square)
-        return torch.from_numpy(whole)
+        if self.tensor.device.type != "cpu":
+            return self._or(torch.nan, torch.cholesky_inverse(self.tensor))
+        for factor, found in zip(self.tensor.numpy(), self.found, strict=True):
+            if found:
+                lapack_inverse_of(factor)
+        return self._or(torch.nan, self.tensor)
+
+    def _or(self, other: float, values: Tensor) -> Tensor:
+        """Return values, (n_members, …), with another one for all of a member without a factor."""
+        for member, found in enumerate(self.found):
+            if not found:
+                values[member] = other
+        return values
 
 
-def factorise(matrix: Tensor, damping: Tensor) -> Factor:
+def factorise(matrix: Tensor, damping: Tensor, room: Workspace | None = None) -> Factor:
     """Factorise JᵀJ + diag(damping).
 
     Parameters
     ----------
     matrix : tensor of shape (n_members, n_weights, n_weights)
-        Only the lower triangles are read.
+        Lower triangles; what is above is finite.
     damping : tensor of shape (n_members, n_weights)
+    room : Workspace, optional
+        Holds the factor until the next.
 
     Notes
     -----
     Memory: one more matrix per member. Time: n_weights³/3 multiplications per member.
     """
+    damped = (room or Workspace()).array("factor", matrix, *matrix.shape).copy_(matrix)
+    damped.diagonal(dim1=1, dim2=2).add_(damping)
     if matrix.device.type != "cpu":
-        damped = matrix.clone()
-        damped.diagonal(dim1=1, dim2=2).add_(damping)
         factor, info = torch.linalg.cholesky_ex(damped)
-        return Factor([], torch.where((info == 0)[:, None, None], factor, torch.inf), matrix.shape[1])
-    arrays: list[FloatArray | None] = []
-    for square, diagonal in zip(matrix.numpy(), damping.numpy(), strict=True):
-        damped = square.copy()
-        damped[np.diag_indices_from(damped)] += diagonal
-        arrays.append(damped if lapack_factorise(damped) else None)
-    return Factor(arrays, None, matrix.shape[1])
+        return Factor(factor, (info == 0).tolist())
+    return Factor(damped, [lapack_factorise(square) for square in damped.numpy()])
 
 
 def _routine(name: str, n_arguments: int) -> Callable[..., None]:

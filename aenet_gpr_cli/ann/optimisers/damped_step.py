@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
 from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind, normal_equations
@@ -50,16 +51,21 @@ class Linearisation:
 
     @classmethod
     def at(
-        cls, objective: Objective, weights: Tensor, train: Tensor, apart: ByKind | None = None
+        cls,
+        objective: Objective,
+        weights: Tensor,
+        train: Tensor,
+        apart: ByKind | None = None,
+        room: Workspace | None = None,
     ) -> Linearisation:
         """Linearise the objective of these members, with mean-square loss, on the structures ``train``.
 
         Parameters
         ----------
-        apart : ByKind, optional
+        apart, room : ByKind, Workspace, optional
             See `normal_equations`.
         """
-        matrix, gradient, _ = normal_equations(objective, weights, train, apart)
+        matrix, gradient, _ = normal_equations(objective, weights, train, apart, room)
         residuals = objective.residuals(weights, train)
         # the loss is rounded as that of the trials
         return cls(weights, matrix, gradient, residuals, objective.mean_square(residuals))
@@ -111,6 +117,7 @@ def descend(
     decay: Tensor,
     damping: Tensor,
     settings: LevenbergMarquardt,
+    room: Workspace | None = None,
 ) -> Step:
     """Take the first step that lowers the cost.
 
@@ -125,6 +132,8 @@ def descend(
     settings : LevenbergMarquardt
         Its keys scaling and trials; the n-th trial multiplies the first damping by 2^(n(n-1)/2), so that ten
         reach any useful one. Each tries `PARTS` of its path.
+    room : Workspace, optional
+        See `damped_solver.factorise`.
     """
     weights, matrix = here.weights, here.matrix
     matrix.diagonal(dim1=1, dim2=2).add_(decay)
@@ -140,7 +149,7 @@ def descend(
     best = Best(weights.clone(), cost.clone(), here.loss.clone(), damping.clone(), torch.ones_like(cost))
     growth, found = torch.full_like(cost, 2.0), torch.zeros_like(cost, dtype=torch.bool)
     for _ in range(settings.trials):
-        factor = factorise(matrix, damping[:, None] * scale)
+        factor = factorise(matrix, damping[:, None] * scale, room)
         step = factor.solve(-gradient)
         predicted = damping * (scale * step.square()).sum(1) - (gradient * step).sum(1)
         bend = _acceleration(objective, train, here, step, factor)

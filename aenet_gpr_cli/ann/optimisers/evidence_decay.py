@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
@@ -106,14 +107,14 @@ class Evidence:
         noise = torch.maximum(noise, self.smallest_noise**2 * spread / n_rows)
         return noise, noise[:, None] * determined / square
 
-    def inverse(self, matrix: Tensor, decay: Tensor) -> Tensor:
-        """Return the lower triangle of (JᵀJ + decay)⁻¹, decays by group; see `decays` for the rest."""
-        return self.factor(matrix, decay).inverse()
+    def inverse(self, matrix: Tensor, decay: Tensor, room: Workspace | None = None) -> Tensor:
+        """Return the lower triangle of (JᵀJ + decay)⁻¹, decays by group, see `factor`."""
+        return self.factor(matrix, decay, room).inverse()
 
-    def factor(self, matrix: Tensor, decay: Tensor) -> Factor:
-        """Factorise JᵀJ + decay, decays by group."""
+    def factor(self, matrix: Tensor, decay: Tensor, room: Workspace | None = None) -> Factor:
+        """Factorise JᵀJ + decay, decays by group; see `decays` and `damped_solver.factorise`."""
         largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
-        return factorise(matrix, decay[:, self.places] + ROUNDING * largest)
+        return factorise(matrix, decay[:, self.places] + ROUNDING * largest, room)
 
     def decays(
         self,
@@ -125,6 +126,7 @@ class Evidence:
         iteration: IntArray,
         spread: Tensor | None = None,
         inverse: Tensor | None = None,
+        room: Workspace | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the decays to go on with, and which members' have stopped changing.
 
@@ -146,6 +148,8 @@ class Evidence:
             Loss of networks that predict nothing, where kinds of rows have an emphasis.
         inverse : tensor of shape (n_members, n_weights, n_weights), optional
             Of `inverse`, where it is known.
+        room : Workspace, optional
+            Of `factor`, where it is not.
 
         Returns
         -------
@@ -155,7 +159,7 @@ class Evidence:
         """
         largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
         if inverse is None:
-            diagonal = self.factor(matrix, old).inverse_diagonal()
+            diagonal = self.factor(matrix, old, room).inverse_diagonal()
         else:
             diagonal = inverse.diagonal(dim1=1, dim2=2)
         spread = self.spread[members] if spread is None else spread

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.ann.loss.loss_terms import WeightedBatch
 from aenet_gpr_cli.ann.loss.objective import Objective, sum_species
 from aenet_gpr_cli.ann.network.backend import first_weight
@@ -22,12 +23,17 @@ from aenet_gpr_cli.jit import loop, part
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 
-def compiled_rows(objective: Objective, flat: Tensor, given: WeightedBatch) -> tuple[Tensor, Tensor]:
-    """Return the rows of J and ρ of a batch, energies first; see `jacobian_torch.tensor_rows`."""
+def compiled_rows(
+    objective: Objective, flat: Tensor, given: WeightedBatch, room: Workspace | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the rows of J and ρ of a batch, energies first; see `jacobian_torch.tensor_rows`.
+
+    A workspace holds the rows until the next.
+    """
     batch, forces = given.batch, given.forces
     members, n, width = len(flat), len(batch.index), flat.shape[1]
     shape = (0, 0) if forces is None else (len(forces.inside), forces.subset.targets.shape[1])
-    rows = flat.new_empty(members, n + shape[0] * shape[1], width)
+    rows = (room or Workspace()).array("rows", flat, members, n + shape[0] * shape[1], width)
     force = flat.new_zeros(members, *shape)
     outputs, first, energy_root = [], 0, given.energy_root.expand(members, -1).contiguous().numpy()
     if forces is not None:

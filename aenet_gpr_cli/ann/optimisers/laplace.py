@@ -23,6 +23,7 @@ from scipy.linalg import solve_triangular
 from torch import Tensor
 
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
 from aenet_gpr_cli.ann.optimisers.damped_solver import Factor
@@ -137,18 +138,19 @@ def laplace(
     Time: that of one linearisation, n_weights² multiplications per row of a left-out structure, and up to ten
     inversions.
     """
-    matrix, gradient, loss = normal_equations(objective, flat, train)
+    room = Workspace()
+    matrix, gradient, loss = normal_equations(objective, flat, train, room=room)
     evidence = Evidence.of(objective, train, 1, smallest_noise)
     largest = matrix.diagonal(dim1=1, dim2=2).max()
     decay = decay.clamp_min(SMALLEST * float(largest))
     for _ in range(STEPS):
-        old, diagonal = decay, evidence.factor(matrix, decay).inverse_diagonal()
+        old, diagonal = decay, evidence.factor(matrix, decay, room).inverse_diagonal()
         noise, found = evidence.most_probable(diagonal, flat, loss, old, evidence.n_rows, evidence.spread)
         # what is switched off has no weights to be judged by
         decay = torch.where(torch.isfinite(found) & (found > 0.0), torch.minimum(found, largest), old)
         if bool(((decay <= SETTLED * old) & (old <= SETTLED * decay)).all()):
             break
-    factor = evidence.factor(matrix, decay)
+    factor = evidence.factor(matrix, decay, room)
     lower, tau = _array(factor), float(noise)
     if lower is None or not 0.0 < tau < np.inf:
         return None
@@ -226,13 +228,7 @@ def leave_out(
 
 
 def _array(factor: Factor) -> FloatArray | None:
-    if factor.tensor is None:
-        lower = factor.arrays[0]
-    else:
-        lower = factor.tensor[0].cpu().numpy()
-    if lower is None or not np.isfinite(lower.diagonal()).all():
-        return None
-    return np.asarray(np.tril(lower))
+    return np.asarray(np.tril(factor.tensor[0].cpu().numpy())) if factor.found[0] else None
 
 
 def _evenly(n: int) -> IntArray:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from aenet_gpr_cli.ann.execution import portions
 from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
+from aenet_gpr_cli.ann.execution.workspace import Workspace, Workspaces
 from aenet_gpr_cli.ann.loss.loss_terms import KINDS
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture
@@ -82,8 +83,8 @@ def run_levenberg_marquardt(
 
     Notes
     -----
-    Memory: four matrices of n_weights² per member treated at once (nine where noises are by evidence), and
-    one block of rows.
+    Memory: two matrices of n_weights² per member treated at once (two more than kinds of rows where noises
+    are by evidence), and a few blocks of rows, kept over the iterations.
     Time per iteration and member: about rows · n_weights² + n_weights³/3 multiplications.
     """
     state = {k: v.copy() for k, v in state.items()}
@@ -96,10 +97,12 @@ def run_levenberg_marquardt(
             noises = Noises.of(objective, train, members, settings.smallest_noise)
     finished, last = True, settings.iterations if until is None else until
     threads = _threads_pay(objective, train)
+    workspaces = Workspaces()
     with portions.workers(members_at_once) if threads else portions.alone() as each:
 
         def iterate(some: IntArray) -> None:
-            _iterate(objective, train, held_out, settings, known, noises, state, some)
+            with workspaces.one() as room:
+                _iterate(objective, train, held_out, settings, known, noises, state, some, room)
 
         together = members if threads else members_at_once
         for first in range(0, members, together):
@@ -210,6 +213,7 @@ def _iterate(
     noises: Noises | None,
     state: State,
     active: IntArray,
+    room: Workspace,
 ) -> None:
     """Do one linearisation for the members ``active``, and up to ``trials`` steps from it."""
     device = objective.data.energies.device
@@ -221,13 +225,13 @@ def _iterate(
     if noises is not None:
         emphasis = torch.tensor(state["emphasis"][active], device=device)
         objective = replace(objective, emphasis=emphasis)
-        apart = ByKind.zeros(noises.kinds, weights)
+        apart = ByKind.zeros(noises.kinds, weights, room)
         spread = (emphasis * noises.spread[active]).sum(1)
-    here = Linearisation.at(objective, weights, train, apart)
+    here = Linearisation.at(objective, weights, train, apart, room)
     new, settled = old, torch.ones_like(here.loss, dtype=torch.bool)
     if known is not None:
-        inverse = None if apart is None else known.inverse(here.matrix, old)
-        new, settled = known.decays(here.matrix, weights, here.loss, old, active, done, spread, inverse)
+        inverse = None if apart is None else known.inverse(here.matrix, old, room)
+        new, settled = known.decays(here.matrix, weights, here.loss, old, active, done, spread, inverse, room)
         if noises is not None and apart is not None and inverse is not None and spread is not None:
             following, steady = noises.emphasis(apart, inverse, emphasis, active)
             ready = has_learnt(here.loss, spread, done)
@@ -238,7 +242,7 @@ def _iterate(
             settled = settled & steady
     decay = new[:, places]
     damping = torch.as_tensor(state["damping"][active], device=device)
-    step = descend(objective, train, here, decay, damping, settings)
+    step = descend(objective, train, here, decay, damping, settings, room)
     check = step.loss
     if len(held_out):
         check = plain.mean_square(plain.residuals(step.weights, held_out))

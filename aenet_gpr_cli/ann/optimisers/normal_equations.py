@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aenet_gpr_cli.ann.execution.portions import Pieces
+from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
 from aenet_gpr_cli.ann.optimisers.damped_solver import add_square
@@ -43,15 +45,23 @@ class ByKind:
     losses: Tensor
 
     @classmethod
-    def zeros(cls, kinds: Sequence[int], flat: Tensor) -> ByKind:
-        """Return sums that have not begun, of members with weights ``flat``, (n_members, n_weights)."""
+    def zeros(cls, kinds: Sequence[int], flat: Tensor, room: Workspace | None = None) -> ByKind:
+        """Return sums that have not begun, of members with weights ``flat``, (n_members, n_weights).
+
+        A workspace holds them until the next.
+        """
         members, width = flat.shape
-        matrices = flat.new_zeros(len(kinds), members, width, width)
+        shape = (len(kinds), members, width, width)
+        matrices = (room or Workspace()).array("sums by kind", flat, *shape).zero_()
         return cls(tuple(kinds), matrices, flat.new_zeros(len(kinds), members))
 
 
 def normal_equations(
-    objective: Objective, flat: Tensor, train: Tensor, apart: ByKind | None = None
+    objective: Objective,
+    flat: Tensor,
+    train: Tensor,
+    apart: ByKind | None = None,
+    room: Workspace | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return JᵀJ, Jᵀρ and the loss ρᵀρ of each member, over all processes.
 
@@ -64,22 +74,25 @@ def normal_equations(
         Structures.
     apart : ByKind, optional
         Zeros, to which JᵀJ and ρᵀρ are added by the kind of row.
+    room : Workspace, optional
+        Holds JᵀJ until the next.
 
     Returns
     -------
     tuple of tensors of shape (n_members, n_weights, n_weights), (n_members, n_weights), (n_members,)
-        Of JᵀJ the lower triangle only.
+        Of JᵀJ the lower triangle only; of a single kind it is that of ``apart``.
     """
+    room = room or Workspace()
     members = len(flat)
-    sums = apart or ByKind.zeros((0,), flat)
+    sums = apart or ByKind.zeros((0,), flat, room)
     matrices, losses, place = sums.matrices, sums.losses, {kind: i for i, kind in enumerate(sums.kinds)}
     gradient = torch.zeros_like(flat)
     # compiled rows gain nothing from being together, and skip what has no weight for a member
     single = isinstance(objective.passes, CompiledPasses)
     for chosen in np.split(np.arange(members), members if single else 1):
         part = slice(int(chosen[0]), int(chosen[-1]) + 1)
-        squares = [_Square(matrix[part]) for matrix in matrices]
-        for kinds, rows, residuals in _blocks_of_rows(objective.for_members(chosen), flat[part], train):
+        squares = [_Square(matrix[part], room, f"waiting {i}") for i, matrix in enumerate(matrices)]
+        for kinds, rows, residuals in _blocks_of_rows(objective.for_members(chosen), flat[part], train, room):
             for kind, which in [(0, slice(None))] if apart is None else kinds:
                 squares[place[kind]].add(rows[:, which])
                 losses[place[kind], part] += residuals[:, which].square().sum(1)
@@ -88,7 +101,10 @@ def normal_equations(
             square.finish()
     for total in (matrices, gradient, losses):
         objective.processes.add(total)
-    return (matrices[0], gradient, losses[0]) if apart is None else (matrices.sum(0), gradient, losses.sum(0))
+    total = matrices[0]
+    if len(matrices) > 1:
+        total = torch.sum(matrices, 0, out=room.array("sum", total, *total.shape))
+    return total, gradient, losses.sum(0)
 
 
 class _Square:
@@ -98,8 +114,9 @@ class _Square:
     which with few rows takes longer than the arithmetic.
     """
 
-    def __init__(self, matrix: Tensor) -> None:
-        self.matrix, self.waiting, self.n_waiting = matrix, matrix.new_empty(len(matrix), 0, 0), 0
+    def __init__(self, matrix: Tensor, room: Workspace, name: str) -> None:
+        self.matrix, self.room, self.name = matrix, room, name
+        self.waiting, self.n_waiting = matrix.new_empty(len(matrix), 0, 0), 0
 
     def add(self, rows: Tensor) -> None:
         """Add rows, (n_members, n_rows, n_weights), which may be overwritten afterwards."""
@@ -110,7 +127,7 @@ class _Square:
             self._multiply(rows)
         elif n:
             if not self.waiting.numel():
-                self.waiting = rows.new_empty(len(rows), ROWS, rows.shape[2])
+                self.waiting = self.room.array(self.name, rows, len(rows), ROWS, rows.shape[2])
             self.waiting[:, self.n_waiting : self.n_waiting + n] = rows
             self.n_waiting += n
 
@@ -141,11 +158,15 @@ def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator
 
 
 def _blocks_of_rows(
-    objective: Objective, flat: Tensor, train: Tensor
+    objective: Objective, flat: Tensor, train: Tensor, room: Workspace | None = None
 ) -> Iterator[tuple[RowsOfKinds, Tensor, Tensor]]:
-    """Yield rows and residuals of structures, all references or all copies, and which are of which kind."""
+    """Yield rows and residuals of structures, all references or all copies, and which are of which kind.
+
+    With a workspace rows are there until the next.
+    """
     shares = objective.shares(train)
-    make = compiled_rows if isinstance(objective.passes, CompiledPasses) else tensor_rows
+    compiled = isinstance(objective.passes, CompiledPasses)
+    make = partial(compiled_rows, room=room) if compiled else tensor_rows
 
     def evaluate(some: Tensor) -> tuple[RowsOfKinds, Tensor, Tensor]:
         batch = objective.weighted_batch(some, shares)
