@@ -29,6 +29,7 @@ SHOWN = 0.995  # of the energies of copies
 MOST_COLUMNS = 4
 TRAINING = "#4d4d4d"  # dark and light grey, as in the paper
 TEST = "#bdbdbd"
+PARTS = {"test": ("test", TEST), "train": ("training", TRAINING)}
 
 
 def plot(reference: Mapping[str, FloatArray]) -> Figure:
@@ -43,10 +44,10 @@ def plot(reference: Mapping[str, FloatArray]) -> Figure:
     with print_style():
         figure = new_figure(SINGLE_COLUMN, 2.3)
         axis = figure.subplots()
-        for part, colour, label in (("test", TEST, "test"), ("train", TRAINING, "training")):
-            if part in reference:
-                text = f"{label}, {len(reference[part])} structures"
-                axis.hist(reference[part], bins=edges, color=colour, alpha=0.85, label=text)
+        for part in sorted(reference, key=lambda part: -len(reference[part])):  # the smaller one in front
+            label, colour = PARTS[part]
+            text = f"{label}, {len(reference[part])} structures"
+            axis.hist(reference[part], bins=edges, color=colour, label=text)
         _label(axis)
         axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure

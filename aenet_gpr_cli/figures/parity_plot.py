@@ -6,6 +6,7 @@ density on a logarithmic colour scale.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ from aenet_gpr_cli.units import MEV_PER_EV
 MANY_POINTS = 3000  # from here on points hide each other and a density says more
 BINS = 60
 FEW_COLUMNS = 4  # that leave room for δ and M in one line
+LONGEST = 15  # characters of a line above one of many columns
 SMALL = 6.5  # points, of labels below many columns
 NARROWEST = 1.35  # inches of a column: below, numbers and labels of one run into the next
 COLOUR_BAR_WIDTH = 0.9  # inches, with its label
@@ -90,6 +92,7 @@ def plot(
             if columns > FEW_COLUMNS:
                 label = label.replace(" (", "\n(")
                 label = label.replace(", ", "\n") if "\n" in label else label
+                label = "\n".join(textwrap.fill(line, LONGEST) for line in label.split("\n"))
             axes[0, column].set_title(label, color=style.colour, fontweight="bold")
             _draw_energies(axes[0, column], item, energy_range, style.colour, row)
             if with_forces:

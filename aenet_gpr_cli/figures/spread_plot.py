@@ -72,8 +72,9 @@ def plot(spreads: Mapping[str, Spread]) -> Figure:
             axis.set_xlim(limits)
             axis.set_ylim(limits)
             axis.set_box_aspect(1)
-        for axis in axes[-1]:
-            axis.set_xlabel("SD of energy (meV)")
+        for axis in axes.flat[max(0, len(spreads) - columns) : len(spreads)]:  # the lowest of each column
+            axis.set_xlabel("spread of energy (meV)")
+            axis.tick_params(labelbottom=True)
         for axis in axes[:, 0]:
             axis.set_ylabel("|error| (meV)")
     return figure

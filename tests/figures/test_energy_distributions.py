@@ -23,6 +23,17 @@ def test_every_structure_is_counted_once():
     assert "eV" in axis.get_xlabel()
 
 
+@pytest.mark.parametrize(("n_train", "n_test"), [(160, 40), (60, 150)])
+def test_the_smaller_part_is_drawn_in_front(n_train, n_test):
+    rng = np.random.default_rng(0)
+    parts = {"train": rng.uniform(0, 1, n_train), "test": rng.uniform(0, 1, n_test)}
+    (axis,) = energy_distributions.plot(parts).axes
+    assert [sum(p.get_height() for p in c) for c in axis.containers] == sorted(
+        [n_train, n_test], reverse=True
+    )
+    assert {patch.get_alpha() for patch in axis.patches} == {None}  # nor does what is behind shine through
+
+
 def test_equal_energies_are_no_empty_range():
     assert heights(energy_distributions.plot({"train": np.zeros(3)}).axes[0]) == 3
 

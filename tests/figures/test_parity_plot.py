@@ -124,3 +124,12 @@ def test_labels_of_axes_lie_within_the_figure_and_apart(n_models):
             assert 0 <= box.y0 <= box.y1 <= figure.bbox.y1
     below = [axis.xaxis.label.get_window_extent() for axis in figure.axes[:n_models]]
     assert all(first.x1 < second.x0 for first, second in itertools.pairwise(below))
+
+
+def test_titles_lie_within_the_figure_and_apart():
+    names = ["gpr", "ann_energy_only", "ann_taylor", "ann_gpr", "ann_direct", "ann_combined"]
+    figure = parity_plot.plot({name: samples() for name in names}, {})
+    figure.draw_without_rendering()
+    boxes = [axis.title.get_window_extent() for axis in figure.axes[: len(names)]]
+    assert all(0 <= box.x0 <= box.x1 <= figure.bbox.x1 for box in boxes)
+    assert all(first.x1 < second.x0 for first, second in itertools.pairwise(boxes))

@@ -29,6 +29,18 @@ def test_panels_share_a_square_range_that_holds_the_largest_values():
     assert axes[0].get_xlim()[1] > 50.0
 
 
+@pytest.mark.parametrize("n_models", [2, 4, 5, 7])
+def test_the_lowest_panel_of_each_column_has_numbers_and_a_label(n_models):
+    spreads = {f"ann_{i}": SPREADS["ann_gpr"] for i in range(n_models)}
+    figure = spread_plot.plot(spreads)
+    figure.draw_without_rendering()
+    lowest = {axis.get_subplotspec().colspan.start: axis for axis in figure.axes if axis.get_visible()}
+    assert len(lowest) == min(n_models, 4)
+    for axis in lowest.values():
+        assert axis.get_xlabel() == "spread of energy (meV)"
+        assert any(text.get_visible() and text.get_text() for text in axis.get_xticklabels())
+
+
 def test_no_committee_is_refused():
     with pytest.raises(InputError, match="at least one committee"):
         spread_plot.plot({})
