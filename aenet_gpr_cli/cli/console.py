@@ -14,6 +14,7 @@ from typing import Any
 from aenet_gpr_cli.text import visible
 
 SECONDS_BETWEEN_LINES = 10.0
+BAR = 20  # columns
 LINES_OF_A_KIND = 3  # with another subset in each
 
 
@@ -88,7 +89,7 @@ class ProgressReport:
 
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=20),
+                BarColumn(bar_width=BAR),
                 TextColumn("{task.completed}/{task.total} {task.fields[times]}", markup=False),
                 console=Console(stderr=True),
                 transient=True,
@@ -116,12 +117,19 @@ class ProgressReport:
                 return
             if self._task is None:
                 self._task = self._bar.add_task(message, total=total, times="")
-            self._bar.update(self._task, completed=done, description=message, times=self._clock.said())
+            times = self._clock.said()
+            room = self._bar.console.width - BAR - len(f"{done}/{total} {times}") - 2
+            self._bar.update(self._task, completed=done, description=cut(message, room), times=times)
             return
         now = time.monotonic()
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             print(f"{message} {done}/{total}, {self._clock.said()}", file=sys.stderr, flush=True)
+
+
+def cut(message: str, room: int) -> str:
+    """Return a message that leaves the rest of its line to numbers; its end goes first."""
+    return message if len(message) <= room else f"{message[: max(0, room - 1)]}…"
 
 
 class WorkClock:

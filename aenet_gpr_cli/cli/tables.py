@@ -21,6 +21,8 @@ LONGEST_NUMBER = 24  # characters of a cell, an interval of two for example; wha
 MOST_TABLES = 2  # below each other, of one whose columns do not fit side by side
 GAP = 3  # between columns, as rich draws them
 BETWEEN = "   "  # pairs of a block
+STROKE = " / "  # between the name of a column and its unit
+KEPT = "\N{NO-BREAK SPACE}"
 
 
 def show(summary: Any, quiet: bool = False) -> None:
@@ -89,11 +91,23 @@ def _width(columns: Sequence[str], rows: Sequence[Sequence[str]], chosen: Sequen
 def _narrowest(columns: Sequence[str], rows: Sequence[Sequence[str]], number: int) -> int:
     from rich.cells import cell_len
 
-    pieces = columns[number].split()
+    pieces = _head_pieces(columns[number])
     for row in rows:
         cell = row[number]
         pieces += cell.split() if _is_text(cell) else [cell]
     return max(map(cell_len, pieces), default=0)
+
+
+def _head_pieces(column: str) -> list[str]:
+    """Return between what the head of a column may be broken: its words, and its unit with the stroke."""
+    name, stroke, unit = column.rpartition(STROKE)
+    return [*name.split(), stroke.lstrip() + unit] if stroke else column.split()
+
+
+def _head_lines(column: str, width: int) -> list[str]:
+    """Break the head of a column, a unit staying whole."""
+    whole = [piece.replace(" ", KEPT) for piece in _head_pieces(column)]
+    return [line.replace(KEPT, " ") for line in textwrap.wrap(" ".join(whole), width)]
 
 
 def _is_text(cell: str) -> bool:
@@ -110,7 +124,8 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], console:
     for number, width in enumerate(_widths(columns, rows, console.width)):
         column = columns[number]
         left = not number or not column or any(_is_text(row[number]) for row in rows)
-        table.add_column(Text(column), justify="left" if left else "right", width=width)
+        head = "\n".join(_head_lines(column, width))
+        table.add_column(Text(head), justify="left" if left else "right", width=width)
     for row in rows:
         table.add_row(*(Text(cell, no_wrap=not _is_text(cell)) for cell in row))
     console.print(table)
@@ -123,7 +138,7 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -
     found = [_narrowest(columns, rows, number) for number in range(len(columns))]
     room = width - sum(found) - GAP * len(found)
     while room > 0:
-        lines = [len(textwrap.wrap(column, found[n])) for n, column in enumerate(columns)]
+        lines = [len(_head_lines(column, found[n])) for n, column in enumerate(columns)]
         if max(lines) < 2:
             break
         found[lines.index(max(lines))] += 1
@@ -142,6 +157,8 @@ def _print_blocks(columns: Sequence[str], rows: Sequence[Sequence[str]], console
         console.print(name, style="bold", markup=False, soft_wrap=True)
         line = ""
         for column, cell in zip(columns[1:], cells, strict=True):
+            if not cell:
+                continue
             pair = f"{column}: {cell}"
             if line and len(line) + len(BETWEEN) + len(pair) > console.width:
                 console.print(wrapped(line, console.width), markup=False, soft_wrap=True)

@@ -237,17 +237,17 @@ def _sigma(total: Mapping[str, Any]) -> list[Statement]:
 
 
 def _outside(total: Mapping[str, Any]) -> list[Statement]:
-    number = total.get("n_outside_domain")
-    if number is None:
-        number = total.get("n_beyond_training")
-    if number is None:
-        return []
-    of = total["n_structures"]
-    grade = _graded(number / of, OUTSIDE)
-    text = (
-        f"{grade}: {number} of {of} test structures, {_percent(number / of)}, lie outside the training data"
-    )
-    return [Statement("domain", text, grade)]
+    """Count the structures outside the training data, by the measure that the model has."""
+    for key, said in (
+        ("n_outside_domain", "lie outside the training data"),
+        ("n_beyond_training", "have an atom far outside the training data"),
+    ):
+        if (number := total.get(key)) is not None:
+            of = total["n_structures"]
+            grade = _graded(number / of, OUTSIDE)
+            share = f", {_percent(number / of)}," if number else ""
+            return [Statement("domain", f"{grade}: {number} of {of} test structures{share} {said}", grade)]
+    return []
 
 
 def _test_set(total: Mapping[str, Any], provenance: str) -> list[Statement]:

@@ -1,5 +1,7 @@
 """Progress: one clock for one piece of work, whatever numbers its messages carry."""
 
+import re
+
 import pytest
 
 from aenet_gpr_cli.cli import console
@@ -50,3 +52,18 @@ def test_a_bar_goes_when_its_work_is_done(monkeypatch, done, shown):
         assert len(report._bar.tasks) == shown
         report(1, 9, "second")
         assert [task.description for task in report._bar.tasks] == ["second"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_times_beside_a_long_message_are_whole(monkeypatch, capsys, width):
+    monkeypatch.setattr(console.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    now = [0.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    with ProgressReport(quiet=False) as report:
+        for step in range(3):
+            now[0] = 200.0 * step
+            report(step, 6, "angular cutoffs 5 Å, length scale 128: log evidence 9572.0 of the environments")
+    said = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert "angular cutoffs" in said
+    assert "2/6 6:40 elapsed, about 13:20 left" in said

@@ -72,3 +72,18 @@ def test_lines_of_a_verdict_go_on_below_their_text():
 
 def test_names_in_brackets_are_names():
     assert "[bold]" in printed(Summary("T", ["a", "b"], [["[bold]", "1"]]), 80)
+
+
+@pytest.mark.parametrize("width", range(40, 130, 10))
+def test_a_unit_stays_with_its_stroke(width):
+    columns = ["potential", *(f"left-out {name} / {unit}" for name in "EFG" for unit in ("meV", "eV/Å", "s"))]
+    text = printed(Summary("Errors", columns, [["ann_direct", *["0.0010"] * 9]]), width)
+    assert re.findall(r"/(?: *$|  )", text, re.MULTILINE) == []  # a stroke alone
+    assert text.count("/ meV") == text.count("/ s") == 3
+
+
+def test_an_empty_cell_of_a_block_is_not_named():
+    row = ["reference/C3H4O3_and_more/species", "16", "", "chemical symbols, one for each atom"]
+    text = printed(Summary("Arrays", ["name", "shape", "unit", "meaning"], [row]), 40)
+    assert "shape: 16" in text
+    assert "unit:" not in text

@@ -126,3 +126,20 @@ def test_a_stress_is_told_with_what_it_does_to_volumes_and_decides_nothing():
 def test_no_model_is_refused():
     with pytest.raises(InputError, match="at least one model"):
         judge([], 300.0)
+
+
+@pytest.mark.parametrize(
+    ("measures", "said"),
+    [
+        ({"n_outside_domain": 0}, "good: 0 of 100 test structures lie outside the training data"),
+        ({"n_outside_domain": 10}, "fair: 10 of 100 test structures, 10 %, lie outside the training data"),
+        (
+            {"n_outside_domain": None, "n_beyond_training": 3},
+            "good: 3 of 100 test structures, 3 %, have an atom far outside the training data",
+        ),
+    ],
+)
+def test_the_domain_is_told_by_the_measure_of_the_model(measures, said):
+    """Of a process structures are counted, of a network atoms: both may hold of the same test set."""
+    (statement,) = about(judge([model(**measures)], 300.0), "domain")
+    assert statement.text == said

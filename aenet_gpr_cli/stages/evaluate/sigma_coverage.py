@@ -160,22 +160,23 @@ def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
             mean, covered = total["energy_sigma"] * MEV_PER_EV, total[f"coverage_{round(100 * WIDE)}"]
             notes.append(
                 f"{name}: {kind}, {rounded(mean, 2)} meV on average, covers {covered:.1%} of the errors "
-                f"in its {WIDE:.0%} intervals; spread of the z-scores {rounded(spread, 2)} (1 is right, "
-                "less is cautious)"
+                f"in its {WIDE:.0%} intervals; errors over σ have a standard deviation of "
+                f"{rounded(spread, 2)} (1 is right, less is cautious)"
             )
         for key, said in (("force", "forces"), ("stress", "stress")):
             if f"{key}_z_std" in total:
                 covered = total[f"{key}_coverage_{round(100 * WIDE)}"]
                 notes.append(
                     f"{name}: σ of the {said} covers {covered:.1%} in its "
-                    f"{WIDE:.0%} intervals; spread of the z-scores {rounded(total[f'{key}_z_std'], 2)}"
+                    f"{WIDE:.0%} intervals; standard deviation of errors over σ "
+                    f"{rounded(total[f'{key}_z_std'], 2)}"
                 )
         if (rank := total["sigma_rank"]) is not None:
             sure, unsure = (total[f"energy_mae_{half}"] * MEV_PER_EV for half in ("sure", "unsure"))
             expected = total["sigma_rank_expected"]
             notes.append(
-                f"{name}: rank correlation of σ with the errors {rank:.2f}, {expected:.2f} if normal; "
-                f"{rounded(sure, 2)} meV where σ is below its median, {rounded(unsure, 2)} meV above"
+                f"{name}: rank correlation of σ with the errors {rank:.2f}, {expected:.2f} were errors "
+                f"normal; {rounded(sure, 2)} meV where σ is below its median, {rounded(unsure, 2)} meV above"
             )
         if outside:
             notes.append(

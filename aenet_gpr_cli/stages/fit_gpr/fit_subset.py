@@ -43,7 +43,7 @@ COLUMNS = (
     "signal std / eV",
     "log likelihood",
     "solver",
-    "s",
+    "time / s",
 )
 
 

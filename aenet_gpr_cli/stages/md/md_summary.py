@@ -20,6 +20,7 @@ FEWEST_ATOMS = 17  # temperatures of fewer fluctuate by more than a fifth, √(2
 FEWEST_BLOCKS = 4  # of a series, whose means differ by their error
 FEWEST_VALUES = 25  # of a series
 INDEPENDENT = 30.0  # values without memory that a series must be worth
+OR_MORE = " or more"  # behind an error of the mean that may be too small
 HELD = 0.01  # share of the steps from which on the barostat decides the mean pressure and volume
 BURST = 2.0  # times the volume at the start, or its inverse
 SELDOM, FAR = (
@@ -58,7 +59,6 @@ def summarise(
     if np.isfinite(slope := drift(table, structure.n_atoms)):
         rows.append(["drift of the conserved energy", f"{slope:+.4f} meV/atom/ps"])
     later = slice(len(table) // 2, None)
-    too_short = False
     column["density"] = _mass(structure) / column["volume_A3"] * G_PER_CM3
     for name, label, unit in (
         ("temperature_K", "temperature, second half", "K"),
@@ -68,9 +68,7 @@ def summarise(
     ):
         values = column[name][later]
         if np.isfinite(values).any() and (name not in ("volume_A3", "density") or np.ptp(values) > 0.0):
-            said, short = _mean_of(values, unit)
-            rows.append([label, said])
-            too_short |= short
+            rows.append([label, _mean_of(values, unit)])
     for name, label, factor, unit in (
         ("energy_std_eV", "largest σ of the energy", MEV_PER_EV / structure.n_atoms, "meV/atom"),
         ("atoms_outside", "most atoms outside the training range", 1.0, f"of {structure.n_atoms}"),
@@ -82,12 +80,7 @@ def summarise(
     if np.isfinite(seconds):
         rows.append(["time of a step", f"{seconds * 1e3:.2f} ms"])
     lines = [f"warning: stopped {stopped}"] if stopped else []
-    lines.append("±: standard deviation in time; mean ±: error of the mean, from means of blocks")
-    if too_short:
-        lines.append(
-            f"or more: the second half is worth fewer than {INDEPENDENT:.0f} independent values, so that the "
-            "error of the mean may be larger; a longer time_ps tells"
-        )
+    lines.append(_about_means(" ".join(cell for row in rows for cell in row)))
     if np.ptp(column["volume_A3"]) > 0.0 and structure.n_atoms < FEWEST_ATOMS:
         lines.append(
             f"warning: the volume is that of {structure.n_atoms} atoms whose images move alike: its "
@@ -103,15 +96,25 @@ def _mass(structure: Structure) -> float:
     return float(sum(atomic_masses[atomic_numbers[s]] for s in structure.species))
 
 
-def _mean_of(values: FloatArray, unit: str) -> tuple[str, bool]:
-    """Return mean and spread in words, and whether the series is too short for the error of its mean."""
+def _about_means(said: str) -> str:
+    """Explain the signs that a table has behind its means."""
+    text = "±: standard deviation in time"
+    if "mean ±" in said:
+        text += "; mean ±: error of the mean, from means of blocks"
+    if OR_MORE in said:
+        text += (
+            f"; or more: the second half is worth fewer than {INDEPENDENT:.0f} independent values, so that "
+            "the error of the mean may be larger; a longer time_ps tells"
+        )
+    return text
+
+
+def _mean_of(values: FloatArray, unit: str) -> str:
+    """Return mean and spread in words, with the error of the mean where the series is long enough for one."""
     known = values[np.isfinite(values)]
     error, settled = error_of_mean(known)
-    of_mean = f" (mean ± {rounded(error, 2)}{'' if settled else ' or more'})" if np.isfinite(error) else ""
-    return (
-        f"{rounded(float(known.mean()), 4)} ± {rounded(float(known.std()), 2)} {unit}{of_mean}",
-        not settled,
-    )
+    of_mean = f" (mean ± {rounded(error, 2)}{'' if settled else OR_MORE})" if np.isfinite(error) else ""
+    return f"{rounded(float(known.mean()), 4)} ± {rounded(float(known.std()), 2)} {unit}{of_mean}"
 
 
 def error_of_mean(values: FloatArray) -> tuple[float, bool]:
@@ -167,7 +170,7 @@ def _left(times: FloatArray, beyond: FloatArray, unit: str) -> list[str]:
         return []
     outside = beyond > WARN_BEYOND
     if not outside.any():
-        return ["Verdict: the run stayed within the training data."]
+        return [f"Verdict: the run stayed within the training data, up to {WARN_BEYOND:g} of {unit}."]
     share, first = f"{outside.mean():.0%}", rounded(times[outside.argmax()])
     farthest = float(np.nanmax(beyond))
     if outside.mean() < SELDOM and farthest < FAR:

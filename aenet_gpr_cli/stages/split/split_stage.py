@@ -140,7 +140,7 @@ def _subsets(
         found += findings(config, name, members, structures, division, by_chance)
         found += [Finding("division", *note.split(": ", 1)) for note in division.notes]
         subsets.append(_Subset(name, structures, division))
-    notes = [*data.lines(), f"energies: {data.definition}"]
+    notes = [*data.lines(), f"energy that is learned: {data.definition}"]
     if free_atoms.energies:
         energies = ", ".join(f"{symbol} {value:.6g}" for symbol, value in free_atoms.energies.items())
         notes.append(

@@ -52,7 +52,7 @@ COLUMNS = (
     "weights",
     "steps",
     *ERROR_COLUMNS,
-    "s",
+    "time / s",
 )
 FEATURE_COPIES = 2  # of the descriptors in memory at a time: as computed, and as the networks take them
 

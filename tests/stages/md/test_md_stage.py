@@ -80,7 +80,10 @@ def test_energy_is_conserved_and_everything_is_written(model, tmp_path):
         said = f"in {outside.mean():.0%} of the frames an atom is outside the training data, first at "
         said += f"{first:.3g}"
     else:
-        said = "stayed within the training data"
+        said = f"stayed within the training data, up to {WARN_BEYOND} of the range of a feature"
+    cells, notes = " ".join(row[1] for row in summary.rows), " ".join(summary.notes)
+    for sign in ("mean ±", "or more"):  # explained where it stands, and nowhere else
+        assert (sign in cells) == (sign in notes)
     assert said in summary.closing[0]
     assert not list(tmp_path.glob(".md*"))
     assert "up to date" in run(SHORT, model, tmp_path).title
