@@ -63,8 +63,8 @@ def _print(text: str) -> None:
 
 def _write(page: Path, force: bool, options: dict[str, Any]) -> None:
     from aenet_gpr_cli.errors import ConfigError
-    from aenet_gpr_cli.guide import guide_page
     from aenet_gpr_cli.io.files import write_text
+    from aenet_gpr_cli.reports import guide_page
     from aenet_gpr_cli.text import visible
 
     if page.is_file() and not page.read_bytes()[:20].lower().startswith(b"<!doctype html"):

@@ -1,3 +1,3 @@
-"""The guide for users: a Markdown file for each topic, and how they are found and joined to a page."""
+"""The guide for users: a Markdown file for each topic, and how they are found."""
 
-__all__ = ["guide_page", "topics"]
+__all__ = ["topics"]

@@ -47,6 +47,12 @@ def text(topic: str) -> str:
     return found + _every_key() if topic == "keys" else found
 
 
+def glossary() -> dict[str, str]:
+    """Return the words of the glossary with their meanings, as plain text."""
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", text("glossary").replace("`", ""), re.MULTILINE)
+    return dict(rows[1:])  # without the heads of the columns
+
+
 def _every_key() -> str:
     return (
         f"\n## Every key of a workflow\n\n```yaml\n{annotated()}```\n"

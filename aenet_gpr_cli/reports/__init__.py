@@ -1,3 +1,3 @@
-"""What is said about a finished run: an HTML page, and the figures of the paper by their numbers."""
+"""HTML pages, of a finished run and of the guide, and the figures of the paper by their numbers."""
 
-__all__ = ["figure_files", "html_page", "report_page"]
+__all__ = ["figure_files", "guide_page", "html_page", "report_page"]

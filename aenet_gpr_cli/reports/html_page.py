@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,16 +17,22 @@ from matplotlib.figure import Figure
 from aenet_gpr_cli.figures.style import RESOLUTION, print_style
 
 BROAD = 600  # pixels of a picture, beyond which a phone scrolls along it
+NOTHING = "–"  # cell without a value
+UNIT = r"(?<= )(/ .+)"  # at the end of the head of a column
+# Pictures are dark ink on white. Blended with the page their white is its paper; where the page is dark they
+# are inverted first, with their hues kept. The edges of what scrolls sideways are shaded where it goes on.
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d8dee4; --accent: #b2541a;
-  --paper: #ffffff; --shade: #f6f8fa; --good: #1a7f37; --fair: #9a6700; --poor: #cf222e; }
+  --paper: #ffffff; --shade: #f6f8fa; --edge: #c4cbd2; --good: #1a7f37; --fair: #9a6700; --poor: #cf222e;
+  --inversion: none; --blend: multiply; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa4af; --line: #30363d;
-  --accent: #f0883e; --paper: #0d1117; --shade: #161b22;
-  --good: #3fb950; --fair: #d29922; --poor: #f85149; } }
+  --accent: #f0883e; --paper: #0d1117; --shade: #161b22; --edge: #3d444d;
+  --good: #3fb950; --fair: #d29922; --poor: #f85149;
+  --inversion: invert(1) hue-rotate(180deg); --blend: screen; } }
 * { box-sizing: border-box; }
 body { margin: 0; color: var(--ink); background: var(--paper);
   font: 16px/1.55 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
-.page { display: grid; grid-template-columns: 14rem minmax(0, 62rem); gap: 3rem;
+.page { display: grid; grid-template-columns: 11rem minmax(0, 62rem); gap: 2rem;
   padding: 2.5rem; margin: 0 auto; max-width: 84rem; }
 nav { position: sticky; top: 2.5rem; align-self: start; font-size: .9rem; }
 nav ol { list-style: none; margin: 0; padding: 0; border-left: 2px solid var(--line); }
@@ -33,18 +40,29 @@ nav a { display: block; padding: .25rem .9rem; color: var(--soft); text-decorati
 nav a:hover, nav a:focus { color: var(--accent); }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.3rem; margin: 3rem 0 .6rem; padding-top: .8rem; border-top: 1px solid var(--line); }
-p { max-width: 46rem; }
+h3 { font-size: 1.05rem; margin: 1.8rem 0 .4rem; }
+p, li { max-width: 46rem; }
+p, li, dd { overflow-wrap: break-word; }
+main a { color: var(--accent); }
 .lead, figcaption { color: var(--soft); }
-figure { margin: 1.2rem 0; overflow-x: auto; }
-figure img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; }
-figcaption { font-size: .9rem; max-width: 46rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: 1rem 0; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .9rem .35rem 0; text-align: right; border-bottom: 1px solid var(--line); }
+figure { margin: 1.2rem 0; }
+figure img { display: block; max-width: 100%; height: auto; filter: var(--inversion);
+  mix-blend-mode: var(--blend); }
+figcaption { font-size: .9rem; max-width: 46rem; margin-top: .4rem; }
+.wide, pre { overflow-x: auto; background:
+  linear-gradient(to right, var(--under) 50%, transparent) left / 2rem calc(100% + 4px) no-repeat local,
+  linear-gradient(to left, var(--under) 50%, transparent) right / 2rem calc(100% + 4px) no-repeat local,
+  linear-gradient(to right, var(--edge), transparent) left / .8rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--edge), transparent) right / .8rem 100% no-repeat scroll, var(--under); }
+.wide { --under: var(--paper); margin: 1rem 0; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .75rem .35rem 0; text-align: right; border-bottom: 1px solid var(--line); }
 td { white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
-th:not(:first-child) { min-width: 4.6rem; }
+th:not(:first-child) { min-width: 4.6rem; } .unit { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
+table.text { min-width: 20rem; } .text th, .text td { text-align: left; vertical-align: top; }
+.text td { white-space: normal; }
 tbody tr:hover { background: var(--shade); }
 tr.best td { font-weight: 700; } tr.best td:first-child::after { content: " ★"; color: var(--accent); }
 .verdict { font-size: 1.15rem; font-weight: 600; } .verdict.good { color: var(--good); }
@@ -52,13 +70,15 @@ tr.best td { font-weight: 700; } tr.best td:first-child::after { content: " ★"
 dl { display: grid; grid-template-columns: max-content minmax(0, 46rem); gap: .35rem 1.2rem; margin: 1rem 0; }
 dt { color: var(--soft); } dd { margin: 0; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--accent); }
-pre { background: var(--shade); padding: 1rem; overflow-x: auto; font-size: .82rem; line-height: 1.45; }
+pre { --under: var(--shade); padding: 1rem; font-size: .82rem; line-height: 1.45; }
 @media (max-width: 60rem) { .page { grid-template-columns: minmax(0, 1fr); gap: 1rem; padding: 1.2rem; }
   nav { position: static; } nav ol { border: 0; display: flex; flex-wrap: wrap; }
   nav a { padding: .2rem .8rem .2rem 0; } }
 @media (max-width: 40rem) { .page { padding: .8rem; } h1 { font-size: 1.5rem; } h2 { margin-top: 2rem; }
-  figure img.broad { max-width: none; width: 44rem; } dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
-  dd { margin-bottom: .5rem; } }
+  figure img.broad { max-width: none; width: 44rem; } ul, ol { padding-left: 1.3rem; }
+  dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
+  dd { margin-bottom: .5rem; }
+  :not(.text) > * > tr > :first-child { position: sticky; left: 0; background: var(--paper); } }
 @media print { nav { display: none; } .page { display: block; } figure, table { break-inside: avoid; } }
 """
 
@@ -76,22 +96,41 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
+def bullets(lines: Sequence[str]) -> str:
+    """Return a list of lines of plain text."""
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+
+
+def terms(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return words, and what is said of each."""
+    items = "".join(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in pairs)
+    return f"<dl>{items}</dl>"
+
+
 def verdict(headline: str, grade: str, statements: Sequence[tuple[str, str]]) -> str:
     """Return a judgement, in the colour of its grade (good, fair, poor), and what it says of what."""
-    items = "".join(f"<dt>{escape(about)}</dt><dd>{escape(text)}</dd>" for about, text in statements)
-    return f'<p class="verdict {escape(grade)}">{escape(headline)}</p><dl>{items}</dl>'
+    return f'<p class="verdict {escape(grade)}">{escape(headline)}</p>{terms(statements)}'
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], best: str | None = None) -> str:
-    """Return a table; the first column is aligned left, the others right; row ``best`` is marked."""
-    head = "".join(f'<th scope="col">{escape(str(column))}</th>' for column in columns)
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], best: str | None = None, text: bool = False
+) -> str:
+    """Return a table; the first column is aligned left, the others right; row ``best`` is marked.
+
+    Columns without any value are left out, and units stay whole where a head is broken. Cells of
+    ``text`` are aligned left, and broken into lines.
+    """
+    shown = [n for n in range(len(columns)) if not n or any(str(row[n]) != NOTHING for row in rows)]
+    kind = ' class="text"' if text else ""
+    heads = [re.sub(UNIT, r'<span class="unit">\1</span>', escape(str(columns[n]))) for n in shown]
+    head = "".join(f'<th scope="col">{words}</th>' for words in heads)
     body = "".join(
         ('<tr class="best">' if best is not None and row[0] == best else "<tr>")
-        + "".join(f"<td>{escape(str(cell))}</td>" for cell in row)
+        + "".join(f"<td>{escape(str(row[n]))}</td>" for n in shown)
         + "</tr>"
         for row in rows
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def picture(figure: Figure, caption: str) -> str:
@@ -103,14 +142,20 @@ def picture(figure: Figure, caption: str) -> str:
     width = round(figure.get_figwidth() * 130)  # larger than in print: screens are read from farther away
     shape = ' class="broad"' if width > BROAD else ""
     return (
-        f'<figure><img{shape} width="{width}" alt="{escape(caption)}" src="data:image/png;base64,{text}">'
+        f'<figure><div class="wide"><img{shape} width="{width}" alt="{escape(caption)}" '
+        f'src="data:image/png;base64,{text}"></div>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 
-def folded(title: str, text: str) -> str:
-    """Return preformatted text that opens on a click."""
-    return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>"
+def verbatim(text: str) -> str:
+    """Return text with its lines as they are."""
+    return f"<pre>{escape(text)}</pre>"
+
+
+def folded(title: str, block: str) -> str:
+    """Return a block that opens on a click."""
+    return f"<details><summary>{escape(title)}</summary>{block}</details>"
 
 
 def render(title: str, lead: str, sections: Sequence[Section]) -> str:

@@ -9,12 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import three_digits
+from aenet_gpr_cli.figures.style import mode_style, three_digits
+from aenet_gpr_cli.guide.topics import glossary
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.reports import report_pictures as pictures
 from aenet_gpr_cli.reports.finished_run import made_copies, stored_metrics
-from aenet_gpr_cli.reports.html_page import Section, folded, paragraph, render, table, verdict
+from aenet_gpr_cli.reports.html_page import (
+    NOTHING,
+    Section,
+    bullets,
+    folded,
+    paragraph,
+    render,
+    table,
+    terms,
+    verbatim,
+    verdict,
+)
 from aenet_gpr_cli.stages.shared.context import Context, Summary
 from aenet_gpr_cli.stages.workflow_steps import ORDER
 from aenet_gpr_cli.units import BYTES_PER_GIB, MEV_PER_EV
@@ -24,6 +36,14 @@ MANY_NOTES = 6  # more are folded
 SPREAD_COLUMNS = (
     "network", "E MAE / meV", "E spread / meV", "‖F‖ MAE / eV/Å", "‖F‖ spread / eV/Å", "direction MAE / °",
 )  # fmt: skip
+LEARNS_FROM = {  # by mode of training
+    "energy_only": "energies of the references",
+    "taylor": "energies of copies, which a Taylor expansion labels",
+    "gpr": "energies of copies, which the Gaussian process labels",
+    "direct": "energies and forces of the references",
+    "combined": "energies and forces of the references, and copies",
+}
+UNITS = "Errors of energies are in meV, of a structure or, where that is said, per atom; of forces in eV/Å."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +94,7 @@ def run(folder: Path, output: Path, context: Context) -> Summary:
         if blocks := make():
             sections.append(Section(title, tuple(blocks)))
     name = folder.resolve().name
-    lead = f"Report of aenet-gpr on {len(found)} artefacts; energies in eV per structure, forces in eV/Å."
+    lead = f"Report of aenet-gpr on the {len(found)} files of a run, from the data to the errors. {UNITS}"
     if not context.dry_run:
         write_text(output, render(name, lead, sections))
     titles = ", ".join(section.title for section in sections)
@@ -119,7 +139,7 @@ def _tables(found: list[Found], kind: str, best: str | None = None) -> list[str]
     return (
         blocks
         + [paragraph(note) for note in notes if len(notes) <= MANY_NOTES]
-        + ([folded(f"{len(notes)} notes", "\n".join(notes))] if len(notes) > MANY_NOTES else [])
+        + ([folded(f"{len(notes)} notes", bullets(notes))] if len(notes) > MANY_NOTES else [])
     )
 
 
@@ -131,8 +151,12 @@ def _verdict(found: list[Found]) -> list[str]:
         return [pictures.summary(totals)]
     judged = json.loads(attributes["verdict"])
     statements = [(item["about"], item["text"]) for item in judged["statements"]]
-    said = verdict(judged["headline"], judged["grade"], statements)
-    return [said, pictures.summary(totals, judged["best"])]
+    said = judged["headline"].removeprefix("Verdict: ")  # which is the title of the section
+    return [
+        verdict(said[0].upper() + said[1:], judged["grade"], statements),
+        folded("What these words mean", terms(list(glossary().items()))),
+        pictures.summary(totals, judged["best"]),
+    ]
 
 
 def _errors(found: list[Found]) -> list[str]:
@@ -141,6 +165,7 @@ def _errors(found: list[Found]) -> list[str]:
     blocks = _tables(
         found, "evaluate", next((n for n, result in results.items() if result.get("best")), None)
     )
+    blocks += [paragraph("The models"), _models(found, results)]
     for part in ("subsets", "species", "groups"):
         names = sorted({name for result in results.values() for name in result.get(part, {})})
         if len(names) > 1:
@@ -152,6 +177,17 @@ def _errors(found: list[Found]) -> list[str]:
                     blocks += _by_part(results, part, names, "stress_mae_gpa", "stress MAE / GPa", 1.0)
                     blocks += _by_part(results, part, names, "pressure_mae_gpa", "pressure MAE / GPa", 1.0)
     return blocks
+
+
+def _models(found: list[Found], results: Mapping[str, Any]) -> str:
+    """Say of each model how pictures call it and what it learns from."""
+    modes = {item.path.stem: item.nested("config").get("mode") for item in _of(found, "train-ann")}
+    processes = {item.path.stem for item in _of(found, "fit-gpr")}
+    rows = []
+    for name in results:
+        said = LEARNS_FROM["direct"] if name in processes else LEARNS_FROM.get(str(modes.get(name)), NOTHING)
+        rows.append((name, mode_style(name).label, said))
+    return table(("model", "in pictures", "learns from"), rows, text=True)
 
 
 def _by_part(
@@ -229,7 +265,7 @@ def _cells(metrics: Mapping[str, Any]) -> list[str]:
 
 def _cell(metrics: Mapping[str, Any], key: str, factor: float) -> str:
     value = metrics.get(key)
-    return "–" if value is None else three_digits(value * factor) if value else "0"
+    return NOTHING if value is None else three_digits(value * factor) if value else "0"
 
 
 def _cost(found: list[Found]) -> list[str]:
@@ -250,7 +286,7 @@ def _cost(found: list[Found]) -> list[str]:
 def _configuration(found: list[Found]) -> list[str]:
     return [
         paragraph("All keys as they were used, defaults included."),
-        *(folded(item.path.name, json.dumps(item.nested("config"), indent=2)) for item in found),
+        *(folded(item.path.name, verbatim(json.dumps(item.nested("config"), indent=2))) for item in found),
     ]
 
 
@@ -261,5 +297,5 @@ def _environment(found: list[Found]) -> list[str]:
     return [
         paragraph(f"Evaluated {last.attributes['created']}."),
         table(("package", "version"), rows),
-        folded("SHA-256 of the inputs of the evaluation", hashes),
+        folded("SHA-256 of the inputs of the evaluation", verbatim(hashes)),
     ]

@@ -25,7 +25,7 @@ COLUMNS = 4  # panels side by side
 def summary(totals: Mapping[str, Any], best: str | None = None) -> str:
     """Draw the comparison of all models, the best one marked."""
     caption = "Mean absolute errors on the evaluated structures, on logarithmic axes"
-    caption += f"; the star is {best}." if best else "."
+    caption += f"; the star is {best}, the model to use." if best else "."
     return picture(error_bars.plot_models(totals, best=best), caption)
 
 

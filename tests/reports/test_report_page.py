@@ -11,6 +11,8 @@ import h5py
 import pytest
 
 from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.figures.style import mode_style
+from aenet_gpr_cli.guide.topics import glossary
 from aenet_gpr_cli.reports import report_page as report
 from aenet_gpr_cli.reports.html_page import STYLE
 from aenet_gpr_cli.stages.shared.context import Context
@@ -148,7 +150,8 @@ def test_the_page_begins_with_the_verdict_and_the_test_set(html, finished):
         verdict = json.loads(file.attrs["verdict"])
     text = unescape(html.read_text())
     first = text[text.index("<h2>Verdict") : text.index("<h2>Errors")]
-    assert f'<p class="verdict {verdict["grade"]}">{verdict["headline"]}</p>' in first
+    headline = verdict["headline"].removeprefix("Verdict: u")
+    assert f'<p class="verdict {verdict["grade"]}">U{headline}</p>' in first
     assert [s["text"] in first for s in verdict["statements"]] == [True] * len(verdict["statements"])
     assert "drawn by chance" in first or "from files of their own" in first
     assert first.count("<img") == 1
@@ -158,8 +161,45 @@ def test_the_page_begins_with_the_verdict_and_the_test_set(html, finished):
 def test_the_page_is_dark_where_the_reader_wants_it_and_no_colour_is_fixed():
     rules = re.sub(r":root \{[^}]*\}", "", STYLE)
     assert "prefers-color-scheme: dark" in STYLE
-    assert re.findall(r"#[0-9a-f]{3,6}\b", rules) == ["#ffffff"]  # behind pictures
-    names = set(re.findall(r"var\((--\w+)\)", rules))
+    assert re.findall(r"#[0-9a-f]{3,6}\b", rules) == []  # nor a white box behind pictures
+    names = set(re.findall(r"var\((--\w+)\)", rules)) - set(re.findall(r"(--\w+):", rules))
     roots = re.findall(r":root \{([^}]*)\}", STYLE)
     assert len(roots) == 2
     assert all(f"{name}:" in root for name in names for root in roots)
+
+
+def test_what_a_table_or_note_names_is_explained(html, finished):
+    text = unescape(html.read_text())
+    first = text[text.index("<h2>Verdict") : text.index("<h2>Errors")]
+    for word in (
+        "committee",
+        "domain",
+        "outlier",
+        "σ",
+        "spread",
+        "bound",
+        "MAE, RMSE",
+        "kT",
+        "rms force",
+        "δ, M",
+    ):
+        assert f"<dt>{word}</dt>" in first
+    assert all(f"<dt>{word}</dt><dd>{meaning}</dd>" in first for word, meaning in glossary().items())
+    rows = {row[0]: row[1:] for row in Tables(text).tables["The models"]}
+    for name in json.loads((finished / "metrics.json").read_text()):
+        assert rows[name] == [mode_style(name).label, rows[name][1]]
+        assert "energies" in rows[name][1]
+
+
+def test_units_are_said_as_they_are(html):
+    text = unescape(html.read_text())
+    assert "energies in eV per structure" not in text  # tables are in meV, the verdict per atom
+    assert "Errors of energies are in meV, of a structure or, where that is said, per atom" in text
+    assert '<th scope="col">s</th>' not in text  # a time, without its name
+
+
+def test_notes_are_text_that_is_broken_into_lines(html):
+    text = html.read_text()
+    (notes,) = re.findall(r"<summary>\d+ notes</summary>(.*?)</details>", text, re.DOTALL)[:1]
+    assert notes.startswith("<ul><li>")
+    assert "<pre>" not in notes
