@@ -327,3 +327,41 @@ def test_only_training_loads_torch(command, tmp_path):
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "output.h5").exists()
+
+
+@pytest.mark.parametrize("artefact", ["ann_gpr.h5", "gpr.h5", "split.h5", "augmented_gpr.h5"])
+def test_show_only_reads(artefact):
+    """Libraries of numerics take longer to load than it takes to say what an artefact holds."""
+    code = (
+        "import sys\n"
+        "from aenet_gpr_cli.cli.main import cli\n"
+        f"cli(['show', {str(STORED / artefact)!r}, '-q'], standalone_mode=False)\n"
+        "unwanted = {'torch', 'scipy.linalg', 'numba', 'matplotlib', 'dscribe', 'ase.io'}\n"
+        "print(sorted(unwanted & set(sys.modules)))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_stage_loads_its_own_keys_only():
+    code = (
+        "import sys\n"
+        "from aenet_gpr_cli.config.reading import read_config\n"
+        "read_config('predict', None, ['block_size=3'])\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('aenet_gpr_cli.config.stages.')))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["aenet_gpr_cli.config.stages.prediction_config"]
+
+
+def test_nothing_is_collected_at_the_end():
+    """To look for cycles in all that was loaded takes a fifth of the time of a short prediction."""
+    code = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000))\n"
+        "from aenet_gpr_cli.cli.main import main\n"
+        "sys.argv[1:] = ['--version']\n"
+        "main()\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "True"

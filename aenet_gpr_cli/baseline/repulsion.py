@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
-from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
-from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, neighbour_list
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
+
+# What needs neighbours imports them when called: their compiled loops load numba, and `show` reads this.
+if TYPE_CHECKING:
+    from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
 
 COULOMB = 14.399645  # e²/(4π ε₀), eV Å
 LENGTH, EXPONENT = 0.4685, 0.23  # Å
@@ -145,6 +148,9 @@ class Repulsion:
         InputError
             If it does not know an element.
         """
+        from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
+        from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
+
         if unknown := sorted(set(structures.species) - set(self.species)):
             raise InputError(
                 f"repulsion of nuclei: expected {', '.join(self.species)}, got {', '.join(unknown)}"
@@ -210,6 +216,8 @@ def repulsion_of(species: Sequence[str], sets: Iterable[AnySet], cutoff: float =
     cutoff : float, Å
         Of the potential's neighbours, which the outer distances do not exceed, if it has one.
     """
+    from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
+
     numbers = np.array([atomic_numbers[symbol] for symbol in species])
     reach = min(LOOKED_FOR, cutoff)
     shortest = np.full((len(species), len(species)), np.inf)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aenet_gpr_cli.config.stages.active_config import LabelConfig, SelectConfig
-from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
-from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.config.stages.md_config import MdConfig
-from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import DescriptorChoice
 from aenet_gpr_cli.gpr.process_settings import KernelChoice
+
+if TYPE_CHECKING:
+    from aenet_gpr_cli.config.stages.active_config import LabelConfig, SelectConfig
+    from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
+    from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+    from aenet_gpr_cli.config.stages.md_config import MdConfig
+    from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 
 FULL = (
     *(field.name for group in (KernelChoice, DescriptorChoice) for field in fields(group)),
@@ -37,10 +39,11 @@ def idle_keys(config: Any) -> list[tuple[str, str]]:
 
     Examples
     --------
+    >>> from aenet_gpr_cli.config.stages.md_config import MdConfig
     >>> idle_keys(MdConfig(ensemble="nvt", pressure_gpa=1.0))
     [('pressure_gpa', 'ensemble: nvt')]
     """
-    rules = next((rules for kind, rules in RULES.items() if isinstance(config, kind)), None)
+    rules = next((RULES[kind.__name__] for kind in type(config).__mro__ if kind.__name__ in RULES), None)
     if rules is None:
         return []
     default = type(config)()
@@ -112,11 +115,12 @@ def _of_labels(c: LabelConfig) -> Iterator[Rule]:
     yield c.calculator.name == "stored", "calculator.name: stored", ("calculator.parameters",)
 
 
-RULES: dict[type, Callable[[Any], Iterator[Rule]]] = {
-    MdConfig: _of_md,
-    TrainAnnConfig: _of_training,
-    FitGprConfig: _of_fit,
-    AugmentConfig: _of_copies,
-    SelectConfig: _of_choice,
-    LabelConfig: _of_labels,
+# by the names of classes: a stage need not load the keys of all others
+RULES: dict[str, Callable[[Any], Iterator[Rule]]] = {
+    "MdConfig": _of_md,
+    "TrainAnnConfig": _of_training,
+    "FitGprConfig": _of_fit,
+    "AugmentConfig": _of_copies,
+    "SelectConfig": _of_choice,
+    "LabelConfig": _of_labels,
 }

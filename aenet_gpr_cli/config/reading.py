@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import importlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aenet_gpr_cli.config.keys import with_seed
 from aenet_gpr_cli.config.problems import explain, known_keys, path_of, unknown_key
-from aenet_gpr_cli.config.stages.active_config import ActiveConfig, LabelConfig, SelectConfig
-from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
-from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
-from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
-from aenet_gpr_cli.config.stages.md_config import MdConfig
-from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig, PredictConfig
-from aenet_gpr_cli.config.stages.properties_config import PropertiesConfig
-from aenet_gpr_cli.config.stages.split_config import SplitConfig
-from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.config.variants import choose_variant
-from aenet_gpr_cli.config.workflow_config import WITH_VARIANTS, WorkflowConfig
 from aenet_gpr_cli.config.yaml_text import apply_overrides, read_mapping
 from aenet_gpr_cli.errors import ConfigError
 
-CASES: dict[str, type] = {"workflow": WorkflowConfig, "active": ActiveConfig}  # files with a section a stage
-STAGES: dict[str, type] = {
-    "split": SplitConfig,
-    "fit-gpr": FitGprConfig,
-    "augment": AugmentConfig,
-    "train-ann": TrainAnnConfig,
-    "evaluate": EvaluateConfig,
-    "predict": PredictConfig,
-    "benchmark": BenchmarkConfig,
-    "select": SelectConfig,
-    "label": LabelConfig,
-    "md": MdConfig,
-    "properties": PropertiesConfig,
-}
+
+class Models(Mapping[str, type]):
+    """Groups of keys by what they are for, each imported when it is asked for.
+
+    To import all of them takes a tenth of the time of a short prediction, which needs one.
+
+    Parameters
+    ----------
+    places : mapping of str to str
+        Module in `config`, and class.
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = dict(places)
+
+    def __getitem__(self, what: str) -> type:
+        module, _, name = self._places[what].rpartition(".")
+        found: type = getattr(importlib.import_module(f"aenet_gpr_cli.config.{module}"), name)
+        return found
+
+    def __contains__(self, what: object) -> bool:
+        return what in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __or__(self, other: Models) -> Models:
+        return Models(self._places | other._places)
+
+
+# files with a section a stage
+CASES = Models({"workflow": "workflow_config.WorkflowConfig", "active": "stages.active_config.ActiveConfig"})
+STAGES = Models(
+    {
+        "split": "stages.split_config.SplitConfig",
+        "fit-gpr": "stages.fit_gpr_config.FitGprConfig",
+        "augment": "stages.augment_config.AugmentConfig",
+        "train-ann": "stages.train_ann_config.TrainAnnConfig",
+        "evaluate": "stages.prediction_config.EvaluateConfig",
+        "predict": "stages.prediction_config.PredictConfig",
+        "benchmark": "stages.benchmark_config.BenchmarkConfig",
+        "select": "stages.active_config.SelectConfig",
+        "label": "stages.active_config.LabelConfig",
+        "md": "stages.md_config.MdConfig",
+        "properties": "stages.properties_config.PropertiesConfig",
+    }
+)
 MODELS = CASES | STAGES
 SHOWN = 60  # characters of a --set in messages
 
@@ -105,7 +132,7 @@ def recognise(data: Mapping[str, Any], source: str, wanted: str | None = None) -
     ConfigError
         If without ``wanted`` the keys fit several models equally well.
     """
-    if wanted in CASES:
+    if wanted and (wanted in CASES or not data):
         return wanted
     candidates = [wanted, *CASES] if wanted else list(MODELS)
     fits = {what: _fit(data, MODELS[what]) for what in candidates}
@@ -131,6 +158,8 @@ def _section(
         raise ConfigError("\n".join(f"{source}: {unknown_key(str(key), known)}" for key in strangers))
     if section not in known:
         raise ConfigError(f"{source}: expected the keys of {section}, got a file for {kind}, which has none")
+    from aenet_gpr_cli.config.workflow_config import WITH_VARIANTS  # as all of `Models`
+
     content = data.get(section) or {}
     if kind == "workflow" and section in WITH_VARIANTS:
         content = choose_variant(data, section, variant, source)

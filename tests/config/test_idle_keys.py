@@ -4,6 +4,11 @@ import pytest
 
 from aenet_gpr_cli.config.idle_keys import RULES, idle_keys
 from aenet_gpr_cli.config.reading import STAGES, build
+from aenet_gpr_cli.config.stages.active_config import LabelConfig, SelectConfig
+from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
+from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.md_config import MdConfig
+from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.stages.shared.context import Context, make_job
 
 
@@ -48,10 +53,17 @@ def test_a_key_that_does_nothing_is_named_with_what_decides(caplog, stage, keys,
     assert [idle in record.getMessage() for record in caplog.records] == [True]
 
 
-@pytest.mark.parametrize("kind", RULES, ids=lambda kind: kind.__name__)
+WITH_RULES = (MdConfig, TrainAnnConfig, FitGprConfig, AugmentConfig, SelectConfig, LabelConfig)
+
+
+def test_rules_bear_the_names_of_classes():
+    assert {kind.__name__ for kind in WITH_RULES} == RULES.keys()
+
+
+@pytest.mark.parametrize("kind", WITH_RULES, ids=lambda kind: kind.__name__)
 def test_defaults_say_nothing_and_every_rule_names_keys_that_there_are(kind):
     assert idle_keys(kind()) == []
-    for _, _, keys in RULES[kind](kind()):
+    for _, _, keys in RULES[kind.__name__](kind()):
         for key in keys:
             value = kind()
             for name in key.split("."):
