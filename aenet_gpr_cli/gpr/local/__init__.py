@@ -1,3 +1,12 @@
 """The local process: sparse, on atomic environments, for any composition and cell; one for all subsets."""
 
-__all__ = ["accumulation", "design", "environments", "local_fit", "local_left_out", "local_model", "virials"]
+__all__ = [
+    "accumulation",
+    "design",
+    "environments",
+    "learned_metric",
+    "local_fit",
+    "local_left_out",
+    "local_model",
+    "virials",
+]

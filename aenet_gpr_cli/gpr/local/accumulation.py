@@ -127,8 +127,13 @@ def add_up(
 
 def evidence_of(design: Design, sets: Sequence[StructureSet]) -> float:
     """Return the log evidence of the process that all rows would give, to about 0.1."""
-    products, log_noises = _products(design, sets, _rows)
+    products, log_noises = products_of(design, sets)
     return products.log_evidence(log_noises)
+
+
+def products_of(design: Design, sets: Sequence[StructureSet]) -> tuple[Products, float]:
+    """Return the sums of products of all rows, and the sum of the logarithms of their assumed noises."""
+    return _products(design, sets, _rows)
 
 
 def evidence_of_virials(
@@ -143,7 +148,7 @@ def evidence_of_virials(
     sets : sequence of StructureSet
     noises : sequence of float, eV per square root of the atoms
     """
-    known, log_noises = _products(design, sets, _rows)
+    known, log_noises = products_of(design, sets)
     # rows of virials are summed apart from the others, so that another noise scales their sums
     added, log_units = _products(replace(design, noise_virial=1.0), sets, _virials_alone)
     if not added.n_rows:

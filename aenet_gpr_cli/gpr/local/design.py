@@ -16,7 +16,7 @@ from aenet_gpr_cli.gpr.local.environments import Environments
 from aenet_gpr_cli.jit import loop
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
-ROOM = 4_000_000  # numbers in the products of edges and inducing environments that are held at a time
+ROOM = 400_000  # products of edges and inducing environments held at a time: they stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +102,44 @@ def energy_and_force_rows(found: Environments, inducing: Inducing) -> tuple[Floa
         z, atoms = inducing.z[columns], np.flatnonzero(found.kinds == kind)
         if not len(z):
             continue
-        z_over = np.ascontiguousarray(z.T) / inducing.length_scale**2
+        adjoint = found.scale.adjoint(np.concatenate([z, found.x[atoms]]), kind) / inducing.length_scale**2
+        z_over, x_over = np.ascontiguousarray(adjoint[: len(z)].T), adjoint[len(z) :]
         for chosen in _portions(atoms, offsets, ROOM // (3 * len(z)) + 1):
-            edges = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in atoms[chosen]])
+            edges = _edges_of(atoms[chosen], offsets)
             slopes = found.slopes[edges]
             counts = offsets[atoms[chosen] + 1] - offsets[atoms[chosen]]
-            own = np.repeat(found.x[atoms[chosen]], counts, axis=0)
-            along = np.einsum("eaf,ef->ea", slopes, own) / inducing.length_scale**2
-            products = (slopes.reshape(-1, slopes.shape[2]) @ z_over).reshape(len(edges), 3, len(z))
+            along = np.einsum("eaf,ef->ea", slopes, np.repeat(x_over[chosen], counts, axis=0))
+            products = (slopes.reshape(-1, slopes.shape[2]) @ z_over).reshape(len(slopes), 3, len(z))
             _scatter(
                 atoms[chosen], counts, neighbour[edges], k[chosen], products, along, columns.start, forces
             )
     return _sum_over_atoms(values, found, inducing), forces
+
+
+def energies_and_slopes(
+    found: Environments, inducing: Inducing, coefficients: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the energy of each atom, without prior, and its derivative by its scaled descriptor.
+
+    Parameters
+    ----------
+    found : Environments
+    inducing : Inducing
+    coefficients : ndarray of shape (n_inducing,), eV
+
+    Returns
+    -------
+    energies : ndarray of shape (n_structures · n_atoms,), eV
+    slopes : ndarray of shape (n_structures · n_atoms, n_features), eV
+    """
+    energies, slopes = np.zeros(len(found.x)), np.zeros_like(found.x)
+    for kind, k in enumerate(_kernels(found, inducing)):
+        own, columns = np.flatnonzero(found.kinds == kind), inducing.of(kind)
+        k *= coefficients[columns]
+        energies[own] = k.sum(axis=1)
+        towards = k @ inducing.z[columns] - energies[own][:, None] * found.x[own]
+        slopes[own] = towards / inducing.length_scale**2
+    return energies, slopes
 
 
 def _kernels(found: Environments, inducing: Inducing) -> list[FloatArray]:
@@ -130,6 +156,13 @@ def _sum_over_atoms(values: list[FloatArray], found: Environments, inducing: Ind
         if k.size:
             out[:, inducing.of(kind)] = k.reshape(found.n_structures, -1, k.shape[1]).sum(axis=1)
     return out
+
+
+def _edges_of(atoms: IntArray, offsets: IntArray) -> slice | IntArray:
+    """Return the edges of some atoms: a slice, which copies nothing, where the atoms follow each other."""
+    if atoms[-1] - atoms[0] + 1 == len(atoms):
+        return slice(int(offsets[atoms[0]]), int(offsets[atoms[-1] + 1]))
+    return np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in atoms])
 
 
 def _portions(atoms: IntArray, offsets: IntArray, n_edges: int) -> list[slice]:
@@ -154,12 +187,22 @@ def _scatter(
     out: FloatArray,
 ) -> None:
     """Add k (z·dx/dr − x·dx/dr)/ℓ² of every edge to its centre's rows, and subtract it from its end's."""
+    width = k.shape[1]
+    own = np.empty((3, width))
     start = 0
     for a in range(len(atoms)):
+        own[:] = 0.0
+        weights = k[a]
         for e in range(start, start + counts[a]):
             for c in range(3):
-                for m in range(k.shape[1]):
-                    value = k[a, m] * (products[e, c, m] - along[e, c])
-                    out[neighbour[e], c, first + m] -= value
-                    out[atoms[a], c, first + m] += value
+                row, shift, sums = products[e, c], along[e, c], own[c]
+                end = out[neighbour[e], c, first : first + width]
+                for m in range(width):
+                    value = weights[m] * (row[m] - shift)
+                    end[m] -= value
+                    sums[m] += value
+        for c in range(3):
+            centre, sums = out[atoms[a], c, first : first + width], own[c]
+            for m in range(width):
+                centre[m] += sums[m]
         start += counts[a]

@@ -1,4 +1,4 @@
-"""Atomic environments as the local Gaussian process sees them: descriptors in units of their spread."""
+"""Atomic environments as the local process sees them: descriptors in units of their spread, in its metric."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ NUMBERS_OF_SCALE = 20_000_000  # fewer environments where their descriptors are 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Units of the features, one row for each species of the basis.
+    """Units of the features, one row for each species of the basis, and the metric between environments.
 
     Attributes
     ----------
     mean, inverse_std : ndarray of shape (n_species, n_features), dimensionless
         ``inverse_std`` is `smoothness` over the standard deviation, 0 for features that never change.
+    metric : ndarray of shape (n_species, n_features, n_kept), dimensionless, or None
+        Directions of the features in these units, each as long as it counts, see `learned_metric`; None
+        where all features count alike.
     """
 
     mean: FloatArray
     inverse_std: FloatArray
+    metric: FloatArray | None = None
 
     @classmethod
     def of(cls, basis: EnvironmentBasis, x: FloatArray, kinds: IntArray) -> Scale:
@@ -56,9 +60,39 @@ class Scale:
         return cls(mean, inverse if isinstance(basis, SoapEnvironments) else inverse * smoothness(basis))
 
     def __call__(self, x: FloatArray, kinds: IntArray) -> FloatArray:
-        """Return descriptors of environments of the given species in these units."""
+        """Return descriptors of environments of the given species in these units and this metric."""
         scaled: FloatArray = (x - self.mean[kinds]) * self.inverse_std[kinds]
-        return scaled
+        return scaled if self.metric is None else by_kind(scaled, kinds, self.metric)
+
+    def adjoint(self, y: FloatArray, kinds: IntArray | int) -> FloatArray:
+        """Return Aᵀ y for the linear map A from descriptors of the given species to x, (n, n_features).
+
+        With y = ∂f/∂x it is ∂f by the descriptor; with y = z it gives z·∂x from those of the descriptor.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n, n_kept)
+        kinds : ndarray of int, shape (n,), or int
+        """
+        if self.metric is not None:
+            y = by_kind(y, np.broadcast_to(kinds, len(y)), self.metric.transpose(0, 2, 1))
+        return y * self.inverse_std[kinds]
+
+
+def by_kind(x: FloatArray, kinds: IntArray, matrices: FloatArray) -> FloatArray:
+    """Return x[i] times the matrix of its species.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, n_features)
+    kinds : ndarray of int, shape (n,)
+    matrices : ndarray of shape (n_species, n_features, n_kept)
+    """
+    out = np.empty((len(x), matrices.shape[2]))
+    for kind, matrix in enumerate(matrices):
+        own = kinds == kind
+        out[own] = x[own] @ matrix
+    return out
 
 
 def smoothness(basis: ChebyshevBasis) -> FloatArray:
@@ -83,15 +117,18 @@ class Environments:
 
     Attributes
     ----------
-    x : ndarray of shape (n_structures · n_atoms, n_features), dimensionless
-        Scaled descriptors.
+    scale : Scale
+    x : ndarray of shape (n_structures · n_atoms, n_kept), dimensionless
+        Descriptors in its units and its metric.
     kinds : ndarray of int, shape (n_structures · n_atoms,)
         Species, as positions in the basis.
     neighbours : NeighbourList
     slopes : ndarray of shape (n_edges, 3, n_features), 1/Å, or None
-        Derivatives of ``x`` of the centre of each edge by the vector of the edge.
+        Derivatives of the descriptor itself of the centre of each edge by the vector of the edge: rows need
+        their products with few environments only, which are brought into its units.
     """
 
+    scale: Scale
     x: FloatArray
     kinds: IntArray
     neighbours: NeighbourList
@@ -118,13 +155,8 @@ def environments(
         Whether to give the slopes, 24 bytes per edge and feature.
     """
     raw, kinds, neighbours = _raw(basis, structures)
-    x = scale(raw, kinds)
-    slopes = None
-    if derivatives:
-        slopes = edge_jacobians(basis, kinds, neighbours)
-        centres = np.repeat(kinds, np.diff(neighbours.offsets))
-        slopes *= scale.inverse_std[centres][:, None, :]
-    return Environments(x, kinds, neighbours, slopes)
+    slopes = edge_jacobians(basis, kinds, neighbours) if derivatives else None
+    return Environments(scale, scale(raw, kinds), kinds, neighbours, slopes)
 
 
 def blocks_of(structures: StructureSet, n_atoms: int) -> Iterator[StructureSet]:

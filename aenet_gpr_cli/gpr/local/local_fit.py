@@ -20,7 +20,8 @@ from aenet_gpr_cli.gpr.local.accumulation import (
     model_of,
 )
 from aenet_gpr_cli.gpr.local.design import Inducing
-from aenet_gpr_cli.gpr.local.environments import Scale, sample
+from aenet_gpr_cli.gpr.local.environments import Scale, by_kind, sample
+from aenet_gpr_cli.gpr.local.learned_metric import learned_metric
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.local_model import SAME, LocalModel
 from aenet_gpr_cli.gpr.process_settings import Local
@@ -31,6 +32,8 @@ from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 LENGTHS = 0.5, 256.0  # smallest and largest length scale of the search
 ABOUT = 6  # evaluations of a search along it
 START = 16.0  # where it begins
+START_LEARNED = 8.0  # in a learned metric
+ROWS_OF_METRIC = 40_000  # energies and force components that teach it
 CLOSE = 0.05  # evidence for each row that a finer search may still add
 # per species, where none are asked for; molecules gain from more, at the square of the cost
 MOST_INDUCING = 600
@@ -88,6 +91,9 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     compared, few = _compared_on(sets, given, seed)
     length, chosen = _chosen(sets, few, given, given, compared, seed, progress)
     count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
+    if given.learn_metric and given.length_scale is None:
+        some = thin(sets, ROWS_OF_METRIC / count_rows(sets), np.random.default_rng([seed, 2]))
+        length, chosen = _in_learned_metric(length, chosen, some, few, count, _fewer(compared), progress)
     design = chosen.design(replace(chosen.inducing(count), length_scale=length))
     if not (given.virials and any(s.stress is not None for s in sets)):
         return design
@@ -95,6 +101,34 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
         chosen.design(replace(chosen.inducing(_fewer(compared)), length_scale=length)), few, progress
     )
     return replace(design, noise_virial=noise)
+
+
+def _in_learned_metric(
+    length: float,
+    fit: _Fit,
+    some: Sequence[StructureSet],
+    few: Sequence[StructureSet],
+    count: int,
+    compared: int,
+    progress: Progress,
+) -> tuple[float, _Fit]:
+    """Return length scale and environments in the metric that some structures teach, if few favour it.
+
+    Parameters
+    ----------
+    count, compared : int
+        Inducing environments of each species, of what teaches the metric and of what is compared.
+    """
+    progress(0, 1, f"metric of {sum(map(len, some))} structures")
+    metric = learned_metric(fit.design(replace(fit.inducing(count), length_scale=length)), some)
+    plain, learned = (
+        LengthSearch(one, few, one.inducing(compared), None, progress) for one in (fit, fit.measured(metric))
+    )
+    learned.climb(min(length, START_LEARNED))
+    learned.refine()
+    if learned.largest > plain.evidence(length):
+        return learned.best, learned.fit
+    return length, fit
 
 
 def choose_environment(
@@ -215,6 +249,10 @@ class _Fit:
         reach = [self._reach(inducing, kind) for kind in range(len(self.basis.species))]
         noises = self.given.noise_std_energy, self.given.noise_std_force
         return Design(self.basis, self.scale, inducing, self.atomic_energies, np.array(reach), *noises)
+
+    def measured(self, metric: FloatArray) -> _Fit:
+        """Return the same in a metric, see `Scale`."""
+        return replace(self, scale=replace(self.scale, metric=metric), x=by_kind(self.x, self.kinds, metric))
 
     def inducing(self, count: int) -> Inducing:
         """Return up to so many environments of each species, far apart."""

@@ -12,7 +12,14 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis, atom_gradients, edge_gradients
 from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
-from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel, nearest
+from aenet_gpr_cli.gpr.local.design import (
+    Inducing,
+    energies_and_slopes,
+    energy_and_force_rows,
+    energy_rows,
+    kernel,
+    nearest,
+)
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, blocks_of, environments
 from aenet_gpr_cli.gpr.local.posterior import whitening_parts
 from aenet_gpr_cli.gpr.local.virials import TENSOR, virial_rows
@@ -116,9 +123,9 @@ class LocalModel(WithRepulsion):
         energies, forces = [], []
         for block in blocks_of(structures, ATOMS_AT_A_TIME):
             found = environments(self.basis, self.scale, block, False)
-            energy, cotangents = self._slopes(found)
+            energy, cotangents = energies_and_slopes(found, self.inducing, self.coefficients)
             energies.append(energy.reshape(len(block), -1).sum(axis=1))
-            cotangents *= self.scale.inverse_std[found.kinds]
+            cotangents = self.scale.adjoint(cotangents, found.kinds)
             pulled = atom_gradients(self.basis, found.kinds, found.neighbours, cotangents[None])[0]
             forces.append(-pulled.reshape(len(block), -1, 3))
         return np.concatenate(energies) + self.prior_energy(structures.species), np.concatenate(forces)
@@ -139,8 +146,8 @@ class LocalModel(WithRepulsion):
         out = []
         for block in blocks_of(structures, ATOMS_AT_A_TIME):
             found = environments(self.basis, self.scale, block, False)
-            _, cotangents = self._slopes(found)
-            cotangents *= self.scale.inverse_std[found.kinds]
+            _, cotangents = energies_and_slopes(found, self.inducing, self.coefficients)
+            cotangents = self.scale.adjoint(cotangents, found.kinds)
             slopes = edge_gradients(self.basis, found.kinds, found.neighbours, cotangents[None])
             out.append(strain_gradients(found.neighbours, slopes)[0])
         return np.concatenate(out)
@@ -257,17 +264,6 @@ class LocalModel(WithRepulsion):
         prior = np.array([kernel(x, x, self.inducing.length_scale).sum() for x in own])
         spanned = ((rows[:, self.inducing.of(kind)] @ self._whiten()[kind]) ** 2).sum(axis=1)
         return self.signal_variance * np.maximum(prior - spanned, 0.0)
-
-    def _slopes(self, found: Environments) -> tuple[FloatArray, FloatArray]:
-        """Return the energy of each atom, without prior, and its derivative by its scaled descriptor."""
-        energies, slopes = np.zeros(len(found.x)), np.zeros_like(found.x)
-        for kind in range(len(self.basis.species)):
-            own, columns = np.flatnonzero(found.kinds == kind), self.inducing.of(kind)
-            z, x = self.inducing.z[columns], found.x[own]
-            weighted = kernel(x, z, self.inducing.length_scale) * self.coefficients[columns]
-            energies[own] = weighted.sum(axis=1)
-            slopes[own] = (weighted @ z - energies[own][:, None] * x) / self.inducing.length_scale**2
-        return energies, slopes
 
     def _whiten(self) -> list[FloatArray]:
         """Return B of each species, see `posterior.whitening_parts`."""

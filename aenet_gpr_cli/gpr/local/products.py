@@ -1,4 +1,4 @@
-"""Evidence of the local process from sums of products: what a search along length scales needs, and no more.
+"""Evidence of the local process from sums of products: what a search along length scales needs.
 
 With P = A B of `posterior` the evidence follows from PᵀP, Pᵀy and yᵀy. Their rounding, ε w² μ, makes the
 evidence uncertain by about 0.1, which is nothing where choices are compared; coefficients and variances
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from scipy.linalg import solve
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dormqr, dptsv, dsytrd
 
@@ -73,6 +74,34 @@ class Products:
         NumericalError
             If the rows hold something that is not finite.
         """
+        return self._most_likely(log_noises)[0]
+
+    def coefficients(self, log_noises: float) -> FloatArray:
+        """Return the coefficients of the inducing environments at the largest evidence, (n_inducing,), eV.
+
+        As uncertain by rounding as the evidence: enough where slopes are averaged, not to predict.
+
+        Parameters
+        ----------
+        log_noises : float
+            See `log_evidence`.
+
+        Raises
+        ------
+        NumericalError
+            If the rows hold something that is not finite.
+        """
+        signal = self._most_likely(log_noises)[1]
+        precision = signal * self._gram
+        precision[np.diag_indices(len(precision))] += 1.0
+        # symmetric, for rounding may make its smallest eigenvalues negative
+        kept = solve(precision, signal * self._moments, lower=True, overwrite_a=True, assume_a="sym")
+        ends = np.cumsum([0, *(part.shape[1] for part in self._whitening)])
+        parts = zip(self._whitening, pairwise(ends), strict=True)
+        return np.concatenate([part @ kept[a:b] for part, (a, b) in parts])
+
+    def _most_likely(self, log_noises: float) -> tuple[float, float, float]:
+        """Return log evidence, signal variance and noise variance, see `posterior.most_likely`."""
         if not np.isfinite(self._moments).all():
             raise NumericalError("rows of the local process: expected finite numbers, got NaN or infinity")
         # one orthogonal change of coordinates makes PᵀP tridiagonal; each signal variance then costs nothing
@@ -88,4 +117,4 @@ class Products:
                 return -np.inf, np.inf
             return signal * float(moments @ solved), float(np.log(ratios).sum())
 
-        return most_likely(self._total, self.n_rows, log_noises, fit_and_log_det)[0]
+        return most_likely(self._total, self.n_rows, log_noises, fit_and_log_det)

@@ -56,8 +56,9 @@ def virial_rows(found: Environments, inducing: Inducing) -> FloatArray:
         z, x, changes = inducing.z[columns], found.x[own], slopes[own]
         if not (len(z) and len(x)):
             continue
-        rows = (changes.reshape(-1, x.shape[1]) @ z.T).reshape(len(x), 6, len(z))
-        rows -= np.einsum("icf,if->ic", changes, x)[:, :, None]
+        adjoint = found.scale.adjoint(np.concatenate([z, x]), kind)
+        rows = (changes.reshape(-1, changes.shape[2]) @ adjoint[: len(z)].T).reshape(len(x), 6, len(z))
+        rows -= np.einsum("icf,if->ic", changes, adjoint[len(z) :])[:, :, None]
         rows *= kernel(x, z, inducing.length_scale)[:, None, :] / inducing.length_scale**2
         out[:, :, columns] = rows.reshape(found.n_structures, -1, 6, len(z)).sum(axis=1)
     return out

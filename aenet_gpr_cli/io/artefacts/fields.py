@@ -87,6 +87,9 @@ FIELDS: dict[str, Field] = {
     "left_out_variances": Field(f"{units.ENERGY}²", "(member, structure) their variances, not calibrated"),
     # local process (features in units of their spread)
     "feature_inverse_std": Field(units.DIMENSIONLESS, "(species, feature) 1/standard deviation; 0: unused"),
+    "feature_metric": Field(
+        units.DIMENSIONLESS, "(species, feature, direction) learned directions, each as long as it counts"
+    ),
     "soap_directions": Field(
         units.DIMENSIONLESS, "(feature, direction) orthonormal directions of normalised SOAP spectra"
     ),

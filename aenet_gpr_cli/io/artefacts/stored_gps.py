@@ -88,6 +88,7 @@ def load_gps(path: Path, names: Collection[str] | None = None) -> dict[str, Proc
 _LOCAL_NAMES = {
     "mean": "feature_mean",
     "inverse_std": "feature_inverse_std",
+    "metric": "feature_metric",
     "z": "inducing",
     "offsets": "inducing_offsets",
 }
@@ -122,7 +123,11 @@ def read_design(group: h5py.Group) -> Design:
 def _read_local(group: h5py.Group, kind: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
         "basis": _environment_basis(group),
-        "scale": Scale(group["feature_mean"][()], group["feature_inverse_std"][()]),
+        "scale": Scale(
+            group["feature_mean"][()],
+            group["feature_inverse_std"][()],
+            group["feature_metric"][()] if "feature_metric" in group else None,
+        ),
         "inducing": Inducing(
             group["inducing"][()], group["inducing_offsets"][()], float(group.attrs["length_scale"])
         ),

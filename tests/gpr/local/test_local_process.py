@@ -67,9 +67,14 @@ def sets():
 SOAP = replace(SMALL, descriptor="soap", soap=SoapOfAtoms(cutoff=4.0, n_max=3, l_max=3), length_scale=4.0)
 
 
-@pytest.fixture(scope="module", params=[SMALL, SOAP], ids=lambda given: given.descriptor)
+LEARNED = replace(SMALL, length_scale=None)
+
+
+@pytest.fixture(scope="module", params=[SMALL, SOAP, LEARNED], ids=["chebyshev", "soap", "learned"])
 def model(sets, request):
-    return fit_local(sets, request.param, 0, lambda *_: None)[0]
+    model, _ = fit_local(sets, request.param, 0, lambda *_: None)
+    assert (model.scale.metric is not None) == (request.param is LEARNED)
+    return model
 
 
 def quiet(*_):

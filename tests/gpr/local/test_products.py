@@ -34,6 +34,17 @@ def test_the_evidence_is_that_of_the_triangle(seed):
     assert products.log_evidence(3.0) == pytest.approx(exact, abs=0.1)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_coefficients_predict_as_those_of_the_triangle(seed):
+    parts, rows, targets = problem(np.random.default_rng(seed), orders=2)
+    triangle, products = Triangle(15), Products(whitening_parts(parts))
+    triangle.add(rows, targets)
+    products.add(rows, targets)
+    exact = rows @ solve(triangle.factor, 120, 3.0, whiten(parts)).coefficients
+    found = rows @ products.coefficients(3.0)
+    np.testing.assert_allclose(found, exact, atol=1e-6 * np.abs(targets).max())
+
+
 def test_rows_of_another_noise_enter_as_if_they_were_divided_by_it():
     parts, rows, targets = problem(np.random.default_rng(4), orders=1)
     whitening = whitening_parts(parts)
