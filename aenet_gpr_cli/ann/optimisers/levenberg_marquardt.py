@@ -193,11 +193,12 @@ def trust_in_copies(state: State) -> str:
         return ""
     trust = state["emphasis"][:, 1] / state["emphasis"][:, 0]
     ratio, most = float(np.median(trust)) ** -0.5, state.get("most_trust", np.full(len(trust), np.inf))
+    times = float(np.median(most)) ** -0.5
+    off = f"on structures left out the process errs {times:.2g} times as much as the networks do"
+    if state.get("without_copies", np.zeros(1, bool)).any():
+        return f"copies: left out, for together they would count less than the references: {off}"
     if np.median(trust / most) > 0.99:
-        return (
-            f"copies: each counts {ratio**-2:.2g} of a reference: on structures left out the process errs "
-            f"{ratio:.2g} times as much as the networks do"
-        )
+        return f"copies: each counts {ratio**-2:.2g} of a reference: {off}"
     count = f"copies: by evidence each counts {ratio**-2:.2g} of a reference"
     if ratio <= NOISY:
         return f"{count}: their labels are as good as what the networks reach"

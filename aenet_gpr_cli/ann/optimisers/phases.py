@@ -71,16 +71,22 @@ def run_in_phases(
         Median error of the labelling process on structures left out of its fit, where it is known.
     """
     members = len(state["weights"])
-    state = {"phase": np.zeros(members, int), "most_trust": np.full(members, np.inf)} | state
+    new = {"phase": np.zeros(members, int), "most_trust": np.full(members, np.inf)}
+    state = new | {"without_copies": np.zeros(members, bool)} | state
     own = train[train < n_references], held_out[held_out < n_references]
     before = np.zeros(0)
     for phase in range(int(state["phase"].min()), len(ENDS)):
         objective = all_forces if phase else few_forces()
-        rows = Rows(objective, *((train, held_out) if phase == len(ENDS) - 1 else own))
+        last = phase == len(ENDS) - 1
+        rows = Rows(objective, *((train, held_out) if last and not state["without_copies"].any() else own))
         if phase > state["phase"].min():
             handed = _handed_over(state, before, rows.count(members))
-            if rows.train is train:
+            if last:
                 handed |= _first_trust(state, handed["emphasis"], rows, own[0], settings, label_error)
+                if _count_little(handed["most_trust"], rows.count(members)):
+                    rows = Rows(objective, *own)
+                    left_out = {"without_copies": np.ones(members, bool), "most_trust": handed["most_trust"]}
+                    handed = _handed_over(state, before, rows.count(members)) | left_out
             state = handed
         until = round(ENDS[phase] * settings.iterations)
         outcome = run_levenberg_marquardt(
@@ -109,6 +115,11 @@ def _handed_over(state: State, before: FloatArray, after: FloatArray) -> State:
         "best_loss": np.where(np.isfinite(state["best_loss"]), np.finfo(float).max, np.inf),
         "gain": np.full_like(state["gain"], np.nan),
     }
+
+
+def _count_little(most_trust: FloatArray, rows: FloatArray) -> bool:
+    """Return whether copies may count less than the energies of their references, for most members."""
+    return bool(np.median(most_trust * rows[:, COPIES] / rows[:, REFERENCES]) < 1.0)
 
 
 def _counted_together(rows: FloatArray) -> FloatArray:

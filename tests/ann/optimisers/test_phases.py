@@ -38,15 +38,36 @@ def combined(settings):
 
 def test_copies_count_no_more_than_left_out_errors_allow(basis, combined):
     """Labels are right, but the process is said to err: the bound is the squared ratio of left-out errors."""
-    free, small, large = (train(copied(error), basis, combined, 1).state for error in (None, 0.5, 1.0))
+    (far,) = {float(np.median(train(copied(1.0), basis, combined, 1).state["most_trust"]))}
+    small, large = (train(copied(np.sqrt(far / trust)), basis, combined, 1).state for trust in (0.3, 0.6))
+    free = train(copied(None), basis, combined, 1).state
     assert np.isinf(free["most_trust"]).all()
-    np.testing.assert_allclose(small["most_trust"], 4.0 * large["most_trust"], rtol=1e-9)
+    np.testing.assert_allclose(large["most_trust"], 2.0 * small["most_trust"], rtol=1e-9)
+    assert np.median(large["most_trust"]) == pytest.approx(0.6)
     for state in (small, large):
         trust = state["emphasis"][:, 1] / state["emphasis"][:, 0]
         np.testing.assert_allclose(trust, state["most_trust"], rtol=1e-9)
-        assert (trust < 1e-3 * free["emphasis"][:, 1] / free["emphasis"][:, 0]).all()
+        assert (trust < free["emphasis"][:, 1] / free["emphasis"][:, 0]).all()
         assert "on structures left out the process errs" in trust_in_copies(state)
     assert "by evidence" in trust_in_copies(free)
+
+
+@pytest.mark.parametrize(("together", "last"), [(1.2, N * (M + 1)), (0.8, N)])
+def test_copies_that_together_count_less_than_their_references_are_left_out(
+    basis, combined, monkeypatch, together, last
+):
+    far = float(np.median(train(copied(1.0), basis, combined, 1).state["most_trust"]))
+    seen, run = [], phases.run_levenberg_marquardt
+
+    def record(objective, rows, *others):
+        seen.append(len(rows))
+        return run(objective, rows, *others)
+
+    monkeypatch.setattr(phases, "run_levenberg_marquardt", record)
+    state = train(copied(np.sqrt(far * M / together)), basis, combined, 1).state
+    assert seen == [N, N, last]
+    assert state["without_copies"].all() == (last == N)
+    assert ("left out, for together" in trust_in_copies(state)) == (last == N)
 
 
 def test_right_labels_are_believed_in_whatever_the_process_errs_elsewhere(basis, combined):
