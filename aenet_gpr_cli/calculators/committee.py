@@ -16,11 +16,9 @@ from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.committee_sigma import CommitteeSigma
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe_beyond
 from aenet_gpr_cli.ann.potential.prediction import atomic_energies, pack
-from aenet_gpr_cli.baseline.repulsion import Added
 from aenet_gpr_cli.calculators.skin_list import SkinList
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import edge_gradients, values, vjp
-from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
-from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
+from aenet_gpr_cli.descriptors.chebyshev.strain import position_gradients, strain_gradients
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
 
@@ -152,12 +150,19 @@ class CommitteeEvaluator:
         neighbours = self.neighbours(positions, cell, pbc)
         raw = values(basis, self._kinds, neighbours)
         networks, gradients = atomic_energies(self._packed, self._kinds, raw, member_forces)
-        # one product for all: forces are linear in dE/dG
-        forces = -vjp(basis, self._kinds, neighbours, gradients)
+        slopes = None
+        if strain:
+            slopes = edge_gradients(basis, self._kinds, neighbours, gradients.mean(0, keepdims=True))
+        if slopes is not None and not member_forces:
+            forces = -position_gradients(neighbours, slopes)
+        else:  # one product for all: forces are linear in dE/dG
+            forces = -vjp(basis, self._kinds, neighbours, gradients)
         added = None if self.model.repulsion is None else self.model.repulsion(self._kinds, neighbours)
         if added is not None:
             networks = networks + added.energies
             forces -= added.position_gradients()
+            if slopes is not None:
+                added.add_to(slopes)
         energies = networks.sum(1) + self._reference.sum()
         deviation = self._sigma(energies[:, None], self._kinds, raw[None]) if sigma else None
         return CommitteeResult(
@@ -170,17 +175,9 @@ class CommitteeEvaluator:
             )
             if look
             else np.zeros(len(raw)),
-            strain_gradient=self._strain_gradient(neighbours, gradients.mean(0), added) if strain else None,
+            strain_gradient=None if slopes is None else strain_gradients(neighbours, slopes)[0, 0],
             energy_sigma=None if deviation is None else float(deviation[0]),
         )
-
-    def _strain_gradient(
-        self, neighbours: NeighbourList, gradients: FloatArray, added: Added | None
-    ) -> FloatArray:
-        slopes = edge_gradients(self.model.basis, self._kinds, neighbours, gradients[None])
-        if added is not None:
-            added.add_to(slopes)
-        return strain_gradients(neighbours, slopes)[0, 0]
 
     def _set_species(self, species: tuple[str, ...]) -> None:
         if species != self._species:

@@ -61,12 +61,15 @@ def beyond_range(
         if lowest.shape != raw.shape[1:] or highest.shape != raw.shape[1:]:
             got = f"{lowest.shape}, {highest.shape}"
             raise InputError(f"feature range of {symbol}: expected {raw.shape[1]} features, got {got}")
-        excess = np.maximum(lowest - raw[rows], raw[rows] - highest)
-        excess[excess <= ROUNDING * (np.abs(lowest) + np.abs(highest) + 1.0)] = 0.0
+        of_kind = raw[rows]
+        excess = np.maximum(lowest - of_kind, of_kind - highest)
+        outside = excess > ROUNDING * (np.abs(lowest) + np.abs(highest) + 1.0)
+        if not outside.any():  # as in most steps of dynamics
+            continue
         width = highest - lowest
         width = np.maximum(width, NARROW * np.median(width))
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(excess > 0.0, excess / width, 0.0)
+            share = np.where(outside, excess / width, 0.0)
         beyond[rows] = share.max(axis=1, initial=0.0)
     return beyond
 

@@ -6,6 +6,8 @@ volume it is the stress, positive under tension; its negative is the virial.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -106,13 +108,9 @@ def strain_gradients(neighbours: NeighbourList, slopes: FloatArray) -> FloatArra
     -------
     ndarray of shape (m, n_structures, 3, 3), eV
     """
-    structure = np.repeat(
-        np.arange(neighbours.n_structures), np.diff(neighbours.offsets[:: neighbours.n_atoms])
-    )
-    each = slopes[..., :, None] * neighbours.vectors[:, None, :]
-    found = np.zeros((len(slopes), neighbours.n_structures, 3, 3))
-    for out, part in zip(found, each, strict=True):
-        np.add.at(out, structure, part)
+    found = np.empty((len(slopes), neighbours.n_structures, 3, 3))
+    for s, (first, last) in enumerate(pairwise(neighbours.offsets[:: neighbours.n_atoms])):
+        found[:, s] = slopes[:, first:last].swapaxes(1, 2) @ neighbours.vectors[first:last]
     return 0.5 * (found + found.swapaxes(-1, -2))
 
 
@@ -120,10 +118,13 @@ def position_gradients(neighbours: NeighbourList, slopes: FloatArray) -> FloatAr
     """Return dE/dR, shape (m, n_atoms_total, 3), of the same slopes: every edge has two ends."""
     counts = np.diff(neighbours.offsets)
     centre = np.repeat(np.arange(len(counts)), counts)
-    found = np.zeros((len(slopes), len(counts), 3))
+    found = np.empty((len(slopes), len(counts), 3))
     for out, part in zip(found, slopes, strict=True):
-        np.add.at(out, neighbours.index, part)
-        np.subtract.at(out, centre, part)
+        for axis in range(3):  # by far faster than `np.add.at`
+            of_end, of_centre = (
+                np.bincount(at, part[:, axis], len(counts)) for at in (neighbours.index, centre)
+            )
+            out[:, axis] = of_end - of_centre
     return found
 
 

@@ -60,9 +60,8 @@ class NeighbourList:
         Complete within a cutoff R as long as the list was built with R + skin and no atom moved by more
         than half the skin. Descriptors ignore edges beyond their cutoffs.
         """
-        flat = displacements.reshape(-1, 3)
-        centres = np.repeat(np.arange(len(flat)), np.diff(self.offsets))
-        return replace(self, vectors=self.vectors + flat[self.index] - flat[centres])
+        flat = np.ascontiguousarray(displacements, float).reshape(-1, 3)
+        return replace(self, vectors=_moved(self.offsets, self.index, self.vectors, flat))
 
 
 def neighbour_list(positions: FloatArray, cells: FloatArray | None, pbc: Pbc, cutoff: float) -> NeighbourList:
@@ -123,6 +122,17 @@ def _lattice(
     # Rows b_a with b_a·a_c = δ_ac over the periodic vectors, so that |f_a| = |r·b_a| ≤ |r||b_a|.
     reciprocal[:, periodic] = np.linalg.pinv(lattice[:, periodic]).transpose(0, 2, 1)
     return lattice, reciprocal
+
+
+@njit(cache=True, nogil=True)
+def _moved(offsets: IntArray, index: IntArray, vectors: FloatArray, moves: FloatArray) -> FloatArray:
+    """Return the vectors of edges whose ends have moved."""
+    result = np.empty_like(vectors)
+    for i in range(len(moves)):
+        for e in range(offsets[i], offsets[i + 1]):
+            for a in range(3):
+                result[e, a] = vectors[e, a] + moves[index[e], a] - moves[i, a]
+    return result
 
 
 @njit(cache=True, nogil=True)
