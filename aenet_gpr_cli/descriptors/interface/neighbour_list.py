@@ -47,21 +47,25 @@ class NeighbourList:
         """Number of structures."""
         return (len(self.offsets) - 1) // self.n_atoms
 
-    def moved(self, displacements: FloatArray) -> NeighbourList:
-        """Return the same edges after the atoms have moved, in an unchanged cell.
+    def moved(self, displacements: FloatArray, deformation: FloatArray | None = None) -> NeighbourList:
+        """Return the same edges after the atoms have moved.
 
         Parameters
         ----------
         displacements : ndarray of shape (n_structures, n_atoms, 3), Å
-            New minus old positions, not wrapped.
+            New minus old positions, not wrapped; these in the deformed space.
+        deformation : ndarray of shape (3, 3), dimensionless, optional
+            D of r → r D, with the lattice vectors (rows) as with everything else.
 
         Notes
         -----
         Complete within a cutoff R as long as the list was built with R + skin and no atom moved by more
-        than half the skin. Descriptors ignore edges beyond their cutoffs.
+        than half the skin; of this (R + skin) (1 - s) is lost to a deformation with the smallest singular
+        value s. Descriptors ignore edges beyond their cutoffs.
         """
         flat = np.ascontiguousarray(displacements, float).reshape(-1, 3)
-        return replace(self, vectors=_moved(self.offsets, self.index, self.vectors, flat))
+        vectors = self.vectors if deformation is None else self.vectors @ deformation
+        return replace(self, vectors=_moved(self.offsets, self.index, vectors, flat))
 
 
 def neighbour_list(positions: FloatArray, cells: FloatArray | None, pbc: Pbc, cutoff: float) -> NeighbourList:
