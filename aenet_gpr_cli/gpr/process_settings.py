@@ -172,7 +172,7 @@ class Local(EnvironmentKeys):
     """with three species or more, sums over the neighbours of each species, too; auto: by evidence"""
     n_inducing: PositiveInt | None = None
     """inducing environments per species, far apart; default: one for five energies and force components, at
-    most 600; molecules gain from more"""
+    most 600, of a single species 1200; molecules gain from more"""
     length_scale: PositiveFloat | None = None
     """in units of the spread of a feature; default: by evidence"""
     learn_metric: bool = True

@@ -37,6 +37,7 @@ ROWS_OF_METRIC = 40_000  # energies and force components that teach it
 CLOSE = 0.05  # evidence for each row that a finer search may still add
 # per species, where none are asked for; molecules gain from more, at the square of the cost
 MOST_INDUCING = 600
+MOST_ALONE = 1200  # of the only species
 ROWS_PER_INDUCING = 5  # energies and force components of the fit
 ROWS_COMPARED = 8  # and where choices are compared, many times
 VIRIAL_NOISES = 2.0 ** np.arange(-8, 5)  # eV per square root of the atoms: compared by evidence
@@ -93,7 +94,8 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
     if given.learn_metric and given.length_scale is None:
         some = thin(sets, ROWS_OF_METRIC / count_rows(sets), np.random.default_rng([seed, 2]))
-        length, chosen = _in_learned_metric(length, chosen, some, few, count, _fewer(compared), progress)
+        numbers = min(count, MOST_INDUCING), _fewer(compared)
+        length, chosen = _in_learned_metric(length, chosen, some, few, *numbers, progress)
     design = chosen.design(replace(chosen.inducing(count), length_scale=length))
     if not (given.virials and any(s.stress is not None for s in sets)):
         return design
@@ -108,7 +110,7 @@ def _in_learned_metric(
     fit: _Fit,
     some: Sequence[StructureSet],
     few: Sequence[StructureSet],
-    count: int,
+    teaching: int,
     compared: int,
     progress: Progress,
 ) -> tuple[float, _Fit]:
@@ -116,11 +118,11 @@ def _in_learned_metric(
 
     Parameters
     ----------
-    count, compared : int
+    teaching, compared : int
         Inducing environments of each species, of what teaches the metric and of what is compared.
     """
     progress(0, 1, f"metric of {sum(map(len, some))} structures")
-    metric = learned_metric(fit.design(replace(fit.inducing(count), length_scale=length)), some)
+    metric = learned_metric(fit.design(replace(fit.inducing(teaching), length_scale=length)), some)
     plain, learned = (
         LengthSearch(one, few, one.inducing(compared), None, progress) for one in (fit, fit.measured(metric))
     )
@@ -211,7 +213,8 @@ def _compared_on(sets: Sequence[AnySet], given: Local, seed: int) -> tuple[int, 
     """Return the number of inducing environments of a species, and the structures choices are made on."""
     n_rows = count_rows(sets)
     few = thin(sets, given.max_rows / n_rows, np.random.default_rng(seed))
-    return inducing_per_species(given, n_rows, len(_species(sets)), ROWS_COMPARED), few
+    count = min(MOST_INDUCING, -(-n_rows // (ROWS_COMPARED * len(_species(sets)))))
+    return given.n_inducing or count, few
 
 
 def _fewer(count: int) -> int:
@@ -274,9 +277,10 @@ def count_rows(sets: Sequence[AnySet]) -> int:
     return sum(len(s) * (1 + (0 if s.forces is None else 3 * s.n_atoms)) for s in sets)
 
 
-def inducing_per_species(given: Local, n_rows: int, n_species: int, each: int = ROWS_PER_INDUCING) -> int:
-    """Return how many environments of each species are inducing, one for so many rows each."""
-    return given.n_inducing or min(MOST_INDUCING, -(-n_rows // (each * n_species)))
+def inducing_per_species(given: Local, n_rows: int, n_species: int) -> int:
+    """Return how many environments of each species are inducing in the fit."""
+    most = MOST_ALONE if n_species == 1 else MOST_INDUCING
+    return given.n_inducing or min(most, -(-n_rows // (ROWS_PER_INDUCING * n_species)))
 
 
 def inducing_environments(x: FloatArray, kinds: IntArray, n_species: int, count: int) -> Inducing:
