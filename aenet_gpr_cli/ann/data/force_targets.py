@@ -187,11 +187,13 @@ class ForceData:
         self.n_bytes = size if self.stored else 0
         self.n_features = basis.n_features
         self.subsets: list[ForceSubset] = []
+        self._numbers = like.new_zeros(2, len(data))  # of force components and known virials
         first = 0
         for subset, choice, own in zip(data.subsets, chosen, virials, strict=True):
             if choice[1].size or own is not None:
                 assert isinstance(subset, StructureSet)  # only those have forces
                 self.subsets.append(self._subset(subset, choice, own, first, basis, norm, like))
+                self._count(self.subsets[-1])
             first += len(subset)
 
     def _subset(
@@ -239,24 +241,26 @@ class ForceData:
             known=torch.as_tensor(known, dtype=like.dtype, device=like.device),
         )
 
+    def _count(self, subset: ForceSubset) -> None:
+        chosen = subset.slot >= 0
+        numbers = self._numbers[:, subset.first : subset.last]
+        numbers[0, chosen] = float(subset.n_forces)
+        numbers[1, chosen] = (subset.known[subset.slot[chosen]] > 0).sum(1).to(numbers.dtype)
+
     def total_weights(self, data: TensorData, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the summed weights (n_members or 1,) of the selected components, and of known virials'."""
-        forces = virials = data.weights.new_zeros(len(data.weights))
-        for subset in self._touched(index):
-            inside = index[(index >= subset.first) & (index < subset.last)]
-            slots = subset.slot[inside - subset.first]
-            weights = data.weights[:, inside[slots >= 0]]
-            forces = forces + weights.sum(1) * subset.n_forces
-            virials = virials + weights @ (subset.known[slots[slots >= 0]] > 0).sum(1).to(weights.dtype)
-        return forces, virials
+        totals = data.weights[:, index] @ self._numbers[:, index].T.to(data.weights.dtype)
+        return totals[:, 0], totals[:, 1]
 
     def batch(self, batch: Batch) -> BatchForces:
         """Find the selected forces of a batch, whose structure numbers ascend."""
         parts, targets, weights, virial_weights = [], [], [], []
-        for subset in self._touched(batch.index):
-            inside = torch.nonzero((batch.index >= subset.first) & (batch.index < subset.last))[:, 0]
-            slots = subset.slot[batch.index[inside] - subset.first]
-            inside, slots = inside[slots >= 0], slots[slots >= 0]
+        touched = self._touched(batch.index)
+        ends = batch.index.new_tensor([[subset.first, subset.last] for subset in touched])
+        for subset, (a, b) in zip(touched, torch.searchsorted(batch.index, ends).tolist(), strict=True):
+            slots = subset.slot[batch.index[a:b] - subset.first]
+            inside = a + torch.nonzero(slots >= 0)[:, 0]
+            slots = slots[inside - a]
             if len(inside):
                 target = subset.targets[slots]
                 parts.append((subset, inside, slots))
