@@ -45,6 +45,8 @@ USUAL_VIRIAL_NOISE = 0.1  # where the few structures that are compared have no s
 SMALLEST_REACH = 0.5  # in units of the spread of a feature: where there is one environment only
 REACH_BLOCK = 2000
 LEFT_OUT = 150  # structures left out for σ
+OPERATIONS_OF_A_ROW = 4_000  # for each inducing environment: edges times features
+RATE = 3e10  # operations of a core in a second
 
 
 def fit_local(
@@ -275,6 +277,26 @@ class _Fit:
 def count_rows(sets: Sequence[AnySet]) -> int:
     """Return the number of energies and force components of all sets."""
     return sum(len(s) * (1 + (0 if s.forces is None else 3 * s.n_atoms)) for s in sets)
+
+
+def seconds_of_rows(n_rows: int, n_inducing: int) -> float:
+    """Return about how long rows of all inducing environments take to be made and summed up, one core, s."""
+    return n_rows * n_inducing * (OPERATIONS_OF_A_ROW + 2 * n_inducing) / RATE
+
+
+def seconds_of_choice(sets: Sequence[AnySet], given: Local) -> float:
+    """Return about how long `choose_design` takes on one core, s."""
+    n_rows, n_species = count_rows(sets), len(_species(sets))
+    compared = given.n_inducing or min(MOST_INDUCING, -(-n_rows // (ROWS_COMPARED * n_species)))
+    one = seconds_of_rows(min(n_rows, given.max_rows), _fewer(compared) * n_species)
+    n_choices = len(given.angle_choices) + len(given.resolutions) - 1
+    if given.length_scale:
+        return one * (n_choices if n_choices > 1 else 0)
+    total = one * ABOUT * n_choices
+    if given.learn_metric:
+        count = min(inducing_per_species(given, n_rows, n_species), MOST_INDUCING)
+        total += one * ABOUT + seconds_of_rows(min(n_rows, ROWS_OF_METRIC), count * n_species)
+    return total
 
 
 def inducing_per_species(given: Local, n_rows: int, n_species: int) -> int:

@@ -16,7 +16,14 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out
 from aenet_gpr_cli.gpr.local.accumulation import ATOMS_PER_BLOCK, Design, Sums, add_up, model_of
-from aenet_gpr_cli.gpr.local.local_fit import LEFT_OUT, choose_design, count_rows, inducing_per_species
+from aenet_gpr_cli.gpr.local.local_fit import (
+    LEFT_OUT,
+    choose_design,
+    count_rows,
+    inducing_per_species,
+    seconds_of_choice,
+    seconds_of_rows,
+)
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.subset_lookup import LOCAL
@@ -32,8 +39,6 @@ from aenet_gpr_cli.units import BYTES_PER_GIB, GPA_PER_EV_PER_CUBIC_ANGSTROM, ME
 
 OTHERS = " (others)"  # after the name of a subset: structures left out that no full process is compared on
 SECONDS_BETWEEN_STATES = 60.0  # of the sums; writing one takes less than a second
-OPERATIONS_OF_A_ROW = 10_000  # for each inducing environment: edges times features
-RATE = 3e10  # operations of a core in a second
 SAME = 1e-6  # of inducing environments, in units of the spread of a feature
 SQUARES = 12  # matrices of all pairs of inducing environments at a time: rows waiting, factor, its svd
 
@@ -272,10 +277,12 @@ def local_gib(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> floa
     return 8 * n_inducing * (SQUARES * n_inducing + 9 * largest) / BYTES_PER_GIB
 
 
-def local_seconds(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> float:
-    """Return about how long the rows take on one core, s."""
-    n_inducing = _n_inducing(config, subsets)
-    return count_rows(list(subsets.values())) * n_inducing * (OPERATIONS_OF_A_ROW + 4 * n_inducing) / RATE
+def local_seconds(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> tuple[float, float]:
+    """Return about how long choices, and rows with what is left out of them, take on one core, s."""
+    sets = list(subsets.values())
+    rows = seconds_of_rows(count_rows(sets), _n_inducing(config, subsets))
+    left_out = min(1.0, LEFT_OUT / sum(map(len, sets)))
+    return seconds_of_choice(sets, config.local), (1.0 + left_out) * rows
 
 
 def local_plan(config: FitGprConfig, subsets: Mapping[str, StructureSet], share: Share) -> str:
@@ -296,7 +303,8 @@ def local_plan(config: FitGprConfig, subsets: Mapping[str, StructureSet], share:
             f"{share.name}: {needs}, allowed are {config.max_memory_gib:g} GiB; use fewer (local.n_inducing) "
             "or a larger max_memory_gib"
         )
-    seconds = local_seconds(config, subsets) / share.of
+    of_choice, of_rows = local_seconds(config, subsets)
+    seconds = of_choice + of_rows / share.of
     return f"{share.name}: {needs}" + (f" and about {seconds:.0f} s" if seconds >= 1.0 else "")
 
 

@@ -143,7 +143,7 @@ def _fits(config: WorkflowConfig, subsets: Subsets) -> Iterator[Row]:
             kinds.append(f"{len(full)} full")
         if local_is_fitted(section):
             kinds.append("local")
-            seconds = min(seconds, 60.0 * section.comparison_minutes) + 2 * local_seconds(section, chosen)
+            seconds = min(seconds, 60.0 * section.comparison_minutes) + sum(local_seconds(section, chosen))
             gib = max(gib, PROGRAM_GIB + local_gib(section, chosen))
         n_structures = sum(map(len, chosen.values()))
         what = f"{output}: {' and '.join(kinds)}, {n_structures} structures"

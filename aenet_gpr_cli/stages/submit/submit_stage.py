@@ -157,12 +157,12 @@ def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
         names, option, noun = tuple(chosen), "--subset", ""
         if local_is_fitted(section):
             of = min(
-                MOST_PARTS, max(len(full), math.ceil(local_seconds(section, chosen) / SECONDS_OF_A_PART))
+                MOST_PARTS, max(len(full), math.ceil(local_seconds(section, chosen)[1] / SECONDS_OF_A_PART))
             )
             names, option, noun = tuple(f"{k + 1}-{of}" for k in range(of)), "--part", "part_"
             needs.append(PROGRAM_GIB + local_gib(section, chosen))
             # hyperparameters and the design come before the rows; each part finds them
-            seconds += 60.0 * section.comparison_minutes * bool(full) + 2 * local_seconds(section, chosen)
+            seconds += 60.0 * section.comparison_minutes * bool(full) + sum(local_seconds(section, chosen))
         memory = max(needs)
         variant = output.removeprefix("gpr").removeprefix("_")
         command = _stage("fit-gpr", "split.h5", variant=variant)
