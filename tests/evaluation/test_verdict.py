@@ -3,10 +3,11 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.evaluation.verdict import GRADES, Judged, judge
+from aenet_gpr_cli.evaluation.verdict import GRADES, Judged, judge, relative_error_of_rmse
 
 TOTAL = {
     "energy_rmse_per_atom": 0.001,
@@ -29,6 +30,19 @@ def model(name="ann", mode="combined", parts=None, **changed):
 
 def about(verdict, what):
     return [s for s in verdict.statements if s.about == what]
+
+
+def test_the_error_of_an_rmse_is_that_of_errors_with_long_tails():
+    rng, n = np.random.default_rng(0), 25
+    spread = {  # t of 7 degrees of freedom has a kurtosis of 5, a normal distribution of 3
+        name: np.sqrt((draw(size=(20_000, n)) ** 2).mean(axis=1)) for name, draw in
+        (("long", lambda size: rng.standard_t(7, size)), ("normal", rng.normal))
+    }  # fmt: skip
+    long, normal = (found.std() / found.mean() for found in spread.values())
+    assert long == pytest.approx(relative_error_of_rmse(n), rel=0.15)
+    assert normal < 0.8 * relative_error_of_rmse(n)
+    told = about(judge([model(n_structures=n)], 300.0), "test set")[0].text
+    assert "±20 %" in told
 
 
 def test_a_good_model_is_called_good_with_nothing_held_back():
