@@ -106,6 +106,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """
     if path.exists() and not path.is_file():  # a pipe or a device may never end
         raise ConfigError(f"{path}: expected a file of keys and values, got a folder, pipe or device")
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file; expected keys and values as `aenet-gpr init` writes them")
     try:
         data = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:

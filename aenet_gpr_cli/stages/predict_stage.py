@@ -195,8 +195,9 @@ def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
     worst = int(np.argmax(distance))
     return [
         f"warning: {outside.sum()} of {len(distance)} structures are outside the training data of the "
-        f"Gaussian process, {predicted[worst].structure.name} most of all: its distance is "
-        f"{rounded(distance[worst], 2)} times the largest between neighbouring training structures"
+        f"Gaussian process, {predicted[worst].structure.name} most of all: it is "
+        f"{rounded(100.0 * (distance[worst] - OUTSIDE), 2)} % farther away than any training structure from "
+        "its nearest"
     ]
 
 

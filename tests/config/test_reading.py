@@ -184,7 +184,7 @@ def test_a_length_scale_is_a_number_or_a_list():
 
 
 def test_a_missing_file_is_told(tmp_path):
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such file; .*`aenet-gpr init` writes"):
         read_mapping(tmp_path / "none.yaml")
 
 

@@ -13,12 +13,13 @@ from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
+from aenet_gpr_cli.io.formats.prediction_files import PredictedStructure
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.io.formats.xsf import read_xsf
 from aenet_gpr_cli.stages import exchange_stage as aenet_files
 from aenet_gpr_cli.stages import predict_stage as predict
 from aenet_gpr_cli.stages.shared.context import Context
-from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.structures import Structure, StructureSet
 
 AENET = Path(__file__).parents[1] / "data" / "aenet_nn"
 
@@ -79,6 +80,12 @@ def test_structures_outside_the_training_data_are_named(finished, files, tmp_pat
     assert read(tmp_path / "out_predictions.extxyz", "-1").arrays["beyond_training"].min() > 0.2
 
 
+def test_a_distance_just_outside_the_training_data_is_told_as_such():
+    near = Structure(("H", "H"), np.eye(3)[:2], None, (False, False, False), name="near")
+    said = predict._outside([PredictedStructure(near, None, None, None, domain_distance=1.004)])
+    assert "it is 0.4 % farther away" in said[0]
+
+
 def test_one_member_has_the_sigma_of_its_weights(finished, files, tmp_path):
     summary = run(finished / "ann_gpr.h5", files, tmp_path / "out.h5", members=[1])
     assert all(float(row[3]) > 0.0 for row in summary.rows)
@@ -102,7 +109,7 @@ def test_other_atoms_are_refused(finished, tmp_path):
     write(tmp_path / "water.xyz", Atoms("OH2", np.eye(3)), format="extxyz")
     with pytest.raises(InputError, match="no Gaussian process fits; that of subset H2 was fitted to H2"):
         run(finished / "gpr.h5", [tmp_path / "water.xyz"], tmp_path / "out.h5")
-    with pytest.raises(InputError, match="O"):
+    with pytest.raises(InputError, match="expected only H, which the model was made for, got O; give other"):
         run(finished / "ann_gpr.h5", [tmp_path / "water.xyz"], tmp_path / "out.h5")
     with pytest.raises(
         InputError, match="expected the output of fit-gpr, train-ann or import, got that of split"

@@ -164,7 +164,10 @@ class ChebyshevBasis:
         """
         unknown = sorted(set(species) - set(self.species))
         if unknown:
-            raise InputError(f"species: expected only {list(self.species)} (the basis), got {unknown}")
+            raise InputError(
+                f"species: expected only {', '.join(self.species)}, which the model was made for, got "
+                f"{', '.join(unknown)}; give other structures, or train on some with these species"
+            )
         return np.array([self.species.index(symbol) for symbol in species], np.int64)
 
 

@@ -87,7 +87,10 @@ class SoapEnvironments:
     def species_index(self, species: Sequence[str]) -> IntArray:
         """Return the position of each atom's species in the basis; InputError for an unknown one."""
         if unknown := sorted(set(species) - set(self.species)):
-            raise InputError(f"species: expected only {list(self.species)} (the basis), got {unknown}")
+            raise InputError(
+                f"species: expected only {', '.join(self.species)}, which the model was made for, got "
+                f"{', '.join(unknown)}; give other structures, or train on some with these species"
+            )
         return np.array([self.species.index(symbol) for symbol in species], np.int64)
 
 

@@ -217,6 +217,11 @@ def open_artefact(path: Path, kind: str | None = None, numbers: bool = True) -> 
     try:
         file = h5py.File(path, "r")
     except OSError as error:
+        if not h5py.is_hdf5(path):
+            raise InputError(
+                f"{path}: expected an HDF5 file that a stage has written, got another kind of file; "
+                "structures go to init, split or predict"
+            ) from error
         raise InputError(
             f"{path}: expected an HDF5 artefact, but it cannot be opened ({error}); write it again"
         ) from error

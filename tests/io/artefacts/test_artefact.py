@@ -101,6 +101,9 @@ def test_an_unfinished_or_damaged_artefact_is_not_current(tmp_path):
     assert not is_current(path, JOB)
     with pytest.raises(InputError, match="cannot be opened"), open_artefact(path):
         pass
+    path.write_text("2\n\nH 0 0 0\nH 0 0 1\n")  # structures in place of an artefact
+    with pytest.raises(InputError, match="another kind of file; structures go to init"), open_artefact(path):
+        pass
 
 
 @pytest.mark.parametrize(
