@@ -34,6 +34,7 @@ ABOUT = 6  # evaluations of a search along it
 START = 16.0  # where it begins
 START_LEARNED = 8.0  # in a learned metric
 ROWS_OF_METRIC = 40_000  # energies and force components that teach it
+FEWEST_OF_METRIC = 20  # structures: one of fewer knows those that are left out, so that σ comes out too small
 CLOSE = 0.05  # evidence for each row that a finer search may still add
 # per species, where none are asked for; molecules gain from more, at the square of the cost
 MOST_INDUCING = 600
@@ -94,7 +95,8 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     compared, few = _compared_on(sets, given, seed)
     length, chosen = _chosen(sets, few, given, given, compared, seed, progress)
     count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
-    if given.learn_metric and given.length_scale is None:
+    enough = sum(map(len, sets)) >= FEWEST_OF_METRIC
+    if given.learn_metric and given.length_scale is None and enough:
         some = thin(sets, ROWS_OF_METRIC / count_rows(sets), np.random.default_rng([seed, 2]))
         numbers = min(count, MOST_INDUCING), _fewer(compared)
         length, chosen = _in_learned_metric(length, chosen, some, few, *numbers, progress)

@@ -104,12 +104,18 @@ class Products:
         """Return log evidence, signal variance and noise variance, see `posterior.most_likely`."""
         if not np.isfinite(self._moments).all():
             raise NumericalError("rows of the local process: expected finite numbers, got NaN or infinity")
+        if len(self._moments) == 1:  # one environment, as of isolated atoms, which LAPACK's wrappers refuse
+            (mu,), (moment,) = self._gram[0], self._moments
+
+            def of_one(signal: float) -> tuple[float, float]:
+                return signal * moment**2 / (1.0 + signal * mu), float(np.log1p(signal * mu))
+
+            return most_likely(self._total, self.n_rows, log_noises, of_one)
         # one orthogonal change of coordinates makes PᵀP tridiagonal; each signal variance then costs nothing
         reflections, diagonal, beside, factors, _ = dsytrd(self._gram, lower=True)
         moments = self._moments.copy()
-        if len(moments) > 1:
-            below = np.asfortranarray(reflections[1:, :-1])
-            moments[1:] = dormqr("L", "T", below, factors, moments[1:, None], 64)[0][:, 0]
+        below = np.asfortranarray(reflections[1:, :-1])
+        moments[1:] = dormqr("L", "T", below, factors, moments[1:, None], 64)[0][:, 0]
 
         def fit_and_log_det(signal: float) -> tuple[float, float]:
             ratios, _, solved, info = dptsv(1.0 + signal * diagonal, signal * beside, moments)

@@ -39,7 +39,7 @@ from aenet_gpr_cli.units import BYTES_PER_GIB, GPA_PER_EV_PER_CUBIC_ANGSTROM, ME
 
 OTHERS = " (others)"  # after the name of a subset: structures left out that no full process is compared on
 SECONDS_BETWEEN_STATES = 60.0  # of the sums; writing one takes less than a second
-SAME = 1e-6  # of inducing environments, in units of the spread of a feature
+SAME = 1e-8  # of inducing environments, in units of the spread of a feature: rows of others spoil σ first
 SQUARES = 12  # matrices of all pairs of inducing environments at a time: rows waiting, factor, its svd
 
 
@@ -214,7 +214,8 @@ def finish_local(shares: Sequence[h5py.Group], rows: Sequence[Sequence[str]]) ->
         if z.shape != design.inducing.z.shape or np.abs(z - design.inducing.z).max() > SAME:
             raise InputError(
                 "parts of the local process: expected the same inducing environments in all, got others; "
-                "make them with the same versions of the libraries"
+                "make them with the same versions of the libraries, on processors of one kind with as many "
+                "threads, or with local.learn_metric: false (rounding changes what a metric learns)"
             )
         sums.merge(read_sums(group))
     model, evidence = model_of(design, sums)

@@ -71,7 +71,7 @@ def test_errors_fall_on_other_structures_of_the_kind():
 
 
 def test_a_metric_that_the_evidence_does_not_favour_is_left(monkeypatch):
-    sets = alloy(10, seed=0)
+    sets = alloy(20, seed=0)
 
     def blind(design, _):
         # the last feature alone, an angular one of high order
@@ -81,3 +81,13 @@ def test_a_metric_that_the_evidence_does_not_favour_is_left(monkeypatch):
 
     monkeypatch.setattr(local_fit, "learned_metric", blind)
     assert fit_local(sets, LEARNED, 0, quiet)[0].scale.metric is None
+
+
+def test_few_structures_teach_no_metric_for_which_sigma_comes_out_too_small():
+    """A metric of five knows those that are left out of the fit: σ was a tenth of the errors of others."""
+    model, _ = fit_local(alloy(5, seed=7), replace(LEARNED, n_inducing=None), 0, quiet)
+    z = []
+    for s in alloy(20, seed=99):
+        sigma = np.hypot(model.energy_sigma(s), model.energy_noise(s.n_atoms))
+        z.append((model.energies(s) - s.energies) / sigma)
+    assert np.sqrt(np.mean(np.square(z))) < 2.0

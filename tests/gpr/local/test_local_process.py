@@ -11,6 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from aenet_gpr_cli.baseline.repulsion import Repulsion
+from aenet_gpr_cli.gpr.local import local_fit
 from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel
 from aenet_gpr_cli.gpr.local.environments import Scale, environments, sample
@@ -72,7 +73,9 @@ LEARNED = replace(SMALL, length_scale=None)
 
 @pytest.fixture(scope="module", params=[SMALL, SOAP, LEARNED], ids=["chebyshev", "soap", "learned"])
 def model(sets, request):
-    model, _ = fit_local(sets, request.param, 0, lambda *_: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_fit, "FEWEST_OF_METRIC", 1)
+        model, _ = fit_local(sets, request.param, 0, lambda *_: None)
     assert (model.scale.metric is not None) == (request.param is LEARNED)
     return model
 

@@ -65,3 +65,16 @@ def test_rows_that_are_not_finite_are_refused():
     products.add(np.where(rows == rows[3, 4], np.nan, rows), targets)
     with pytest.raises(NumericalError, match="got NaN"):
         products.log_evidence(0.0)
+
+
+def test_the_evidence_of_a_single_environment_is_that_of_the_rows():
+    """As of a species of isolated atoms, or of molecules that are all the same."""
+    rng = np.random.default_rng(1)
+    rows, targets = rng.normal(size=(9, 1)), rng.normal(size=9)
+    whitening = np.array([[0.7]])
+    products, triangle = Products([whitening]), Triangle(1)
+    products.add(rows, targets)
+    triangle.add(rows, targets)
+    known = solve(triangle.factor, 9, 2.0, whitening)
+    assert products.log_evidence(2.0) == pytest.approx(known.log_evidence, rel=1e-10)
+    np.testing.assert_allclose(products.coefficients(2.0), known.coefficients, rtol=1e-10)

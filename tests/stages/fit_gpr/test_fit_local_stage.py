@@ -20,7 +20,7 @@ from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun
-from aenet_gpr_cli.gpr.local import accumulation
+from aenet_gpr_cli.gpr.local import accumulation, local_fit
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.process_settings import Local
 from aenet_gpr_cli.gpr.surrogate import Surrogate
@@ -324,3 +324,15 @@ def test_two_processes_give_what_one_gives(molecules_and_alloy, tmp_path):
         two["molecule"].energies(molecule), one["molecule"].energies(molecule), rtol=1e-12
     )
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
+
+
+def test_parts_whose_metrics_differ_by_amplified_rounding_are_refused(finished, tmp_path, monkeypatch):
+    """As on processors of two kinds: joined, their rows would disagree by more than noise, and σ grow."""
+    config, inputs = FitGprConfig(local=build_local()), finished / "split.h5"
+    parts, plain = [tmp_path / f"part_{k}.h5" for k in range(2)], local_fit.learned_metric
+    for k, path in enumerate(parts):
+        change = 1.0 + 1e-7 * k
+        monkeypatch.setattr(local_fit, "learned_metric", lambda *given, c=change: c * plain(*given))
+        fit_gpr.run(config, inputs, path, Context(), share=(k, 2))
+    with pytest.raises(InputError, match="processors of one kind"):
+        collect.run(parts, tmp_path / "joined.h5", Context())
