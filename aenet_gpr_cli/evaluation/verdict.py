@@ -27,7 +27,7 @@ WEAK = 1.5  # times the error of all, from where on a kind of structure asks for
 FEW = 3  # structures of a kind, below which its error says nothing
 BEHIND = 1.3  # times the error of the process that labels its copies, from where on a network lags
 NEAR = 1.1  # times the error of the best, below which another model is as good
-KURTOSIS = 5.0  # of errors of energies, see `relative_error_of_rmse`
+KURTOSIS = 6.0  # of errors of energies, see `relative_error_of_rmse`
 SURROGATE = "gp"
 
 
@@ -254,13 +254,13 @@ def _outside(total: Mapping[str, Any]) -> list[Statement]:
 def relative_error_of_rmse(number: int) -> float:
     """Return the standard error of the RMSE of so many errors, as a part of it.
 
-    It is ½ √((κ − 1)/N) with their kurtosis κ: 3 were they normal. Errors of energies of potentials have
-    longer tails, 3 to 15 in six cases of 150 structures, 5 in the middle; few errors do not tell their own.
+    It is ½ √((κ − 1)/N) with their kurtosis κ: 3 were they normal, 6 with the longer tails of a Laplace
+    distribution, which errors of potentials have; few errors do not tell their own.
 
     Examples
     --------
-    >>> relative_error_of_rmse(25)
-    0.2
+    >>> relative_error_of_rmse(20)
+    0.25
     """
     return 0.5 * ((KURTOSIS - 1.0) / number) ** 0.5
 

@@ -34,15 +34,13 @@ def about(verdict, what):
 
 def test_the_error_of_an_rmse_is_that_of_errors_with_long_tails():
     rng, n = np.random.default_rng(0), 25
-    spread = {  # t of 7 degrees of freedom has a kurtosis of 5, a normal distribution of 3
-        name: np.sqrt((draw(size=(20_000, n)) ** 2).mean(axis=1)) for name, draw in
-        (("long", lambda size: rng.standard_t(7, size)), ("normal", rng.normal))
-    }  # fmt: skip
+    draws = {"long": rng.laplace, "normal": rng.normal}
+    spread = {name: np.sqrt((draw(size=(20_000, n)) ** 2).mean(axis=1)) for name, draw in draws.items()}
     long, normal = (found.std() / found.mean() for found in spread.values())
     assert long == pytest.approx(relative_error_of_rmse(n), rel=0.15)
-    assert normal < 0.8 * relative_error_of_rmse(n)
+    assert normal < 0.7 * relative_error_of_rmse(n)
     told = about(judge([model(n_structures=n)], 300.0), "test set")[0].text
-    assert "±20 %" in told
+    assert "±22 %" in told
 
 
 def test_a_good_model_is_called_good_with_nothing_held_back():
