@@ -57,7 +57,7 @@ def summarise(
     column = {name: table[:, number] for number, name in enumerate(COLUMNS)}
     rows = [["time", f"{rounded(column['time_ps'][-1], 4)} ps"]]
     if np.isfinite(slope := drift(table, structure.n_atoms)):
-        rows.append(["drift of the conserved energy", f"{slope:+.4f} meV/atom/ps"])
+        rows.append(["drift of the conserved energy", f"{round(slope, 4) + 0.0:+.4f} meV/atom/ps"])
     later = slice(len(table) // 2, None)
     column["density"] = _mass(structure) / column["volume_A3"] * G_PER_CM3
     for name, label, unit in (
