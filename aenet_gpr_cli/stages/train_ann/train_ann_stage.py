@@ -134,7 +134,8 @@ def run(
         need = FEATURE_COPIES * data.feature_bytes(basis.n_features) / BYTES_PER_GIB
         fits = need <= config.max_memory_gib
         plan = (
-            f"{len(members)} network{'s' * (len(members) > 1)} on {len(data)} structures, {basis.n_features} features per atom: "
+            f"{len(members)} network{'s' * (len(members) > 1)} on {len(data)} structures, "
+            f"{basis.n_features} features per atom: "
             f"{rounded(need, 2)} GiB, {'in memory' if fits else 'kept on disk beside the output'}"
         )
         if context.dry_run:
