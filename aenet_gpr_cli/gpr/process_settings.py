@@ -177,7 +177,7 @@ class Local(EnvironmentKeys):
     """in units of the spread of a feature; default: by evidence"""
     learn_metric: bool = True
     """let directions of the descriptor along which energies vary more count more, if evidence favours it: a
-    second pass over at most 40,000 rows; not with a given length_scale or fewer than 20 structures"""
+    second pass over at most 40,000 rows; not with a given length_scale or fewer than 50 structures"""
     noise_std_energy: PositiveFloat = 2e-3
     """assumed noise of the energies, in eV for each square root of the atoms; scaled by evidence"""
     noise_std_force: PositiveFloat = 0.05

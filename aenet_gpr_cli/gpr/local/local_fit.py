@@ -34,7 +34,7 @@ ABOUT = 6  # evaluations of a search along it
 START = 16.0  # where it begins
 START_LEARNED = 8.0  # in a learned metric
 ROWS_OF_METRIC = 40_000  # energies and force components that teach it
-FEWEST_OF_METRIC = 20  # structures: one of fewer knows those that are left out, so that σ comes out too small
+FEWEST_OF_METRIC = 50  # structures: one of fewer knows those that are left out, so that σ comes out too small
 CLOSE = 0.05  # evidence for each row that a finer search may still add
 # per species, where none are asked for; molecules gain from more, at the square of the cost
 MOST_INDUCING = 600

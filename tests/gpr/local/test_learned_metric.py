@@ -71,7 +71,7 @@ def test_errors_fall_on_other_structures_of_the_kind():
 
 
 def test_a_metric_that_the_evidence_does_not_favour_is_left(monkeypatch):
-    sets = alloy(20, seed=0)
+    sets = alloy(50, seed=0)
 
     def blind(design, _):
         # the last feature alone, an angular one of high order

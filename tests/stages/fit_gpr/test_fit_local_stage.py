@@ -330,6 +330,7 @@ def test_parts_whose_metrics_differ_by_amplified_rounding_are_refused(finished, 
     """As on processors of two kinds: joined, their rows would disagree by more than noise, and σ grow."""
     config, inputs = FitGprConfig(local=build_local()), finished / "split.h5"
     parts, plain = [tmp_path / f"part_{k}.h5" for k in range(2)], local_fit.learned_metric
+    monkeypatch.setattr(local_fit, "FEWEST_OF_METRIC", 1)
     for k, path in enumerate(parts):
         change = 1.0 + 1e-7 * k
         monkeypatch.setattr(local_fit, "learned_metric", lambda *given, c=change: c * plain(*given))
