@@ -33,6 +33,14 @@ STYLES = {
     "gap_fit": ModeStyle("", GREY, "p"),
     "MACE": ModeStyle("", GREY, "d"),
 }
+# names off their points where others are near, in points: in one panel or both
+PLACES: dict[str | tuple[str, int], tuple[int, int]] = {
+    "GPR-ANN": (-20, 6),
+    "direct": (5, -8),
+    ("direct", 3): (5, 3),
+    "full process, searched": (5, -8),
+    ("local process", 0): (-14, -11),
+}
 
 
 def rows() -> list[tuple[str, list[str]]]:
@@ -57,8 +65,7 @@ def draw(axes: Axes, column: int) -> None:
             style = next(value for key, value in STYLES.items() if name.startswith(key))
             seconds, force = float(numbers[column]), float(numbers[column + 2])
             axes.plot(seconds, force, style.marker, color=style.colour, linestyle="none")
-            below = name.startswith("direct") or "searched" in name  # next to GPR-ANN and to combined
-            beside = (-20, 6) if name.startswith("GPR-ANN") else (5, -8) if below else (5, 3)
+            beside = PLACES.get((short(name), column), PLACES.get(short(name), (5, 3)))
             axes.annotate(short(name), (seconds, force), beside, textcoords="offset points", fontsize=7)
 
 
