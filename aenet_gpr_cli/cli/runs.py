@@ -226,8 +226,19 @@ def report(folder: Path, output: Path | None, options: dict[str, Any]) -> None:
     metavar="NUMBER",
     help="Figure of the paper, as 3 or S13b, or modes: all trainings compared; repeatable.",
 )
+@click.option(
+    "--paper",
+    type=PATH,
+    help="Folder of a run by the paper's recipe, configs/CASE/paper.yaml: dashed beside the errors.",
+)
 @gather
-def figures(folder: Path, output: Path | None, numbers: tuple[str, ...], options: dict[str, Any]) -> None:
+def figures(
+    folder: Path,
+    output: Path | None,
+    numbers: tuple[str, ...],
+    paper: Path | None,
+    options: dict[str, Any],
+) -> None:
     """Draw the paper's figures of a finished run, as PDF and PNG.
 
     FOLDER is the working folder of `run` or `active`. Without numbers, what it holds decides which figures
@@ -236,8 +247,9 @@ def figures(folder: Path, output: Path | None, numbers: tuple[str, ...], options
     \b
     aenet-gpr figures runs/ec_dimer
     aenet-gpr figures runs/ec_dimer --figure 4 --figure S12 -o figures_out
+    aenet-gpr figures runs/h2/displacements --figure 2e-h --paper runs/h2/paper
     """
     from aenet_gpr_cli.reports import figure_files as stage
 
     target = output or folder / "figures"
-    run_stage(options, lambda context: stage.run(folder, target, context, numbers))
+    run_stage(options, lambda context: stage.run(folder, target, context, numbers, paper))

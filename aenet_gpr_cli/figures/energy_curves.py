@@ -15,16 +15,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, GREY, grid, new_figure, print_style
+from aenet_gpr_cli.figures.style import (
+    AS_IN_THE_PAPER,
+    DOUBLE_COLUMN,
+    GREY,
+    grid,
+    new_figure,
+    print_style,
+)
 from aenet_gpr_cli.structures import FloatArray
 
 COLUMNS = 4
 CONFIDENCE = 2.576  # standard deviations on each side that hold 99 % of a normal distribution
 LABELS = {"energy": "energy (eV)", "force": "force (eV/Å)"}
 UNITS = {"energy": "eV", "force": "eV/Å"}
-LEGEND_COLUMNS = 3  # beside each other below two panels
+LEGEND_COLUMNS = {2: 3, 4: 6}  # most beside each other below so many panels
 SMALLEST = 1e-9  # eV or eV/Å: exactly zero has no place on a logarithmic axis
 TARGET = "#bdbdbd"
+PAPER = "black"
 ZOOM_FROM = 0.45  # of the range of lengths: the smooth part behind the minimum
 INSET = (0.40, 0.50, 0.58, 0.48)  # of a panel: left, bottom, width, height; empty where a bond is long
 
@@ -58,6 +66,8 @@ class Curve:
     predicted : ndarray of shape (n_members, n_lengths), eV or eV/Å
     sigma : ndarray of shape (n_lengths,), or None
         Uncertainty in place of the spread of a committee.
+    paper : ndarray of shape (n_lengths,), eV or eV/Å, or None
+        What the same mode predicts by the paper's recipe.
     """
 
     title: str
@@ -67,6 +77,7 @@ class Curve:
     predicted: FloatArray
     sigma: FloatArray | None = None
     points: tuple[Points, ...] = ()
+    paper: FloatArray | None = None
 
     @property
     def spread(self) -> FloatArray | None:
@@ -197,6 +208,10 @@ def _draw_values(axis: Axes, curve: Curve, deviations: float = 1.0) -> None:
         axis.fill_between(
             curve.lengths, mean - half, mean + half, color=curve.colour, alpha=0.25, linewidth=0, label=label
         )
+    if curve.paper is not None:
+        axis.plot(
+            curve.lengths, curve.paper, "--", color=PAPER, linewidth=0.9, label=AS_IN_THE_PAPER, zorder=2.5
+        )
     for points in curve.points:
         axis.plot(
             points.lengths, points.values, linestyle="", marker=points.marker, color=points.colour,
@@ -226,5 +241,6 @@ def _legend(figure: Figure, axes: Sequence[Axes], columns: int) -> None:
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    ncols = len(found) if columns > 2 else min(LEGEND_COLUMNS, len(found))
+    lines, _ = grid(len(found), LEGEND_COLUMNS[4 if columns > 2 else 2])
+    ncols = -(-len(found) // lines)  # lines of about the same length
     figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=ncols, labelcolor=GREY)

@@ -24,6 +24,7 @@ SINGLE_COLUMN = 3.4  # inches, the usual column of a journal
 DOUBLE_COLUMN = 7.0
 RESOLUTION = 200  # dots per inch of pixel formats
 GREY = "#555555"
+AS_IN_THE_PAPER = "as in the paper"  # label of a run by the paper's recipe, drawn beside another
 DENSITY_MAP = "viridis"
 ROOM = 1.5  # numbers on a logarithmic axis, in those wanted, from which on they overlap
 

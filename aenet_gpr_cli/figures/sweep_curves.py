@@ -1,19 +1,27 @@
 """Errors and spread of the networks against δ or M (Figures 2e-h, 3, 5, S8 and S9 of the paper).
 
 Takes rows of `evaluate` with the augmentation behind each network and draws them; models without augmentation
-are dashed lines. Computes nothing.
+are level lines. Those of a second run, by the paper's recipe, stand beside them. Computes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.figures.style import DOUBLE_COLUMN, logarithmic, mode_style, new_figure, print_style
+from aenet_gpr_cli.figures.style import (
+    AS_IN_THE_PAPER,
+    DOUBLE_COLUMN,
+    logarithmic,
+    mode_style,
+    new_figure,
+    print_style,
+)
 from aenet_gpr_cli.units import MEV_PER_EV
 
 Row = Mapping[str, Any]
@@ -30,7 +38,26 @@ ADAPTIVE = "adaptive"  # drawn as a star at the δ that came out
 METHODS = {"gpr": "ann_gpr", "taylor": "ann_taylor"}
 
 
-def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QUANTITIES)) -> Figure:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How the rows of a run are drawn."""
+
+    sweep: str  # line style
+    level: str  # that of models without augmentation
+    face: str | None  # of markers; None: the colour of the line
+    suffix: str  # of labels
+
+
+OURS = _Look("-", "--", None, "")
+PAPER = _Look("--", ":", "white", f", {AS_IN_THE_PAPER}")
+
+
+def plot(
+    rows: Sequence[Row],
+    against: str,
+    quantities: Sequence[str] = tuple(QUANTITIES),
+    paper: Sequence[Row] = (),
+) -> Figure:
     """Draw MAE (above) and committee spread (below; MSD in the paper) of energy, ‖F‖ and direction.
 
     Parameters
@@ -43,6 +70,8 @@ def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QU
         ``displacement`` or ``n_copies``.
     quantities : sequence of str
         Of ``energy``, ``force_norm`` and ``force_direction`` those to draw.
+    paper : sequence of mappings
+        Rows of a run by the paper's recipe: dashed, with empty markers; dotted without augmentation.
 
     Raises
     ------
@@ -59,39 +88,57 @@ def plot(rows: Sequence[Row], against: str, quantities: Sequence[str] = tuple(QU
         for line, measure in zip(axes, measures, strict=True):
             for axis, key in zip(line, drawn, strict=True):
                 label, unit, factor = QUANTITIES[key]
-                _draw(axis, rows, against, f"{key}_{measure}", factor)
+                of = f"{key}_{measure}"
+                _draw_sweeps(axis, rows, against, of, factor, OURS)
+                _draw_adaptive(axis, rows, against, of, factor)
+                _draw_levels(axis, rows, of, factor, OURS)
+                _draw_sweeps(axis, paper, against, of, factor, PAPER)
+                _draw_levels(axis, paper, of, factor, PAPER)
+                _mark_places(axis, (*rows, *paper), against)
                 axis.set_ylabel(f"{label} {MEASURES[measure]} ({unit})")
         for axis in axes[-1]:
             axis.set_xlabel(f"{AXIS_LABELS[against]}\n{LOGARITHMIC}")
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(3 if paper else 5, len(labels)))
     return figure
 
 
-def _draw(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float) -> None:
-    free = [row for row in rows if row.get("mode") == ADAPTIVE]
-    given = [row for row in rows if row.get("mode") != ADAPTIVE]
-    for method, name in METHODS.items():
-        own = sorted((r for r in given if r["method"] == method), key=lambda row: row[against])
-        # exactly zero, as the direction in a dimer may be, has no place on a logarithmic axis
-        points = [(row[against], row[key] * factor) for row in own if row.get(key)]
-        if points:
-            style = mode_style(name)
-            axis.plot(*zip(*points, strict=True), marker=style.marker, color=style.colour, label=style.label)
-    chosen = [(row[against], row[key] * factor) for row in free if row.get(key)]
+def _draw_adaptive(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float) -> None:
+    chosen = [(r[against], r[key] * factor) for r in rows if r.get("mode") == ADAPTIVE and r.get(key)]
     if chosen:
         colour = mode_style(METHODS["gpr"]).colour
         axis.plot(
             *zip(*chosen, strict=True), "*", markersize=9, color=colour, markeredgecolor="black",
             label="GPR-ANN, adaptive δ", zorder=3,
         )  # fmt: skip
-    for row in given:
+
+
+def _draw_sweeps(axis: Axes, rows: Sequence[Row], against: str, key: str, factor: float, look: _Look) -> None:
+    """Draw the networks with augmentation, but for those whose δ came out."""
+    for method, name in METHODS.items():
+        own = [row for row in rows if row["method"] == method and row.get("mode") != ADAPTIVE]
+        # exactly zero, as the direction in a dimer may be, has no place on a logarithmic axis
+        points = [(r[against], r[key] * factor) for r in sorted(own, key=lambda r: r[against]) if r.get(key)]
+        if points:
+            style = mode_style(name)
+            axis.plot(
+                *zip(*points, strict=True), marker=style.marker, color=style.colour, linestyle=look.sweep,
+                markerfacecolor=look.face or style.colour, label=style.label + look.suffix,
+            )  # fmt: skip
+
+
+def _draw_levels(axis: Axes, rows: Sequence[Row], key: str, factor: float, look: _Look) -> None:
+    """Draw the networks without augmentation."""
+    for row in rows:
         if not row["method"] and row.get(key):
             style = mode_style(row["model"])
-            axis.axhline(row[key] * factor, linestyle="--", color=style.colour, label=style.label)
+            label = style.label + look.suffix
+            axis.axhline(row[key] * factor, linestyle=look.level, color=style.colour, label=label)
+
+
+def _mark_places(axis: Axes, rows: Sequence[Row], against: str) -> None:
     axis.set_xscale("log")
-    values = sorted({row[against] for row in given if row["method"]})
-    shown = _apart(values)
+    shown = _apart(sorted({r[against] for r in rows if r["method"] and r.get("mode") != ADAPTIVE}))
     axis.set_xticks(shown, [f"{value:g}" for value in shown], rotation=60 if len(shown) > 3 else 0)
     axis.minorticks_off()
     axis.set_yscale("log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline
@@ -64,6 +65,34 @@ def curves(run: FinishedRun, models: Mapping[str, str], quantity: str) -> list[C
                     (*copies, known),
                 )
             )
+    return found
+
+
+def beside_the_paper(ours: Sequence[Curve], papers: Sequence[Curve]) -> list[Curve]:
+    """Add what the same modes predict by the paper's recipe.
+
+    Parameters
+    ----------
+    ours, papers : sequence of Curve
+        Of one mode where the first line of the title, without δ and M, is the same.
+
+    Raises
+    ------
+    InputError
+        If the lengths are others.
+    """
+    by_mode = {curve.title.split("\n")[0]: curve for curve in papers}
+    found = []
+    for curve in ours:
+        other = by_mode.get(curve.title.split("\n")[0])
+        if other is None:
+            found.append(curve)
+            continue
+        if not np.array_equal(other.lengths, curve.lengths):
+            raise InputError(
+                "run by the paper's recipe: expected the test structures of the run beside it, got others"
+            )
+        found.append(replace(curve, paper=other.predicted.mean(axis=0)))
     return found
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.figures import energy_distributions, error_bars, parity_plot, sweep_curves
 from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.reports import finished_run, paper_figures, report_pictures
@@ -25,7 +26,9 @@ ACTIVE = "active.h5"
 Figures = Sequence[tuple[str, Callable[[], Figure]]]
 
 
-def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = ()) -> Summary:
+def run(
+    folder: Path, output: Path, context: Context, numbers: Sequence[str] = (), paper: Path | None = None
+) -> Summary:
     """Draw the figures of a working folder.
 
     Parameters
@@ -36,15 +39,19 @@ def run(folder: Path, output: Path, context: Context, numbers: Sequence[str] = (
         Folder of the report_pictures.
     numbers : sequence of str
         Figures of the paper, called figure_NUMBER; none: all that the folder holds, by their content.
+    paper : Path, optional
+        Working folder of a run by the paper's recipe, drawn into figures that have a number.
 
     Raises
     ------
     InputError
-        If the folder holds no evaluation, or there is no figure of a number.
+        If the folder holds no evaluation, there is no figure of a number, or one has no place for the recipe.
     """
+    if paper is not None and not numbers:
+        raise InputError(f"--paper: expected figures by their numbers, of {', '.join(paper_figures.BESIDE)}")
     if numbers:
         figures: Figures = [
-            (f"figure_{number}", partial(paper_figures.draw, number, folder)) for number in numbers
+            (f"figure_{number}", partial(paper_figures.draw, number, folder, paper)) for number in numbers
         ]
     elif (folder / ACTIVE).is_file():
         figures = [("active_learning", partial(active_table.draw, folder / ACTIVE))]

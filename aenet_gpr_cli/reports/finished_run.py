@@ -169,6 +169,15 @@ def sweep_rows(rows: tuple[Row, ...], against: str) -> list[Row] | None:
     return chosen + free
 
 
+def rows_of_recipe(run: FinishedRun, against: str) -> list[Row]:
+    """Return what stands beside a sweep over ``displacement`` or ``n_copies``: the run's own, or all rows.
+
+    A recipe may have its best δ and M only, which are one point then.
+    """
+    rows = varying(run.rows, against) or list(run.rows)
+    return [row for row in rows if row["method"] is None or row["mode"] not in UNGIVEN_DISPLACEMENT]
+
+
 def shown_models(run: FinishedRun) -> dict[str, str]:
     """Choose one network for each mode, to be shown side by side, as the paper does.
 

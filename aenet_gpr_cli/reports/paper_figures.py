@@ -21,24 +21,32 @@ from aenet_gpr_cli.figures import (
     structure_views,
     sweep_curves,
 )
+from aenet_gpr_cli.figures.style import AS_IN_THE_PAPER
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.reports import bond_curves, finished_run, label_pairs
 from aenet_gpr_cli.reports.finished_run import SURROGATE, read_run, sweep_rows, varying
 from aenet_gpr_cli.reports.report_pictures import augmented_energies, energies_by_part
 
-Draw = Callable[[Path], Figure]
+Draw = Callable[..., Figure]  # of the folder, and of that of the paper's recipe where the figure shows it
 FORMULA_NUMBER = re.compile(r"(?<=[A-Za-z])\d+")
 FILE_NAME = re.compile(r"_?\d*(\.\w+)?$")  # the end of a structure's name: number and suffix
 LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
-def _errors(against: str, folder: Path, quantities: Sequence[str] = tuple(sweep_curves.QUANTITIES)) -> Figure:
+def _errors(
+    against: str,
+    folder: Path,
+    paper: Path | None = None,
+    *,
+    quantities: Sequence[str] = tuple(sweep_curves.QUANTITIES),
+) -> Figure:
     run = read_run(folder)
     rows = sweep_rows(run.rows, against)
     if rows is None:
         raise InputError(f"{folder}: expected networks with several values of {against}, got one")
-    return sweep_curves.plot(rows, against, quantities)
+    beside = finished_run.rows_of_recipe(read_run(paper), against) if paper else ()
+    return sweep_curves.plot(rows, against, quantities, beside)
 
 
 def _parity(folder: Path) -> Figure:
@@ -47,10 +55,17 @@ def _parity(folder: Path) -> Figure:
     return parity_plot.plot(finished_run.samples_of(run, models), run.totals, models)
 
 
-def _modes(folder: Path) -> Figure:
+def _modes(folder: Path, paper: Path | None = None) -> Figure:
     run = read_run(folder)
-    models = {SURROGATE: "", **finished_run.best_models(run)}
-    return error_bars.plot_models({name: run.totals[name] for name in models}, remarks=models)
+    remarks = {SURROGATE: "", **finished_run.best_models(run)}
+    table = {name: run.totals[name] for name in remarks}
+    if paper:
+        recipe = read_run(paper)
+        for name in (SURROGATE, *finished_run.best_models(recipe)):
+            own = f"{name}_{AS_IN_THE_PAPER.replace(' ', '_')}"  # drawn as its mode
+            table[own] = recipe.totals[name]
+            remarks[own] = AS_IN_THE_PAPER if name != SURROGATE else ""
+    return error_bars.plot_models(table, remarks=remarks)
 
 
 def _kernels(folder: Path) -> Figure:
@@ -64,12 +79,18 @@ def _benchmark(folder: Path) -> Figure:
         return benchmark_plot.plot(json.loads(file.attrs["table"]))
 
 
-def _modes_along_bond(folder: Path) -> Figure:
+def _modes_along_bond(folder: Path, paper: Path | None = None) -> Figure:
     run = read_run(folder)
     models = finished_run.shown_models(run)
-    return energy_curves.plot_modes(
-        *(bond_curves.curves(run, models, quantity) for quantity in ("energy", "force"))
-    )
+    both = [bond_curves.curves(run, models, quantity) for quantity in ("energy", "force")]
+    if paper:
+        recipe = read_run(paper)
+        others = finished_run.shown_models(recipe)
+        both = [
+            bond_curves.beside_the_paper(ours, bond_curves.curves(recipe, others, quantity))
+            for ours, quantity in zip(both, ("energy", "force"), strict=True)
+        ]
+    return energy_curves.plot_modes(*both)
 
 
 def _baselines_along_bond(quantity: str, folder: Path) -> Figure:
@@ -183,9 +204,10 @@ FIGURES: Mapping[str, Draw] = {
 
 
 OTHERS: Mapping[str, Draw] = {"modes": _modes}
+BESIDE = ("2a-d", "2e-h", "3", "5", "S8", "S9", "modes")  # which show the paper's recipe
 
 
-def draw(number: str, folder: Path) -> Figure:
+def draw(number: str, folder: Path, paper: Path | None = None) -> Figure:
     """Draw a figure of the paper from a finished run.
 
     Parameters
@@ -194,13 +216,19 @@ def draw(number: str, folder: Path) -> Figure:
         As in the paper: ``3``, ``S13b``; or ``modes``, errors of the training modes side by side.
     folder : Path
         Working folder of `run`, or of `benchmark` for Figure 7.
+    paper : Path, optional
+        Working folder of a run by the paper's recipe, drawn beside it, dashed, into a figure of `BESIDE`.
 
     Raises
     ------
     InputError
-        If there is no such figure, or the run lacks what it shows.
+        If there is no such figure, or the run lacks what it shows, or it has no place for the recipe.
     """
     known = {**FIGURES, **OTHERS}
     if number not in known:
         raise InputError(f"figure {number}: expected one of {', '.join(known)}")
-    return known[number](folder)
+    if paper is None:
+        return known[number](folder)
+    if number not in BESIDE:
+        raise InputError(f"figure {number}: the paper's recipe is drawn into {', '.join(BESIDE)} only")
+    return known[number](folder, paper)

@@ -1,5 +1,7 @@
 """Curves against the bond length: what is given is drawn, errors and spread above it, panels comparable."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,25 @@ def test_an_inset_shows_the_long_bonds():
     assert np.allclose(inset.lines[0].get_ydata(), TARGET)
     bottom, top = inset.get_ylim()
     assert bottom < TARGET[-1] < top < TARGET[0]
+
+
+def test_the_mean_by_the_recipe_of_the_paper_is_dashed():
+    ours = dataclasses.replace(curve(0.01), paper=TARGET + 0.3)
+    figure = energy_curves.plot_modes([ours], [curve(0.1)])
+    (dashed,) = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert np.allclose(dashed.get_ydata(), TARGET + 0.3)
+    assert "as in the paper" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_the_legend_of_all_that_panels_may_hold_fits_into_the_figure():
+    labels = [energy_curves.Points(LENGTHS, TARGET, f"{m} labels", "red", "s") for m in ("Taylor", "GP")]
+    known = energy_curves.Points(LENGTHS, TARGET, "training", "black", "o")
+    full = dataclasses.replace(curve(0.01), points=(*labels, known), paper=TARGET)
+    figure = energy_curves.plot_modes([full] * 4, [full] * 4)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
 
 
 def test_no_curve_is_refused():

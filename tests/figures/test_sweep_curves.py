@@ -106,3 +106,28 @@ def test_labels_of_many_displacements_do_not_overlap():
         height = min(label.get_fontsize() for label in axis.get_xticklabels()) * figure.dpi / 72
         # labels are turned by 60 degrees: lines of text so far apart do not touch
         assert min(np.diff(middles)) * np.sin(np.radians(60)) > height
+
+
+def test_the_recipe_of_the_paper_is_dashed_with_empty_markers_beside_ours():
+    paper = [row("ann_gpr_x", "gpr", 0.021, 2.0), row("ann_energy_only", scale=8.0)]
+    axis = sweep_curves.plot(ROWS, "displacement", paper=paper).axes[0]
+    gpr, _, level, paper_gpr, paper_level = axis.lines
+    assert (list(paper_gpr.get_xdata()), list(paper_gpr.get_ydata())) == ([0.021], [2000.0])
+    assert np.allclose(paper_level.get_ydata(), 8000.0)
+    for ours, theirs in ((gpr, paper_gpr), (level, paper_level)):
+        assert theirs.get_color() == ours.get_color()
+        assert theirs.get_linestyle() != ours.get_linestyle()
+        assert theirs.get_label() == f"{ours.get_label()}, as in the paper"
+    assert paper_gpr.get_linestyle() == "--"
+    assert (gpr.get_markerfacecolor(), paper_gpr.get_markerfacecolor()) == (gpr.get_color(), "white")
+    assert 0.021 in axis.get_xticks()
+
+
+def test_labels_of_all_lines_of_both_recipes_fit_into_the_figure():
+    levels = [row(f"ann_{mode}", scale=9.0) for mode in ("energy_only", "direct_10", "direct_100")]
+    ours = [*ROWS[:3], *levels, {**row("ann_gpr_adaptive", "gpr", 0.02, 0.5), "mode": "adaptive"}]
+    figure = sweep_curves.plot(ours, "displacement", paper=[*ROWS[:3], *levels])
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1

@@ -107,6 +107,64 @@ def test_modes_are_compared_with_the_surrogate(finished):
     assert labels == ["GP (surrogate)", "energy only", "Taylor-ANN", "GPR-ANN", "direct forces"]
 
 
+def test_the_recipe_of_the_paper_stands_in_rows_of_its_own_among_the_modes(finished):
+    axis = paper_figures.draw("modes", finished, finished).axes[0]
+    labels = [text.get_text() for text in axis.get_yticklabels()]
+    assert labels[5] == "GP, as in the paper"
+    assert labels[6:] == [f"{label}, as in the paper" for label in labels[1:5]]
+    colours = [line.get_color() for line in axis.lines if line.get_marker() == "o"]
+    assert colours[5:] == colours[:5]
+
+
+def test_the_recipe_of_the_paper_is_one_dashed_curve_in_the_panel_of_its_mode(finished):
+    figure = paper_figures.draw("2a-d", finished, finished)
+    for axis in figure.axes:
+        dashed = [line for line in axis.lines if line.get_label() == "as in the paper"]
+        predicted = [line for line in axis.lines if line.get_label() == "predicted"]
+        assert [list(line.get_ydata()) for line in dashed] == [list(line.get_ydata()) for line in predicted]
+
+
+def test_a_recipe_with_other_test_structures_is_refused(finished):
+    ours = bond_curves.curves(read_run(finished), {"gpr": ""}, "energy")
+    others = [dataclasses.replace(curve, lengths=curve.lengths + 0.1) for curve in ours]
+    with pytest.raises(InputError, match="test structures"):
+        bond_curves.beside_the_paper(ours, others)
+
+
+def test_of_a_recipe_its_sweep_is_shown_or_else_its_one_point(finished):
+    run = read_run(finished)
+    assert finished_run.rows_of_recipe(run, "displacement") == list(run.rows)
+    rows = (
+        row("ann_energy_only", None, None, 3.0),
+        row("ann_gpr_a", "gpr", 0.01, 0.3),
+        row("ann_gpr_b", "gpr", 0.03, 0.2),
+        row("ann_gpr_c", "gpr", 0.03, 0.1, copies=8),
+        row("ann_gpr_d", "gpr", 0.05, 0.05, mode="adaptive"),
+    )
+    swept = finished_run.rows_of_recipe(dataclasses.replace(run, rows=rows), "displacement")
+    assert [r["model"] for r in swept] == ["ann_energy_only", "ann_gpr_a", "ann_gpr_b"]
+
+
+def test_figures_without_a_place_for_the_recipe_say_so(finished, tmp_path):
+    with pytest.raises(InputError, match="2a-d, 2e-h, 3, 5, S8, S9, modes"):
+        paper_figures.draw("4", finished, finished)
+    with pytest.raises(InputError, match="by their numbers"):
+        figures.run(finished, tmp_path, Context(), paper=finished)
+
+
+@pytest.mark.parametrize("case", ["h2", "ec_dimer", "li_ec"])
+def test_the_makefile_draws_the_recipe_of_the_paper_beside_ours(case):
+    plan = subprocess.run(
+        ["make", "--dry-run", "--always-make", f"paper-{case.replace('_', '-')}"],
+        cwd=MAKEFILE.parent, capture_output=True, text=True,
+    )  # fmt: skip
+    assert plan.returncode == 0, plan.stderr
+    assert f"run configs/{case}/paper.yaml" in plan.stdout
+    (drawn,) = [line for line in plan.stdout.splitlines() if " figures " in line]
+    assert f"figures runs/{case}/displacements --paper runs/{case}/paper" in drawn
+    assert set(re.findall(r"--figure (\S+)", drawn)) <= set(paper_figures.BESIDE)
+
+
 def test_labels_are_compared_where_both_methods_took_the_same_delta(finished):
     run = read_run(finished)
     assert label_pairs.differences(run) == {}  # 0.055 by the GP, 0.008 by Taylor expansion
