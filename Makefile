@@ -12,7 +12,7 @@ FIGURES := figures_out
 # index that torch comes from, for example https://download.pytorch.org/whl/cpu (no CUDA); empty: the usual one
 TORCH_INDEX ?=
 
-.PHONY: demo test test-slow test-slurm test-hostile test-scale lint hooks mlearn peers peers-mace bench figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets clean help
+.PHONY: demo test test-slow test-slurm test-hostile test-scale lint hooks mlearn peers peers-mace bench figures figures-fast pictures $(FIGURES)/sets $(FIGURES)/fast/sets paper-h2 paper-ec-dimer paper-li-ec clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,8 @@ help:
 	@echo "make hooks      check style and types before each commit"
 	@echo "make figures-fast draw the paper's figures from reduced runs into figures_out/fast (minutes)"
 	@echo "make figures    draw them from full runs, on the published sets, into figures_out (hours)"
+	@echo "make paper-h2   train H2 by the paper's recipe, too, and draw it dashed beside ours, into figures_out/paper (a"
+	@echo "                quarter of an hour of one core); paper-ec-dimer, paper-li-ec: the published sets (hours)"
 	@echo "make mlearn     run the public benchmark of Zuo et al. (Li, Si, Ge, Mo; fetched) into runs/mlearn"
 	@echo "make peers      fit the same sets, and the published dimers, with gap_fit and sGDML, each in an environment of its"
 	@echo "                own, into runs/peers/*.csv (an hour); make peers-mace: with MACE (hours)"
@@ -117,6 +119,20 @@ $(RUNS)/published: | $(STAMP)
 
 $(RUNS)/ec_dimer/displacements/metrics.h5 $(RUNS)/li_ec/displacements/metrics.h5 $(RUNS)/benchmark/published/benchmark.h5: | $(RUNS)/published
 
+# the paper's recipe (configs/CASE/paper.yaml) dashed beside ours
+define paper_beside
+$(FIGURES)/paper/$(1)/figure_modes.pdf: $(RUNS)/$(1)/displacements/metrics.h5 $(RUNS)/$(1)/paper/metrics.h5
+	$(AENET) figures $(RUNS)/$(1)/displacements --paper $(RUNS)/$(1)/paper $(foreach n,$(2),--figure $(n)) -o $$(@D)
+
+paper-$(subst _,-,$(1)): $(FIGURES)/paper/$(1)/figure_modes.pdf
+endef
+
+$(eval $(call paper_beside,h2,2a-d 2e-h modes))
+$(eval $(call paper_beside,ec_dimer,3 S8 modes))
+$(eval $(call paper_beside,li_ec,5 S9 modes))
+
+$(RUNS)/ec_dimer/paper/metrics.h5 $(RUNS)/li_ec/paper/metrics.h5: | $(RUNS)/published
+
 # the public benchmark: Li, Si, Ge and Mo, each its own run
 MLEARN := li si ge mo
 
@@ -192,7 +208,11 @@ $(PICTURES)/active.png: $(FIGURES)/active_learning.pdf
 	@mkdir -p $(@D)
 	cp $(<:.pdf=.png) $@
 
-pictures: $(PICTURES)/active.png $(PICTURES)/modes_h2.png $(PICTURES)/modes_ec_dimer.png $(PICTURES)/figure_3.png $(PICTURES)/modes_li_ec.png $(PICTURES)/figure_7.png
+$(PICTURES)/paper_h2.png: $(FIGURES)/paper/h2/figure_modes.pdf
+	@mkdir -p $(@D)
+	cp $(<D)/figure_2e-h.png $@
+
+pictures: $(PICTURES)/paper_h2.png $(PICTURES)/active.png $(PICTURES)/modes_h2.png $(PICTURES)/modes_ec_dimer.png $(PICTURES)/figure_3.png $(PICTURES)/modes_li_ec.png $(PICTURES)/figure_7.png
 
 clean:
 	rm -rf $(VENV) $(RUNS) $(FIGURES) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
