@@ -10,6 +10,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+from pydantic_core import SchemaError
 
 from aenet_gpr_cli.ann.execution.surroundings import Processes
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, ResourceError
@@ -196,6 +197,24 @@ def test_outside_the_stages_every_signal_is_an_interrupt(number, heard):
     with pytest.raises(KeyboardInterrupt), interrupted_by_signals():
         signal.raise_signal(number)
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_interrupt_that_a_library_makes_an_error_of_is_one_still(number, heard):
+    """As pydantic does while it builds the checks of a configuration: the error was called a bug."""
+
+    def build(interrupted):
+        try:
+            if interrupted:
+                signal.raise_signal(number)
+            raise TypeError("unknown field")
+        except BaseException as error:
+            raise SchemaError(f"Field 'method': {type(error).__name__}: {error}") from None
+
+    with pytest.raises(KeyboardInterrupt), interrupted_by_signals():
+        build(True)
+    with pytest.raises(SchemaError, match="unknown field"), interrupted_by_signals():
+        build(False)
 
 
 class Signalled:

@@ -76,7 +76,12 @@ def interrupted_by_signals() -> Iterator[None]:
         raise KeyboardInterrupt
 
     with _handled(interrupt), _never_lost():
-        yield
+        try:
+            yield
+        except Exception as error:
+            if KeyboardInterrupt.__name__ in str(error):  # pydantic makes errors of what ends its building
+                raise KeyboardInterrupt from error
+            raise
 
 
 @contextlib.contextmanager
