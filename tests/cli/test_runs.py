@@ -58,7 +58,7 @@ def test_the_configuration_of_an_artefact_makes_it_again(run_cli):
 def test_show_refuses_what_is_no_artefact(run_cli):
     code, _, said = run_cli("show", "runs/w0.xsf")
     assert code == 2
-    assert "expected an HDF5 artefact" in said
+    assert "expected an HDF5 file" in said
 
 
 def test_validate_accepts_what_is_right(run_cli, tmp_path):
