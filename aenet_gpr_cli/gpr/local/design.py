@@ -25,8 +25,8 @@ class Inducing:
 
     Attributes
     ----------
-    z : ndarray of shape (n_inducing, n_features), dimensionless
-        Scaled descriptors.
+    z : ndarray of shape (n_inducing, n_kept), dimensionless
+        As ``x`` of `Environments`.
     offsets : ndarray of int, shape (n_species + 1,)
         Those of species t are ``offsets[t]:offsets[t + 1]``.
     length_scale : float, dimensionless
@@ -119,7 +119,7 @@ def energy_and_force_rows(found: Environments, inducing: Inducing) -> tuple[Floa
 def energies_and_slopes(
     found: Environments, inducing: Inducing, coefficients: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the energy of each atom, without prior, and its derivative by its scaled descriptor.
+    """Return the energy of each atom, without prior, and its derivative by its descriptor as in ``x``.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def energies_and_slopes(
     Returns
     -------
     energies : ndarray of shape (n_structures · n_atoms,), eV
-    slopes : ndarray of shape (n_structures · n_atoms, n_features), eV
+    slopes : ndarray of shape (n_structures · n_atoms, n_kept), eV
     """
     energies, slopes = np.zeros(len(found.x)), np.zeros_like(found.x)
     for kind, k in enumerate(_kernels(found, inducing)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -93,13 +94,13 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
         If a set has no energies.
     """
     compared, few = _compared_on(sets, given, seed)
-    length, chosen = _chosen(sets, few, given, given, compared, seed, progress)
+    best = _chosen(sets, few, given, given, compared, seed, progress)
     count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
-    enough = sum(map(len, sets)) >= FEWEST_OF_METRIC
-    if given.learn_metric and given.length_scale is None and enough:
+    if _learns_metric(sets, given):
         some = thin(sets, ROWS_OF_METRIC / count_rows(sets), np.random.default_rng([seed, 2]))
         numbers = min(count, MOST_INDUCING), _fewer(compared)
-        length, chosen = _in_learned_metric(length, chosen, some, few, *numbers, progress)
+        best = _in_learned_metric(best, some, few, *numbers, progress)
+    length, chosen = best.best, best.fit
     design = chosen.design(replace(chosen.inducing(count), length_scale=length))
     if not (given.virials and any(s.stress is not None for s in sets)):
         return design
@@ -109,32 +110,34 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     return replace(design, noise_virial=noise)
 
 
+def _learns_metric(sets: Sequence[AnySet], given: Local) -> bool:
+    return given.learn_metric and given.length_scale is None and sum(map(len, sets)) >= FEWEST_OF_METRIC
+
+
 def _in_learned_metric(
-    length: float,
-    fit: _Fit,
+    plain: LengthSearch,
     some: Sequence[StructureSet],
     few: Sequence[StructureSet],
     teaching: int,
     compared: int,
     progress: Progress,
-) -> tuple[float, _Fit]:
-    """Return length scale and environments in the metric that some structures teach, if few favour it.
+) -> LengthSearch:
+    """Return the search in the metric that some structures teach, or the one without, as few favour.
 
     Parameters
     ----------
+    plain : LengthSearch
+        Of few structures, with as many inducing environments as are compared.
     teaching, compared : int
         Inducing environments of each species, of what teaches the metric and of what is compared.
     """
     progress(0, 1, f"metric of {sum(map(len, some))} structures")
+    fit, length = plain.fit, plain.best
     metric = learned_metric(fit.design(replace(fit.inducing(teaching), length_scale=length)), some)
-    plain, learned = (
-        LengthSearch(one, few, one.inducing(compared), None, progress) for one in (fit, fit.measured(metric))
-    )
+    learned = LengthSearch(fit.measured(metric), few, compared, None, progress)
     learned.climb(min(length, START_LEARNED))
     learned.refine()
-    if learned.largest > plain.evidence(length):
-        return learned.best, learned.fit
-    return length, fit
+    return learned if learned.largest > plain.largest else plain
 
 
 def choose_environment(
@@ -157,7 +160,7 @@ def choose_environment(
     """
     given = Local()
     count, few = _compared_on(sets, given, seed)
-    basis = _chosen(sets, few, keys, given, count, seed, progress)[1].basis
+    basis = _chosen(sets, few, keys, given, count, seed, progress).fit.basis
     assert not isinstance(basis, SoapEnvironments)  # networks have none
     return basis.angular_cutoffs or keys.angle_choices[0], basis.resolved
 
@@ -170,12 +173,12 @@ def _chosen(
     count: int,
     seed: int,
     progress: Progress,
-) -> tuple[float, _Fit]:
-    """Return length scale and environments of the largest evidence: of all angles, then resolved or not."""
+) -> LengthSearch:
+    """Return the search of the largest evidence: of all angles, then resolved or not."""
     species = _species(sets)
     fixed = least_squares_energies(sets, species, given.atomic_energies)
     atomic = np.array([fixed[symbol] for symbol in species])
-    resolutions = keys.resolutions if len(species) > 2 else (False,)
+    resolutions = _resolutions(keys, len(species))
 
     def environment(angles: tuple[float, ...], resolved: bool) -> _Fit:
         basis: EnvironmentBasis = keys.environment_basis(species, angles, resolved)
@@ -189,12 +192,12 @@ def _chosen(
         return _Fit(basis, scale, given, atomic, scale(raw, kinds), kinds)
 
     def search(fit: _Fit, n_inducing: int) -> LengthSearch:
-        return LengthSearch(fit, few, fit.inducing(n_inducing), given.length_scale, progress)
+        return LengthSearch(fit, few, n_inducing, given.length_scale, progress)
 
     fits = [environment(angles, resolutions[0]) for angles in keys.angle_choices]
-    if given.length_scale and len(fits) == len(resolutions) == 1:
-        return given.length_scale, fits[0]
     searches = [search(fit, _fewer(count)) for fit in fits]
+    if given.length_scale and len(fits) == len(resolutions) == 1:
+        return searches[0]
     for number, one in enumerate(searches):
         one.climb(max(searches[:number], key=lambda s: s.largest).best if number else START)
     close = max(s.largest for s in searches) - CLOSE * count_rows(few)
@@ -203,22 +206,28 @@ def _chosen(
         one.refine()
     best = max(candidates, key=lambda s: s.largest)
     if len(resolutions) == 1:
-        return best.best, best.fit
+        return best
     resolved = search(environment(keys.angle_choices[searches.index(best)], True), _fewer(count))
     resolved.climb(best.best)
     resolved.refine()
     # of many kinds of environments, half of the inducing ones cannot tell which description is better
     both = [(s, search(s.fit, max(count, _fewer(count)))) for s in (best, resolved)]
-    chosen = max(both, key=lambda pair: pair[1].evidence(pair[0].best))[0]
-    return chosen.best, chosen.fit
+    return max(both, key=lambda pair: pair[1].evidence(pair[0].best))[0]
+
+
+def _resolutions(keys: EnvironmentKeys, n_species: int) -> tuple[bool, ...]:
+    return keys.resolutions if n_species > 2 else (False,)
 
 
 def _compared_on(sets: Sequence[AnySet], given: Local, seed: int) -> tuple[int, list[StructureSet]]:
     """Return the number of inducing environments of a species, and the structures choices are made on."""
     n_rows = count_rows(sets)
     few = thin(sets, given.max_rows / n_rows, np.random.default_rng(seed))
-    count = min(MOST_INDUCING, -(-n_rows // (ROWS_COMPARED * len(_species(sets)))))
-    return given.n_inducing or count, few
+    return _inducing_compared(given, n_rows, len(_species(sets))), few
+
+
+def _inducing_compared(given: Local, n_rows: int, n_species: int) -> int:
+    return given.n_inducing or min(MOST_INDUCING, -(-n_rows // (ROWS_COMPARED * n_species)))
 
 
 def _fewer(count: int) -> int:
@@ -289,13 +298,13 @@ def seconds_of_rows(n_rows: int, n_inducing: int) -> float:
 def seconds_of_choice(sets: Sequence[AnySet], given: Local) -> float:
     """Return about how long `choose_design` takes on one core, s."""
     n_rows, n_species = count_rows(sets), len(_species(sets))
-    compared = given.n_inducing or min(MOST_INDUCING, -(-n_rows // (ROWS_COMPARED * n_species)))
+    compared = _inducing_compared(given, n_rows, n_species)
     one = seconds_of_rows(min(n_rows, given.max_rows), _fewer(compared) * n_species)
-    n_choices = len(given.angle_choices) + len(given.resolutions) - 1
+    n_choices = len(given.angle_choices) + len(_resolutions(given, n_species)) - 1
     if given.length_scale:
         return one * (n_choices if n_choices > 1 else 0)
     total = one * ABOUT * n_choices
-    if given.learn_metric:
+    if _learns_metric(sets, given):
         count = min(inducing_per_species(given, n_rows, n_species), MOST_INDUCING)
         total += one * ABOUT + seconds_of_rows(min(n_rows, ROWS_OF_METRIC), count * n_species)
     return total
@@ -334,8 +343,8 @@ class LengthSearch:
     ----------
     fit : _Fit
     sets : sequence of StructureSet
-    inducing : Inducing
-        Of any length scale.
+    n_inducing : int
+        Inducing environments of each species.
     given : float or None
         The only length scale there is.
     progress : callable
@@ -345,13 +354,17 @@ class LengthSearch:
         self,
         fit: _Fit,
         sets: Sequence[StructureSet],
-        inducing: Inducing,
+        n_inducing: int,
         given: float | None,
         progress: Progress,
     ) -> None:
-        self.fit, self._sets, self._design = fit, sets, fit.design(inducing)
+        self.fit, self._sets, self._n_inducing = fit, sets, n_inducing
         self._given, self._progress = given, progress
         self._found: dict[float, float] = {}
+
+    @cached_property
+    def _design(self) -> Design:
+        return self.fit.design(self.fit.inducing(self._n_inducing))
 
     @property
     def largest(self) -> float:
@@ -360,8 +373,8 @@ class LengthSearch:
 
     @property
     def best(self) -> float:
-        """Its length scale."""
-        return max(self._found, key=lambda length: self._found[length])
+        """Its length scale, or the given one."""
+        return self._given or max(self._found, key=lambda length: self._found[length])
 
     def evidence(self, length: float) -> float:
         """Return the evidence of a length scale, calculated once."""

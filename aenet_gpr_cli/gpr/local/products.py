@@ -1,8 +1,8 @@
-"""Evidence of the local process from sums of products: what a search along length scales needs.
+"""Evidence of the local process from sums of products: what its choices need.
 
 With P = A B of `posterior` the evidence follows from PᵀP, Pᵀy and yᵀy. Their rounding, ε w² μ, makes the
-evidence uncertain by about 0.1, which is nothing where choices are compared; coefficients and variances
-are taken of the triangle of the rows, which costs several times as much.
+evidence uncertain by about 0.1, which is nothing where choices are compared; coefficients that predict, and
+variances, are taken of the triangle of the rows, which costs several times as much.
 """
 
 from __future__ import annotations
