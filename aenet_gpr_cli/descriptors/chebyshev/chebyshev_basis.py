@@ -17,6 +17,7 @@ import numpy as np
 from aenet_gpr_cli.descriptors.chebyshev import chebyshev_loops as kernels
 from aenet_gpr_cli.descriptors.chebyshev import chebyshev_work as work
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, neighbour_list
+from aenet_gpr_cli.descriptors.interface.species_places import species_places
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
@@ -146,29 +147,8 @@ class ChebyshevBasis:
         return not self.inner_cutoffs and self.n_features <= 2 * self.half
 
     def species_index(self, species: Sequence[str]) -> IntArray:
-        """Return the position of each atom's species in the basis.
-
-        Parameters
-        ----------
-        species : sequence of str
-            Chemical symbols of the atoms.
-
-        Returns
-        -------
-        ndarray of int, shape (n_atoms,)
-
-        Raises
-        ------
-        InputError
-            If a species is not part of the basis.
-        """
-        unknown = sorted(set(species) - set(self.species))
-        if unknown:
-            raise InputError(
-                f"species: expected only {', '.join(self.species)}, which the model was made for, got "
-                f"{', '.join(unknown)}; give other structures, or train on some with these species"
-            )
-        return np.array([self.species.index(symbol) for symbol in species], np.int64)
+        """Return the position of each atom's species in the basis, see `species_places`."""
+        return species_places(species, self.species)
 
 
 def values(

@@ -16,6 +16,7 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
+from aenet_gpr_cli.descriptors.interface.species_places import species_places
 from aenet_gpr_cli.descriptors.soap.soap_basis import SoapBasis, make_basis
 from aenet_gpr_cli.descriptors.soap.soap_loops import expand_edges
 from aenet_gpr_cli.descriptors.soap.soap_spectrum import (
@@ -24,7 +25,6 @@ from aenet_gpr_cli.descriptors.soap.soap_spectrum import (
     differential,
     projected_jacobian,
 )
-from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 TRANSITION = 1.0  # Å before the cutoff, over which neighbours fade out
@@ -85,13 +85,8 @@ class SoapEnvironments:
         return f"SOAP up to {self.cutoff:.3g} Å, {self.n_features} directions"
 
     def species_index(self, species: Sequence[str]) -> IntArray:
-        """Return the position of each atom's species in the basis; InputError for an unknown one."""
-        if unknown := sorted(set(species) - set(self.species)):
-            raise InputError(
-                f"species: expected only {', '.join(self.species)}, which the model was made for, got "
-                f"{', '.join(unknown)}; give other structures, or train on some with these species"
-            )
-        return np.array([self.species.index(symbol) for symbol in species], np.int64)
+        """Return the position of each atom's species in the basis, see `species_places`."""
+        return species_places(species, self.species)
 
 
 def principal_directions(spectra: FloatArray) -> FloatArray:
