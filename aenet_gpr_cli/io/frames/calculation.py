@@ -84,6 +84,14 @@ _SAYS = {
         good="",
         bad=r"SCF IS UNCONVERGED|SCF DID NOT CONVERGE",
     ),
+    # every geometry is a frame of `gpaw_blocks`; GPAW stops, unless its error is caught or converged is set
+    "gpaw-out": _Words(
+        begins=r"^Positions:\s*$",
+        ends="",
+        result=r"^Positions:\s*$",
+        good=r"^Converged [Aa]fter",
+        bad=r"^Did not converge!|^Not enough bands for",
+    ),
     "abinit-out": _Words(
         begins="", ends=r"END DATASET", result="", good="", bad=r"was not enough SCF cycles to converge"
     ),

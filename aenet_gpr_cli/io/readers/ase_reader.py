@@ -5,6 +5,7 @@ Owns how labels are taken from ASE. XSF and XYZ never come this way.
 
 from __future__ import annotations
 
+import io
 import re
 import tempfile
 import warnings
@@ -34,6 +35,7 @@ from aenet_gpr_cli.io.frames.frame import (
 )
 from aenet_gpr_cli.io.frames.stress import stresses_in
 from aenet_gpr_cli.io.readers.aims_dynamics import with_structures
+from aenet_gpr_cli.io.readers.gpaw_blocks import blocks_of_gpaw
 from aenet_gpr_cli.structures import NOT_PERIODIC, Structure
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ _BEGINS = {
         r"^!    total energy|Forces acting on atoms",
         r"JOB DONE",
     ),
+    "gpaw-out": (r"^Positions:\s*$", "", ""),
 }
 # What ASE fails on as a whole where its last frame is cut short, and what begins a frame there.
 _ALL_OR_NOTHING = {"aims-output": "Begin self-consistency loop: Re-init"}
@@ -206,6 +209,9 @@ def _atoms(path: Path, file_format: str) -> Iterator[Atoms]:
         yield from with_structures(found, path)
     elif file_format == "qbox":
         yield from map(_from_atomic_units, iread(str(path), index=":", format=file_format))
+    elif file_format == "gpaw-out":
+        for block in blocks_of_gpaw(path):
+            yield from iread(io.StringIO(block), index=":", format=file_format)
     else:
         yield from iread(str(path), index=":", format=file_format)
 

@@ -185,6 +185,35 @@ def gaussian(converged: Sequence[bool], charge: int = 0, mult: int = 1) -> str:
     return text + " Normal termination of Gaussian 16\n"
 
 
+def gpaw(converged: Sequence[bool], goes_on: bool = False) -> str:
+    """Single points of one script that catches errors; where `goes_on`, it sets ``scf.converged`` then."""
+    text = (
+        "\n  ___ ___ ___ _ _ _  \n |   |   |_  | | | | \n | | | | | . | | | | \n |__ |  _|___|_____|  24.1.0\n |___|_|             \n\n"
+        "Date:   Mon Jan  1 10:00:00 2024\n\nTotal Charge: 0.000000\n\n"
+    )
+    for i, good in enumerate(converged):
+        text += (
+            "Positions:\n   0 H      0.000000    0.000000    0.000000    ( 0.0000,  0.0000,  0.0000)\n"
+            f"   1 H      {0.74 + 0.01 * i:.6f}    0.000000    0.000000    ( 0.0000,  0.0000,  0.0000)\n\n"
+            "Unit cell:\n           periodic     x           y           z      points  spacing\n"
+            + "".join(
+                f"  {k + 1}. axis:    no   {'   '.join(f'{6.0 * (j == k):.6f}' for j in range(3))}    32     0.1875\n"
+                for k in range(3)
+            )
+            + "\niter:   1 10:00:01   -6.000000\n\n"
+        )
+        text += "Converged after 9 iterations.\n\n" if good else ""
+        text += "" if good else "\nDid not converge!\n\nHere are some tips:\n\n1) Make sure …\n\n"
+        if good or goes_on:
+            text += (
+                "Energy contributions relative to reference atoms: (reference = -25.0)\n\n"
+                f"Kinetic:         +5.000000\n--------------------------\nFree energy:   {-6.7 + 0.01 * i:+.6f}\n"
+                f"Extrapolated:  {-6.7 + 0.01 * i:+.6f}\n\nForces in eV/Ang:\n"
+                "  0 H    -1.00000    0.00000    0.00000\n  1 H     1.00000    0.00000    0.00000\n\n"
+            )
+    return text + "Memory usage: 100.00 MiB\nDate: Mon Jan  1 10:00:09 2024\n"
+
+
 def cp2k(converged: Sequence[bool], new: bool = True, periodic: str = "XYZ", charge: int = 0) -> str:
     """Single points, one after another; `new` as from version 2025."""
     text = (

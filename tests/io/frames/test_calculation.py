@@ -16,6 +16,7 @@ WORDS = {
     "aims.out": outputs.aims,
     "orca.out": outputs.orca,
     "gaussian.log": outputs.gaussian,
+    "gpaw.txt": outputs.gpaw,
 }
 
 
@@ -97,6 +98,21 @@ def test_dynamics_of_aims_have_the_cell_of_the_input_and_all_their_positions(tmp
     np.testing.assert_allclose([s.positions[1, 0] for s in found], [0.74, 0.75, 0.76, 0.77])
     np.testing.assert_allclose([s.energy for s in found], [-31.0, -30.99, -30.98, -30.97])
     assert [s.pbc for s in read(path, outputs.aims([True] * 4)).structures] == [(False, False, False)] * 4
+
+
+def test_an_energy_of_gpaw_that_did_not_converge_is_left_out(tmp_path):
+    """GPAW gives one where a script catches its error and says that it converged."""
+    text = outputs.gpaw(GOOD, goes_on=True)
+    found = read(tmp_path / "gpaw.txt", text)
+    assert [s.name[-1] for s in found.structures] == ["0", "1", "3"]
+    assert len(read(tmp_path / "gpaw.txt", text, unconverged="keep").structures) == 4
+
+
+def test_an_output_of_gpaw_that_was_cut_short_says_so(tmp_path):
+    head, _, _ = outputs.gpaw([True, True]).rpartition("  1 H     1.00000")
+    found = read(tmp_path / "gpaw.txt", head)
+    assert [s.name[-1] for s in found.structures] == ["0"]
+    assert [item.why for item in found.files[0].left_out] == ["cut short"]
 
 
 def test_a_vasprun_is_judged_by_the_steps_of_its_calculation(tmp_path):
