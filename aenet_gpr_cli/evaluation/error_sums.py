@@ -32,7 +32,10 @@ class ErrorSums:
     Attributes
     ----------
     n_structures, n_atoms, n_directions : int
-        Structures; atoms with predicted forces; atoms whose reference force is large enough for a direction.
+        Structures; atoms whose forces are compared; those whose reference force is large enough for a
+        direction.
+    n_lone : int
+        Structures whose forces are left out, as `forces_tell` says.
     n_members : int
         Committee members; 0 in an empty sum.
     energy_absolute, energy_squared, energy_spread : float
@@ -59,6 +62,7 @@ class ErrorSums:
     n_members: int = 0
     n_atoms: int = 0
     n_directions: int = 0
+    n_lone: int = 0
     energy_absolute: float = 0.0
     energy_squared: float = 0.0
     energy_spread: float = 0.0
@@ -105,6 +109,13 @@ class ErrorSums:
         return total
 
 
+def forces_tell(n_atoms: int) -> bool:
+    """Return whether forces of such structures can be wrong: on a lone atom, also of a crystal, they are
+    zero by symmetry, whatever the model; counted, they would flatter its errors.
+    """
+    return n_atoms > 1
+
+
 def error_sums(
     reference: StructureSet, energies: FloatArray, forces: FloatArray | None, smallest_force: float = 0.0
 ) -> ErrorSums:
@@ -148,6 +159,9 @@ def error_sums(
             raise InputError(
                 f"predicted forces: expected shape {(len(energies), n, atoms, 3)}, got {forces.shape}"
             )
+        if not forces_tell(atoms):
+            sums.n_lone = n
+            return sums
         flat = forces.reshape(len(forces), -1, 3)
         _add_force_errors(sums, reference.forces.reshape(-1, 3), flat, smallest_force)
     return sums
@@ -169,7 +183,8 @@ def species_sums(
     Returns
     -------
     dict of str to ErrorSums
-        By chemical symbol, in alphabetical order; energies are zero, they belong to structures.
+        By chemical symbol, in alphabetical order; energies are zero, they belong to structures. Empty where
+        no force tells anything, see `forces_tell`.
 
     Raises
     ------
@@ -179,7 +194,7 @@ def species_sums(
     if reference.forces is None:
         raise InputError("metrics: expected reference forces to compare with, got none")
     result = {}
-    for symbol in sorted(set(reference.species)):
+    for symbol in sorted(set(reference.species)) if forces_tell(reference.n_atoms) else ():
         atoms = np.array([species == symbol for species in reference.species])
         sums = ErrorSums(n_structures=len(reference), n_members=len(forces))
         own = forces[:, :, atoms].reshape(len(forces), -1, 3)

@@ -31,8 +31,9 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
         ``force_norm_*`` (eV/Å) and ``force_direction_*`` (degrees), each ``mae``, ``rmse``, ``spread``
         (also as ``msd``, its former name) and ``max_error``; ``force_component_rms_reference`` (eV/Å, root
         mean square of the reference components); ``force_outliers`` (atoms with ‖F‖ wrong by more than
-        1 eV/Å), ``n_structures``, ``n_atoms``, ``n_directions``, ``n_members``. Force measures are None where
-        no forces were compared. Where stresses were, ``stress_*_gpa`` over their
+        1 eV/Å), ``n_structures``, ``n_atoms``, ``n_directions``, ``n_lone`` (structures of one atom, whose
+        forces are not compared), ``n_members``. Force measures are None where no forces were compared. Where
+        stresses were, ``stress_*_gpa`` over their
         components and ``pressure_*_gpa`` (GPa), and ``n_stresses``.
 
     Raises
@@ -51,6 +52,7 @@ def metrics_from_sums(sums: ErrorSums) -> Metrics:
         **force_metrics(sums),
         **stress_metrics(sums),
         "n_structures": count,
+        "n_lone": sums.n_lone,
         "n_members": sums.n_members,
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.evaluation.error_sums import angles
+from aenet_gpr_cli.evaluation.error_sums import angles, forces_tell
 from aenet_gpr_cli.reference_energies import energies_by_counts
 from aenet_gpr_cli.structures import FloatArray
 
@@ -99,10 +99,10 @@ def parity_samples(
     Returns
     -------
     ParitySamples
-        Without force samples where one of the two forces is missing.
+        Without force samples where one of the two forces is missing, or forces tell nothing.
     """
     start, called = zero or (float(reference_energies.min()), LOWEST)
-    if reference_forces is None or forces is None:
+    if reference_forces is None or forces is None or not forces_tell(reference_forces.shape[1]):
         reference = mean = np.zeros((0, 3))
     else:
         reference = reference_forces.reshape(-1, 3)

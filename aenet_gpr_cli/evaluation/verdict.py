@@ -182,7 +182,9 @@ def _energies(total: Mapping[str, Any], temperature: float) -> list[Statement]:
 def _forces(total: Mapping[str, Any]) -> list[Statement]:
     error, size = total.get("force_component_rmse"), total.get("force_component_rms_reference")
     if error is None:
-        return [Statement("forces", "not tested: the test structures have none", "fair")]
+        lone = total.get("n_lone")
+        why = f"{lone} of one atom, on which forces are zero by symmetry" if lone else "they have none"
+        return [Statement("forces", f"not tested by the test structures: {why}", "fair")]
     if not size:
         return []
     grade = _graded(error / size, FORCE)
@@ -275,10 +277,13 @@ def _test_set(total: Mapping[str, Any], provenance: str) -> list[Statement]:
 def _next(models: Sequence[Judged], best: Judged, grade: Grade) -> list[Statement]:
     """Say what to do next: the kinds that lack structures, what is outside, another mode, σ."""
     said = []
+    tested = best.total.get("force_component_rmse") is not None
     weak = [
         (name, _error(part) / _error(best.total))
         for name, part in best.parts.items()
-        if part["n_structures"] >= FEW and _error(best.total) > 0
+        if part["n_structures"] >= FEW
+        and _error(best.total) > 0
+        and tested == (part.get("force_component_rmse") is not None)
     ]
     for name, ratio in sorted(weak, key=lambda item: -item[1])[:2]:
         if ratio > WEAK:

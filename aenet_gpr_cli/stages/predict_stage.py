@@ -141,6 +141,7 @@ def _closing(errors: Sequence[ErrorSums]) -> list[str]:
             f"  forces    MAE {said('force_component_mae')} eV/Å per component, RMSE "
             f"{said('force_component_rmse')}, "
             f"of {said('force_component_rms_reference')} (rms of the reference)"
+            + (f"; without {found['n_lone']} structures of one atom" if found["n_lone"] else "")
         )
     if found.get("stress_mae_gpa") is not None:
         lines.append(

@@ -32,6 +32,7 @@ KEYS = (
         "force_component_rms_reference",
         "force_outliers",
         "n_structures",
+        "n_lone",
         "n_members",
         "n_atoms",
         "n_directions",
@@ -84,8 +85,8 @@ def test_msd_is_the_mean_of_standard_deviations_not_the_deviation_of_means():
 
 
 def test_force_norm_spread_by_hand():
-    case = reference([0.0], [[[1.0, 0, 0]]])
-    forces = np.array([[[[1.0, 0, 0]]], [[[3.0, 0, 0]]]])
+    case = reference([0.0], [[[1.0, 0, 0]] * 2])
+    forces = np.array([[[[1.0, 0, 0]] * 2], [[[3.0, 0, 0]] * 2]])
     result = metrics(case, np.zeros((2, 1)), forces)
     assert result["force_norm_msd"] == pytest.approx(np.sqrt(2))
     assert result["force_norm_mae"] == pytest.approx(1.0)
@@ -105,8 +106,8 @@ def test_direction_errors_of_90_and_180_degrees():
 def test_direction_spread_by_hand():
     # two members at ±30° about the mean: sqrt((30² + 30²) / 1)
     angle = np.radians(30)
-    forces = np.array([[[[np.cos(angle), s * np.sin(angle), 0]]] for s in (1, -1)])
-    result = metrics(reference([0.0], [[[1.0, 0, 0]]]), np.zeros((2, 1)), forces)
+    forces = np.array([[[[np.cos(angle), s * np.sin(angle), 0]] * 2] for s in (1, -1)])
+    result = metrics(reference([0.0], [[[1.0, 0, 0]] * 2]), np.zeros((2, 1)), forces)
     assert result["force_direction_mae"] == pytest.approx(0, abs=1e-12)
     assert result["force_direction_msd"] == pytest.approx(30 * np.sqrt(2))
 

@@ -155,3 +155,14 @@ def test_the_domain_is_told_by_the_measure_of_the_model(measures, said):
     """Of a process structures are counted, of a network atoms: both may hold of the same test set."""
     (statement,) = about(judge([model(**measures)], 300.0), "domain")
     assert statement.text == said
+
+
+def test_kinds_without_forces_are_not_compared_with_the_forces_of_others():
+    """Those of one atom each: their errors are in eV, those of all in eV/Å."""
+    lone = TOTAL | {"energy_rmse_per_atom": 1.0, "force_component_rmse": None, "n_lone": 100}
+    assert not any(
+        "structures like" in s.text for s in judge([model(parts={"lone": lone})], 300.0).statements
+    )
+    (forces,) = about(judge([Judged("ann", "combined", lone)], 300.0), "forces")
+    assert forces.grade == "fair"
+    assert "100 of one atom, on which forces are zero by symmetry" in forces.text

@@ -9,6 +9,7 @@ from ase.calculators.emt import EMT
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
@@ -16,6 +17,7 @@ from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import read_augmented, write_structures
 from aenet_gpr_cli.stages import inspection
 from aenet_gpr_cli.stages.augment import augment_stage
+from aenet_gpr_cli.stages.evaluate import evaluate_stage
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.structures import StructureSet
@@ -72,3 +74,18 @@ def test_copies_are_strained_and_no_copy_is_only_shifted(fitted, tmp_path):
 def test_full_processes_leave_them_out(fitted, tmp_path):
     with pytest.raises(InputError, match="single atoms only"):
         fit_gpr_stage.run(FitGprConfig(model="full"), fitted / "split.h5", tmp_path / "gpr.h5", Context())
+
+
+def test_their_forces_are_no_merit_of_a_model(fitted, tmp_path):
+    with publish(tmp_path / "split.h5", Job("split", {}, {})) as file:
+        write_structures(file.create_group("train/Cu"), crystals(24, 0))
+        write_structures(file.create_group("test/Cu"), crystals(6, 1))
+    models = {"gpr": fitted / "gpr.h5"}
+    summary = evaluate_stage.run(
+        EvaluateConfig(), tmp_path / "split.h5", models, tmp_path / "m.h5", Context()
+    )
+    told = "\n".join([*summary.notes, *summary.closing])
+    assert "forces: those of 6 of 6 structures, of one atom each, are left out" in told
+    assert "not tested by the test structures: 6 of one atom" in told
+    assert "0.0000" not in str(summary.rows)
+    assert (tmp_path / "m_parity.png").is_file()

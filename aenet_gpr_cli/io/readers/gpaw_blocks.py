@@ -1,4 +1,4 @@
-"""Outputs of GPAW, one geometry at a time: where one failed ASE gives up on all that follow, without a word."""
+"""Outputs of GPAW, one geometry at a time: where one failed ASE gives up on those that follow, silently."""
 
 from __future__ import annotations
 

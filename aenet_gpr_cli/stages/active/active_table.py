@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aenet_gpr_cli.config.stages.active_config import ActiveConfig
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.evaluation.crossing import crossing
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish_with_files
 from aenet_gpr_cli.io.artefacts.side_files import beside
@@ -39,8 +40,15 @@ def errors(
         Of the round, and of structures trained on.
     largest : float or None, eV/Å or eV
         Largest σ of the pool, where it was ranked.
+
+    Raises
+    ------
+    InputError
+        If the test structures have no forces to compare.
     """
     metrics = json.loads((here / "metrics.json").read_text(encoding="utf-8"))
+    if any(result["total"]["force_norm_mae"] is None for result in metrics.values()):
+        raise InputError("active: expected test structures of more than one atom with forces, got none")
     return [
         {
             "round": number,

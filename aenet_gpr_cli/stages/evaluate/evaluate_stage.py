@@ -22,6 +22,7 @@ from aenet_gpr_cli.stages.evaluate.model_errors import (
     errors_of,
     group_notes,
     joined_errors,
+    lone_notes,
     spread_notes,
     training_notes,
     training_rows,
@@ -124,6 +125,7 @@ def run(
             rows,
             [
                 *spread_notes(results),
+                *lone_notes(results),
                 *training_notes(trainings),
                 *group_notes(results),
                 *calibration_notes(results, config.sigma),

@@ -158,6 +158,17 @@ def spread_notes(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def lone_notes(results: Mapping[str, Any]) -> list[str]:
+    """Say how many structures have forces that are left out, as they are zero for any model."""
+    number, of = max((r["total"]["n_lone"], r["total"]["n_structures"]) for r in results.values())
+    if not number:
+        return []
+    return [
+        f"forces: those of {number} of {of} structures, of one atom each, are left out: zero by symmetry, "
+        "whatever the model"
+    ]
+
+
 def training_rows(models: Mapping[str, Path], results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return how each model was fitted or trained, and what came of it.
 

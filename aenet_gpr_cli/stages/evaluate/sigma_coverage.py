@@ -11,6 +11,7 @@ import numpy as np
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
 from aenet_gpr_cli.descriptors.chebyshev.strain import periodic_components, six_components
 from aenet_gpr_cli.evaluation.calibration import LEVELS, calibrate, sorting, z_scores
+from aenet_gpr_cli.evaluation.error_sums import forces_tell
 from aenet_gpr_cli.stages.shared.predictors import Prediction
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 from aenet_gpr_cli.text import rounded
@@ -62,7 +63,7 @@ class Uncertainty:
             errors, z = reference - predicted, z_scores(reference, predicted, sigma, noise)
         distance, of_forces = prediction.domain_distance, nothing
         beyond = prediction.beyond_training
-        if forces is not None and prediction.force_sigma is not None:
+        if forces is not None and prediction.force_sigma is not None and forces_tell(structures.n_atoms):
             of_forces = ((forces - prediction.forces.mean(axis=0)) / prediction.force_sigma).ravel()
         return cls(
             nothing if sigma is None else sigma,

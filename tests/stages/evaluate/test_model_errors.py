@@ -7,7 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.stages.evaluate.model_errors import errors_of, group_notes, joined_errors
+from aenet_gpr_cli.evaluation.parity_samples import parity_samples
+from aenet_gpr_cli.stages.evaluate.model_errors import errors_of, group_notes, joined_errors, lone_notes
+from aenet_gpr_cli.stages.evaluate.sigma_coverage import Uncertainty
 from aenet_gpr_cli.stages.shared.predictors import Prediction
 from aenet_gpr_cli.structures import StructureSet
 
@@ -55,3 +57,35 @@ def test_errors_by_kind_of_structure_add_up_to_those_of_all():
     assert both.group_metrics()["slab"]["n_structures"] == 2 * len(chosen) == 8
     (note,) = group_notes({"gpr": {"groups": both.group_metrics()}})
     assert note.startswith("gpr by kind, meV per atom and force component: (none) (8) ")
+
+
+def test_forces_on_lone_atoms_do_not_flatter_the_errors_of_others():
+    """They are zero by symmetry: any model has them right."""
+    rng, n = np.random.default_rng(0), 6
+
+    def compared(n_atoms: int):
+        subset = StructureSet(
+            ("Cu",) * n_atoms,
+            rng.random((n, n_atoms, 3)),
+            energies=rng.random(n),
+            forces=rng.random((n, n_atoms, 3)) * (n_atoms > 1),
+            names=tuple(map(str, range(n))),
+            groups=("bulk",) * n,
+        )
+        forces = rng.random((2, n, n_atoms, 3)) * (n_atoms > 1)
+        prediction = Prediction(rng.random((2, n)), forces, None, force_sigma=np.ones((n, n_atoms, 3)))
+        samples = parity_samples(subset.energies, prediction.energies, subset.forces, forces)
+        uncertainty = Uncertainty.of(prediction, subset)
+        return errors_of(subset, prediction, 0.0), len(samples.reference_norms), len(uncertainty.force_z)
+
+    (pair, *_), (lone, *shown) = compared(2), compared(1)
+    assert shown == [0, 0]
+    both, alone = joined_errors([pair, lone]), pair.metrics()
+    for found in (both.metrics(), both.group_metrics()["bulk"], both.species_metrics()["Cu"]):
+        for key in ("force_component_mae", "force_norm_rmse", "force_norm_spread", "n_atoms"):
+            assert found[key] == alone[key]
+    assert both.metrics()["n_structures"] == 2 * n
+    (note,) = lone_notes({"gpr": {"total": both.metrics()}})
+    assert note.startswith(f"forces: those of {n} of {2 * n} structures, of one atom each, are left out")
+    assert lone.metrics()["force_component_mae"] is None
+    assert not lone_notes({"gpr": {"total": alone}})
