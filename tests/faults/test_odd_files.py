@@ -172,7 +172,7 @@ REFUSED = {
     "more atoms declared": ("4" + text()[1:], "expected 7 columns, got 1"),
     "negative count": ("-" + text(), "expected the number of atoms, got '-3'"),
     "another alphabet": ("３" + text()[1:], "expected the number of atoms"),
-    "empty": ("", "expected at least one structure of format extxyz, got none"),
+    "empty": ("", "got none: left out 1 of 1 frames, the file holds no structure: a.xyz"),
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from aenet_gpr_cli.io.files import require_file
 from aenet_gpr_cli.io.formats.archives import ARCHIVE_SUFFIXES, is_archive, iter_archive
 from aenet_gpr_cli.io.formats.source_files import LOOKED_FOR, find_files
 from aenet_gpr_cli.io.formats.xsf import decode_xsf, parse_xsf_frames, read_xsf_frames
-from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, LeftOut
+from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, Incomplete, LeftOut
 from aenet_gpr_cli.io.frames.labels import NoSuchKey, label, one_definition, refuse, say_no_stress
 from aenet_gpr_cli.io.frames.recognise import (
     CP2K,
@@ -34,7 +34,7 @@ from aenet_gpr_cli.io.frames.recognise import (
 )
 from aenet_gpr_cli.io.frames.report import DataSet, FileRead
 from aenet_gpr_cli.io.readers.arrays import iter_npz
-from aenet_gpr_cli.io.readers.ase_reader import Incomplete, iter_ase
+from aenet_gpr_cli.io.readers.ase_reader import iter_ase
 from aenet_gpr_cli.io.readers.cp2k import iter_cp2k
 from aenet_gpr_cli.io.readers.deepmd import iter_deepmd
 from aenet_gpr_cli.io.readers.extxyz import iter_extxyz
@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 
 
 _SHOWN_PROBLEMS = 5
+_REMEDY = (
+    "\nmend what is named, or move it elsewhere: of folders and archives all is read that may hold structures"
+)
 _READERS: dict[str, Callable[[Path, str, str], Iterator[Frame | LeftOut]]] = {
     EXTXYZ: iter_extxyz,
     NPZ: iter_npz,
@@ -118,14 +121,21 @@ def read_data(
     if progress:
         progress(len(files), len(files), f"read {len(data.structures)} structures")
     if problems:
-        raise InputError(_summary(problems, len(problems) + len(data.structures)))
+        several = len(files) > 1 or bool(data.structures)
+        raise InputError(
+            _summary(problems, len(problems) + len(data.structures)) + (_REMEDY if several else "")
+        )
     if rules is not None:
         _leave_out_atoms_at_one_place(data, rules)
         used_frames = [item for file in data.files for item in file.used]
         data.definition = one_definition(used_frames, rules)
         say_no_stress(used_frames, rules)
         if not data.structures:
-            raise InputError("expected at least one usable frame, got none: " + "; ".join(data.warnings()))
+            said = "; ".join(data.warnings())
+            raise InputError(
+                f"expected at least one usable frame, got none: {said}; finish these calculations, or name "
+                "files or folders with others"
+            )
     return data
 
 
@@ -216,8 +226,7 @@ def _read_or_left_out(
     except Incomplete as error:
         if rules is None or rules.incomplete == "refuse":
             raise
-        why = str(error).removeprefix(f"{where}: ")
-        return [LeftOut(name, f"the file is not complete, or ASE does not know its version ({why})")]
+        return [LeftOut(name, error.why)]
 
 
 def _labelled(

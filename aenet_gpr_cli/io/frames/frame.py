@@ -73,6 +73,20 @@ class LeftOut:
     why: str
 
 
+class Incomplete(InputError):
+    """A file without one complete frame: cut short, of a failed calculation, or empty; others may have some.
+
+    Attributes
+    ----------
+    why : str
+        Why it is left out, where others are used.
+    """
+
+    def __init__(self, where: str, problem: str, why: str) -> None:
+        super().__init__(f"{where}: {problem}")
+        self.why = why
+
+
 def energies_in(values: Mapping[str, Any]) -> dict[str, float]:
     """Return what is called an energy of the whole frame: single numbers whose name says so.
 

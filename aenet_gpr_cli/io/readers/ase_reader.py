@@ -22,6 +22,7 @@ from aenet_gpr_cli.io.frames.declared_units import BOHR, HARTREE
 from aenet_gpr_cli.io.frames.frame import (
     NOT_REACHED,
     Frame,
+    Incomplete,
     LeftOut,
     check_finite,
     checked_cell,
@@ -56,10 +57,6 @@ _BEGINS = {
 }
 # What ASE fails on as a whole where its last frame is cut short, and what begins a frame there.
 _ALL_OR_NOTHING = {"aims-output": "Begin self-consistency loop: Re-init"}
-
-
-class Incomplete(InputError):
-    """A file that ASE cannot read: cut short, of a failed calculation, damaged, or of another version."""
 
 
 class _Broken(InputError):
@@ -122,11 +119,11 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
                 return
             hint = f"; {NOT_REACHED}" if unconverged(path, file_format, 1) else ""
             hint += "; its vasprun.xml has the same" if file_format == "vasp-out" else ""
-            raise Incomplete(
-                f"{at}: expected a complete file of format {file_format} as ASE reads it, got {got}{hint}"
+            raise _unreadable(
+                at, f"expected a complete file of format {file_format} as ASE reads it, got {got}{hint}"
             ) from error
     if not frames:
-        raise Incomplete(f"{where}: expected at least one structure of format {file_format}, got none")
+        raise _unreadable(where, f"expected at least one structure of format {file_format}, got none")
     for index in unconverged(path, file_format, len(frames)):
         frames[index].unconverged = NOT_REACHED
     if state := stated(path, file_format):
@@ -135,6 +132,11 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
     yield from frames
     for index in range(len(frames), len(frames) + 1 if broken else _begun(path, file_format)):
         yield LeftOut(f"{name}#{index}", "cut short")
+
+
+def _unreadable(where: str, problem: str) -> Incomplete:
+    why = f"the file is not complete, or ASE does not know its version ({problem})"
+    return Incomplete(where, problem, why)
 
 
 def from_ase(atoms: Atoms, name: str, where: str) -> Frame:

@@ -16,6 +16,7 @@ from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.frames.declared_units import Factors, declared
 from aenet_gpr_cli.io.frames.frame import (
     Frame,
+    Incomplete,
     LeftOut,
     check_finite,
     checked_cell,
@@ -79,15 +80,15 @@ def iter_extxyz(path: Path, name: str, where: str) -> Iterator[Frame | LeftOut]:
                 frame = _frame(start, lines, f"{name}#{index}", f"{where}, frame {index}", symbols)
             except _Cut as cut:
                 if not index:
-                    raise InputError(
-                        f"{where}: expected a complete file of format extxyz, got {cut}"
-                    ) from cut
+                    said = f"expected a complete file of format extxyz, got {cut}"
+                    raise Incomplete(where, said, f"cut short ({cut})") from cut
                 yield LeftOut(f"{name}#{index}", f"cut short ({cut})")
                 return
             yield frame
             index += 1
     if not index:
-        raise InputError(f"{where}: expected at least one structure of format extxyz, got none")
+        said = "expected at least one structure of format extxyz, got none"
+        raise Incomplete(where, said, "the file holds no structure")
     symbols.finish()
 
 

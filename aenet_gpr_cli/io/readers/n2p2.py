@@ -14,6 +14,7 @@ from aenet_gpr_cli.io.frames.frame import (
     COLUMNS,
     TOTAL,
     Frame,
+    Incomplete,
     LeftOut,
     check_finite,
     checked_cell,
@@ -69,10 +70,11 @@ def iter_n2p2(path: Path, name: str, where: str) -> Iterator[Frame | LeftOut]:
                 lines.append((number, words))
     if lines is not None:
         if not index:
-            raise InputError(f"{where}: expected begin ... end, got the end of the file within the first")
+            problem = "expected begin ... end, got the end of the file within the first"
+            raise Incomplete(where, problem, "cut short")
         yield LeftOut(f"{name}#{index}", "cut short")
     elif not index:
-        raise InputError(f"{where}: expected at least one structure, got none")
+        raise Incomplete(where, "expected at least one structure, got none", "the file holds no structure")
 
 
 def _assumed() -> Factors:

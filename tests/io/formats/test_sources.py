@@ -166,7 +166,8 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         read_sources([tmp_path])
     lines = str(caught.value).splitlines()
     assert lines[0] == "8 of 10 structures cannot be read:"
-    assert lines[-1] == "  and 3 more"
+    assert lines[-2] == "  and 3 more"
+    assert lines[-1].startswith("mend what is named, or move it elsewhere")
     assert len(lines) == 7
     assert f"  {tmp_path}/b.zip/bad.xsf:1: expected at least one atom after ATOMS, got none" in lines
     assert caught.value.exit_code == 2
@@ -260,6 +261,32 @@ def test_outputs_of_codes_are_known_by_content(tmp_path: Path) -> None:
     (tmp_path / "other.out").write_text("a log of the queue\n")
     with pytest.raises(InputError, match=r"job.out: expected .* of format espresso-out"):
         read_sources([tmp_path])
+
+
+@pytest.mark.parametrize("text", ["", "2\nenergy=1\nH 0 0 0\n"])
+def test_a_file_without_a_complete_frame_is_left_out_by_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.xyz").write_text(text)
+    bad = "bad.xyz" if text else "the file holds no structure: "
+    with pytest.raises(InputError, match=f"got none: left out 1 of 1 frames, .*{bad}.*; finish these"):
+        read_data([tmp_path], ReadingRules())
+    write(tmp_path / "good.xyz", labelled(-1.0), format="extxyz")
+    found = read_data([tmp_path], ReadingRules())
+    assert [s.name for s in found.structures] == [f"{tmp_path.name}/good.xyz#0"]
+    (said,) = found.warnings()
+    assert said.startswith("left out 1 of 2 frames")
+    assert said.endswith(f"{tmp_path.name}/bad.xyz")
+    with pytest.raises(InputError, match=r"bad\.xyz: expected .* of format extxyz, .*\nmend what is named"):
+        read_data([tmp_path], ReadingRules(incomplete="refuse"))
+
+
+def test_what_to_do_about_a_damaged_file_among_others_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "good.xyz", labelled(-1.0), format="extxyz")
+    (tmp_path / "bad.xyz").write_text("1\nenergy=1\nH 0 0 zero\n")
+    with pytest.raises(InputError, match=r"bad\.xyz.*\nmend what is named, or move it elsewhere"):
+        read_data([tmp_path], ReadingRules())
+    with pytest.raises(InputError) as alone:
+        read_data([tmp_path / "bad.xyz"], ReadingRules())
+    assert "move it elsewhere" not in str(alone.value)
 
 
 def test_a_vasp_folder_is_not_read_twice(tmp_path: Path) -> None:
