@@ -168,7 +168,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     assert lines[0] == "8 of 10 structures cannot be read:"
     assert lines[-2] == "  and 3 more"
     assert lines[-1].startswith("mend what is named, or move it elsewhere")
-    assert len(lines) == 7
+    assert len(lines) == 8
     assert f"  {tmp_path}/b.zip/bad.xsf:1: expected at least one atom after ATOMS, got none" in lines
     assert caught.value.exit_code == 2
 
