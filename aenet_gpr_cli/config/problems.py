@@ -12,9 +12,14 @@ from aenet_gpr_cli.settings import SMALLEST, is_group
 SHOWN = 60  # characters of a refused value
 
 
-def explain(model: type, problem: Any) -> str:
-    """Return one line for a problem that pydantic has found in the keys of a group."""
-    path = path_of(problem)
+def explain(model: type, problem: Any, path: Sequence[str]) -> str:
+    """Return one line for a problem that pydantic has found in the keys of a group.
+
+    Parameters
+    ----------
+    path : sequence of str
+        Keys, names and positions that lead to it.
+    """
     dotted = ".".join(path)
     if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return unknown_key(dotted, known_keys(model, path[:-1]))

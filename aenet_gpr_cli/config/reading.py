@@ -174,7 +174,8 @@ def build(model: type[Config], data: Mapping[str, Any], source: str, overrides: 
     Parameters
     ----------
     model : type
-        A group of keys (`settings`); one with a class method ``expand`` has its short notation written out.
+        A group of keys (`settings`); one with a class method ``expand`` has its short notation written out,
+        and says with ``written_at`` where in it a value stands.
     source : str
         Named in messages.
     overrides : sequence of str
@@ -192,9 +193,11 @@ def build(model: type[Config], data: Mapping[str, Any], source: str, overrides: 
         expand = getattr(model, "expand", None)
         return TypeAdapter(model).validate_python(expand(data) if expand else data)
     except ValidationError as error:
+        written_at = getattr(model, "written_at", lambda _, path: path)
         lines = dict.fromkeys(
-            f"{_origin(path_of(problem), source, overrides)}: {explain(model, problem)}"
+            f"{_origin(path, source, overrides)}: {explain(model, problem, path)}"
             for problem in error.errors()
+            for path in [written_at(data, path_of(problem))]
         )
         raise ConfigError("\n".join(lines)) from error
     except ValueError as error:

@@ -66,6 +66,47 @@ def expand_variants(section: dict[str, Any], sources: Sequence[str] = ()) -> dic
     return variants
 
 
+def place_of(section: dict[str, Any], variant: str, keys: Sequence[str], sources: Sequence[str] = ()) -> str:
+    """Return the entry of a section in which a key of a variant is written.
+
+    Parameters
+    ----------
+    section : dict
+        As `expand_variants` takes it, with ``sources``.
+    keys : sequence of str
+        That lead to the key.
+
+    Returns
+    -------
+    str
+        That of the variant, or ``defaults``; the variant itself where neither has the key.
+
+    Examples
+    --------
+    >>> sweep = {"defaults": {"n_copys": 4}, "gpr_{displacement}": {"displacement": [0.021, 0.03]}}
+    >>> place_of(sweep, "gpr_0.021", ["n_copys"]), place_of(sweep, "gpr_0.03", ["displacement"])
+    ('defaults', 'gpr_{displacement}')
+    """
+    defaults = section.get(DEFAULTS) or {}
+    for entry, settings in section.items():
+        if entry == DEFAULTS or not keys:
+            continue
+        if variant in dict(_sweep(str(entry), _merge(defaults, settings or {}), sources)):
+            written = [name for name in (entry, DEFAULTS) if _has(section.get(name), keys)]
+            return str(written[0]) if written else variant
+    return variant
+
+
+def _has(settings: Any, keys: Sequence[str]) -> bool:
+    for key in keys:
+        if isinstance(settings, list):
+            return True  # positions of a list stand where it does
+        if not isinstance(settings, dict) or key not in settings:
+            return False
+        settings = settings[key]
+    return True
+
+
 def choose_variant(case: dict[str, Any], section: str, variant: str | None, source: str) -> dict[str, Any]:
     """Return the keys of one variant of a section.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
-from aenet_gpr_cli.config.variants import expand_variants
+from aenet_gpr_cli.config.variants import expand_variants, place_of
 from aenet_gpr_cli.settings import Seed, settings
 
 WITH_VARIANTS = ("compare_gpr", "augment", "train_ann")  # sections that map names to settings
@@ -75,6 +75,16 @@ class WorkflowConfig:
         if isinstance(whole.get("slurm"), dict):
             whole["slurm"] = SlurmConfig.expand(whole["slurm"])
         return whole
+
+    @classmethod
+    def written_at(cls, data: Mapping[str, Any], path: Sequence[str]) -> list[str]:
+        """Return where the value at a path of keys is written: in an entry of a section, or its defaults."""
+        if len(path) < 2 or path[0] not in WITH_VARIANTS:
+            return list(path)
+        stage, variant, *keys = path
+        copies = data.get("augment")
+        sources = list(expand_variants(copies)) if isinstance(copies, dict) else []
+        return [stage, place_of(data[stage], variant, keys, sources), *keys]
 
     def __post_init__(self) -> None:
         for name, variant in self.augment.items():

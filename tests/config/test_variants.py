@@ -74,3 +74,38 @@ def test_a_training_per_augmentation_variant_of_a_name():
 def test_a_sweep_without_values_or_with_a_taken_name_is_refused(section, message):
     with pytest.raises(ConfigError, match=message):
         build(WorkflowConfig, {**CASE, **section}, "w")
+
+
+def test_what_is_wrong_in_defaults_is_told_once_where_it_is_written():
+    section = {
+        "defaults": {"n_memberz": 3, "optimiser": "x"},
+        "a": {"mode": "direct"},
+        "b": {"mode": "direct", "n_memberz": 4, "network": {"hidden": [5, -1]}},
+        "c_{loss.alpha}": {"mode": "direct", "loss": {"alpha": [0.1, -1], "betta": 2}},
+    }
+    with pytest.raises(ConfigError) as caught:
+        build(WorkflowConfig, {**CASE, "train_ann": section}, "w")
+    lines = str(caught.value).splitlines()
+    assert sum("n_memberz" in line for line in lines) == 2
+    assert "w: unknown key 'train_ann.defaults.n_memberz'; did you mean 'n_members'?" in lines
+    assert "w: unknown key 'train_ann.b.n_memberz'; did you mean 'n_members'?" in lines
+    (optimiser,) = (line for line in lines if "optimiser" in line)
+    assert optimiser.startswith("w: train_ann.defaults.optimiser: ")
+    (hidden,) = (line for line in lines if "hidden" in line)
+    assert hidden.startswith("w: train_ann.b.network.hidden.1: ")
+    assert "w: unknown key 'train_ann.c_{loss.alpha}.loss.betta'; did you mean 'beta'?" in lines
+    (alpha,) = (line for line in lines if ".loss.alpha: " in line)
+    assert "train_ann.c_{loss.alpha}.loss.alpha: " in alpha
+    assert alpha.endswith("got -1")
+
+
+def test_two_wrong_sections_are_told_together():
+    data = {**CASE, "augment": [], "train_ann": {"a": {"mode": "dirct"}}}
+    with pytest.raises(ConfigError, match=r"(?s)augment: .*train_ann\.a\.mode: "):
+        build(WorkflowConfig, data, "w")
+
+
+def test_a_wrong_override_of_defaults_is_said_to_come_from_there():
+    data = {**CASE, "train_ann": {"defaults": {"n_members": 0}, "a": {"mode": "direct"}}}
+    with pytest.raises(ConfigError, match=r"^--set train_ann\.defaults\.n_members=0: train_ann\.defaults\."):
+        build(WorkflowConfig, data, "w", ["train_ann.defaults.n_members=0"])
