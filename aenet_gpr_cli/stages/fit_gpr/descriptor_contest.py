@@ -57,17 +57,8 @@ def choose_process(
         if len(options) > 1:
             options, _ = near_options(config, name, subset, progress)
     if len(options) == 1:
-        best = search_process(options[0], name, subset, progress)
-    else:
-        best = _best_of(options, config, name, subset, progress)
-    if best.at_bound:
-        log.warning(
-            "%s: length scale %.3g is at the edge of what was compared; widen %s",
-            name,
-            best.parameters.length_scale,
-            "length_scale" if config.length_scales else "search.length_bounds",
-        )
-    return best
+        return search_process(options[0], name, subset, progress)
+    return _best_of(options, config, name, subset, progress)
 
 
 def _best_of(

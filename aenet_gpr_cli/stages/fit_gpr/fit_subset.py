@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import h5py
@@ -61,6 +62,8 @@ class FittedSubset:
         Of the table, as in `COLUMNS`.
     left_out : LeftOut or None
         Errors of structures predicted without them; only where they are asked for and the solver gives them.
+    doubts : tuple of str
+        What the user is warned of, if the process is kept.
     """
 
     surrogate: Surrogate
@@ -68,13 +71,15 @@ class FittedSubset:
     duplicates: Duplicates
     row: tuple[str, ...]
     left_out: LeftOut | None = None
+    doubts: tuple[str, ...] = ()
 
     def write(self, group: h5py.Group) -> None:
-        """Store model, search and near duplicates."""
+        """Store model, search, near duplicates and doubts."""
         write_gp(group, self.surrogate)
         self.choice.write(group)
         write_field(group, "duplicates", self.duplicates.pairs)
         write_field(group, "duplicate_distance", self.duplicates.distance)
+        group.attrs["doubts"] = json.dumps(self.doubts)
         if self.left_out is not None:
             write_left_out(group.create_group("left_out"), self.left_out)
 
@@ -107,7 +112,7 @@ def fit_subset(
     with naming_atoms_at_one_place(subset):
         choice = choose_process(config, name, subset, progress, options)
     geometry, found = choice.geometry, choice.parameters
-    duplicates = _duplicates(config, name, subset, geometry)
+    duplicates = _duplicates(config, subset, geometry)
     kernel = make_kernel(config.kernel, found.length_scale)
     plan, fastest = plan_fit(config, name, subset), _may_iterate(config) and not with_left_out
     solver = Noting(make_solver(config, plan, progress, fastest))
@@ -128,7 +133,13 @@ def fit_subset(
         note = f"; {_named(subset, duplicates)}" if len(duplicates.pairs) else ""
         raise NumericalError(f"{error}{note}") from error
     spectra = isinstance(geometry.settings, SoapSettings | RotatedSettings)
-    _warn(name, model, subset, descriptor.n_features if spectra else None)
+    doubts = (
+        *_doubts_of_search(config, choice),
+        *([_named(subset, duplicates)] if len(duplicates.pairs) else []),
+        *_doubts_of_model(model, subset, descriptor.n_features if spectra else None),
+    )
+    for doubt in doubts:
+        log.debug("%s: %s", name, doubt)
     off = solver.leave_out(subset, model.signal_std, config.seed) if with_left_out else None
     likelihood = model.log_marginal_likelihood
     row = (
@@ -144,7 +155,7 @@ def fit_subset(
     )
     repulsion = repulsion_of(sorted(set(subset.species)), [subset]) if config.baseline == "zbl" else None
     surrogate = Surrogate(model, geometry, repulsion=repulsion)
-    return FittedSubset(surrogate, choice, duplicates, row, off)
+    return FittedSubset(surrogate, choice, duplicates, row, off, doubts)
 
 
 def _may_iterate(config: FitGprConfig) -> bool:
@@ -152,13 +163,10 @@ def _may_iterate(config: FitGprConfig) -> bool:
     return config.solver == "auto" and config.compatibility == "none" and config.device is None
 
 
-def _duplicates(config: FitGprConfig, name: str, subset: StructureSet, geometry: Geometry) -> Duplicates:
+def _duplicates(config: FitGprConfig, subset: StructureSet, geometry: Geometry) -> Duplicates:
     with naming_atoms_at_one_place(subset):
         values = geometry.make_descriptor().values(subset.positions)
-    found = near_duplicates(values, geometry.n_images, config.duplicate_distance)
-    if len(found.pairs):
-        log.warning("%s: %s", name, _named(subset, found))
-    return found
+    return near_duplicates(values, geometry.n_images, config.duplicate_distance)
 
 
 def _named(subset: StructureSet, duplicates: Duplicates) -> str:
@@ -177,35 +185,33 @@ def _named(subset: StructureSet, duplicates: Duplicates) -> str:
     )
 
 
-def _warn(name: str, model: GPModel, subset: StructureSet, n_features_of_soap: int | None) -> None:
+def _doubts_of_search(config: FitGprConfig, choice: Choice) -> Iterator[str]:
+    if choice.at_bound:
+        yield (
+            f"length scale {choice.parameters.length_scale:.3g} is at the edge of what was compared; widen "
+            + ("length_scale" if config.length_scales else "search.length_bounds")
+        )
+
+
+def _doubts_of_model(model: GPModel, subset: StructureSet, n_features_of_soap: int | None) -> Iterator[str]:
     if model.jitter:
-        log.warning(
-            "%s: the factorisation needed a jitter of %.0e signal_std² on the diagonal; look for duplicates, "
-            "raise the noise or shorten length_scale",
-            name,
-            model.jitter,
+        yield (
+            f"the factorisation needed a jitter of {model.jitter:.0e} signal_std² on the diagonal; look for "
+            "duplicates, raise the noise or shorten length_scale"
         )
     if model.net_force_rms <= LARGE_NET_FORCE:
         return
+    outside = f"{model.net_force_rms:.1e} eV/Å per atom"
     if n_features_of_soap is not None:
-        log.warning(
-            "%s: %.1e eV/Å per atom of the forces lie outside what %d features of soap can describe (few for "
-            "many atoms, or the forces have a net force): raise soap.n_max and soap.l_max, or use "
-            "inverse_distance or model: local",
-            name,
-            model.net_force_rms,
-            n_features_of_soap,
+        yield (
+            f"{outside} of the forces lie outside what {n_features_of_soap} features of soap can describe "
+            "(few for many atoms, or the forces have a net force): raise soap.n_max and soap.l_max, or use "
+            "inverse_distance or model: local"
         )
     elif subset.is_periodic:
-        log.warning(
-            "%s: %.1e eV/Å per atom of the forces lie outside what distances of pairs at their nearest image "
-            "can describe; in a small cell further images count too: use descriptor: soap",
-            name,
-            model.net_force_rms,
+        yield (
+            f"{outside} of the forces lie outside what distances of pairs at their nearest image can "
+            "describe; in a small cell further images count too: use descriptor: soap"
         )
     else:
-        log.warning(
-            "%s: forces have a net force or torque of %.1e eV/Å per atom, which no invariant model can learn",
-            name,
-            model.net_force_rms,
-        )
+        yield f"forces have a net force or torque of {outside}, which no invariant model can learn"

@@ -17,6 +17,7 @@ from aenet_gpr_cli.io.artefacts.stored_gps import read_left_out
 from aenet_gpr_cli.io.artefacts.stored_repulsion import read_repulsion
 from aenet_gpr_cli.stages.fit_gpr.contest import Sample, Verdict, verdict
 from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import FittedLocal, finish_local
+from aenet_gpr_cli.stages.shared.context import log
 
 MOST_LINES = 10  # of verdicts below the table; all are stored
 
@@ -24,7 +25,7 @@ MOST_LINES = 10  # of verdicts below the table; all are stored
 def join_fits(
     paths: Sequence[Path], kind: str, names: Sequence[str], file: h5py.File
 ) -> tuple[list[Sequence[str]], list[str]]:
-    """Write the processes of all subsets.
+    """Write the processes of all subsets, and warn of what is doubtful in those that are kept.
 
     Parameters
     ----------
@@ -63,6 +64,8 @@ def join_fits(
             verdicts[name] = _judge(group, table[name], local)
             if verdicts[name].full:
                 source.copy(group, target, name)
+                for doubt in json.loads(group.attrs.get("doubts", "[]")):
+                    log.warning("%s: %s", name, doubt)
     rows = [table[name] for name in names if verdicts[name].full]
     if local is None:
         return rows, _baseline(target)
