@@ -47,7 +47,7 @@ class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
     """aenet-gpr: reproduce version 3.7.9 of that package with its noise, for descriptor cartesian and a
     given length_scale (its scale)"""
     max_memory_gib: PositiveFloat = 16.0
-    """memory that a fit may take, in GiB"""
+    """memory that a fit may take, in GiB; where search.max_rows need more, fewer rows are compared"""
     subsets: tuple[str, ...] | None = None
     """fit only these subsets; default: all"""
     workers: PositiveInt = 1
@@ -69,6 +69,12 @@ class FitGprConfig(KernelChoice, DescriptorChoice, StageConfig):
                 )
             if self.solver == "conjugate_gradient":
                 raise ValueError("compatibility: aenet-gpr needs solver: cholesky")
+
+    @property
+    def searches(self) -> bool:
+        """Whether a full process is chosen from several by its training data."""
+        fixed = len(self.alternatives) == len(self.powers) == len(self.length_scales) == 1
+        return not fixed or self.search.fit_noise or self.searches_permutations
 
     @property
     def alternatives(self) -> tuple[FitGprConfig, ...]:

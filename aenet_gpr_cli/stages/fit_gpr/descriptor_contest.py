@@ -103,7 +103,7 @@ def near_options(
     """
     found: dict[FitGprConfig, LeftOut] = {}
     failures: list[NumericalError] = []
-    few = _first(config, subset, SAMPLE_ROWS)
+    _, few = sample_of(config, subset)
     for option in _alternatives(config, subset):
         try:
             choice = search_process(_quick(option), name, few, progress, quiet=True)
@@ -119,7 +119,8 @@ def near_options(
 
 def sample_of(config: FitGprConfig, subset: StructureSet) -> tuple[FitGprConfig, StructureSet]:
     """Return few structures of a subset, and a quick way to search on them."""
-    return _quick(config), _first(config, subset, SAMPLE_ROWS)
+    quick = _quick(config)
+    return quick, _first(config, subset, quick.search.max_rows)
 
 
 def errors_in_words(off: LeftOut) -> str:
@@ -151,8 +152,9 @@ def _first(config: FitGprConfig, subset: StructureSet, max_rows: int) -> Structu
 
 
 def _quick(config: FitGprConfig) -> FitGprConfig:
-    evaluations = min(SAMPLE_EVALUATIONS, config.search.max_evaluations)
-    return replace(config, search=replace(config.search, max_rows=SAMPLE_ROWS, max_evaluations=evaluations))
+    given = config.search
+    rows, evaluations = min(SAMPLE_ROWS, given.max_rows), min(SAMPLE_EVALUATIONS, given.max_evaluations)
+    return replace(config, search=replace(given, max_rows=rows, max_evaluations=evaluations))
 
 
 def _left_out(config: FitGprConfig, choice: Choice, structures: StructureSet) -> LeftOut:

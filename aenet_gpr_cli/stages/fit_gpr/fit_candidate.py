@@ -18,7 +18,7 @@ from aenet_gpr_cli.stages.fit_gpr.contest import (
     local_errors,
 )
 from aenet_gpr_cli.stages.fit_gpr.descriptor_contest import near_options, sample_of
-from aenet_gpr_cli.stages.fit_gpr.fit_plan import plan_fit
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import plan_fit, searched_within_memory
 from aenet_gpr_cli.stages.fit_gpr.fit_subset import FittedSubset, fit_subset
 from aenet_gpr_cli.structures import StructureSet
 
@@ -72,6 +72,7 @@ def fit_candidate(
         return Candidate(None, None, f"a full process is beyond {minutes}", row)
     try:
         exact = plan_fit(config, name, subset).solver == "cholesky"
+        config = searched_within_memory(config, name, subset)
     except ResourceError as error:
         return Candidate(None, None, f"no full process: {error}", row)
     sample, options = None, list[FitGprConfig]()

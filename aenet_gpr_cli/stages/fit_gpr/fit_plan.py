@@ -9,6 +9,7 @@ from aenet_gpr_cli.errors import ResourceError
 from aenet_gpr_cli.gpr.covariance.centre_pairs import CentrePairCovariance
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
 from aenet_gpr_cli.gpr.covariance.single import Covariance
+from aenet_gpr_cli.gpr.hyperparameters.search import MIN_SEARCHED
 from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out
 from aenet_gpr_cli.gpr.regression.conditioning import SolverFactory
 from aenet_gpr_cli.gpr.regression.leave_one_out import leave_out
@@ -30,6 +31,7 @@ from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 CLEARLY_FASTER = 0.8  # forecast of iterations over that of a factor; it errs towards the factor
+SEARCH_BYTES = 2.5 * 8  # of a search, for the square of its rows: measured 1.2 matrices, with gradients 2.2
 SMALLEST_RANK = 100  # of the preconditioner; below that, iterations take longer than they are worth
 
 
@@ -74,9 +76,10 @@ def plan_fit(config: FitGprConfig, name: str, subset: StructureSet) -> Plan:
     Raises
     ------
     ResourceError
-        If the solver asked for does not fit into ``max_memory_gib``.
+        If the solver asked for, or the least that a search compares on, does not fit into ``max_memory_gib``.
     """
     n, n_atoms, allowed = len(subset), subset.n_atoms, config.max_memory_gib
+    compared = _fewer_compared(config, name, subset)
     n_features = plain_geometry(config, subset).make_descriptor().n_features
     dense = DENSE_OVERHEAD * dense_bytes(n, n_atoms) / BYTES_PER_GIB
     rank = min(config.conjugate_gradient.max_rank, n_rows(n, n_atoms))
@@ -91,7 +94,7 @@ def plan_fit(config: FitGprConfig, name: str, subset: StructureSet) -> Plan:
         f"{n} structures of {n_atoms} atoms ({n_rows(n, n_atoms)} rows) need {dense:.2f} GiB by cholesky, "
         f"{free:.2f} GiB by conjugate_gradient"
     )
-    plan = Plan(solver, rank, dense, free, f"{name}: {needs}; takes {solver}")
+    plan = Plan(solver, rank, dense, free, f"{name}: {needs}; takes {solver}{compared}")
     if plan.gib > allowed:
         other = "solver: conjugate_gradient, " if solver == "cholesky" and free <= allowed else ""
         raise ResourceError(
@@ -99,6 +102,40 @@ def plan_fit(config: FitGprConfig, name: str, subset: StructureSet) -> Plan:
             "larger max_memory_gib"
         )
     return plan
+
+
+def searched_within_memory(config: FitGprConfig, name: str, subset: StructureSet) -> FitGprConfig:
+    """Return the configuration with as many rows for the search as ``max_memory_gib`` allows.
+
+    Parameters
+    ----------
+    name : str
+        Of the subset, for messages.
+
+    Raises
+    ------
+    ResourceError
+        If that is less than a search needs.
+    """
+    if not config.searches:
+        return config
+    allowed = int((config.max_memory_gib * BYTES_PER_GIB / SEARCH_BYTES) ** 0.5)
+    least = n_rows(min(len(subset), MIN_SEARCHED), subset.n_atoms)
+    if allowed < least:
+        raise ResourceError(
+            f"subset {name}: descriptor and length scale are compared on at least {least} rows, which need "
+            f"{SEARCH_BYTES * least**2 / BYTES_PER_GIB:.2g} GiB, allowed are {config.max_memory_gib:g} GiB; "
+            "use model: local or a larger max_memory_gib"
+        )
+    rows = min(allowed, config.search.max_rows)
+    return replace(config, search=replace(config.search, max_rows=rows))
+
+
+def _fewer_compared(config: FitGprConfig, name: str, subset: StructureSet) -> str:
+    """Say where memory allows less than what would be compared."""
+    rows = searched_within_memory(config, name, subset).search.max_rows
+    wanted = min(config.search.max_rows, n_rows(len(subset), subset.n_atoms))
+    return "" if rows >= wanted else f"; max_memory_gib lets {rows} rows be compared, not {wanted}"
 
 
 def make_solver(config: FitGprConfig, plan: Plan, progress: Progress, fastest: bool = False) -> SolverFactory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import h5py
 
@@ -27,7 +27,7 @@ from aenet_gpr_cli.io.artefacts.stored_gps import write_gp, write_left_out
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import short_name
 from aenet_gpr_cli.stages.fit_gpr.descriptor_contest import choose_process
-from aenet_gpr_cli.stages.fit_gpr.fit_plan import Noting, make_solver, plan_fit
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import Noting, make_solver, plan_fit, searched_within_memory
 from aenet_gpr_cli.stages.fit_gpr.model_search import Choice
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import StructureSet
@@ -109,6 +109,8 @@ def fit_subset(
         If the covariance is singular, or the iterations do not converge; names near duplicates.
     """
     started = time.perf_counter()
+    config = searched_within_memory(config, name, subset)
+    options = [replace(option, search=config.search) for option in options]
     with naming_atoms_at_one_place(subset):
         choice = choose_process(config, name, subset, progress, options)
     geometry, found = choice.geometry, choice.parameters

@@ -9,11 +9,16 @@ import pytest
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
+from aenet_gpr_cli.errors import ResourceError
+from aenet_gpr_cli.gpr.hyperparameters import objectives
 from aenet_gpr_cli.gpr.process_settings import Search
-from aenet_gpr_cli.stages.fit_gpr import descriptor_contest
+from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
+from aenet_gpr_cli.stages.fit_gpr import descriptor_contest, fit_plan
 from aenet_gpr_cli.stages.fit_gpr.descriptor_contest import choose_process, near_options
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import plan_fit
 from aenet_gpr_cli.stages.fit_gpr.fit_subset import fit_subset
 from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.units import BYTES_PER_GIB
 
 QUICK = FitGprConfig(power=1.0, search=Search(max_rows=600, max_evaluations=6))
 SMALL_SOAP = SoapSettings(cutoff=4.0, n_max=3, l_max=2)
@@ -137,3 +142,35 @@ def test_small_cells_never_get_inverse_distances():
     small = replace(subset, positions=subset.positions + rng.normal(size=3), cells=cells, pbc=(True,) * 3)
     options, _ = near_options(replace(QUICK, soap=SMALL_SOAP), "C4", small, quiet)
     assert [option.descriptor for option in options] == ["soap"]
+
+
+def test_what_is_compared_fits_into_the_memory_allowed(monkeypatch):
+    """And is said before; less than a search needs is refused, also before."""
+    subset, rows = molecules(pairs, n=40), list[int]()
+
+    class Seen(CholeskySolver):
+        def __init__(self, covariance, *arguments):
+            super().__init__(covariance, *arguments)
+            rows.append(covariance.n_rows)
+
+    monkeypatch.setattr(objectives, "CholeskySolver", Seen)
+    monkeypatch.setattr(descriptor_contest, "CholeskySolver", Seen)
+
+    def searched(gib):
+        rows.clear()
+        config = replace(QUICK, soap=SMALL_SOAP, max_memory_gib=gib)
+        fit_subset(config, "C4", subset, quiet)
+        return max(rows), plan_fit(config, "C4", subset).message
+
+    most, said = searched(16.0)
+    assert 450 < most <= 520
+    assert "max_memory_gib" not in said
+    for allowed in (400, 450):
+        most, said = searched(fit_plan.SEARCH_BYTES * (allowed + 0.5) ** 2 / BYTES_PER_GIB)
+        assert 0.7 * allowed < most <= allowed
+        assert said.endswith(f"; max_memory_gib lets {allowed} rows be compared, not 520")
+    with pytest.raises(ResourceError, match=r"C4: descriptor and length scale .* at least 130 rows"):
+        plan_fit(replace(QUICK, max_memory_gib=1e-4), "C4", subset)
+    fixed = replace(QUICK, descriptor="inverse_distance", length_scale=2.0, permutations="none")
+    with pytest.raises(ResourceError, match="by cholesky"):  # compares nothing
+        plan_fit(replace(fixed, solver="cholesky", max_memory_gib=1e-4), "C4", subset)
