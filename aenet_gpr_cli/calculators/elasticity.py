@@ -8,6 +8,7 @@ are those of relaxed ions.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,9 @@ from aenet_gpr_cli.descriptors.chebyshev.strain import VOIGT
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM
+
+Settle = Callable[[Atoms], None]
+STRAINS = 2 * len(VOIGT)  # cells of `elastic_constants`
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,7 @@ def relax(atoms: Atoms, largest_force: float, steps: int, cell: bool = True) -> 
             )
 
 
-def equation_of_state(
-    atoms: Atoms, largest_strain: float, n_points: int, largest_force: float, steps: int
-) -> Birch:
+def equation_of_state(atoms: Atoms, largest_strain: float, n_points: int, settle: Settle) -> Birch:
     """Return the equation of state around a relaxed crystal; the cell keeps its shape, atoms relax.
 
     Parameters
@@ -97,6 +99,8 @@ def equation_of_state(
         Of lengths, in tension and in compression.
     n_points : int
         Volumes, at least five.
+    settle : callable
+        Relaxes the atoms of a strained cell, in place.
 
     Raises
     ------
@@ -106,7 +110,7 @@ def equation_of_state(
     volumes, energies = np.empty((2, n_points))
     for i, strain in enumerate(np.linspace(-largest_strain, largest_strain, n_points)):
         moved = _strained(atoms, strain * np.eye(3))
-        relax(moved, largest_force, steps, cell=False)
+        settle(moved)
         volumes[i], energies[i] = moved.get_volume(), moved.get_potential_energy()
     if not 0 < energies.argmin() < n_points - 1:
         raise NumericalError(
@@ -129,7 +133,7 @@ def equation_of_state(
     )
 
 
-def elastic_constants(atoms: Atoms, strain: float, largest_force: float, steps: int) -> FloatArray:
+def elastic_constants(atoms: Atoms, strain: float, settle: Settle) -> FloatArray:
     """Return the elastic constants of a relaxed crystal from stresses at finite strains.
 
     C_ij = (σ_i(+e_j) - σ_i(-e_j)) / 2e in Voigt's order xx, yy, zz, yz, xz, xy with e the engineering strain
@@ -138,6 +142,8 @@ def elastic_constants(atoms: Atoms, strain: float, largest_force: float, steps: 
     Parameters
     ----------
     strain : float, dimensionless
+    settle : callable
+        Relaxes the atoms of a strained cell, in place.
 
     Returns
     -------
@@ -151,7 +157,7 @@ def elastic_constants(atoms: Atoms, strain: float, largest_force: float, steps: 
         stresses = []
         for sign in (1.0, -1.0):
             moved = _strained(atoms, sign * unit)
-            relax(moved, largest_force, steps, cell=False)
+            settle(moved)
             stresses.append(moved.get_stress())
         found[:, j] = (stresses[0] - stresses[1]) / (2.0 * strain)
     return 0.5 * (found + found.T) * GPA_PER_EV_PER_CUBIC_ANGSTROM

@@ -227,6 +227,7 @@ def md(model: Path, start: Path, options: dict[str, Any]) -> None:
 @click.option(
     "--reference", type=PATH, metavar="DATA", help="Labelled strained cells of the crystal, to compare with."
 )
+@resumable
 @gather
 def properties(model: Path, crystal: Path, options: dict[str, Any]) -> None:
     """Equation of state and elastic constants of a crystal.
@@ -238,6 +239,8 @@ def properties(model: Path, crystal: Path, options: dict[str, Any]) -> None:
     With --reference DATA the elastic constants stand beside those that the energies and the stresses of
     strained cells in DATA say: cells with the atoms of CRYSTAL, as it is, in the same order. The model is
     asked about these cells, too, since their atoms need not be relaxed.
+
+    Stopped by a signal it keeps the cells that are relaxed and ends with 75; the same command does the rest.
 
     \b
     aenet-gpr properties ann.h5 crystal.extxyz -o properties.h5

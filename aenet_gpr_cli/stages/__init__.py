@@ -10,6 +10,7 @@ __all__ = [
     "fit_gpr",
     "init_stage",
     "inspection",
+    "kept_relaxations",
     "label_stage",
     "md",
     "predict_stage",

@@ -14,6 +14,9 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND, describe_beyond
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
 from aenet_gpr_cli.calculators.elasticity import (
+    STRAINS,
+    Birch,
+    Settle,
     elastic_constants,
     equation_of_state,
     is_stable,
@@ -30,14 +33,16 @@ from aenet_gpr_cli.calculators.strained_cells import (
     strained_cells,
 )
 from aenet_gpr_cli.config.stages.properties_config import PropertiesConfig
-from aenet_gpr_cli.errors import ConfigError, InputError
+from aenet_gpr_cli.errors import ConfigError, InputError, NumericalError
 from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish_with_files
+from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.files import write_json
 from aenet_gpr_cli.io.formats.source_files import source_hashes
 from aenet_gpr_cli.io.formats.sources import read_sources
+from aenet_gpr_cli.stages.kept_relaxations import KeptRelaxations
 from aenet_gpr_cli.stages.shared.bulk import require_bulk
 from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.model_keys import refuse_idle
@@ -75,6 +80,8 @@ def run(
 
     Raises
     ------
+    InterruptedRun
+        If the context asked to stop; what was relaxed is kept.
     InputError
         If the structure is no crystal, the model gives it no stress, or the reference
         has no strained cells of it.
@@ -102,16 +109,17 @@ def run(
         raise InputError(
             f"{model}: this Gaussian process gives no stress; expected networks, or model: local"
         ) from None
-    close = (config.largest_force, config.steps)
     fits = {} if cells is None else _fits(cells, atoms)
+    checkpoint = Checkpoint(output, job)
     with publish_with_files(output, job) as (file, folder):
-        if config.relax:
-            context.report(0, 3, "relaxing atoms and cell")
-            relax(atoms, *close)
-        context.report(1, 3, "equation of state")
-        state = equation_of_state(atoms, config.eos_strain, config.eos_points, *close)
-        context.report(2, 3, "elastic constants")
-        constants = elastic_constants(atoms, config.elastic_strain, *close)
+        checkpoint.prepare(context.resume, context.restart)
+        kept = KeptRelaxations(checkpoint, context, config.relax + config.eos_points + STRAINS)
+        try:
+            state, constants = _measured(config, atoms, kept)
+        except NumericalError:  # it would come again, and other settings are not refused then
+            checkpoint.discard()
+            raise
+        file.attrs["wall_time_s"] = kept.seconds_before
         stable, outside = is_stable(constants), _outside(atoms)
         found: dict[str, Any] = {
             "structure": structure.name,
@@ -150,7 +158,25 @@ def run(
             columns = (*COLUMNS[:2], *SOURCES, "unit")
         summary = Summary(title, columns, rows, notes)
         file.attrs["summary"] = summary.to_json()
+    checkpoint.discard()
     return summary
+
+
+def _measured(config: PropertiesConfig, atoms: Atoms, kept: KeptRelaxations) -> tuple[Birch, FloatArray]:
+    """Relax the crystal in place; return its equation of state and elastic constants."""
+
+    def settle(what: str, cell: bool = False) -> Settle:
+        def relaxed(moved: Atoms) -> None:
+            relax(moved, config.largest_force, config.steps, cell)
+
+        return lambda moved: kept(moved, what, relaxed)
+
+    if config.relax:
+        settle("relaxing atoms and cell", cell=True)(atoms)
+    return (
+        equation_of_state(atoms, config.eos_strain, config.eos_points, settle("equation of state")),
+        elastic_constants(atoms, config.elastic_strain, settle("elastic constants")),
+    )
 
 
 def _choose(structures: Sequence[Structure], config: PropertiesConfig, source: Path) -> Structure:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import h5py
@@ -25,7 +26,7 @@ from aenet_gpr_cli.config.stages.properties_config import PropertiesConfig
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError
-from aenet_gpr_cli.stages import predict_stage, properties_stage
+from aenet_gpr_cli.stages import kept_relaxations, predict_stage, properties_stage
 from aenet_gpr_cli.stages.evaluate import evaluate_stage
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage
 from aenet_gpr_cli.stages.md import md_stage
@@ -34,6 +35,11 @@ from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.split import split_stage
 from aenet_gpr_cli.stages.train_ann import train_ann_stage
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM as GPA
+
+
+def settle(atoms):
+    """Relax the atoms of a strained cell."""
+    relax(atoms, 1e-3, 50, cell=False)
 
 
 def copper(n, seed=0):
@@ -121,7 +127,7 @@ def test_elastic_constants_come_close_to_those_of_the_reference(made, tmp_path):
     found = json.loads((tmp_path / "p.json").read_text())
     atoms.calc = EMT()
     relax(atoms, 1e-5, 50)
-    expected = elastic_constants(atoms, 0.005, 1e-3, 50)
+    expected = elastic_constants(atoms, 0.005, settle)
     constants = np.array(found["elastic_constants_gpa"])
     assert found["stable"]
     assert found["volume_per_atom"] == pytest.approx(atoms.get_volume(), rel=0.01)
@@ -155,12 +161,52 @@ def test_numbers_of_a_crystal_outside_the_training_data_are_told(made, process, 
 
 def test_an_interrupted_stage_without_a_checkpoint_says_that_it_keeps_nothing(made, tmp_path):
     write(tmp_path / "c.extxyz", bulk("Cu", "fcc", a=3.58))
-    files = PropertiesConfig(), made / "ann.h5", tmp_path / "c.extxyz", tmp_path / "p.h5"
-    said: list[str] = []
-    context = Context(lambda *report: said.append(report[2]), stop=lambda: "elastic constants" in said)
-    with pytest.raises(InterruptedRun, match=r"elastic constants \(2 of 3\). This stage keeps nothing"):
-        properties_stage.run(*files, context)
+    files = PredictConfig(), made / "ann.h5", [tmp_path / "c.extxyz"], tmp_path / "p.h5"
+    with pytest.raises(InterruptedRun, match="This stage keeps nothing"):
+        predict_stage.run(*files, Context(stop=lambda: True))
     assert not list(tmp_path.glob("*p.*"))
+
+
+def test_interrupted_properties_go_on_with_the_same_numbers(made, tmp_path, monkeypatch):
+    """Each relaxation is done once, however often the run is cut short."""
+    atoms = bulk("Cu", "fcc", a=3.56, cubic=True)
+    atoms.positions[0, 0] += 0.05
+    write(tmp_path / "c.extxyz", atoms)
+    config, done = PropertiesConfig(eos_points=5), []
+    files = made / "ann.h5", tmp_path / "c.extxyz"
+    whole = properties_stage.run(config, *files, tmp_path / "whole.h5", Context())
+
+    def counted(*arguments):
+        done.append(arguments)
+        relax(*arguments)
+
+    def stop_at(number: int) -> Callable[[], bool]:
+        return lambda: len(done) >= number
+
+    monkeypatch.setattr(properties_stage, "relax", counted)
+    monkeypatch.setattr(kept_relaxations, "EVERY", 0.0)
+    output, folder = tmp_path / "p.h5", tmp_path / ".p.h5.checkpoint"
+    for calls in (3, 7, 6):
+        context = Context(stop=stop_at(len(done) + calls))
+        with pytest.raises(InterruptedRun, match=r"\(\d+ of 18\)\. What was finished before is kept"):
+            properties_stage.run(config, *files, output, context)
+        assert folder.is_dir()
+        assert not output.exists()
+    with pytest.raises(ConfigError, match=r"holds unfinished work of another run .*eos_points"):
+        properties_stage.run(PropertiesConfig(eos_points=7), *files, output, Context())
+    summary = properties_stage.run(config, *files, output, Context())
+    assert len(done) == 1 + 5 + 12
+    assert not folder.exists()
+    assert summary.rows == whole.rows
+    first, second = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "p"))
+    for key in ("eos_energies", "eos_volumes", "elastic_constants_gpa", "cell"):
+        np.testing.assert_allclose(second[key], first[key], rtol=1e-9, atol=1e-9)
+    # what cannot be found is no unfinished work: other settings are free
+    with pytest.raises(NumericalError, match="increase eos_strain"):
+        properties_stage.run(
+            PropertiesConfig(relax=False, eos_strain=1e-4), *files, tmp_path / "q.h5", Context()
+        )
+    assert not list(tmp_path.glob(".q.h5*"))
 
 
 def test_constants_stand_beside_those_of_labelled_strained_cells(made, tmp_path):
@@ -185,7 +231,7 @@ def test_constants_stand_beside_those_of_labelled_strained_cells(made, tmp_path)
     rows = {row[0]: row[1:] for row in summary.rows}
     crystal.calc = EMT()
     relax(crystal, 1e-5, 50)
-    expected = elastic_constants(crystal, 0.005, 1e-3, 50)
+    expected = elastic_constants(crystal, 0.005, settle)
     for name, value in (("C11", expected[0, 0]), ("C44", expected[3, 3])):
         cells = [float(x.split(" ± ")[0]) for x in rows[f"{name} (mean over axes)"][:-1]]
         np.testing.assert_allclose(cells[2:], value, rtol=0.05)  # those of the data, at ±1 %
