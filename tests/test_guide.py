@@ -19,6 +19,7 @@ from aenet_gpr_cli.config.annotate import annotated, annotated_active
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
 from aenet_gpr_cli.config.yaml_text import parse_yaml
+from aenet_gpr_cli.errors import ConfigError
 from aenet_gpr_cli.guide.topics import TOPICS, text
 from tests.cli.conftest import run_cli as run_cli
 
@@ -165,3 +166,24 @@ def test_only_a_page_is_replaced(run_cli, tmp_path, monkeypatch):
     code, _, said = run_cli("guide", "--html", "ann.h5", "--force")
     assert (code, (tmp_path / "ann.h5").read_bytes()) == (2, b"mine")
     assert "is no HTML page; choose another file" in said
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("glosary", "; did you mean 'glossary'?"),
+        ("trouble", "; did you mean 'troubleshooting'?"),
+        ("molecules", "; did you mean 'molecule'?"),
+        ("barostat", "; that word stands in dynamics"),
+        ("zzz", ""),
+        ("", ""),
+    ],
+)
+def test_a_word_that_is_no_topic_leads_to_topics(word, says):
+    """By its name, or by their texts; one that only looks a little like it is no help."""
+    with pytest.raises(ConfigError) as caught:
+        text(word)
+    first, *others = str(caught.value).splitlines()
+    assert first.startswith(f"the guide has no topic {word!r}{says}")
+    assert says or first.endswith("'")
+    assert [line.split()[0] for line in others] == list(TOPICS)

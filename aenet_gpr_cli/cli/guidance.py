@@ -29,9 +29,7 @@ def guide(topic: str | None, page: Path | None, force: bool, options: dict[str, 
     if page is not None:
         _write(page, force, options)
     elif topic is None:
-        width = max(map(len, topics.TOPICS))
-        for name, line in topics.TOPICS.items():
-            click.echo(f"{name:<{width}}  {line}")
+        click.echo(topics.listed())
     elif sys.stdout.isatty():
         _print(topics.text(topic))
     else:

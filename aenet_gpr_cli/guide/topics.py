@@ -9,6 +9,7 @@ from importlib.resources import files
 from aenet_gpr_cli.config.annotate import annotated, annotated_active
 from aenet_gpr_cli.errors import ConfigError
 
+MOST = 4  # topics that are named for a word
 TOPICS = {
     "molecule": "Tutorial: an isolated system, from files to a potential.",
     "crystal": "Tutorial: an alloy whose composition and cell vary.",
@@ -36,15 +37,36 @@ def text(topic: str) -> str:
     Raises
     ------
     ConfigError
-        If there is no such topic; the message names the nearest.
+        If there is no such topic; the message names the nearest, or those with the word, and all topics.
     """
     if topic not in TOPICS:
-        near = difflib.get_close_matches(topic.lower(), TOPICS, n=1, cutoff=0.4)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"the guide has no topic {topic!r}{meant or '.'} Topics: {', '.join(TOPICS)}")
-    found = files("aenet_gpr_cli.guide").joinpath(f"{topic}.md").read_text(encoding="utf-8")
-    found = re.sub(r"<!--.*?-->\n?", "", found, flags=re.DOTALL)
+        raise ConfigError("\n".join([f"the guide has no topic {topic!r}{_instead_of(topic)}", listed()]))
+    found = _without_comments(topic)
     return found + _every_key() if topic == "keys" else found
+
+
+def listed() -> str:
+    """Return a line for each topic."""
+    width = max(map(len, TOPICS))
+    return "\n".join(f"{name:<{width}}  {line}" for name, line in TOPICS.items())
+
+
+def _instead_of(word: str) -> str:
+    """Name topics called much the same, or else those whose text has the word most often."""
+    word = word.lower().strip()
+    alike = [name for name in TOPICS if len(word) > 2 and (name.startswith(word) or word.startswith(name))]
+    near = alike or difflib.get_close_matches(word, TOPICS, n=3, cutoff=0.7)
+    if near:
+        return f"; did you mean {' or '.join(map(repr, near))}?"
+    as_word = re.compile(rf"\b{re.escape(word)}", re.IGNORECASE)
+    times = {name: len(as_word.findall(_without_comments(name))) for name in TOPICS} if len(word) > 2 else {}
+    most = sorted((name for name in times if times[name]), key=lambda name: -times[name])[:MOST]
+    return f"; that word stands in {', '.join(most)}" if most else ""
+
+
+def _without_comments(topic: str) -> str:
+    found = files("aenet_gpr_cli.guide").joinpath(f"{topic}.md").read_text(encoding="utf-8")
+    return re.sub(r"<!--.*?-->\n?", "", found, flags=re.DOTALL)
 
 
 def glossary() -> dict[str, str]:
