@@ -175,3 +175,22 @@ def test_a_fit_to_energies_and_forces_says_nothing_of_a_right_stress_or_of_too_f
     assert check_stress_by_fit(few, 0) is None
     without = [replace(s, stress=None) for s in dynamics]
     assert check_stress_by_fit(without, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "sign", "said"),
+    [
+        (10 * GPA, -1.0, "looks like stress in kbar, with the sign of a pressure"),
+        (10 * GPA, 1.0, "looks like stress in kbar (slope -"),
+        (GPA, -1.0, "name it stress, turn its sign and declare its unit in the header"),
+        (1.0, 1.0, "looks like stress in eV/Å³ (slope -"),
+    ],
+)
+def test_a_stress_that_is_named_a_virial_is_told(copper, unit, sign, said):
+    """What is read is -1/V times the numbers of the file."""
+    volumes = np.abs(np.linalg.det(copper.cells))[:, None, None]
+    wrong = replace(copper, stress=-sign * unit * copper.stress / volumes)
+    assert said in str(check_stress(wrong, named_virial=True))
+    assert check_stress(copper, named_virial=True) is None
+    turned = str(check_stress(replace(copper, stress=-copper.stress), named_virial=True))
+    assert "it looks like stress in eV/Å³, with the sign of a pressure" in turned

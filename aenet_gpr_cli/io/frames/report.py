@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from aenet_gpr_cli.io.frames.frame import LeftOut
 from aenet_gpr_cli.io.frames.labels import Labelled
+from aenet_gpr_cli.io.frames.stress import is_virial
 from aenet_gpr_cli.structures import Structure
 
 MAX_LINES = 10
@@ -54,6 +55,12 @@ class DataSet:
     definition: str = ""
     files: list[FileRead] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+
+    @property
+    def named_virial(self) -> bool:
+        """Whether all that has a stress has it as a virial."""
+        names = {item.stress_key for file in self.files for item in file.used} - {""}
+        return bool(names) and all(map(is_virial, names))
 
     def lines(self) -> list[str]:
         """Return what was read and left out, at most ten lines and a count of the others."""

@@ -32,6 +32,11 @@ def is_stress(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def is_virial(name: str) -> bool:
+    """Return whether a stress of this name is a virial in the file."""
+    return is_stress(name) and STANDARD not in name.lower()
+
+
 def stresses_in(
     values: Mapping[str, Any], volume: float, units: Factors | None = None
 ) -> dict[str, FloatArray]:
@@ -61,7 +66,7 @@ def stresses_in(
             continue
         factor = (
             units.stress
-            if STANDARD in str(key).lower()
+            if not is_virial(str(key))
             else None
             if units.virial is None
             else -units.virial / volume

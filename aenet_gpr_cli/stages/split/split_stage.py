@@ -137,7 +137,7 @@ def _subsets(
         structures, first = prepared(config, name, members)
         division = divisions[name]
         found += first
-        found += findings(config, name, members, structures, division, by_chance)
+        found += findings(config, name, members, structures, division, by_chance, data.named_virial)
         found += [Finding("division", *note.split(": ", 1)) for note in division.notes]
         subsets.append(_Subset(name, structures, division))
     notes = [*data.lines(), f"energy that is learned: {data.definition}"]

@@ -90,6 +90,7 @@ def findings(
     structures: StructureSet,
     division: Division,
     by_chance: bool,
+    named_virial: bool = False,
 ) -> Iterator[Finding]:
     """Yield what is doubtful about a subset.
 
@@ -101,6 +102,8 @@ def findings(
         Of `prepared`.
     by_chance : bool
         Whether single structures were drawn for training and test.
+    named_virial : bool
+        Whether the files call the stress a virial.
 
     Raises
     ------
@@ -128,7 +131,7 @@ def findings(
     if config.minimum_distance > 0:
         yield from _too_close(name, structures, config.minimum_distance)
     if config.check_forces and structures.forces is not None:
-        yield from _forces(name, structures)
+        yield from _forces(name, structures, named_virial)
     if by_chance and len(division.train) and len(division.test):
         yield from _trajectory(name, structures)
 
@@ -158,7 +161,7 @@ def _too_close(name: str, structures: StructureSet, limit: float) -> Iterator[Fi
         yield Finding("close", name, f"{len(close)} pairs of atoms closer than {limit} Å: {some(named)}")
 
 
-def _forces(name: str, structures: StructureSet) -> Iterator[Finding]:
+def _forces(name: str, structures: StructureSet, named_virial: bool) -> Iterator[Finding]:
     if (wrong := missing_energies(structures)) is not None:
         raise InputError(
             f"{name}: {wrong}, so they are missing; expected total energies in eV (energy_key names them). "
@@ -181,7 +184,7 @@ def _forces(name: str, structures: StructureSet) -> Iterator[Finding]:
         yield Finding("forces undecided", name, unlike)
     if (net := check_net_force(structures)) is not None:
         yield Finding("net force", name, net)
-    if (stress := check_stress(structures)) is not None:
+    if (stress := check_stress(structures, named_virial)) is not None:
         yield Finding("stress", name, stress)
 
 

@@ -18,6 +18,12 @@ from aenet_gpr_cli.subsystems.label_checks.shears import SHEARS, other_shear_wor
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM as GPA
 
 BoolArray = NDArray[np.bool_]
+_UNITS = (
+    (1.0, "stress in eV/Å³", ""),
+    (1.0 / GPA, "stress in GPa", "GPa"),
+    (0.1 / GPA, "stress in kbar", "kbar"),
+    (27.211386 / 0.529177**3, "stress in Hartree/Bohr³", "au"),
+)
 _MAX_STRUCTURES = 1000
 _MIN_PAIRS = 5
 _MAX_STRAIN, _MAX_STEP = 0.1, 0.5  # Å; further apart the trapezoidal rule says nothing
@@ -26,10 +32,11 @@ _TOLERANCE = 0.6  # of the slope, which atoms 0.08 Å off their sites change by 
 _MIN_WORK = 1e-4  # eV; below that digits of the energy decide
 _PLAINLY, _ALIKE = 2.5, 0.8  # factor and correlation from which on a quick model is believed
 _FEWEST, _SHARE = 3, 0.1  # of structures of another kind
+_APART = 2.5  # from 1, where the sign may be another one: a stress named a virial has a factor of its volume
 _KEEP = "stress_key names another stress, fit_gpr.local.virials: false trains on none"
 
 
-def check_stress(structures: StructureSet) -> str | None:
+def check_stress(structures: StructureSet, named_virial: bool = False) -> str | None:
     """Compare the stress, integrated between near structures, with what forces leave of energy differences.
 
     E_j - E_i + ½(F_i + F_j)·d ≈ ½(V_i σ_i + V_j σ_j):ε, with the strain ε between the cells and displacements
@@ -39,6 +46,8 @@ def check_stress(structures: StructureSet) -> str | None:
     ----------
     structures : StructureSet
         With energies (eV), forces (eV/Å), stress (eV/Å³) and cells that differ.
+    named_virial : bool
+        Whether the files call it a virial.
 
     Returns
     -------
@@ -60,7 +69,8 @@ def check_stress(structures: StructureSet) -> str | None:
     volume = float(np.abs(np.linalg.det(s.cells)).mean())
     limits = 1.0 + _TOLERANCE, _MIN_CORRELATION
     shear = other_shear_work(normal, shears, rest, _KEEP)
-    return shear or _judged(work, rest, volume, limits, f"{len(work)} pairs", unknown=True)
+    of = f"{len(work)} pairs"
+    return shear or _judged(work, rest, volume, limits, of, unknown=True, named_virial=named_virial)
 
 
 def compare_stress(structures: Sequence[StructureSet], expected: Sequence[FloatArray]) -> str | None:
@@ -134,6 +144,7 @@ def _judged(
     of: str,
     unknown: bool = False,
     whole: bool = True,
+    named_virial: bool = False,
 ) -> str | None:
     """Say what is wrong with numbers that should be the right ones; None where nothing is.
 
@@ -145,6 +156,9 @@ def _judged(
         Whether another factor than that of a unit is said, too.
     whole : bool
         Whether all structures are meant, so that one factor mends them.
+    named_virial : bool
+        Whether the files call it a virial, so that what was read is -1/V times what they hold; only where
+        another factor is said anyway: a quick fit of few alloys was wrong by one that fitted a unit.
     """
     factor, least = limits
     squares = float(declared @ declared), float(right @ right)
@@ -154,13 +168,9 @@ def _judged(
     slope = float(declared @ right) / squares[0]
     if abs(correlation) < least or (slope > 0.0 and abs(np.log(slope)) < np.log(factor)):
         return None
-    candidates = (
-        (1.0, "stress in eV/Å³", ""),
-        (1.0 / GPA, "stress in GPa", "GPa"),
-        (0.1 / GPA, "stress in kbar", "kbar"),
-        (27.211386 / 0.529177**3, "stress in Hartree/Bohr³", "au"),
-        (1.0 / volume, "a virial in eV", "virial"),
-    )
+    if named_virial and (said := _named_virial(slope, correlation, volume, factor, of)) is not None:
+        return said
+    candidates = (*_UNITS, (1.0 / volume, "a virial in eV", "virial"))
     near = sorted((abs(np.log(abs(slope) / value)), *rest) for value, *rest in candidates)
     near = [found for found in near if found[0] < np.log(factor)]
     if not (near or unknown):
@@ -177,6 +187,25 @@ def _judged(
     return (
         f"stress does not fit energies and forces: {what}; expected eV/Å³, positive under tension "
         f"(slope {slope:.3g}, correlation {correlation:.3f}, {of}). To change: {', or '.join(steps)}; {_KEEP}"
+    )
+
+
+def _named_virial(slope: float, correlation: float, volume: float, factor: float, of: str) -> str | None:
+    """Say that what the files call a virial is a stress; None where no unit explains the numbers."""
+    near = sorted(
+        (abs(np.log(abs(slope) / (volume * value))), name, unit)
+        for value, name, unit in _UNITS
+        if abs(np.log(volume * value)) > np.log(_APART)
+    )
+    if not near or near[0][0] > np.log(factor):
+        return None
+    _, name, unit = near[0]
+    pressure, turned = (", with the sign of a pressure", ", turn its sign") if slope > 0.0 else ("", "")
+    declared = f" and declare its unit in the header of the frames (stress_unit={unit})" if unit else ""
+    return (
+        f"stress does not fit energies and forces: it is read from a virial (in eV), and looks like {name}"
+        f"{pressure} (slope {slope:.3g}, correlation {correlation:.3f}, {of}). To change: name it stress"
+        f"{turned}{declared}; {_KEEP}"
     )
 
 
