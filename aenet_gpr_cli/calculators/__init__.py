@@ -8,5 +8,6 @@ __all__ = [
     "lammps",
     "md_potential",
     "named_calculators",
+    "strain_polynomial",
     "strained_cells",
 ]

@@ -4,8 +4,9 @@ With the Lagrangian strain η of each cell from a crystal, which no rotation or 
 
     E = E₀ + V₀ (S₀·η + ½ ηᵀ C η),    S = S₀ + C η,    S = |det(F)| F⁻¹ σ F⁻ᵀ   (second Piola-Kirchhoff)
 
-in the order xx, yy, zz, yz, xz, xy, shears of η doubled. Terms of the third order in E are left out: where
-cells are strained both ways they fall out of C. Owns the choice of cells and the fits.
+in the order xx, yy, zz, yz, xz, xy, shears of η doubled. Terms of the third order in E are fitted, too, where
+the cells suffice and left-out ones say so: these fall out of C only where cells are strained both ways alike.
+Owns the choice of cells and what is fitted to them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aenet_gpr_cli.calculators.strain_polynomial import PAIRS, fit_polynomial, variance_left
 from aenet_gpr_cli.descriptors.chebyshev.strain import six_components
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.lattice import Lattice
@@ -22,12 +24,7 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM
 
 MOVED = 0.25  # Å from the places of the crystal, after its strain: farther is another structure
-SMALL = (
-    0.02  # of the largest product of strains: one that is smaller in all cells, as beside a shear, is none
-)
-OPEN = 1e-6  # of the largest singular value, and of a unit vector
 DOUBLED = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
-PAIRS = tuple((i, j) for i in range(6) for j in range(i, 6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +150,10 @@ def fit_stresses(cells: StrainedCells, stresses: Sequence[FloatArray | None]) ->
     residual = np.sqrt(np.mean((a @ found - b) ** 2))
     constants = 0.5 * (found[1:] + found[1:].T)
     unit = GPA_PER_EV_PER_CUBIC_ANGSTROM
-    noise, covariance = _noise(a @ found - b, 7), np.linalg.inv(a.T @ a)[1:, 1:]  # components are apart
+    noise, covariance = (
+        variance_left(a @ found - b, 7),
+        np.linalg.inv(a.T @ a)[1:, 1:],
+    )  # components are apart
     errors = {
         name: float(np.sqrt(np.einsum("ij,ik,kj,j->", weights, covariance, weights, noise))) * unit
         for name, weights in _weights().items()
@@ -173,6 +173,12 @@ def fit_energies(cells: StrainedCells, energies: Sequence[float | None]) -> Cell
     -------
     CellFit or None
         None where the cells determine no constant.
+
+    Notes
+    -----
+    The third order is fitted where the cells leave no constant open by it that they determine without, and
+    energies of cells that are left out are predicted better. What the fourth makes of the constants is in
+    their errors: as large a part of them as the third order is of the second, squared.
     """
     known = [k for k, energy in enumerate(energies) if energy is not None]
     if len(known) < 3:
@@ -180,33 +186,24 @@ def fit_energies(cells: StrainedCells, energies: Sequence[float | None]) -> Cell
     assert cells.crystal.cell is not None
     volume = abs(float(np.linalg.det(cells.crystal.cell)))
     strains, total = cells.strains[known], np.array([energies[k] for k in known], float)
-    products = [strains[:, i] * strains[:, j] * (0.5 if i == j else 1.0) for i, j in PAIRS]
-    a = np.column_stack([np.ones(len(known)), strains, *products])
-    largest = max(float(np.abs(strains).max()), 1e-12)
-    a[:, 7:] *= np.abs(a[:, 7:]).max(axis=0) >= SMALL * largest**2
-    size = np.repeat([1.0, largest, largest**2], [1, 6, len(PAIRS)])
-    _, values, v = np.linalg.svd(a / size, full_matrices=True)
-    rank = int((values > OPEN * values[0]).sum())
-    left_open = np.linalg.norm(v[rank:], axis=0) > OPEN
     density = (total - total.mean()) / volume
-    found = np.linalg.lstsq(a / size, density, rcond=OPEN)[0] / size
-    left = a @ found - density
-    residual = np.sqrt(np.mean(left**2)) * volume / len(cells.crystal.species)
-    found[left_open] = np.nan
-    if np.isnan(found[7:]).all():
+    second, third = (fit_polynomial(strains, density, order) for order in (2, 3))
+    whole = bool((np.isfinite(third.constants) >= np.isfinite(second.constants)).all())
+    best = third if whole and third.left_out < second.left_out else second
+    if np.isnan(best.constants).all():
         return None
     constants = np.empty((6, 6))
-    for (i, j), value in zip(PAIRS, found[7:], strict=True):
+    for (i, j), value in zip(PAIRS, best.constants, strict=True):
         constants[i, j] = constants[j, i] = value
     unit = GPA_PER_EV_PER_CUBIC_ANGSTROM
-    noise = _noise(left[:, None], rank)[0]
-    root = np.sqrt(noise) * v[:rank] / values[:rank, None] / size  # of the covariance: rootᵀ root
     i, j = np.array(PAIRS).T
     errors = {}
     for name, weights in _weights().items():
         each = np.where(i == j, 1.0, 2.0) * weights[i, j]
-        errors[name] = float(np.linalg.norm(root[:, 7:] @ each)) * unit
-    return CellFit(constants * unit, found[1:7] * unit, float(residual), errors)
+        next_order = best.ratio**2 * (best.constants @ each)
+        errors[name] = float(np.hypot(np.linalg.norm(best.root @ each), next_order)) * unit
+    residual = best.residual * volume / len(cells.crystal.species)
+    return CellFit(constants * unit, best.stress * unit, residual, errors)
 
 
 def averages(constants: FloatArray) -> dict[str, float]:
@@ -218,12 +215,6 @@ def averages(constants: FloatArray) -> dict[str, float]:
         "C12": float(across.mean()),
         "C44": float(diagonal[3:].mean()),
     }
-
-
-def _noise(left: FloatArray, unknowns: int) -> FloatArray:
-    """Return the variance of what a fit leaves, of each column; NaN where it had to go through all points."""
-    more = len(left) - unknowns
-    return np.asarray((left**2).sum(axis=0) / more if more > 0 else np.full(left.shape[1], np.nan))
 
 
 def _weights() -> dict[str, FloatArray]:
