@@ -13,7 +13,7 @@ import numpy as np
 from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
 from aenet_gpr_cli.descriptors.chebyshev.strain import known_components
-from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows
+from aenet_gpr_cli.gpr.local.design import Inducing, energy_rows, rows_of_lengths
 from aenet_gpr_cli.gpr.local.environments import Environments, Scale, environments
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.local.posterior import solve, whiten, whitening_parts
@@ -23,7 +23,8 @@ from aenet_gpr_cli.gpr.local.virials import virial_rows, virials, with_stress
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
-Rows = tuple[FloatArray, FloatArray, float]  # rows and targets in units of their noise, and that noise
+# of each length scale, rows in units of their noise; targets in the same units, and that noise
+Rows = tuple[list[FloatArray], FloatArray, float]
 
 ATOMS_PER_BLOCK = 300  # of rows: 300 atoms, 1,000 inducing environments: 7 MB
 
@@ -56,6 +57,10 @@ class Design:
     noise_force: float
     noise_virial: float = 0.0
     repulsion: Repulsion | None = None
+
+    def of_length(self, length_scale: float) -> Design:
+        """Return the same with another length scale."""
+        return replace(self, inducing=replace(self.inducing, length_scale=length_scale))
 
 
 class Sums:
@@ -114,7 +119,8 @@ def add_up(
     total = sum(len(indices) for _, indices in blocks)
     done = sum(len(indices) for _, indices in blocks[: sums.n_blocks])
     for k, indices in blocks[sums.n_blocks :]:
-        for rows, targets, noise in _rows(design, sets[k].select(indices).in_memory()):
+        block = sets[k].select(indices).in_memory()
+        for (rows,), targets, noise in _rows(design, block, (design.inducing.length_scale,)):
             sums.triangle.add(rows, targets)
             sums.log_noises += len(rows) * float(np.log(noise))
         sums.n_blocks += 1
@@ -125,15 +131,16 @@ def add_up(
     return sums
 
 
-def evidence_of(design: Design, sets: Sequence[StructureSet]) -> float:
-    """Return the log evidence of the process that all rows would give, to about 0.1."""
-    products, log_noises = products_of(design, sets)
-    return products.log_evidence(log_noises)
+def evidences_of(design: Design, sets: Sequence[StructureSet], lengths: Sequence[float]) -> list[float]:
+    """Return the log evidence of the process that all rows would give, to about 0.1, for length scales."""
+    products, log_noises = _products(design, sets, _rows, lengths)
+    return [one.log_evidence(log_noises) for one in products]
 
 
 def products_of(design: Design, sets: Sequence[StructureSet]) -> tuple[Products, float]:
     """Return the sums of products of all rows, and the sum of the logarithms of their assumed noises."""
-    return _products(design, sets, _rows)
+    (products,), log_noises = _products(design, sets, _rows, (design.inducing.length_scale,))
+    return products, log_noises
 
 
 def evidence_of_virials(
@@ -150,7 +157,8 @@ def evidence_of_virials(
     """
     known, log_noises = products_of(design, sets)
     # rows of virials are summed apart from the others, so that another noise scales their sums
-    added, log_units = _products(replace(design, noise_virial=1.0), sets, _virials_alone)
+    own = (design.inducing.length_scale,)
+    (added,), log_units = _products(replace(design, noise_virial=1.0), sets, _virials_alone, own)
     if not added.n_rows:
         return {}
     return {
@@ -162,13 +170,19 @@ def evidence_of_virials(
 
 
 def _products(
-    design: Design, sets: Sequence[StructureSet], rows_of: Callable[[Design, StructureSet], Iterator[Rows]]
-) -> tuple[Products, float]:
-    products, log_noises = Products(whitening_parts(design.inducing.covariance())), 0.0
+    design: Design,
+    sets: Sequence[StructureSet],
+    rows_of: Callable[[Design, StructureSet, Sequence[float]], Iterator[Rows]],
+    lengths: Sequence[float],
+) -> tuple[list[Products], float]:
+    """Return the sums of products for each length scale; environments and their products are shared."""
+    log_noises, designs = 0.0, [design.of_length(length) for length in lengths]
+    products = [Products(whitening_parts(one.inducing.covariance())) for one in designs]
     for k, indices in _blocks(sets):
-        for rows, targets, noise in rows_of(design, sets[k].select(indices)):
-            products.add(rows, targets)
-            log_noises += len(rows) * float(np.log(noise))
+        for rows, targets, noise in rows_of(design, sets[k].select(indices), lengths):
+            for sums, own in zip(products, rows, strict=True):
+                sums.add(own, targets)
+            log_noises += len(targets) * float(np.log(noise))
     return products, log_noises
 
 
@@ -205,7 +219,7 @@ def _blocks(sets: Sequence[AnySet], share: int = 0, of: int = 1) -> Iterator[tup
         before += len(s)
 
 
-def _rows(design: Design, block: StructureSet) -> Iterator[Rows]:
+def _rows(design: Design, block: StructureSet, lengths: Sequence[float]) -> Iterator[Rows]:
     """Yield the rows of forces, energies and virials of some structures."""
     inducing = design.inducing
     prior = float(design.atomic_energies[design.basis.species_index(block.species)].sum())
@@ -215,32 +229,34 @@ def _rows(design: Design, block: StructureSet) -> Iterator[Rows]:
     found = environments(design.basis, design.scale, block, slopes)
     assert block.energies is not None  # the choice of atomic energies has checked
     if block.forces is None or block.n_atoms == 1:  # the force on one atom is zero, whatever the energy
-        energies = energy_rows(found, inducing)
+        energies = [energy_rows(found, design.of_length(length).inducing) for length in lengths]
     else:
-        energies, forces = energy_and_force_rows(found, inducing)
+        both = rows_of_lengths(found, inducing, lengths)
+        energies = [own for own, _ in both]
         yield (
-            forces.reshape(-1, len(inducing)) / design.noise_force,
+            [forces.reshape(-1, len(inducing)) / design.noise_force for _, forces in both],
             block.forces.ravel() / design.noise_force,
             design.noise_force,
         )
-    yield energies / noise, (block.energies - prior) / noise, noise
+    yield [own / noise for own in energies], (block.energies - prior) / noise, noise
     if strained.any():
-        yield _virials(design, block, found)
+        yield _virials(design, block, found, lengths)
 
 
-def _virials_alone(design: Design, block: StructureSet) -> Iterator[Rows]:
+def _virials_alone(design: Design, block: StructureSet, lengths: Sequence[float]) -> Iterator[Rows]:
     if len(chosen := np.flatnonzero(with_stress(block))):
         strained = block.select(chosen)
-        yield _virials(design, strained, environments(design.basis, design.scale, strained, True))
+        yield _virials(design, strained, environments(design.basis, design.scale, strained, True), lengths)
 
 
-def _virials(design: Design, block: StructureSet, found: Environments) -> Rows:
+def _virials(design: Design, block: StructureSet, found: Environments, lengths: Sequence[float]) -> Rows:
     """Return the rows of each structure that has a stress: six of crystals, those in the plane of slabs."""
     chosen = np.flatnonzero(with_stress(block))
     known = block.select(chosen)
     along, turns = known_components(known)
     noise = design.noise_virial * np.sqrt(block.n_atoms)
-    rows, targets = virial_rows(found, design.inducing)[chosen], virials(known)
+    each = [virial_rows(found, design.of_length(length).inducing)[chosen] for length in lengths]
+    targets = virials(known)
     if turns is not None:
-        rows, targets = turns @ rows, np.einsum("nab,nb->na", turns, targets)
-    return rows[along] / noise, targets[along] / noise, noise
+        each, targets = [turns @ rows for rows in each], np.einsum("nab,nb->na", turns, targets)
+    return [rows[along] / noise for rows in each], targets[along] / noise, noise

@@ -7,6 +7,7 @@ the atom.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -75,7 +76,7 @@ def energy_rows(found: Environments, inducing: Inducing) -> FloatArray:
     -------
     ndarray of shape (n_structures, n_inducing), dimensionless
     """
-    return _sum_over_atoms(_kernels(found, inducing), found, inducing)
+    return _sum_over_atoms(_kernels(found, inducing, inducing.length_scale), found, inducing)
 
 
 def energy_and_force_rows(found: Environments, inducing: Inducing) -> tuple[FloatArray, FloatArray]:
@@ -93,16 +94,32 @@ def energy_and_force_rows(found: Environments, inducing: Inducing) -> tuple[Floa
     forces : ndarray of shape (n_structures · n_atoms, 3, n_inducing), 1/Å
         Minus the gradient, as forces are.
     """
+    return rows_of_lengths(found, inducing, (inducing.length_scale,))[0]
+
+
+def rows_of_lengths(
+    found: Environments, inducing: Inducing, lengths: Sequence[float]
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Return `energy_and_force_rows` for several length scales, whose products with slopes are the same.
+
+    Parameters
+    ----------
+    found : Environments
+        With slopes.
+    inducing : Inducing
+        Its own length scale is not looked at.
+    lengths : sequence of float, dimensionless
+    """
     assert found.slopes is not None  # asked for
-    values = _kernels(found, inducing)
-    forces = np.zeros((len(found.x), 3, len(inducing)))
+    kernels = [_kernels(found, inducing, length) for length in lengths]
+    forces = np.zeros((len(lengths), len(found.x), 3, len(inducing)))
     offsets, neighbour = found.neighbours.offsets, found.neighbours.index
-    for kind, k in enumerate(values):
+    for kind in range(len(inducing.offsets) - 1):
         columns = inducing.of(kind)
         z, atoms = inducing.z[columns], np.flatnonzero(found.kinds == kind)
         if not len(z):
             continue
-        adjoint = found.scale.adjoint(np.concatenate([z, found.x[atoms]]), kind) / inducing.length_scale**2
+        adjoint = found.scale.adjoint(np.concatenate([z, found.x[atoms]]), kind)
         z_over, x_over = np.ascontiguousarray(adjoint[: len(z)].T), adjoint[len(z) :]
         for chosen in _portions(atoms, offsets, ROOM // (3 * len(z)) + 1):
             edges = _edges_of(atoms[chosen], offsets)
@@ -110,10 +127,12 @@ def energy_and_force_rows(found: Environments, inducing: Inducing) -> tuple[Floa
             counts = offsets[atoms[chosen] + 1] - offsets[atoms[chosen]]
             along = np.einsum("eaf,ef->ea", slopes, np.repeat(x_over[chosen], counts, axis=0))
             products = (slopes.reshape(-1, slopes.shape[2]) @ z_over).reshape(len(slopes), 3, len(z))
-            _scatter(
-                atoms[chosen], counts, neighbour[edges], k[chosen], products, along, columns.start, forces
-            )
-    return _sum_over_atoms(values, found, inducing), forces
+            for length, values, out in zip(lengths, kernels, forces, strict=True):
+                weights = values[kind][chosen] / length**2
+                _scatter(
+                    atoms[chosen], counts, neighbour[edges], weights, products, along, columns.start, out
+                )
+    return [(_sum_over_atoms(k, found, inducing), own) for k, own in zip(kernels, forces, strict=True)]
 
 
 def energies_and_slopes(
@@ -133,7 +152,7 @@ def energies_and_slopes(
     slopes : ndarray of shape (n_structures · n_atoms, n_kept), eV
     """
     energies, slopes = np.zeros(len(found.x)), np.zeros_like(found.x)
-    for kind, k in enumerate(_kernels(found, inducing)):
+    for kind, k in enumerate(_kernels(found, inducing, inducing.length_scale)):
         own, columns = np.flatnonzero(found.kinds == kind), inducing.of(kind)
         k *= coefficients[columns]
         energies[own] = k.sum(axis=1)
@@ -142,10 +161,10 @@ def energies_and_slopes(
     return energies, slopes
 
 
-def _kernels(found: Environments, inducing: Inducing) -> list[FloatArray]:
+def _kernels(found: Environments, inducing: Inducing, length_scale: float) -> list[FloatArray]:
     """Return k between the environments of each species, in order, and its inducing ones."""
     return [
-        kernel(found.x[found.kinds == kind], inducing.z[inducing.of(kind)], inducing.length_scale)
+        kernel(found.x[found.kinds == kind], inducing.z[inducing.of(kind)], length_scale)
         for kind in range(len(inducing.offsets) - 1)
     ]
 
@@ -186,7 +205,7 @@ def _scatter(
     first: int,
     out: FloatArray,
 ) -> None:
-    """Add k (z·dx/dr − x·dx/dr)/ℓ² of every edge to its centre's rows, and subtract it from its end's."""
+    """Add k (z·dx/dr − x·dx/dr) of every edge to its centre's rows, and subtract it from its end's."""
     width = k.shape[1]
     own = np.empty((3, width))
     start = 0

@@ -16,8 +16,8 @@ from aenet_gpr_cli.gpr.local.accumulation import (
     Design,
     Sums,
     add_up,
-    evidence_of,
     evidence_of_virials,
+    evidences_of,
     model_of,
 )
 from aenet_gpr_cli.gpr.local.design import Inducing
@@ -34,9 +34,12 @@ LENGTHS = 0.5, 256.0  # smallest and largest length scale of the search
 ABOUT = 6  # evaluations of a search along it
 START = 16.0  # where it begins
 START_LEARNED = 8.0  # in a learned metric
+TEACHING = (
+    0.5  # length scale that teaches it, of the best: gradients show more with more inducing environments
+)
 ROWS_OF_METRIC = 40_000  # energies and force components that teach it
 FEWEST_OF_METRIC = 50  # structures: one of fewer knows those that are left out, so that σ comes out too small
-CLOSE = 0.05  # evidence for each row that a finer search may still add
+CLOSE = 0.1  # evidence for each row: two descriptions that differ by less are compared with more environments
 # per species, where none are asked for; molecules gain from more, at the square of the cost
 MOST_INDUCING = 600
 MOST_ALONE = 1200  # of the only species
@@ -46,7 +49,7 @@ VIRIAL_NOISES = 2.0 ** np.arange(-8, 5)  # eV per square root of the atoms: comp
 USUAL_VIRIAL_NOISE = 0.1  # where the few structures that are compared have no stress
 SMALLEST_REACH = 0.5  # in units of the spread of a feature: where there is one environment only
 REACH_BLOCK = 2000
-LEFT_OUT = 150  # structures left out for σ
+LEFT_OUT = 100  # structures left out for σ
 OPERATIONS_OF_A_ROW = 4_000  # for each inducing environment: edges times features
 RATE = 3e10  # operations of a core in a second
 
@@ -101,11 +104,11 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
         numbers = min(count, MOST_INDUCING), _fewer(compared)
         best = _in_learned_metric(best, some, few, *numbers, progress)
     length, chosen = best.best, best.fit
-    design = chosen.design(replace(chosen.inducing(count), length_scale=length))
+    design = chosen.design(chosen.inducing(count)).of_length(length)
     if not (given.virials and any(s.stress is not None for s in sets)):
         return design
     noise = given.noise_std_virial or best_virial_noise(
-        chosen.design(replace(chosen.inducing(_fewer(compared)), length_scale=length)), few, progress
+        chosen.design(chosen.inducing(_fewer(compared))).of_length(length), few, progress
     )
     return replace(design, noise_virial=noise)
 
@@ -133,7 +136,7 @@ def _in_learned_metric(
     """
     progress(0, 1, f"metric of {sum(map(len, some))} structures")
     fit, length = plain.fit, plain.best
-    metric = learned_metric(fit.design(replace(fit.inducing(teaching), length_scale=length)), some)
+    metric = learned_metric(fit.design(fit.inducing(teaching)).of_length(TEACHING * length), some)
     learned = LengthSearch(fit.measured(metric), few, compared, None, progress)
     learned.climb(min(length, START_LEARNED))
     learned.refine()
@@ -199,20 +202,23 @@ def _chosen(
     if given.length_scale and len(fits) == len(resolutions) == 1:
         return searches[0]
     for number, one in enumerate(searches):
-        one.climb(max(searches[:number], key=lambda s: s.largest).best if number else START)
-    close = max(s.largest for s in searches) - CLOSE * count_rows(few)
-    candidates = [s for s in searches if s.largest > close]
-    for one in candidates:
-        one.refine()
-    best = max(candidates, key=lambda s: s.largest)
-    if len(resolutions) == 1:
-        return best
-    resolved = search(environment(keys.angle_choices[searches.index(best)], True), _fewer(count))
-    resolved.climb(best.best)
-    resolved.refine()
-    # of many kinds of environments, half of the inducing ones cannot tell which description is better
-    both = [(s, search(s.fit, max(count, _fewer(count)))) for s in (best, resolved)]
-    return max(both, key=lambda pair: pair[1].evidence(pair[0].best))[0]
+        one.climb(max(searches[:number], key=_peak).best if number else START)
+    best = max(searches, key=_peak)
+    if len(resolutions) > 1:
+        resolved = search(environment(keys.angle_choices[searches.index(best)], True), _fewer(count))
+        resolved.climb(2.0 * best.best)  # of twice as many features, which are farther from each other
+        both = [best, resolved]
+        best = max(both, key=_peak)
+        if abs(_peak(resolved) - _peak(both[0])) < CLOSE * count_rows(few):
+            # of many kinds of environments, half of the inducing ones cannot tell which is better
+            full = [search(one.fit, max(count, _fewer(count))).evidence(one.best) for one in both]
+            best = both[full.index(max(full))]
+    best.refine()
+    return best
+
+
+def _peak(one: LengthSearch) -> float:
+    return one.peak[1]
 
 
 def _resolutions(keys: EnvironmentKeys, n_species: int) -> tuple[bool, ...]:
@@ -376,29 +382,41 @@ class LengthSearch:
         """Its length scale, or the given one."""
         return self._given or max(self._found, key=lambda length: self._found[length])
 
-    def evidence(self, length: float) -> float:
-        """Return the evidence of a length scale, calculated once."""
-        if length not in self._found:
-            inducing = replace(self._design.inducing, length_scale=length)
-            self._found[length] = evidence_of(replace(self._design, inducing=inducing), self._sets)
-            message = f"{self.fit.basis.words}, length scale {length:.3g}: log evidence {self.largest:.1f}"
+    def evidence(self, *lengths: float) -> float:
+        """Calculate the evidence of length scales, each once, and return that of the last."""
+        new = [length for length in lengths if length not in self._found]
+        self._found.update(zip(new, evidences_of(self._design, self._sets, new), strict=True))
+        if new:
+            message = f"{self.fit.basis.words}, length scale {new[-1]:.3g}: log evidence {self.largest:.1f}"
             self._progress(min(len(self._found), ABOUT - 1), ABOUT, message)
-        return self._found[length]
+        return self._found[lengths[-1]]
 
     def climb(self, start: float) -> None:
         """Go by factors of two from a start to the largest evidence between the bounds."""
-        self.evidence(self._given or start)
-        while self._given is None:
-            best = self.best
-            for length in (best / 2.0, best * 2.0):
-                if LENGTHS[0] <= length <= LENGTHS[1]:
-                    self.evidence(length)
-            if self.best == best:
-                return
+        if self._given is not None:
+            self.evidence(self._given)
+            return
+        best = 0.0
+        while best != start:
+            best = start
+            sides = [best / 2.0, best * 2.0]
+            self.evidence(*(length for length in sides if LENGTHS[0] <= length <= LENGTHS[1]), best)
+            start = self.best
+
+    @property
+    def peak(self) -> tuple[float, float]:
+        """Length scale and evidence at the vertex of the parabola in log ℓ through the best and its sides."""
+        best, largest = self.best, self.largest
+        sides = [self._found.get(length) for length in (best / 2.0, best * 2.0)]
+        below, above = (0.0 if one is None else one - largest for one in sides)
+        if None in sides or below + above == 0.0:  # at a bound, or level
+            return best, largest
+        return (
+            best * 2.0 ** (0.5 * (below - above) / (below + above)),
+            largest - 0.125 * (below - above) ** 2 / (below + above),
+        )
 
     def refine(self) -> None:
-        """Compare the best so far with those half a step from it."""
+        """Evaluate the peak."""
         if self._given is None:
-            best = self.best
-            self.evidence(best * 2**0.5)
-            self.evidence(best / 2**0.5)
+            self.evidence(self.peak[0])

@@ -10,11 +10,11 @@ import numpy as np
 from aenet_gpr_cli.descriptors.chebyshev.strain import known_components
 from aenet_gpr_cli.gpr.left_out_errors import LeftOut
 from aenet_gpr_cli.gpr.local.design import energy_and_force_rows
-from aenet_gpr_cli.gpr.local.environments import environments
+from aenet_gpr_cli.gpr.local.environments import Environments, environments
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.local.virials import virial_rows, virials, with_stress
 from aenet_gpr_cli.lattice import volumes
-from aenet_gpr_cli.structures import StructureSet
+from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 ROUNDING = 1e-6  # of 1 − C, whose smallest eigenvalues are differences of nearly equal numbers
 WIDE, HALF_WIDTH = 0.95, 1.96  # of an interval, and its half width in standard deviations
@@ -37,20 +37,16 @@ def leave_out(model: LocalModel, structures: StructureSet) -> LeftOut:
     structures : StructureSet
         Of the fit.
     """
-    return LeftOut.joined([_without(model, structures.select([number])) for number in range(len(structures))])
+    spread = model.directions * np.sqrt(model.variances)  # times its transpose: the covariance of c
+    each = [structures.select([number]) for number in range(len(structures))]
+    return LeftOut.joined([_without(model, spread, one) for one in each])
 
 
-def _without(model: LocalModel, one: StructureSet) -> LeftOut:
+def _without(model: LocalModel, spread: FloatArray, one: StructureSet) -> LeftOut:
     """Return the errors of one structure."""
     found = environments(model.basis, model.scale, one, True)
     energy, forces = energy_and_force_rows(found, model.inducing)
-    known, turns = known_components(one)
-    along = known[0] & with_stress(one)[0]
-    strains = virial_rows(found, model.inducing)[0]
-    pulls = virials(one)[0] if along.any() else np.zeros(len(along))
-    if turns is not None:
-        strains, pulls = turns[0] @ strains, turns[0] @ pulls
-    strains, pulls = strains[along], pulls[along]
+    strains, pulls = _strains(model, found, one)
     assert one.energies is not None  # it was trained on
     noise = np.array([model.noise_energy * np.sqrt(one.n_atoms)])
     rows, targets = energy, one.energies - model.prior_energy(one.species)
@@ -62,7 +58,6 @@ def _without(model: LocalModel, one: StructureSet) -> LeftOut:
     if model.noise_virial:
         rows, targets = np.concatenate([rows, strains]), np.concatenate([targets, pulls])
         noise = np.append(noise, np.full(len(pulls), model.noise_virial * np.sqrt(one.n_atoms)))
-    spread = model.directions * np.sqrt(model.variances)
     half = rows / noise[:, None] @ spread
     free, directions = np.linalg.eigh(np.eye(len(rows)) - half @ half.T)
     inverse = directions / np.maximum(free, ROUNDING) @ directions.T
@@ -83,6 +78,17 @@ def _without(model: LocalModel, one: StructureSet) -> LeftOut:
         of_strains,
         z[n_others:],
     )
+
+
+def _strains(model: LocalModel, found: Environments, one: StructureSet) -> tuple[FloatArray, FloatArray]:
+    """Return the rows of the virials of a structure that are known, and those virials."""
+    if not with_stress(one)[0]:
+        return np.empty((0, len(model.inducing))), np.empty(0)
+    (along,), turns = known_components(one)
+    rows, targets = virial_rows(found, model.inducing)[0], virials(one)[0]
+    if turns is not None:
+        rows, targets = turns[0] @ rows, turns[0] @ targets
+    return rows[along], targets[along]
 
 
 def calibrated(model: LocalModel, parts: Sequence[LeftOut], sizes: Sequence[int]) -> LocalModel:

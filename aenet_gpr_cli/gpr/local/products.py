@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from scipy.linalg import solve
 from scipy.linalg.blas import dsyrk
-from scipy.linalg.lapack import dormqr, dptsv, dsytrd
+from scipy.linalg.lapack import dormqr, dptsv, dsysv, dsytrd
 
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.local.posterior import most_likely
@@ -95,7 +94,7 @@ class Products:
         precision = signal * self._gram
         precision[np.diag_indices(len(precision))] += 1.0
         # symmetric, for rounding may make its smallest eigenvalues negative
-        kept = solve(precision, signal * self._moments, lower=True, overwrite_a=True, assume_a="sym")
+        kept = dsysv(precision, signal * self._moments[:, None], lower=True, overwrite_a=True)[2][:, 0]
         ends = np.cumsum([0, *(part.shape[1] for part in self._whitening)])
         parts = zip(self._whitening, pairwise(ends), strict=True)
         return np.concatenate([part @ kept[a:b] for part, (a, b) in parts])

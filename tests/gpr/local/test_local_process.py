@@ -85,7 +85,7 @@ def quiet(*_):
 
 
 def test_forces_are_minus_the_slope_of_the_energy(model, sets):
-    one, h = sets[0], 1e-5
+    one, h = sets[0], 1e-4
     _, forces = model.energies_and_forces(one)
     for atom, axis in ((0, 0), (1, 2), (3, 1)):
         step = np.zeros_like(one.positions)
@@ -134,7 +134,7 @@ def test_a_supercell_has_twice_the_energy_and_the_same_forces_and_stress(model, 
     )
     energies, forces = model.energies_and_forces(one)
     double, same = model.energies_and_forces(twice)
-    np.testing.assert_allclose(double, 2 * energies, rtol=1e-12)
+    np.testing.assert_allclose(double, 2 * energies, rtol=1e-11)
     np.testing.assert_allclose(same, np.concatenate([forces, forces], axis=1), atol=1e-10)
     np.testing.assert_allclose(model.stresses(twice), model.stresses(one), atol=1e-12)
     # the same environments: errors add up and do not average out
@@ -151,7 +151,7 @@ def test_order_wrapping_and_choice_of_cell_do_not_matter(model, sets):
     )
     energies, forces = model.energies_and_forces(one)
     again, moved = model.energies_and_forces(other)
-    np.testing.assert_allclose(again, energies, rtol=1e-12)
+    np.testing.assert_allclose(again, energies, rtol=1e-11)
     np.testing.assert_allclose(moved, forces[:, order], atol=1e-10)
     np.testing.assert_allclose(model.energy_sigma(other), model.energy_sigma(one), rtol=1e-8)
 
