@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from aenet_gpr_cli.gpr.regression.conditioning import fit
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.candidates import short_name
-from aenet_gpr_cli.stages.fit_gpr.fit_plan import Noting
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import Noting, rows_within_memory
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import nearest_images_suffice
 from aenet_gpr_cli.stages.fit_gpr.model_search import Choice, search_process
 from aenet_gpr_cli.stages.shared.context import log
@@ -28,6 +28,8 @@ from aenet_gpr_cli.units import MEV_PER_EV
 SAMPLE_ROWS = 1000  # energies and force components of the few structures
 SAMPLE_EVALUATIONS = 8
 FEWEST = 3  # structures that can be compared on
+DOUBTFUL = 1.5  # times the errors of the best: compared again on twice as many structures
+MOST_COMPARED = 8000  # rows
 NEAR = 2.0  # times the errors of the best on few structures: more structures may turn the order
 
 
@@ -68,22 +70,34 @@ def _best_of(
     subset: StructureSet,
     progress: Progress,
 ) -> Choice:
-    """Return what predicts left-out structures best."""
-    compared = _first(config, subset, config.search.max_rows)
-    found: list[tuple[Choice, LeftOut]] = []
+    """Return what predicts left-out structures best; of twice as many where few leave it in doubt."""
+    found: dict[FitGprConfig, Choice] = {}
     failures: list[NumericalError] = []
     for option in options:
         try:
-            choice = search_process(option, name, subset, progress)
-            found.append((choice, _left_out(option, choice, compared)))
+            found[option] = search_process(option, name, subset, progress)
         except NumericalError as error:
             failures.append(error)
-            continue
-        words = short_name(choice.geometry.settings), errors_in_words(found[-1][1]), len(compared)
-        log.info("%s: %s: left-out errors %s on %d structures", name, *words)
-    if not found:
-        raise failures[0]
-    return min(found, key=lambda each: ratio(each[1], found[0][1]))[0]
+    rows, most = config.search.max_rows, min(MOST_COMPARED, rows_within_memory(config))
+    while found:
+        compared = _first(config, subset, rows)
+        errors: dict[FitGprConfig, LeftOut] = {}
+        for option, choice in found.items():
+            try:
+                errors[option] = _left_out(option, choice, compared)
+            except NumericalError as error:
+                failures.append(error)
+                continue
+            words = short_name(choice.geometry.settings), errors_in_words(errors[option]), len(compared)
+            log.info("%s: %s: left-out errors %s on %d structures", name, *words)
+        if not errors:
+            break
+        best = best_of(errors)
+        near = {o: found[o] for o, off in errors.items() if ratio(off, errors[best]) <= DOUBTFUL}
+        if len(near) == 1 or len(compared) == len(subset) or rows >= most:
+            return found[best]
+        found, rows = near, min(2 * rows, most)
+    raise failures[0]
 
 
 def near_options(
@@ -112,9 +126,14 @@ def near_options(
             failures.append(error)
     if not found:
         raise failures[0]
-    any_errors = next(iter(found.values()))
-    best = min(found.values(), key=lambda errors: ratio(errors, any_errors))
+    best = found[best_of(found)]
     return [option for option, errors in found.items() if ratio(errors, best) <= NEAR], best
+
+
+def best_of(found: Mapping[FitGprConfig, LeftOut]) -> FitGprConfig:
+    """Return the one of the smallest errors."""
+    any_errors = next(iter(found.values()))
+    return min(found, key=lambda option: ratio(found[option], any_errors))
 
 
 def sample_of(config: FitGprConfig, subset: StructureSet) -> tuple[FitGprConfig, StructureSet]:

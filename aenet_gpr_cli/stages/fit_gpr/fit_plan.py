@@ -119,7 +119,7 @@ def searched_within_memory(config: FitGprConfig, name: str, subset: StructureSet
     """
     if not config.searches:
         return config
-    allowed = int((config.max_memory_gib * BYTES_PER_GIB / SEARCH_BYTES) ** 0.5)
+    allowed = rows_within_memory(config)
     least = n_rows(min(len(subset), MIN_SEARCHED), subset.n_atoms)
     if allowed < least:
         raise ResourceError(
@@ -129,6 +129,11 @@ def searched_within_memory(config: FitGprConfig, name: str, subset: StructureSet
         )
     rows = min(allowed, config.search.max_rows)
     return replace(config, search=replace(config.search, max_rows=rows))
+
+
+def rows_within_memory(config: FitGprConfig) -> int:
+    """Return how many rows ``max_memory_gib`` lets a search compare."""
+    return int((config.max_memory_gib * BYTES_PER_GIB / SEARCH_BYTES) ** 0.5)
 
 
 def _fewer_compared(config: FitGprConfig, name: str, subset: StructureSet) -> str:

@@ -11,6 +11,7 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
 from aenet_gpr_cli.errors import ResourceError
 from aenet_gpr_cli.gpr.hyperparameters import objectives
+from aenet_gpr_cli.gpr.left_out_errors import LeftOut
 from aenet_gpr_cli.gpr.process_settings import Search
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.stages.fit_gpr import descriptor_contest, fit_plan
@@ -174,3 +175,26 @@ def test_what_is_compared_fits_into_the_memory_allowed(monkeypatch):
     fixed = replace(QUICK, descriptor="inverse_distance", length_scale=2.0, permutations="none")
     with pytest.raises(ResourceError, match="by cholesky"):  # compares nothing
         plan_fit(replace(fixed, solver="cholesky", max_memory_gib=1e-4), "C4", subset)
+
+
+@pytest.mark.parametrize(
+    ("spread", "most", "winner"),
+    [(1.4, 8000, "soap"), (1.6, 8000, "inverse_distance"), (1.4, 150, "inverse_distance")],
+)
+def test_what_few_structures_leave_in_doubt_more_of_them_decide(monkeypatch, spread, most, winner):
+    """Here soap is worse on few by a factor, and better on more: as EC dimers turn between 65 and 131."""
+    monkeypatch.setattr(descriptor_contest, "MOST_COMPARED", most)
+    seen = []
+
+    def left_out(config, _choice, structures):
+        seen.append(len(structures))
+        few = len(structures) < 20
+        factor = (spread if few else 1 / spread) if config.descriptor == "soap" else 1.0
+        return LeftOut(*(np.full(len(structures), factor) for _ in range(4)))
+
+    monkeypatch.setattr(descriptor_contest, "_left_out", left_out)
+    config = replace(QUICK, soap=SMALL_SOAP, search=Search(max_rows=150, max_evaluations=3))
+    subset = molecules(pairs, n=40)
+    choice = choose_process(config, "C4", subset, quiet, config.alternatives[:2])
+    assert choice.geometry.settings.name == winner
+    assert max(seen) == (40 if winner == "soap" else 11)
