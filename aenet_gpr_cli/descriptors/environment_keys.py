@@ -9,6 +9,7 @@ from annotated_types import MinLen
 from aenet_gpr_cli.settings import PositiveFloat
 
 if TYPE_CHECKING:
+    from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
     from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 
 Cutoffs = Annotated[tuple[PositiveFloat, ...], MinLen(1)]
@@ -67,6 +68,10 @@ class EnvironmentKeys:
             inner_cutoffs=tuple(inner),
             resolved=resolved and len(species) > 2,
         )
+
+    def bases(self, species: tuple[str, ...]) -> list[EnvironmentBasis]:
+        """Return the descriptors to choose from by evidence, before species are resolved."""
+        return [self.environment_basis(species, angles, self.resolutions[0]) for angles in self.angle_choices]
 
     def _descending(self, angles: tuple[float, ...]) -> tuple[float, ...]:
         """Return the angular cutoffs in order; none where there are no angular functions."""

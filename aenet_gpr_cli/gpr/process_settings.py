@@ -13,6 +13,7 @@ from aenet_gpr_cli.settings import Fraction, NonNegativeInt, Number, PositiveFlo
 from aenet_gpr_cli.structures import FloatArray
 
 if TYPE_CHECKING:
+    from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
     from aenet_gpr_cli.descriptors.soap.soap_environments import SoapEnvironments
 
 
@@ -154,9 +155,10 @@ class SoapOfAtoms:
 class Local(EnvironmentKeys):
     """The local (atom-centred, sparse) Gaussian process."""
 
-    descriptor: Literal["chebyshev", "soap"] = "chebyshev"
+    descriptor: Literal["auto", "chebyshev", "soap"] = "auto"
     """of atomic environments: chebyshev, with the keys below; soap: more accurate where few elements meet in
-    many ways, several times slower"""
+    many ways, several times slower; auto: chebyshev, of a single element whichever evidence favours, unless
+    angular_cutoffs or length_scale are given"""
     soap: SoapOfAtoms = SoapOfAtoms()
     """the descriptor soap"""
     radial_cutoff: PositiveFloat = 6.0
@@ -200,8 +202,6 @@ class Local(EnvironmentKeys):
     @property
     def angle_choices(self) -> tuple[tuple[float, ...], ...]:
         """Angular cutoffs to choose from by evidence, Å."""
-        if self.angular_cutoffs == "auto" and self.descriptor == "soap":
-            return ((ONE_ANGULAR * self.radial_cutoff,),)
         if self.angular_cutoffs == "auto":
             return self.several(ONE_ANGULAR * self.radial_cutoff)
         return (self.angular_cutoffs,)
@@ -210,3 +210,15 @@ class Local(EnvironmentKeys):
     def resolutions(self) -> tuple[bool, ...]:
         """Whether the Chebyshev descriptor resolves species, to choose from by evidence."""
         return (False,) if self.descriptor == "soap" else super().resolutions
+
+    def bases(self, species: tuple[str, ...]) -> list[EnvironmentBasis]:
+        """Return the descriptors to choose from by evidence, before species are resolved."""
+        if self.descriptor == "soap":
+            return [self.soap.basis(species)]
+        found = super().bases(species)
+        return [*found, self.soap.basis(species)] if self.compares_soap(len(species)) else found
+
+    def compares_soap(self, n_species: int) -> bool:
+        """Whether evidence decides between both descriptors."""
+        given = self.angular_cutoffs != "auto" or self.length_scale is not None
+        return self.descriptor == "auto" and n_species == 1 and not given

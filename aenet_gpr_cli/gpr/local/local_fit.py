@@ -33,6 +33,7 @@ from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 LENGTHS = 0.5, 256.0  # smallest and largest length scale of the search
 ABOUT = 6  # evaluations of a search along it
 START = 16.0  # where it begins
+START_SOAP = 128.0
 START_LEARNED = 8.0  # in a learned metric
 TEACHING = (
     0.5  # length scale that teaches it, of the best: gradients show more with more inducing environments
@@ -183,10 +184,7 @@ def _chosen(
     atomic = np.array([fixed[symbol] for symbol in species])
     resolutions = _resolutions(keys, len(species))
 
-    def environment(angles: tuple[float, ...], resolved: bool) -> _Fit:
-        basis: EnvironmentBasis = keys.environment_basis(species, angles, resolved)
-        if isinstance(keys, Local) and keys.descriptor == "soap":
-            basis = keys.soap.basis(species)
+    def described(basis: EnvironmentBasis) -> _Fit:
         raw, kinds = sample(basis, sets, np.random.default_rng([seed, 1]))
         if isinstance(basis, SoapEnvironments):
             directions = principal_directions(raw)
@@ -197,15 +195,18 @@ def _chosen(
     def search(fit: _Fit, n_inducing: int) -> LengthSearch:
         return LengthSearch(fit, few, n_inducing, given.length_scale, progress)
 
-    fits = [environment(angles, resolutions[0]) for angles in keys.angle_choices]
-    searches = [search(fit, _fewer(count)) for fit in fits]
-    if given.length_scale and len(fits) == len(resolutions) == 1:
+    searches = [search(described(basis), _fewer(count)) for basis in keys.bases(species)]
+    if given.length_scale and len(searches) == len(resolutions) == 1:
         return searches[0]
     for number, one in enumerate(searches):
-        one.climb(max(searches[:number], key=_peak).best if number else START)
+        if isinstance(one.fit.basis, SoapEnvironments):
+            one.climb(START_SOAP)
+        else:
+            one.climb(max(searches[:number], key=_peak).best if number else START)
     best = max(searches, key=_peak)
     if len(resolutions) > 1:
-        resolved = search(environment(keys.angle_choices[searches.index(best)], True), _fewer(count))
+        angles = keys.angle_choices[searches.index(best)]
+        resolved = search(described(keys.environment_basis(species, angles, True)), _fewer(count))
         resolved.climb(2.0 * best.best)  # of twice as many features, which are farther from each other
         both = [best, resolved]
         best = max(both, key=_peak)
@@ -306,7 +307,10 @@ def seconds_of_choice(sets: Sequence[AnySet], given: Local) -> float:
     n_rows, n_species = count_rows(sets), len(_species(sets))
     compared = _inducing_compared(given, n_rows, n_species)
     one = seconds_of_rows(min(n_rows, given.max_rows), _fewer(compared) * n_species)
-    n_choices = len(given.angle_choices) + len(_resolutions(given, n_species)) - 1
+    n_choices = len(_resolutions(given, n_species)) - 1
+    n_choices += (
+        1 if given.descriptor == "soap" else len(given.angle_choices) + given.compares_soap(n_species)
+    )
     if given.length_scale:
         return one * (n_choices if n_choices > 1 else 0)
     total = one * ABOUT * n_choices

@@ -11,6 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from aenet_gpr_cli.baseline.repulsion import Repulsion
+from aenet_gpr_cli.descriptors.soap.soap_environments import SoapEnvironments
 from aenet_gpr_cli.gpr.local import local_fit
 from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
 from aenet_gpr_cli.gpr.local.design import Inducing, energy_and_force_rows, energy_rows, kernel
@@ -410,3 +411,16 @@ def test_a_stored_process_predicts_the_same(model, sets, tmp_path):
             again.energies_and_forces(structures), model.energies_and_forces(structures), strict=True
         ):
             assert np.array_equal(ours, theirs)
+
+
+def test_of_one_element_evidence_decides_between_both_descriptors():
+    """And of several, or where angles are given, there is nothing to decide."""
+    small = replace(LEARNED, n_inducing=100, angular_cutoffs="auto", soap=SOAP.soap)
+    copper = [s for s in alloy(40, seed=5, other="Cu") if set(s.species) == {"Cu"}]
+    kinds = ("chebyshev", "soap")
+    evidence = [fit_local(copper, replace(small, descriptor=kind), 0, quiet)[1] for kind in kinds]
+    assert abs(evidence[1] - evidence[0]) > 100.0
+    chosen = choose_design(copper, small, 0, quiet).basis
+    assert isinstance(chosen, SoapEnvironments) == (evidence[1] > evidence[0])
+    assert len(small.bases(("Cu",))) == len(small.bases(("Cu", "Ni"))) + 1
+    assert not replace(small, angular_cutoffs=(4.0,)).compares_soap(1)
