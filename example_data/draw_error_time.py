@@ -39,7 +39,10 @@ PLACES: dict[str | tuple[str, int], tuple[int, int]] = {
     "direct": (5, -8),
     ("direct", 3): (5, 3),
     "full process, searched": (5, -8),
-    ("local process", 0): (-14, -11),
+    ("local process", 0): (5, -8),
+    ("full process", 3): (5, -8),
+    ("local process, no metric", 3): (-8, 5),
+    ("combined", 3): (5, 3),
 }
 
 
@@ -54,7 +57,7 @@ def rows() -> list[tuple[str, list[str]]]:
 def short(name: str) -> str:
     """Return the name of a model, and what tells it from another row of the same."""
     return next(key for key in STYLES if name.startswith(key)) + "".join(
-        f", {word}" for word in ("searched", "three members") if word in name
+        f", {word}" for word in ("searched", "no metric", "three members") if word in name
     )
 
 
@@ -75,7 +78,7 @@ def main() -> None:
         figure = new_figure(DOUBLE_COLUMN, 2.8)
         axes = figure.subplots(1, 2, sharey=True)
         for panel, (title, column) in zip(axes, SETS.items(), strict=True):
-            panel.set(xscale="log", yscale="log", title=title, xlim=(10, 10000), ylim=(0.004, 0.06))
+            panel.set(xscale="log", yscale="log", title=title, xlim=(8, 10000), ylim=(0.004, 0.06))
             panel.set_xlabel("CPU time / s (log)")
             draw(panel, column)
             logarithmic(panel.xaxis)
