@@ -2,8 +2,9 @@
 
 Run as ``python example_data/peers/gap.py TRAIN.xyz TEST.xyz [--output gap.csv] [options]``; needs only Python
 (3.11 to 3.13): the first run makes a virtual environment of its own with quippy-ase. Writes CSV: of all test
-structures and of each ``config_type`` the mean absolute error of the energy per atom (meV) and of force
-components, the mean norm of the force errors (eV/Å); of the fit CPU seconds and resident memory (MiB).
+structures and of each ``config_type`` the mean absolute error of the energy per atom (meV), of force
+components and of ‖F‖, the mean norm of the force errors (eV/Å); of the fit CPU seconds and resident memory
+(MiB).
 
 Defaults: SOAP with 8 radial functions and degrees up to 8 within 5 Å, 800 sparse points per species, σ of
 1 meV per atom and 0.05 eV/Å, no stress, one thread. The test set is seen at the end only.

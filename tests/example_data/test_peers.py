@@ -13,6 +13,10 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
+from aenet_gpr_cli.evaluation.error_sums import error_sums
+from aenet_gpr_cli.evaluation.metrics import metrics_from_sums
+from aenet_gpr_cli.structures import StructureSet
+
 FOLDER = Path(__file__).parents[2] / "example_data" / "peers"
 
 
@@ -55,14 +59,15 @@ def test_isolated_structures_get_a_box_without_which_gap_fit_reads_no_energies(p
 
 def test_errors_are_averaged_over_structures_and_over_atoms(common):
     found = [
-        {"energy": 0.002, "forces": [[0.3, 0.0, 0.4]]},
-        {"energy": -0.001, "forces": [[0.0, 0.0, 0.1], [0.0, -0.1, 0.0]]},
+        {"energy": 0.002, "forces": [[0.3, 0.0, 0.4]], "norms": [0.3]},
+        {"energy": -0.001, "forces": [[0.0, 0.0, 0.1], [0.0, -0.1, 0.0]], "norms": [0.0, -0.06]},
     ]
     assert common.errors(found) == pytest.approx(
         {
             "structures": 2,
             "energy_per_atom_mev": 1.5,
             "force_component": 0.1,
+            "force_norm": 0.12,
             "force_norm_of_difference": 0.7 / 3,
         }
     )
@@ -86,6 +91,22 @@ def test_differences_are_those_of_the_calculator(common, tmp_path):
     (found,) = json.loads((tmp_path / "d.json").read_text(encoding="utf-8"))
     assert found["energy"] == pytest.approx(0.01)
     assert np.allclose(found["forces"], 0.1)
+
+
+def test_errors_of_peers_are_measured_as_our_own(common, tmp_path):
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.05, seed=3)
+    atoms.calc = EMT()
+    predicted = atoms.get_forces()
+    forces = predicted[:, [1, 2, 0]] + 0.01
+    atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=forces)
+    species = tuple(atoms.get_chemical_symbols())
+    reference = StructureSet(species, atoms.positions[None], energies=np.zeros(1), forces=forces[None])
+    common.differences([atoms], EMT(), tmp_path / "d.json")
+    found = common.errors(json.loads((tmp_path / "d.json").read_text(encoding="utf-8")))
+    ours = metrics_from_sums(error_sums(reference, np.zeros((1, 1)), predicted[None, None]))
+    assert found["force_norm"] == pytest.approx(ours["force_norm_mae"])
+    assert found["force_component"] == pytest.approx(ours["force_component_mae"])
 
 
 def test_peers_see_the_structures_of_the_split(peers, tmp_path):
