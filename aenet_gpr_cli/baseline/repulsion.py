@@ -56,16 +56,19 @@ class Added:
     centres: IntArray
     ends: IntArray
 
-    def add_to(self, slopes: FloatArray) -> None:
-        """Add to the slopes of all edges, of shape (m, n_edges, 3), in place."""
-        slopes[:, self.edges] += self.slopes
-
     def position_gradients(self) -> FloatArray:
         """Return dE/dR of all atoms, (n_atoms_total, 3), eV/Å: every edge has two ends."""
         found = np.zeros((len(self.energies), 3))
         np.add.at(found, self.ends, self.slopes)
         np.subtract.at(found, self.centres, self.slopes)
         return found
+
+    def strain_gradients(self, neighbours: NeighbourList) -> FloatArray:
+        """Return dE/dε of each structure, (n_structures, 3, 3), eV, symmetric; of the same neighbours."""
+        found = np.zeros((neighbours.n_structures, 3, 3))
+        each = self.slopes[:, :, None] * neighbours.vectors[self.edges, None, :]
+        np.add.at(found, self.centres // neighbours.n_atoms, each)
+        return 0.5 * (found + found.swapaxes(1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +133,12 @@ class Repulsion:
         neighbours : NeighbourList
             Complete up to the largest outer distance; every pair in both directions.
         """
-        square = np.einsum("ex,ex->e", neighbours.vectors, neighbours.vectors)
-        edges = np.flatnonzero(square < self.outer.max(initial=0.0) ** 2)
+        edges = neighbours.closer_than(kinds, self.outer)
         centres = np.searchsorted(neighbours.offsets, edges, side="right") - 1
+        if not len(edges):  # as in most steps of dynamics
+            return Added(np.zeros(len(kinds)), np.zeros((0, 3)), edges, centres, edges)
         one, two = kinds[centres], kinds[neighbours.index[edges]]
-        r = np.sqrt(square[edges])
+        r = np.sqrt(np.einsum("ex,ex->e", neighbours.vectors[edges], neighbours.vectors[edges]))
         value, slope = zbl(r, self.charges[one], self.charges[two], self.outer[one, two])
         energies = np.bincount(centres, 0.5 * value, minlength=len(kinds)).astype(float)
         slopes = (0.5 * slope / r)[:, None] * neighbours.vectors[edges]
@@ -148,7 +152,6 @@ class Repulsion:
         InputError
             If it does not know an element.
         """
-        from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
         from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
 
         if unknown := sorted(set(structures.species) - set(self.species)):
@@ -162,11 +165,9 @@ class Repulsion:
             block = structures.select(index)
             near = neighbour_list(block.positions, block.cells, block.pbc, reach)
             added = self(np.tile(kinds, len(block)), near)
-            slopes = np.zeros((1, *near.vectors.shape))
-            added.add_to(slopes)
             found.energies[index] = added.energies.reshape(len(block), -1).sum(axis=1)
             found.forces[index] = -added.position_gradients().reshape(block.positions.shape)
-            found.strain_gradients[index] = strain_gradients(near, slopes)[0]
+            found.strain_gradients[index] = added.strain_gradients(near)
         return found
 
 

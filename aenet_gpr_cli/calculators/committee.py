@@ -17,8 +17,8 @@ from aenet_gpr_cli.ann.potential.committee_sigma import CommitteeSigma
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe_beyond
 from aenet_gpr_cli.ann.potential.prediction import atomic_energies, pack
 from aenet_gpr_cli.calculators.skin_list import SkinList
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import edge_gradients, values, vjp
-from aenet_gpr_cli.descriptors.chebyshev.strain import position_gradients, strain_gradients
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import MANY, linearise
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_work import Room
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
 
@@ -89,9 +89,11 @@ class CommitteeEvaluator:
         self.neighbours = SkinList(model.basis.cutoff, skin)
         self._packed = pack(model)
         self._sigma = CommitteeSigma(model)
+        self._room = Room()
         self._species: tuple[str, ...] = ()
         self._kinds: IntArray = np.empty(0, np.int64)
         self._reference: FloatArray = np.empty(0)
+        self._reference_energy = 0.0
 
     @classmethod
     def from_file(
@@ -148,34 +150,35 @@ class CommitteeEvaluator:
         self._set_species(tuple(species))
         basis = self.model.basis
         neighbours = self.neighbours(positions, cell, pbc)
-        raw = values(basis, self._kinds, neighbours)
+        environments = linearise(
+            basis,
+            self._kinds,
+            neighbours,
+            room=self._room,
+            gradients=member_forces and self.model.n_members >= MANY,
+        )
+        raw = environments.values
         networks, gradients = atomic_energies(self._packed, self._kinds, raw, member_forces)
-        slopes = None
-        if strain:
-            slopes = edge_gradients(basis, self._kinds, neighbours, gradients.mean(0, keepdims=True))
-        if slopes is not None and not member_forces:
-            forces = -position_gradients(neighbours, slopes)
-        else:  # one product for all: forces are linear in dE/dG
-            forces = -vjp(basis, self._kinds, neighbours, gradients)
+        # one product for all: forces are linear in dE/dG
+        slopes, strains = environments.vjp(gradients, strain)
         added = None if self.model.repulsion is None else self.model.repulsion(self._kinds, neighbours)
-        if added is not None:
+        if added is not None and len(added.edges):
             networks = networks + added.energies
-            forces -= added.position_gradients()
-            if slopes is not None:
-                added.add_to(slopes)
-        energies = networks.sum(1) + self._reference.sum()
+            slopes += added.position_gradients()
+            strains += added.strain_gradients(neighbours)
+        energies = networks.sum(1) + self._reference_energy
         deviation = self._sigma(energies[:, None], self._kinds, raw[None]) if sigma else None
         return CommitteeResult(
             energies=energies,
-            forces=forces.mean(0) if member_forces else forces[0],
-            member_forces=forces if member_forces else None,
+            forces=-slopes.mean(0),
+            member_forces=-slopes if member_forces else None,
             atomic_energies=networks + self._reference,
             beyond_training=beyond_range(
                 basis.species, self._kinds, raw, self.model.feature_min, self.model.feature_max
             )
             if look
             else np.zeros(len(raw)),
-            strain_gradient=None if slopes is None else strain_gradients(neighbours, slopes)[0, 0],
+            strain_gradient=strains.mean(0)[0] if strain else None,
             energy_sigma=None if deviation is None else float(deviation[0]),
         )
 
@@ -184,4 +187,5 @@ class CommitteeEvaluator:
             norm = self.model.normalisation
             self._kinds = self.model.basis.species_index(species)
             self._reference = np.array([norm.atomic_energies[s] + norm.energy_shift for s in species])
+            self._reference_energy = float(self._reference.sum())
             self._species = species

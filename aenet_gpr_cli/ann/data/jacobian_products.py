@@ -14,13 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis, edge_gradients, jvp, vjp
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import MANY, ChebyshevBasis, jvp, linearise
 from aenet_gpr_cli.descriptors.chebyshev.strain import (
     VOIGT,
     known_components,
-    position_gradients,
     six_components,
-    strain_gradients,
     strain_jacobians,
 )
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, neighbour_list
@@ -104,15 +102,13 @@ class RecomputedJacobian:
         cotangents = np.empty_like(sorted_atoms)
         cotangents[:, :, self.order] = sorted_atoms
         flat = np.ascontiguousarray(cotangents.transpose(1, 0, 2, 3)).reshape(members, n * atoms, width)
-        species, neighbours, strain = self._species(n), self._neighbours(local), None
-        if self.virials:
-            slopes = edge_gradients(self.basis, species, neighbours, flat)
-            grad, strain = position_gradients(neighbours, slopes), strain_gradients(neighbours, slopes)
-        else:
-            grad = vjp(self.basis, species, neighbours, flat)
+        environments = linearise(
+            self.basis, self._species(n), self._neighbours(local), gradients=members >= MANY
+        )
+        grad, strain = environments.vjp(flat, self.virials)
         grad = grad.reshape(members, n, 3 * atoms).transpose(1, 0, 2)
         picked = np.take_along_axis(grad, self.components[local][:, None, :], axis=2)
-        if strain is not None:
+        if self.virials:
             of_strain, turns = six_components(strain), self._turns(local)
             if turns is not None:
                 of_strain = np.einsum("nab,mnb->mna", turns, of_strain)

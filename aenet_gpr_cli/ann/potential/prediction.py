@@ -14,8 +14,7 @@ from numba import njit
 from aenet_gpr_cli.ann.execution.portions import Pieces
 from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS, MTANH_A, MTANH_B, TWIST_C
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
-from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import edge_gradients, values, vjp
-from aenet_gpr_cli.descriptors.chebyshev.strain import position_gradients, strain_gradients
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import MANY, linearise
 from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
@@ -87,24 +86,21 @@ def _predict(
         cells = None if structures.cells is None else structures.cells[block]
         neighbours = neighbour_list(structures.positions[block], cells, structures.pbc, model.basis.cutoff)
         flat_kinds = np.tile(kinds, size)
-        raw = values(model.basis, flat_kinds, neighbours)
-        atomic, gradient = atomic_energies(packed, flat_kinds, raw, forces)
+        many = forces and model.n_members >= MANY
+        environments = linearise(model.basis, flat_kinds, neighbours, gradients=many)
+        atomic, gradient = atomic_energies(packed, flat_kinds, environments.values, forces)
         energies[:, block] = atomic.reshape(-1, size, atoms).sum(2) + offset
         added = None if model.repulsion is None else model.repulsion(flat_kinds, neighbours)
         if added is not None:
             energies[:, block] += added.energies.reshape(size, atoms).sum(1)
+        if result is None:
+            return
+        slopes, strains = environments.vjp(gradient, strain is not None)
+        if added is not None:
+            slopes += added.position_gradients()
+        result[:, block] = -slopes.reshape(-1, size, atoms, 3)
         if strain is not None:
-            edges = edge_gradients(model.basis, flat_kinds, neighbours, gradient)
-            if added is not None:
-                added.add_to(edges)
-            strain[:, block] = strain_gradients(neighbours, edges)
-            slope = position_gradients(neighbours, edges)
-        elif result is not None:
-            slope = vjp(model.basis, flat_kinds, neighbours, gradient)
-            if added is not None:
-                slope += added.position_gradients()
-        if result is not None:
-            result[:, block] = -slope.reshape(-1, size, atoms, 3)
+            strain[:, block] = strains if added is None else strains + added.strain_gradients(neighbours)
 
     for _ in Pieces(block_size).evaluate(range(n), evaluate):
         pass

@@ -6,9 +6,10 @@ formed. Neighbour lists come from `neighbour_list`, the loops from `chebyshev_lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +24,7 @@ from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
 
 # 17 MB of edges with 130 neighbours each; smaller blocks spend their time on the way in
 ATOMS_PER_BLOCK = 4000
+MANY = 4  # cotangents from which their products are faster with the derivatives of each function (measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,106 @@ class ChebyshevBasis:
         return species_places(species, self.species)
 
 
+@dataclass(frozen=True, slots=True)
+class Linearised:
+    """The Chebyshev descriptors of a block of structures, and products with their Jacobian.
+
+    Nothing that the values have needed is found twice: distances, cutoff functions and moments are kept. They
+    are in the room given to `linearise`, so that this is of use until something else takes it.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_atoms_total, n_features), dimensionless
+        See the function of that name.
+    """
+
+    values: FloatArray
+    _basis: work.Basis
+    _edges: work.Edges
+    _n_atoms: int
+    _parts: tuple[tuple[int, int, work.Work], ...]
+
+    def vjp(self, cotangents: FloatArray, strain: bool = False) -> tuple[FloatArray, FloatArray]:
+        """Return gradients of Σ_if cotangent_if G_if.
+
+        Parameters
+        ----------
+        cotangents : ndarray of shape (m, n_atoms_total, n_features)
+            For example dE/dG of m committee members.
+        strain : bool
+            Whether those with respect to a strain are wanted, too.
+
+        Returns
+        -------
+        gradients : ndarray of shape (m, n_atoms_total, 3), unit of the cotangents per Å
+            With respect to all positions, see the function of that name.
+        strains : ndarray of shape (m, n_structures, 3, 3), unit of the cotangents
+            With respect to a strain r → (1 + ε) r of each structure, symmetric because a rotation changes
+            nothing; zeros if not wanted.
+        """
+        n_structures = len(self.values) // max(self._n_atoms, 1)
+        strains = np.zeros((len(cotangents), n_structures, 3, 3))
+        if not strain:
+            return self._pull(self._edges, cotangents, strains[:0]), strains
+        gradients = self._pull(self._edges, cotangents, strains)
+        return gradients, 0.5 * (strains + strains.swapaxes(-1, -2))
+
+    def edge_gradients(self, cotangents: FloatArray) -> FloatArray:
+        """Return gradients with respect to the vectors of the edges, see the function of that name."""
+        n_atoms, n_edges = len(self.values), len(self._edges.neighbour)
+        # every edge ends at an atom of its own, so that no other edge adds to its row
+        own = self._edges._replace(neighbour=n_atoms + np.arange(n_edges))
+        return self._pull(own, cotangents, np.empty((0, 0, 3, 3)), n_edges)[:, n_atoms:]
+
+    def jvp(self, tangents: FloatArray) -> FloatArray:
+        """Return the changes of the descriptors, see the function of that name."""
+        features = self._basis.parts * self._basis.half
+        out = np.zeros((len(tangents), len(self.values), features))
+        self._run(kernels.push_loop, self._edges, np.ascontiguousarray(tangents, float), out)
+        return out
+
+    def edge_jacobians(self) -> FloatArray:
+        """Return the derivatives by the vectors of the edges, see the function of that name."""
+        features = self._basis.parts * self._basis.half
+        out = np.zeros((len(self._edges.neighbour), 3, features))
+        self._run(kernels.edge_loop, self._edges, out)
+        return out
+
+    def _pull(
+        self, edges: work.Edges, cotangents: FloatArray, strains: FloatArray, n_ends: int = 0
+    ) -> FloatArray:
+        out = np.zeros((len(cotangents), len(self.values) + n_ends, 3))
+        given = np.ascontiguousarray(cotangents, float)
+        self._run(kernels.pull_loop, edges, given, out, self._n_atoms, strains)
+        return out
+
+    def _run(self, loop: Callable[..., None], edges: work.Edges, *arrays: Any) -> None:
+        _share([(first, last, edges, self._basis, own, *arrays) for first, last, own in self._parts], loop)
+
+
+def linearise(
+    basis: ChebyshevBasis,
+    species_index: IntArray,
+    neighbours: NeighbourList,
+    threads: int = 1,
+    room: work.Room | None = None,
+    gradients: bool = False,
+) -> Linearised:
+    """Return descriptors with what is needed to multiply with their Jacobian.
+
+    Parameters
+    ----------
+    basis, species_index, neighbours, threads
+        As for `values`.
+    room : Room, optional
+        Memory to use, and to use again by the next call; of one thread.
+    gradients : bool
+        Whether derivatives of each function are worth their cost: for `jvp` and `edge_jacobians`, which need
+        them, and for `vjp` of `MANY` cotangents.
+    """
+    return _evaluate(basis, species_index, neighbours, threads, room, True, True, gradients)
+
+
 def values(
     basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList, threads: int = 1
 ) -> FloatArray:
@@ -177,8 +279,7 @@ def values(
         angular cutoff in turn, and parts like the second for further weights of species; zeros for an atom
         without neighbours.
     """
-    out = np.zeros((len(species_index), basis.n_features))
-    return _fill(out, kernels.value_loop, basis, species_index, neighbours, threads)
+    return _evaluate(basis, species_index, neighbours, threads, None, True, False, False).values
 
 
 def vjp(
@@ -201,24 +302,15 @@ def vjp(
     -------
     ndarray of shape (m, n_atoms_total, 3), unit of the cotangents per Å
         +Σ cotangent·dG/dR: a gradient, not a force.
-
-    Notes
-    -----
-    The derivatives of an atom's descriptor by its edges are formed once for all m and never stored.
     """
-    out = np.zeros((len(cotangents), len(species_index), 3))
-    for edges, columns in _passes(basis, species_index, neighbours):
-        arrays = (False, _of_pass(basis, cotangents, columns), out)
-        _share(kernels.derivative_loop, basis, edges, neighbours.n_atoms, threads, arrays)
-    return out
+    many = len(cotangents) >= MANY
+    return _derivatives(basis, species_index, neighbours, threads, many).vjp(cotangents)[0]
 
 
 def edge_gradients(
     basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList, cotangents: FloatArray
 ) -> FloatArray:
     """Return the gradients of Σ_if cotangent_if G_if with respect to the vector of every edge.
-
-    What a strain needs, see `strain`.
 
     Parameters
     ----------
@@ -231,21 +323,9 @@ def edge_gradients(
     -------
     ndarray of shape (m, n_edges, 3), unit of the cotangents per Å
         +Σ cotangent·dG/dr of each edge as seen from its centre; zero beyond the cutoffs.
-
-    Notes
-    -----
-    Every edge ends at an atom of its own here, so that no other edge adds to its row.
     """
-    n_atoms, n_edges = len(species_index), len(neighbours.index)
-    out = np.zeros((len(cotangents), n_atoms + n_edges, 3))
-    for edges, columns in _passes(basis, species_index, neighbours):
-        own = edges._replace(
-            neighbour=n_atoms + np.arange(n_edges),
-            spin=np.concatenate([edges.spin, edges.spin[edges.neighbour]]),
-        )
-        arrays = (False, _of_pass(basis, cotangents, columns), out)
-        _share(kernels.derivative_loop, basis, own, neighbours.n_atoms, 1, arrays)
-    return out[:, n_atoms:]
+    many = len(cotangents) >= MANY
+    return _derivatives(basis, species_index, neighbours, 1, many).edge_gradients(cotangents)
 
 
 def edge_jacobians(basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList) -> FloatArray:
@@ -261,8 +341,7 @@ def edge_jacobians(basis: ChebyshevBasis, species_index: IntArray, neighbours: N
     ndarray of shape (n_edges, 3, n_features), 1/Å
         dG_f/dr_e as seen from the centre of the edge; zero beyond the cutoffs.
     """
-    out = np.zeros((len(neighbours.index), 3, basis.n_features))
-    return _fill(out, kernels.edge_loop, basis, species_index, neighbours, 1)
+    return _derivatives(basis, species_index, neighbours, 1, True).edge_jacobians()
 
 
 def jvp(
@@ -284,9 +363,7 @@ def jvp(
     -------
     ndarray of shape (m, n_atoms_total, n_features), dimensionless
     """
-    out = np.zeros((len(tangents), len(species_index), basis.n_features))
-    along = np.ascontiguousarray(tangents, float)
-    return _fill(out, kernels.derivative_loop, basis, species_index, neighbours, threads, (True, along))
+    return _derivatives(basis, species_index, neighbours, threads, True).jvp(tangents)
 
 
 def features(
@@ -318,96 +395,67 @@ def features(
     return out
 
 
-def _passes(
-    basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList
-) -> Iterator[tuple[work.Edges, slice]]:
-    """Yield edges, with the weights of their ends, and the columns that a pass of the loops with them gives.
+def _derivatives(
+    basis: ChebyshevBasis, species_index: IntArray, neighbours: NeighbourList, threads: int, gradients: bool
+) -> Linearised:
+    """Return products with the Jacobian, without values."""
+    return _evaluate(basis, species_index, neighbours, threads, None, False, True, gradients)
 
-    The first pass gives both halves of ænet's descriptor; each further one a part of its own, in place of the
-    second half.
-    """
+
+def _evaluate(
+    basis: ChebyshevBasis,
+    species_index: IntArray,
+    neighbours: NeighbourList,
+    threads: int,
+    room: work.Room | None,
+    wanted: bool,
+    keep: bool,
+    gradients: bool,
+) -> Linearised:
+    """Run the loop of the values, whole structures to each thread: no two threads write the same row."""
     n_atoms = len(neighbours.offsets) - 1
     if len(species_index) != n_atoms:
         raise InputError(
             f"species_index: expected one entry for each of {n_atoms} atoms, got {len(species_index)}"
         )
-    weights = basis.neighbour_weights if len(basis.species) > 1 else np.zeros((1, 1))
-    for number, row in enumerate(weights):
-        start = (number + 1) * basis.half if number else 0
-        columns = slice(start, start + (basis.half if number else _width(basis)))
-        yield (
-            work.Edges(neighbours.offsets, neighbours.index, neighbours.vectors, row[species_index]),
-            columns,
-        )
+    edges = work.Edges(neighbours.offsets, neighbours.index, neighbours.vectors, species_index)
+    compiled = _compiled(basis)
+    out = np.zeros((n_atoms, compiled.parts * compiled.half if wanted else 0))
+    bounds = [0, n_atoms]
+    if threads > 1:
+        n = neighbours.n_structures
+        each = np.linspace(0, n, max(min(threads, n), 1) + 1).astype(int)
+        bounds, room = (each * neighbours.n_atoms).tolist(), None
+    parts = tuple(
+        (*span, (room or work.Room()).workspace(compiled, edges.offsets, span, kernels.PAD, keep, gradients))
+        for span in pairwise(bounds)
+    )
+    _share([(first, last, edges, compiled, own, out) for first, last, own in parts], kernels.value_loop)
+    return Linearised(out, compiled, edges, neighbours.n_atoms, parts)
 
 
-def _fill(
-    out: FloatArray,
-    loop: Callable[..., None],
-    basis: ChebyshevBasis,
-    species_index: IntArray,
-    neighbours: NeighbourList,
-    threads: int,
-    given: tuple = (),
-) -> FloatArray:
-    """Write what a loop gives for each feature to the last axis of zeros, and return them."""
-    for edges, columns in _passes(basis, species_index, neighbours):
-        whole = _length(columns) == basis.n_features
-        part = out if whole else np.zeros((*out.shape[:-1], _width(basis)))
-        _share(loop, basis, edges, neighbours.n_atoms, threads, (*given, part))
-        if not whole:
-            out[..., columns] = part[..., -_length(columns) :]
-    return out
-
-
-def _width(basis: ChebyshevBasis) -> int:
-    """Return the number of columns of one pass."""
-    return basis.half * (1 if len(basis.species) == 1 else 2)
-
-
-def _length(columns: slice) -> int:
-    return int(columns.stop - columns.start)
-
-
-def _of_pass(basis: ChebyshevBasis, cotangents: FloatArray, columns: slice) -> FloatArray:
-    """Return the cotangents of the columns of a pass, zero for the half that another pass gives."""
-    if _length(columns) == _width(basis):
-        return np.ascontiguousarray(cotangents[..., columns], float)
-    given = np.zeros((*cotangents.shape[:-1], _width(basis)))
-    given[..., -_length(columns) :] = cotangents[..., columns]
-    return given
-
-
-def _share(
-    loop: Callable[..., None],
-    basis: ChebyshevBasis,
-    edges: work.Edges,
-    n_atoms: int,
-    threads: int,
-    arrays: tuple,
-) -> None:
-    """Run the loop over atoms, whole structures to each thread, so that no two threads write the same row."""
-    compiled = work.Basis(
+@lru_cache(maxsize=8)
+def _compiled(basis: ChebyshevBasis) -> work.Basis:
+    """Return a basis as the loops take it."""
+    weights = np.concatenate([np.ones((1, len(basis.species))), basis.neighbour_weights])
+    return work.Basis(
         radial_cutoff=float(basis.radial_cutoff),
         angular_cutoffs=np.array(basis.angular_cutoffs),
+        longest=float(basis.cutoff),
         n_radial=basis.n_radial,
         n_angular=basis.n_angular,
-        halves=1 if len(basis.species) == 1 else 2,
+        parts=len(weights),
         half=basis.half,
+        weights=weights,
         recurrence=work.recurrence(basis.n_angular),
         expansion=work.expansion(basis.n_angular),
     )
-    n = (len(edges.offsets) - 1) // n_atoms
-    bounds = np.linspace(0, n, max(min(threads, n), 1) + 1).astype(int) * n_atoms
 
-    def run(span: tuple[int, int]) -> None:
-        counts = np.diff(edges.offsets[span[0] : span[1] + 1])
-        room = work.workspace(compiled, int(counts.max(initial=0)), loop is not kernels.value_loop)
-        loop(*span, edges, compiled, room, *arrays)
 
-    spans = [(int(a), int(b)) for a, b in pairwise(bounds)]
-    if len(spans) == 1:
-        run(spans[0])
+def _share(calls: list[tuple], loop: Callable[..., None]) -> None:
+    """Run a loop for each of the arguments, in a thread each."""
+    if len(calls) == 1:
+        loop(*calls[0])
     else:
-        with ThreadPoolExecutor(len(spans)) as pool:
-            list(pool.map(run, spans))
+        with ThreadPoolExecutor(len(calls)) as pool:
+            list(pool.map(lambda arguments: loop(*arguments), calls))

@@ -6,7 +6,7 @@ functions and weights are left to the descriptors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
@@ -65,7 +65,20 @@ class NeighbourList:
         """
         flat = np.ascontiguousarray(displacements, float).reshape(-1, 3)
         vectors = self.vectors if deformation is None else self.vectors @ deformation
-        return replace(self, vectors=_moved(self.offsets, self.index, vectors, flat))
+        return NeighbourList(
+            self.offsets, self.index, _moved(self.offsets, self.index, vectors, flat), self.n_atoms
+        )
+
+    def closer_than(self, kinds: IntArray, distances: FloatArray) -> IntArray:
+        """Return which edges are shorter than a distance that depends on the species of both ends, ascending.
+
+        Parameters
+        ----------
+        kinds : ndarray of int, shape (n_atoms_total,)
+            Species of each atom.
+        distances : ndarray of shape (n_species, n_species), Å
+        """
+        return _closer(self.offsets, self.index, self.vectors, kinds, distances)
 
 
 def neighbour_list(positions: FloatArray, cells: FloatArray | None, pbc: Pbc, cutoff: float) -> NeighbourList:
@@ -137,6 +150,30 @@ def _moved(offsets: IntArray, index: IntArray, vectors: FloatArray, moves: Float
             for a in range(3):
                 result[e, a] = vectors[e, a] + moves[index[e], a] - moves[i, a]
     return result
+
+
+@njit(cache=True, nogil=True)
+def _closer(
+    offsets: IntArray, index: IntArray, vectors: FloatArray, kinds: IntArray, distances: FloatArray
+) -> IntArray:
+    """Look at every edge: once to count, once to write; most are longer than all of the distances."""
+    longest, count, found = 0.0, 0, np.empty(0, np.int64)
+    for a in range(len(distances)):
+        for b in range(len(distances)):
+            longest = max(longest, distances[a, b] ** 2)
+    for fill in (False, True):
+        if fill:
+            found, count = np.empty(count, np.int64), 0
+            if len(found) == 0:
+                break
+        for i in range(len(offsets) - 1):
+            for e in range(offsets[i], offsets[i + 1]):
+                square = vectors[e, 0] ** 2 + vectors[e, 1] ** 2 + vectors[e, 2] ** 2
+                if square < longest and square < distances[kinds[i], kinds[index[e]]] ** 2:
+                    if fill:
+                        found[count] = e
+                    count += 1
+    return found
 
 
 @njit(cache=True, nogil=True)

@@ -10,15 +10,19 @@ import pytest
 from numpy.polynomial.chebyshev import chebvander
 from scipy.spatial.transform import Rotation
 
+from aenet_gpr_cli.descriptors.chebyshev import chebyshev_work
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import (
+    MANY,
     ChebyshevBasis,
     edge_gradients,
     edge_jacobians,
     features,
     jvp,
+    linearise,
     values,
     vjp,
 )
+from aenet_gpr_cli.descriptors.chebyshev.chebyshev_work import Room
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, neighbour_list
 from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.structures import StructureSet
@@ -428,3 +432,89 @@ def test_a_basis_comes_back_from_its_attributes(more):
         key: np.array(value) if isinstance(value, tuple) else value for key, value in asdict(chosen).items()
     }
     assert ChebyshevBasis.from_attributes(stored) == chosen
+
+
+MANY_KINDS = [
+    {},
+    {"inner_cutoffs": (2.9, 2.2)},
+    {"resolved": True, "inner_cutoffs": (2.9,)},
+    {"angular_order": None},
+    {"angular_order": 0},
+    {"angular_order": 1},
+    {"angular_cutoff": 4.7},  # longer than the radial one
+]
+
+
+@pytest.mark.parametrize("more", MANY_KINDS)
+def test_one_pass_gives_values_gradients_and_strain(more):
+    positions, species, neighbours = block(2, 6, periodic=True)
+    chosen, h = replace(basis(), **more), 1e-5
+    neighbours = neighbour_list(positions, np.tile(1.4 * CELL, (2, 1, 1)), PERIODIC, chosen.cutoff + 0.4)
+    cotangents = np.random.default_rng(2).normal(size=(1, 12, chosen.n_features))
+    found = linearise(chosen, species, neighbours)
+    np.testing.assert_array_equal(found.values, values(chosen, species, neighbours))
+    gradients, strains = found.vjp(cotangents, strain=True)
+    np.testing.assert_array_equal(gradients, found.vjp(cotangents)[0])
+    total = lambda edges: (cotangents[0] * values(chosen, species, edges)).reshape(2, -1).sum(1)  # noqa: E731
+    direction = np.random.default_rng(3).normal(size=positions.shape)
+    ahead, back = (total(neighbours.moved(sign * h * direction)) for sign in (1, -1))
+    along = (gradients.reshape(2, 6, 3) * direction).sum(axis=(1, 2))
+    np.testing.assert_allclose(along, (ahead - back) / (2 * h), rtol=1e-6, atol=1e-6)
+    strain = np.random.default_rng(4).normal(size=(3, 3))
+    strain = strain + strain.T
+    ahead, back = (
+        total(replace(neighbours, vectors=neighbours.vectors @ (np.eye(3) + sign * h * strain)))
+        for sign in (1, -1)
+    )
+    np.testing.assert_allclose(
+        (strains[0] * strain).sum(axis=(1, 2)), (ahead - back) / (2 * h), rtol=1e-6, atol=1e-5
+    )
+    np.testing.assert_allclose(strains, strains.swapaxes(-1, -2), atol=0)
+
+
+@pytest.mark.parametrize("more", MANY_KINDS)
+def test_products_with_many_cotangents_are_those_with_each(more):
+    _, species, neighbours = block(2, 6, periodic=True)
+    chosen = replace(basis(), **more)
+    cotangents = np.random.default_rng(2).normal(size=(MANY, 12, chosen.n_features))
+    many = linearise(chosen, species, neighbours, gradients=True).vjp(cotangents, strain=True)
+    for k, one in enumerate(cotangents):
+        few = linearise(chosen, species, neighbours).vjp(one[None], strain=True)
+        for of_many, of_few in zip(many, few):
+            np.testing.assert_allclose(of_many[k], of_few[0], atol=1e-11)
+
+
+def test_the_room_of_another_structure_changes_nothing():
+    room, rng = Room(), np.random.default_rng(2)
+    for atoms, chosen in ((9, basis()), (4, replace(basis(), resolved=True)), (12, basis()), (12, basis(2))):
+        _, species, neighbours = block(2, atoms, len(chosen.species), True, atoms)
+        cotangents = rng.normal(size=(1, 2 * atoms, chosen.n_features))
+        for edges in (neighbours, neighbours.moved(rng.normal(0, 0.05, (2, atoms, 3)))):
+            found, alone = (linearise(chosen, species, edges, room=r) for r in (room, None))
+            np.testing.assert_array_equal(found.values, alone.values)
+            for ours, theirs in zip(found.vjp(cotangents, strain=True), alone.vjp(cotangents, strain=True)):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("size", [1, 40, 10000])
+@pytest.mark.parametrize("more", [{}, {"resolved": True, "inner_cutoffs": (2.9, 2.2)}])
+def test_batches_change_nothing(size, more, monkeypatch):
+    """An atom alone has more edges than a batch is meant to have, or all atoms are one."""
+    _, species, neighbours = block(2, 9, periodic=True)
+    chosen, rng = replace(basis(), **more), np.random.default_rng(2)
+    cotangents, tangents = rng.normal(size=(5, 18, chosen.n_features)), rng.normal(size=(2, 18, 3))
+
+    def all_of_it() -> list[np.ndarray]:
+        return [
+            values(chosen, species, neighbours),
+            *linearise(chosen, species, neighbours).vjp(cotangents, strain=True),
+            vjp(chosen, species, neighbours, cotangents),
+            jvp(chosen, species, neighbours, tangents),
+            edge_jacobians(chosen, species, neighbours),
+            edge_gradients(chosen, species, neighbours, cotangents),
+        ]
+
+    expected = all_of_it()
+    monkeypatch.setattr(chebyshev_work, "BATCH", size)
+    for found, of_usual in zip(all_of_it(), expected, strict=True):
+        np.testing.assert_allclose(found, of_usual, rtol=0, atol=1e-13 * np.abs(of_usual).max())

@@ -126,3 +126,15 @@ def test_agrees_with_an_independent_program(rng, n_atoms):
     theirs = sorted((int(a), int(b), *v) for a, b, v in zip(i, j, (np.round(vectors, 8) + 0.0).tolist()))
     assert len(theirs) > 20 * n_atoms
     assert edges(found) == theirs
+
+
+def test_closer_edges_are_found_by_the_species_of_both_ends(rng):
+    positions, kinds = rng.uniform(0, 5, (2, 9, 3)), np.tile([0, 1, 2], 6)
+    found = neighbour_list(positions, np.tile(5 * np.eye(3), (2, 1, 1)), PERIODIC, 4.0)
+    distances = np.array([[2.5, 1.0, 3.1], [1.0, 0.0, 2.0], [3.1, 2.0, 1.7]])
+    centre = np.repeat(np.arange(18), np.diff(found.offsets))
+    limits = distances[kinds[centre], kinds[found.index]]
+    expected = np.flatnonzero(np.linalg.norm(found.vectors, axis=1) < limits)
+    assert 0 < len(expected) < len(found.index) / 2
+    np.testing.assert_array_equal(found.closer_than(kinds, distances), expected)
+    assert not len(found.closer_than(kinds, 0.1 * distances))
