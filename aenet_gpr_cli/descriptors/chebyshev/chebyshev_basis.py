@@ -120,6 +120,11 @@ class ChebyshevBasis:
         return max(self.radial_cutoff, self.angular_cutoff or 0.0) if self.n_angular else self.radial_cutoff
 
     @property
+    def kind(self) -> str:
+        """The name of the descriptor."""
+        return "chebyshev"
+
+    @property
     def words(self) -> str:
         """What tells the descriptor from others of the same orders, for messages."""
         angles = "/".join(f"{cutoff:.3g}" for cutoff in self.angular_cutoffs)

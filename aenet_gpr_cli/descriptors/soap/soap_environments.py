@@ -80,6 +80,11 @@ class SoapEnvironments:
         return self.constants.n_features if self.directions is None else self.directions.shape[1]
 
     @property
+    def kind(self) -> str:
+        """The name of the descriptor."""
+        return "soap"
+
+    @property
     def words(self) -> str:
         """What the descriptor is, for messages."""
         return f"SOAP up to {self.cutoff:.3g} Å, {self.n_features} directions"

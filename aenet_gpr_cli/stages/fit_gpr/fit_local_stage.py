@@ -181,7 +181,7 @@ def _fit_share(
         share.name,
         str(n_structures),
         str(sums.triangle.n_rows),
-        f"chebyshev, {len(design.inducing)} inducing",
+        f"{design.basis.kind}, {len(design.inducing)} inducing",
         rounded(design.inducing.length_scale, 4),
         "–",
         "–",
