@@ -57,9 +57,7 @@ def rows() -> list[tuple[str, list[str]]]:
 def short(name: str) -> str:
     """Return the name of a model, and what tells it from another row of the same."""
     return next(key for key in STYLES if name.startswith(key)) + "".join(
-        f", {word}"
-        for word in ("searched", "no metric", "three members", "norm of the error")
-        if word in name
+        f", {word}" for word in ("searched", "no metric", "three members") if word in name
     )
 
 
