@@ -24,6 +24,10 @@ FULL = (
     *(field.name for group in (KernelChoice, DescriptorChoice) for field in fields(group)),
     *("solver", "conjugate_gradient", "compatibility", "max_jitter"),
 )
+CHEBYSHEV = tuple(
+    f"local.{name}"
+    for name in ("radial_cutoff", "radial_order", "angular_cutoffs", "angular_order", "resolve_species")
+)
 OF_FORCES = ("loss.alpha", "loss.beta", "loss.force_selection")
 Rule = tuple[bool, str, tuple[str, ...]]
 """whether it holds, the reason, the keys that then do nothing"""
@@ -82,6 +86,10 @@ def _of_fit(c: FitGprConfig) -> Iterator[Rule]:
     yield c.model == "local", "model: local", FULL
     yield c.model == "full", "model: full", ("local", "comparison_minutes")
     yield not c.local.virials, "local.virials: false", ("local.noise_std_virial",)
+    yield c.local.descriptor == "chebyshev", "local.descriptor: chebyshev", ("local.soap",)
+    yield c.local.descriptor == "soap", "local.descriptor: soap", CHEBYSHEV
+    compares = c.local.descriptor != "auto" or c.local.compares_soap(1)
+    yield not compares, "local.angular_cutoffs or length_scale given", ("local.soap",)
     if c.model == "local":
         return
     distances = "inverse_distance" in c.descriptors

@@ -70,7 +70,7 @@ def _sigma(model: h5py.Group, members: int) -> str:
 
 def _process(group: h5py.Group) -> list[list[str]]:
     values, name = group.attrs, str(group.name).rpartition("/")[2]
-    if "radial_cutoff" not in values:
+    if "feature_mean" not in group:  # no local process
         kernel = f"{values['descriptor']}, length scale {rounded(values['length_scale'], 4)}"
         return [
             [f"{name}: kernel", f"{values['kernel']} of {kernel}"],
@@ -78,7 +78,7 @@ def _process(group: h5py.Group) -> list[list[str]]:
             *_baseline(group, f"{name}: "),
         ]
     rows = [
-        ["cutoffs", _cutoffs(values)],
+        ["cutoffs", _cutoffs(values)] if "radial_cutoff" in values else ["descriptor", _soap(values)],
         ["length scale", rounded(values["length_scale"], 4)],
         [
             "noise",
@@ -93,6 +93,13 @@ def _process(group: h5py.Group) -> list[list[str]]:
     if "sigma_factor" in values:
         rows.append(["sigma", f"calibrated on left-out structures, times {rounded(values['sigma_factor'])}"])
     return rows + _baseline(group)
+
+
+def _soap(values: Mapping[str, Any]) -> str:
+    return (
+        f"SOAP up to {float(values['cutoff']):g} Å (n_max {values['n_max']}, l_max {values['l_max']}, "
+        f"sigma {float(values['sigma']):g} Å)"
+    )
 
 
 def _cutoffs(values: Mapping[str, Any]) -> str:

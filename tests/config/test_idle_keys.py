@@ -32,6 +32,21 @@ from aenet_gpr_cli.stages.shared.context import Context, make_job
             "local.noise_std_virial does nothing with local.virials: false",
         ),
         ("fit-gpr", {"model": "local", "kernel": "matern52"}, "kernel does nothing with model: local"),
+        (
+            "fit-gpr",
+            {"local": {"descriptor": "chebyshev", "soap": {"n_max": 3}}},
+            "local.soap does nothing with local.descriptor: chebyshev",
+        ),
+        (
+            "fit-gpr",
+            {"local": {"length_scale": 8.0, "soap": {"n_max": 3}}},
+            "local.soap does nothing with local.angular_cutoffs or length_scale given",
+        ),
+        (
+            "fit-gpr",
+            {"local": {"descriptor": "soap", "radial_order": 3}},
+            "local.radial_order does nothing with local.descriptor: soap",
+        ),
         ("fit-gpr", {"model": "full", "local": {"n_inducing": 9}}, "local does nothing with model: full"),
         (
             "fit-gpr",

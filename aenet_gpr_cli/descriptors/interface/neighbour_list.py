@@ -7,6 +7,7 @@ functions and weights are left to the descriptors.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -79,6 +80,30 @@ class NeighbourList:
         distances : ndarray of shape (n_species, n_species), Å
         """
         return _closer(self.offsets, self.index, self.vectors, kinds, distances)
+
+
+def portions(atoms: IntArray, offsets: IntArray, n_edges: int) -> list[slice]:
+    """Return consecutive parts of some atoms with up to so many edges each, or one atom.
+
+    Parameters
+    ----------
+    atoms : ndarray of int, shape (n,)
+        Ascending.
+    offsets : ndarray of int, shape (n_atoms_total + 1,)
+        See `NeighbourList`.
+    n_edges : int
+
+    Examples
+    --------
+    >>> portions(np.arange(4), np.array([0, 3, 5, 9, 10]), 5)
+    [slice(0, 2, None), slice(2, 4, None)]
+    """
+    ends = np.cumsum(offsets[atoms + 1] - offsets[atoms])
+    bounds = [0]
+    while bounds[-1] < len(atoms):
+        done = ends[bounds[-1] - 1] if bounds[-1] else 0
+        bounds.append(max(bounds[-1] + 1, int(np.searchsorted(ends, done + n_edges, side="right"))))
+    return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 def neighbour_list(positions: FloatArray, cells: FloatArray | None, pbc: Pbc, cutoff: float) -> NeighbourList:

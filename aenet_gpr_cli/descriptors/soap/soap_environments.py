@@ -7,7 +7,7 @@ principal ones of the training data, leave distances as they are and make the ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
-from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
+from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, portions
 from aenet_gpr_cli.descriptors.interface.species_places import species_places
 from aenet_gpr_cli.descriptors.soap.soap_basis import SoapBasis, make_basis
 from aenet_gpr_cli.descriptors.soap.soap_loops import expand_edges
@@ -30,7 +30,7 @@ from aenet_gpr_cli.structures import FloatArray, IntArray
 TRANSITION = 1.0  # Å before the cutoff, over which neighbours fade out
 MOST_DIRECTIONS = 256
 LEFT_OUT_VARIANCE = 1e-9  # of the normalised spectra, relative: directions below are left out
-EDGES_AT_A_TIME = 4000
+EDGES_AT_A_TIME = 1000  # their slopes stay in the cache
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,9 @@ def values(basis: SoapEnvironments, species_index: IntArray, neighbours: Neighbo
     -------
     ndarray of shape (n_atoms_total, n_features), dimensionless
     """
-    coefficients, _ = _expand(basis, species_index, neighbours, False)
-    spectra = 0.5 * differential(basis.constants, coefficients, coefficients)
-    spectra /= np.linalg.norm(spectra, axis=1, keepdims=True)
+    ends = species_index[neighbours.index]
+    coefficients, _ = _expand(basis, species_index, neighbours.offsets, neighbours.vectors, ends, False)
+    spectra, _ = _normalised(basis, coefficients)
     return spectra if basis.directions is None else spectra @ basis.directions
 
 
@@ -137,24 +137,17 @@ def edge_jacobians(basis: SoapEnvironments, species_index: IntArray, neighbours:
         dx_f/dr_e as seen from the centre of the edge; zero beyond the cutoff.
     """
     constants = basis.constants
-    coefficients, slopes = _expand(basis, species_index, neighbours, True)
-    spectra = 0.5 * differential(constants, coefficients, coefficients)
-    norms = np.linalg.norm(spectra, axis=1)
-    spectra /= norms[:, None]
     directions = np.eye(constants.n_features) if basis.directions is None else basis.directions
-    x = spectra @ directions
-    lengths = adjoint(constants, coefficients, spectra)  # what the norms change with
-    centre, ends = _centres(neighbours), species_index[neighbours.index]
-    out = np.empty((len(ends), 3, directions.shape[1]))
-    for kind in range(len(basis.species)):
-        tables = channel_tables(constants, directions, kind)
-        own = np.flatnonzero(ends == kind)
-        for start in range(0, len(own), EDGES_AT_A_TIME):
-            edges = own[start : start + EDGES_AT_A_TIME]
-            at = centre[edges]
-            along = projected_jacobian(coefficients[at], slopes[edges][:, None], tables)
-            along -= _along_norm(lengths, slopes, edges, at, kind)[:, :, None] * x[at][:, None, :]
-            out[edges] = along / norms[at, None, None]
+    tables = [channel_tables(constants, directions, kind) for kind in range(len(basis.species))]
+    out = np.empty((len(neighbours.index), 3, directions.shape[1]))
+    for part in _parts(basis, species_index, neighbours):
+        x = part.spectra @ directions
+        lengths = adjoint(constants, part.coefficients, part.spectra)  # what the norms change with
+        for kind, edges in part.edges_by_kind.items():
+            at = part.centres[edges]
+            along = projected_jacobian(part.coefficients[at], part.slopes[edges][:, None], tables[kind])
+            along -= part.along_edges(lengths, edges, kind)[:, :, None] * x[at][:, None, :]
+            out[part.start + edges] = along / part.norms[at][:, None]
     return out
 
 
@@ -172,49 +165,101 @@ def edge_gradients(
     ndarray of shape (m, n_edges, 3), unit of the cotangents per Å
     """
     constants = basis.constants
-    coefficients, slopes = _expand(basis, species_index, neighbours, True)
-    spectra = 0.5 * differential(constants, coefficients, coefficients)
-    norms = np.linalg.norm(spectra, axis=1, keepdims=True)
-    spectra /= norms
-    centre, ends = _centres(neighbours), species_index[neighbours.index]
-    out = np.empty((len(cotangents), len(ends), 3))
-    for found, given in zip(out, cotangents, strict=True):
-        long = given if basis.directions is None else given @ basis.directions.T
-        long = (long - np.einsum("if,if->i", long, spectra)[:, None] * spectra) / norms
-        weights = adjoint(constants, coefficients, long)
-        for kind in range(len(basis.species)):
-            edges = np.flatnonzero(ends == kind)
-            found[edges] = _along_norm(weights, slopes, edges, centre[edges], kind)
+    out = np.empty((len(cotangents), len(neighbours.index), 3))
+    for part in _parts(basis, species_index, neighbours):
+        for found, given in zip(out, cotangents[:, part.atoms], strict=True):
+            long = given if basis.directions is None else given @ basis.directions.T
+            inward = np.einsum("if,if->i", long, part.spectra)[:, None]
+            long = (long - inward * part.spectra) / part.norms
+            weights = adjoint(constants, part.coefficients, long)
+            for kind, edges in part.edges_by_kind.items():
+                found[part.start + edges] = part.along_edges(weights, edges, kind)
     return out
 
 
-def _along_norm(
-    weights: FloatArray, slopes: FloatArray, edges: IntArray, at: IntArray, kind: int
-) -> FloatArray:
-    """Return Σ weight ∂c/∂r over the channels of one species, shape (n_edges, 3)."""
-    n_max, size = slopes.shape[2:]
-    own = weights.reshape(len(weights), -1, n_max * size)[at, kind]
-    return np.asarray(np.einsum("eag,eg->ea", slopes[edges].reshape(len(edges), 3, n_max * size), own))
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Atoms that follow each other, with the edges from them.
+
+    Attributes
+    ----------
+    atoms : slice
+    start : int
+        Their first edge.
+    centres : ndarray of int, shape (n_edges,)
+        Of each edge, counted from the first of the atoms.
+    edges_by_kind : dict of int to ndarray of int
+        Edges to the neighbours of each species that there are, counted from the first edge.
+    coefficients : ndarray of shape (n_atoms, n_channels, (l_max + 1)²)
+    slopes : ndarray of shape (n_edges, 3, n_max, (l_max + 1)²), 1/Å
+    spectra : ndarray of shape (n_atoms, n_spectrum)
+        Normalised.
+    norms : ndarray of shape (n_atoms, 1)
+    """
+
+    atoms: slice
+    start: int
+    centres: IntArray
+    edges_by_kind: dict[int, IntArray]
+    coefficients: FloatArray
+    slopes: FloatArray
+    spectra: FloatArray
+    norms: FloatArray
+
+    def along_edges(self, weights: FloatArray, edges: IntArray, kind: int) -> FloatArray:
+        """Return Σ weight ∂c/∂r over the channels of one species, shape (n_edges, 3)."""
+        n_max, size = self.slopes.shape[2:]
+        own = weights.reshape(len(weights), -1, n_max * size)[self.centres[edges], kind]
+        slopes = self.slopes[edges].reshape(len(edges), 3, n_max * size)
+        return np.asarray(np.einsum("eag,eg->ea", slopes, own))
 
 
-def _centres(neighbours: NeighbourList) -> IntArray:
-    counts = np.diff(neighbours.offsets)
-    return np.repeat(np.arange(len(counts)), counts)
+def _parts(basis: SoapEnvironments, species_index: IntArray, neighbours: NeighbourList) -> Iterator[_Part]:
+    """Yield all atoms, some at a time: the slopes of an edge are as long as hundreds of vectors."""
+    offsets = neighbours.offsets
+    for atoms in portions(np.arange(len(species_index)), offsets, EDGES_AT_A_TIME):
+        own = offsets[atoms.start : atoms.stop + 1]
+        edges, own = slice(int(own[0]), int(own[-1])), own - own[0]
+        centres, ends = species_index[atoms], species_index[neighbours.index[edges]]
+        coefficients, slopes = _expand(basis, centres, own, neighbours.vectors[edges], ends, True)
+        spectra, norms = _normalised(basis, coefficients)
+        yield _Part(
+            atoms,
+            edges.start,
+            np.repeat(np.arange(len(centres)), np.diff(own)),
+            {int(kind): np.flatnonzero(ends == kind) for kind in np.unique(ends)},
+            coefficients,
+            slopes,
+            spectra,
+            norms,
+        )
+
+
+def _normalised(basis: SoapEnvironments, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return power spectra of length one, and their lengths before, shape (n_atoms, 1)."""
+    spectra = 0.5 * differential(basis.constants, coefficients, coefficients)
+    norms = np.linalg.norm(spectra, axis=1, keepdims=True)
+    spectra /= norms
+    return spectra, norms
 
 
 def _expand(
-    basis: SoapEnvironments, species_index: IntArray, neighbours: NeighbourList, with_slopes: bool
+    basis: SoapEnvironments,
+    centres: IntArray,
+    offsets: IntArray,
+    vectors: FloatArray,
+    ends: IntArray,
+    with_slopes: bool,
 ) -> tuple[FloatArray, FloatArray]:
     """Return coefficients (n_atoms, n_channels, (l_max + 1)²) and slopes (n_edges or 0, 3, n_max, ...)."""
     constants, size = basis.constants, (basis.l_max + 1) ** 2
-    n_atoms, n_edges = len(species_index), len(neighbours.index)
-    coefficients = np.zeros((n_atoms, len(basis.species), basis.n_max, size))
-    slopes = np.zeros((n_edges if with_slopes else 0, 3, basis.n_max, size))
+    coefficients = np.zeros((len(centres), len(basis.species), basis.n_max, size))
+    slopes = np.zeros((len(ends) if with_slopes else 0, 3, basis.n_max, size))
     expand_edges(
-        neighbours.offsets,
-        neighbours.vectors,
-        species_index,
-        species_index[neighbours.index],
+        offsets,
+        vectors,
+        centres,
+        ends,
         basis.cutoff,
         min(TRANSITION, basis.cutoff),
         constants.exponents,
@@ -223,4 +268,4 @@ def _expand(
         coefficients,
         slopes,
     )
-    return coefficients.reshape(n_atoms, -1, size), slopes
+    return coefficients.reshape(len(centres), -1, size), slopes

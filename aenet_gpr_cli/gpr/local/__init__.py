@@ -2,6 +2,7 @@
 
 __all__ = [
     "accumulation",
+    "costs",
     "design",
     "environments",
     "learned_metric",

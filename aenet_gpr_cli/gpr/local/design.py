@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
+from aenet_gpr_cli.descriptors.interface.neighbour_list import portions
 from aenet_gpr_cli.gpr.local.environments import Environments
 from aenet_gpr_cli.jit import loop
 from aenet_gpr_cli.structures import FloatArray, IntArray
@@ -121,7 +121,7 @@ def rows_of_lengths(
             continue
         adjoint = found.scale.adjoint(np.concatenate([z, found.x[atoms]]), kind)
         z_over, x_over = np.ascontiguousarray(adjoint[: len(z)].T), adjoint[len(z) :]
-        for chosen in _portions(atoms, offsets, ROOM // (3 * len(z)) + 1):
+        for chosen in portions(atoms, offsets, ROOM // (3 * len(z)) + 1):
             edges = _edges_of(atoms[chosen], offsets)
             slopes = found.slopes[edges]
             counts = offsets[atoms[chosen] + 1] - offsets[atoms[chosen]]
@@ -182,16 +182,6 @@ def _edges_of(atoms: IntArray, offsets: IntArray) -> slice | IntArray:
     if atoms[-1] - atoms[0] + 1 == len(atoms):
         return slice(int(offsets[atoms[0]]), int(offsets[atoms[-1] + 1]))
     return np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in atoms])
-
-
-def _portions(atoms: IntArray, offsets: IntArray, n_edges: int) -> list[slice]:
-    """Return consecutive parts of the atoms with about so many edges each."""
-    ends = np.cumsum(offsets[atoms + 1] - offsets[atoms])
-    bounds = [0]
-    while bounds[-1] < len(atoms):
-        done = ends[bounds[-1] - 1] if bounds[-1] else 0
-        bounds.append(max(bounds[-1] + 1, int(np.searchsorted(ends, done + n_edges, side="right"))))
-    return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 @loop

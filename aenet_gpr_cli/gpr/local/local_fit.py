@@ -51,8 +51,6 @@ USUAL_VIRIAL_NOISE = 0.1  # where the few structures that are compared have no s
 SMALLEST_REACH = 0.5  # in units of the spread of a feature: where there is one environment only
 REACH_BLOCK = 2000
 LEFT_OUT = 100  # structures left out for σ
-OPERATIONS_OF_A_ROW = 4_000  # for each inducing environment: edges times features
-RATE = 3e10  # operations of a core in a second
 
 
 def fit_local(
@@ -99,22 +97,23 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
     """
     compared, few = _compared_on(sets, given, seed)
     best = _chosen(sets, few, given, given, compared, seed, progress)
-    count = inducing_per_species(given, count_rows(sets), len(_species(sets)))
-    if _learns_metric(sets, given):
+    count = inducing_per_species(given, count_rows(sets), len(species_of(sets)))
+    if learns_metric(sets, given):
         some = thin(sets, ROWS_OF_METRIC / count_rows(sets), np.random.default_rng([seed, 2]))
-        numbers = min(count, MOST_INDUCING), _fewer(compared)
+        numbers = min(count, MOST_INDUCING), fewer(compared)
         best = _in_learned_metric(best, some, few, *numbers, progress)
     length, chosen = best.best, best.fit
     design = chosen.design(chosen.inducing(count)).of_length(length)
     if not (given.virials and any(s.stress is not None for s in sets)):
         return design
     noise = given.noise_std_virial or best_virial_noise(
-        chosen.design(chosen.inducing(_fewer(compared))).of_length(length), few, progress
+        chosen.design(chosen.inducing(fewer(compared))).of_length(length), few, progress
     )
     return replace(design, noise_virial=noise)
 
 
-def _learns_metric(sets: Sequence[AnySet], given: Local) -> bool:
+def learns_metric(sets: Sequence[AnySet], given: Local) -> bool:
+    """Return whether a metric is learned and compared with the plain one."""
     return given.learn_metric and given.length_scale is None and sum(map(len, sets)) >= FEWEST_OF_METRIC
 
 
@@ -179,7 +178,7 @@ def _chosen(
     progress: Progress,
 ) -> LengthSearch:
     """Return the search of the largest evidence: of all angles, then resolved or not."""
-    species = _species(sets)
+    species = species_of(sets)
     fixed = least_squares_energies(sets, species, given.atomic_energies)
     atomic = np.array([fixed[symbol] for symbol in species])
     resolutions = _resolutions(keys, len(species))
@@ -195,7 +194,7 @@ def _chosen(
     def search(fit: _Fit, n_inducing: int) -> LengthSearch:
         return LengthSearch(fit, few, n_inducing, given.length_scale, progress)
 
-    searches = [search(described(basis), _fewer(count)) for basis in keys.bases(species)]
+    searches = [search(described(basis), fewer(count)) for basis in keys.bases(species)]
     if given.length_scale and len(searches) == len(resolutions) == 1:
         return searches[0]
     for number, one in enumerate(searches):
@@ -206,13 +205,13 @@ def _chosen(
     best = max(searches, key=_peak)
     if len(resolutions) > 1:
         angles = keys.angle_choices[searches.index(best)]
-        resolved = search(described(keys.environment_basis(species, angles, True)), _fewer(count))
+        resolved = search(described(keys.environment_basis(species, angles, True)), fewer(count))
         resolved.climb(2.0 * best.best)  # of twice as many features, which are farther from each other
         both = [best, resolved]
         best = max(both, key=_peak)
         if abs(_peak(resolved) - _peak(both[0])) < CLOSE * count_rows(few):
             # of many kinds of environments, half of the inducing ones cannot tell which is better
-            full = [search(one.fit, max(count, _fewer(count))).evidence(one.best) for one in both]
+            full = [search(one.fit, max(count, fewer(count))).evidence(one.best) for one in both]
             best = both[full.index(max(full))]
     best.refine()
     return best
@@ -230,19 +229,22 @@ def _compared_on(sets: Sequence[AnySet], given: Local, seed: int) -> tuple[int, 
     """Return the number of inducing environments of a species, and the structures choices are made on."""
     n_rows = count_rows(sets)
     few = thin(sets, given.max_rows / n_rows, np.random.default_rng(seed))
-    return _inducing_compared(given, n_rows, len(_species(sets))), few
+    return inducing_compared(given, n_rows, len(species_of(sets))), few
 
 
-def _inducing_compared(given: Local, n_rows: int, n_species: int) -> int:
+def inducing_compared(given: Local, n_rows: int, n_species: int) -> int:
+    """Return the inducing environments of a species, of which `fewer` are where choices are compared."""
     return given.n_inducing or min(MOST_INDUCING, -(-n_rows // (ROWS_COMPARED * n_species)))
 
 
-def _fewer(count: int) -> int:
+def fewer(count: int) -> int:
+    """Return how many inducing environments of a species choices are compared with."""
     # with many fewer than in the fit, only long length scales span enough; with as many, their cost decides
     return max(50, count // 2)
 
 
-def _species(sets: Sequence[AnySet]) -> tuple[str, ...]:
+def species_of(sets: Sequence[AnySet]) -> tuple[str, ...]:
+    """Return all species in alphabetical order."""
     return tuple(sorted({symbol for s in sets for symbol in s.species}))
 
 
@@ -295,29 +297,6 @@ class _Fit:
 def count_rows(sets: Sequence[AnySet]) -> int:
     """Return the number of energies and force components of all sets."""
     return sum(len(s) * (1 + (0 if s.forces is None else 3 * s.n_atoms)) for s in sets)
-
-
-def seconds_of_rows(n_rows: int, n_inducing: int) -> float:
-    """Return about how long rows of all inducing environments take to be made and summed up, one core, s."""
-    return n_rows * n_inducing * (OPERATIONS_OF_A_ROW + 2 * n_inducing) / RATE
-
-
-def seconds_of_choice(sets: Sequence[AnySet], given: Local) -> float:
-    """Return about how long `choose_design` takes on one core, s."""
-    n_rows, n_species = count_rows(sets), len(_species(sets))
-    compared = _inducing_compared(given, n_rows, n_species)
-    one = seconds_of_rows(min(n_rows, given.max_rows), _fewer(compared) * n_species)
-    n_choices = len(_resolutions(given, n_species)) - 1
-    n_choices += (
-        1 if given.descriptor == "soap" else len(given.angle_choices) + given.compares_soap(n_species)
-    )
-    if given.length_scale:
-        return one * (n_choices if n_choices > 1 else 0)
-    total = one * ABOUT * n_choices
-    if _learns_metric(sets, given):
-        count = min(inducing_per_species(given, n_rows, n_species), MOST_INDUCING)
-        total += one * ABOUT + seconds_of_rows(min(n_rows, ROWS_OF_METRIC), count * n_species)
-    return total
 
 
 def inducing_per_species(given: Local, n_rows: int, n_species: int) -> int:
@@ -388,9 +367,8 @@ class LengthSearch:
 
     def evidence(self, *lengths: float) -> float:
         """Calculate the evidence of length scales, each once, and return that of the last."""
-        new = [length for length in lengths if length not in self._found]
-        self._found.update(zip(new, evidences_of(self._design, self._sets, new), strict=True))
-        if new:
+        if new := [length for length in lengths if length not in self._found]:
+            self._found.update(zip(new, evidences_of(self._design, self._sets, new), strict=True))
             message = f"{self.fit.basis.words}, length scale {new[-1]:.3g}: log evidence {self.largest:.1f}"
             self._progress(min(len(self._found), ABOUT - 1), ABOUT, message)
         return self._found[lengths[-1]]
@@ -400,7 +378,7 @@ class LengthSearch:
         if self._given is not None:
             self.evidence(self._given)
             return
-        best = 0.0
+        best, start = 0.0, min(max(start, LENGTHS[0]), LENGTHS[1])
         while best != start:
             best = start
             sides = [best / 2.0, best * 2.0]
@@ -413,7 +391,7 @@ class LengthSearch:
         best, largest = self.best, self.largest
         sides = [self._found.get(length) for length in (best / 2.0, best * 2.0)]
         below, above = (0.0 if one is None else one - largest for one in sides)
-        if None in sides or below + above == 0.0:  # at a bound, or level
+        if None in sides or not below + above < 0.0:  # at a bound, level, or nothing possible
             return best, largest
         return (
             best * 2.0 ** (0.5 * (below - above) / (below + above)),

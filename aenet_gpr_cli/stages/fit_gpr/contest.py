@@ -20,6 +20,7 @@ from aenet_gpr_cli.gpr.local.local_left_out import leave_out
 from aenet_gpr_cli.io.artefacts.stored_gps import read_left_out, write_left_out
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.fit_gpr.descriptor_contest import MOST_COMPARED, errors_in_words, sample_of
+from aenet_gpr_cli.stages.fit_gpr.fit_plan import rows_within_memory
 from aenet_gpr_cli.structures import StructureSet
 
 CLEARLY = 2.0  # ratio of the errors beyond which a full process that can be fitted exactly is not
@@ -83,7 +84,7 @@ def full_seconds(config: FitGprConfig, subset: StructureSet) -> float:
         operations += evaluations * (searched**3 + 2.0 * searched**2 * min(features, searched))
         operations += groups * (searched / 2) ** 3
         if len(config.alternatives) > 1 and rows > searched:
-            again = min(rows, MOST_COMPARED)
+            again = min(rows, MOST_COMPARED, rows_within_memory(config))
             operations += again**3 + 2.0 * again**2 * min(features, again)
         widest = max(widest, features)
     return (operations + 2.0 * rows**2 * min(widest, rows)) / RATE

@@ -70,7 +70,10 @@ def _best_of(
     subset: StructureSet,
     progress: Progress,
 ) -> Choice:
-    """Return what predicts left-out structures best; of twice as many where few leave it in doubt."""
+    """Return what predicts left-out structures best; of twice as many where few leave it in doubt.
+
+    What fails on more of them is out, but for the best of fewer where all do.
+    """
     found: dict[FitGprConfig, Choice] = {}
     failures: list[NumericalError] = []
     for option in options:
@@ -79,6 +82,7 @@ def _best_of(
         except NumericalError as error:
             failures.append(error)
     rows, most = config.search.max_rows, min(MOST_COMPARED, rows_within_memory(config))
+    chosen: Choice | None = None
     while found:
         compared = _first(config, subset, rows)
         errors: dict[FitGprConfig, LeftOut] = {}
@@ -93,11 +97,14 @@ def _best_of(
         if not errors:
             break
         best = best_of(errors)
+        chosen = found[best]
         near = {o: found[o] for o, off in errors.items() if ratio(off, errors[best]) <= DOUBTFUL}
         if len(near) == 1 or len(compared) == len(subset) or rows >= most:
-            return found[best]
+            break
         found, rows = near, min(2 * rows, most)
-    raise failures[0]
+    if chosen is None:
+        raise failures[0]
+    return chosen
 
 
 def near_options(

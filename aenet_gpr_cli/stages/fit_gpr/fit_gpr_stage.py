@@ -16,6 +16,7 @@ import h5py
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import AenetGprError, ConfigError, ResourceError
+from aenet_gpr_cli.gpr.process_settings import SoapOfAtoms
 from aenet_gpr_cli.io.artefacts.artefact import publish
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.structure_sets import stress_doubt
@@ -78,6 +79,8 @@ def run(
         job = make_job(KIND, config, {"split": split}, context, part=work.names, whole=work.whole)
         if (done := nothing_to_do(output, job, context)) is not None:
             return done
+        if local_is_fitted(config):
+            _name_idle_soap(config, work.subsets)
         if local_is_fitted(config) and config.local.virials and (doubt := stress_doubt(split)):
             log.warning("trained on as it is: %s", doubt)
         config = _with_free_atoms(config, split, work.subsets)
@@ -124,6 +127,18 @@ def _write(paths: list[Path], work: Work, file: h5py.File, output: Path) -> Summ
     summary = Summary(TITLE, COLUMNS, rows, [*notes, f"wrote {output}"], few_rows(rows, 1, (2,)))
     file.attrs["summary"] = summary.to_json()
     return summary
+
+
+def _name_idle_soap(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> None:
+    """Say that `local.soap` does nothing where the data decide that."""
+    species = {symbol for subset in subsets.values() for symbol in subset.species}
+    own = config.local.soap != SoapOfAtoms()
+    if own and config.local.descriptor == "auto" and len(species) > 1:
+        log.warning(
+            "local.soap does nothing: local.descriptor: auto takes chebyshev for several elements (%s); "
+            "set local.descriptor: soap for it",
+            ", ".join(sorted(species)),
+        )
 
 
 def _with_free_atoms(config: FitGprConfig, split: Path, subsets: Mapping[str, StructureSet]) -> FitGprConfig:

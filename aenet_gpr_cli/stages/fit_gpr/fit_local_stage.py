@@ -15,14 +15,12 @@ from aenet_gpr_cli.baseline.repulsion import repulsion_of
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.gpr.left_out_errors import LeftOut, chosen_to_leave_out
-from aenet_gpr_cli.gpr.local.accumulation import ATOMS_PER_BLOCK, Design, Sums, add_up, model_of
+from aenet_gpr_cli.gpr.local.accumulation import Design, Sums, add_up, model_of
+from aenet_gpr_cli.gpr.local.costs import bytes_of_fit, n_inducing, seconds_of_choice, seconds_of_fit
 from aenet_gpr_cli.gpr.local.local_fit import (
     LEFT_OUT,
     choose_design,
     count_rows,
-    inducing_per_species,
-    seconds_of_choice,
-    seconds_of_rows,
 )
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
@@ -40,7 +38,6 @@ from aenet_gpr_cli.units import BYTES_PER_GIB, GPA_PER_EV_PER_CUBIC_ANGSTROM, ME
 OTHERS = " (others)"  # after the name of a subset: structures left out that no full process is compared on
 SECONDS_BETWEEN_STATES = 60.0  # of the sums; writing one takes less than a second
 SAME = 1e-8  # of inducing environments, in units of the spread of a feature: rows of others spoil σ first
-SQUARES = 12  # matrices of all pairs of inducing environments at a time: rows waiting, factor, its svd
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,23 +264,15 @@ def left_out_structures(
 
 
 def local_gib(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> float:
-    """Return the memory of the local process: squares of its inducing environments, and one block of rows.
-
-    Returns
-    -------
-    float, GiB
-    """
-    n_inducing = _n_inducing(config, subsets)
-    largest = max(ATOMS_PER_BLOCK, *(s.n_atoms for s in subsets.values()))
-    return 8 * n_inducing * (SQUARES * n_inducing + 9 * largest) / BYTES_PER_GIB
+    """Return the memory of the local process, GiB, see `bytes_of_fit`."""
+    return bytes_of_fit(list(subsets.values()), config.local) / BYTES_PER_GIB
 
 
 def local_seconds(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> tuple[float, float]:
     """Return about how long choices, and rows with what is left out of them, take on one core, s."""
     sets = list(subsets.values())
-    rows = seconds_of_rows(count_rows(sets), _n_inducing(config, subsets))
     left_out = min(1.0, LEFT_OUT / sum(map(len, sets)))
-    return seconds_of_choice(sets, config.local), (1.0 + left_out) * rows
+    return seconds_of_choice(sets, config.local), (1.0 + left_out) * seconds_of_fit(sets, config.local)
 
 
 def local_plan(config: FitGprConfig, subsets: Mapping[str, StructureSet], share: Share) -> str:
@@ -296,7 +285,7 @@ def local_plan(config: FitGprConfig, subsets: Mapping[str, StructureSet], share:
     """
     sets, gib = list(subsets.values()), local_gib(config, subsets)
     needs = (
-        f"{sum(map(len, sets))} structures ({count_rows(sets)} rows), about {_n_inducing(config, subsets)} "
+        f"{sum(map(len, sets))} structures ({count_rows(sets)} rows), about {n_inducing(sets, config.local)} "
         f"inducing environments need {gib:.2f} GiB"
     )
     if gib > config.max_memory_gib:
@@ -307,12 +296,6 @@ def local_plan(config: FitGprConfig, subsets: Mapping[str, StructureSet], share:
     of_choice, of_rows = local_seconds(config, subsets)
     seconds = of_choice + of_rows / share.of
     return f"{share.name}: {needs}" + (f" and about {seconds:.0f} s" if seconds >= 1.0 else "")
-
-
-def _n_inducing(config: FitGprConfig, subsets: Mapping[str, StructureSet]) -> int:
-    sets = list(subsets.values())
-    n_species = len({symbol for s in sets for symbol in s.species})
-    return n_species * inducing_per_species(config.local, count_rows(sets), n_species)
 
 
 def _write_sums(group: h5py.Group, design: Design, sums: Sums) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -110,3 +111,40 @@ def test_directions_keep_the_distances_of_the_data(alloy):
     for x in (long, short):
         x -= x.mean(axis=0)
     np.testing.assert_allclose(short @ short.T, long @ long.T, atol=1e-9 * np.trace(long @ long.T))
+
+
+def test_derivatives_are_those_of_all_edges_at_once_however_few_are_held(basis, alloy, monkeypatch):
+    """One atom has more edges than fit, some have none, some neighbours of one species only."""
+    apart = alloy.copy()
+    apart.pbc = False
+    apart.positions[0] += 50.0
+    for atoms in (alloy, apart):
+        kinds, found = edges_of(basis, atoms)
+        cotangents = np.random.default_rng(1).normal(size=(2, len(kinds), basis.n_features))
+        once = soap.edge_jacobians(basis, kinds, found), soap.edge_gradients(basis, kinds, found, cotangents)
+        with monkeypatch.context() as patch:
+            patch.setattr(soap, "EDGES_AT_A_TIME", 3)
+            np.testing.assert_allclose(soap.edge_jacobians(basis, kinds, found), once[0], atol=1e-13)
+            parts = soap.edge_gradients(basis, kinds, found, cotangents)
+        np.testing.assert_allclose(parts, once[1], atol=1e-12)
+
+
+def test_atoms_without_neighbours_have_a_descriptor_and_no_slopes(basis):
+    kinds, found = edges_of(basis, Atoms("CuAu", [[0, 0, 0], [30.0, 0, 0]]))
+    assert np.isfinite(soap.values(basis, kinds, found)).all()
+    assert soap.edge_jacobians(basis, kinds, found).shape == (0, 3, basis.n_features)
+    assert soap.edge_gradients(basis, kinds, found, np.ones((1, 2, basis.n_features))).shape == (1, 0, 3)
+
+
+def test_slopes_of_few_edges_are_held_at_a_time(alloy):
+    """Gradients took kilobytes for each edge of all atoms."""
+    many = alloy * (5, 5, 5)
+    kinds, found = edges_of(BASIS, many)
+    cotangents = np.ones((1, len(kinds), BASIS.n_features))
+    tracemalloc.start()
+    soap.edge_gradients(BASIS, kinds, found, cotangents)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    slopes = 8 * 3 * BASIS.n_max * (BASIS.l_max + 1) ** 2
+    assert len(found.index) > 5 * soap.EDGES_AT_A_TIME
+    assert peak < 0.5 * slopes * len(found.index)

@@ -9,7 +9,7 @@ import pytest
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.descriptors.descriptor_settings import SoapSettings
-from aenet_gpr_cli.errors import ResourceError
+from aenet_gpr_cli.errors import NumericalError, ResourceError
 from aenet_gpr_cli.gpr.hyperparameters import objectives
 from aenet_gpr_cli.gpr.left_out_errors import LeftOut
 from aenet_gpr_cli.gpr.process_settings import Search
@@ -198,3 +198,24 @@ def test_what_few_structures_leave_in_doubt_more_of_them_decide(monkeypatch, spr
     choice = choose_process(config, "C4", subset, quiet, config.alternatives[:2])
     assert choice.geometry.settings.name == winner
     assert max(seen) == (40 if winner == "soap" else 11)
+
+
+@pytest.mark.parametrize("fails", ["best", "all"])
+def test_what_fails_on_more_structures_only_is_out_and_the_best_of_fewer_stays_where_all_do(
+    monkeypatch, fails
+):
+    config = replace(QUICK, soap=SMALL_SOAP, search=Search(max_rows=60, max_evaluations=3))
+    subset, options = molecules(pairs, n=16), config.alternatives
+    first, left_out, compared = options[0], descriptor_contest._left_out, []
+
+    def failing(option, choice, structures):
+        compared.append(len(structures))
+        if len(structures) > compared[0] and (fails == "all" or option == first):
+            raise NumericalError("no factor")
+        return left_out(option, choice, structures)
+
+    monkeypatch.setattr(descriptor_contest, "_left_out", failing)
+    monkeypatch.setattr(descriptor_contest, "DOUBTFUL", np.inf)
+    choice = choose_process(config, "C4", subset, quiet, options)
+    assert max(compared) > min(compared)
+    assert choice.geometry.settings.name == ("inverse_distance" if fails == "all" else "soap")

@@ -32,6 +32,7 @@ from aenet_gpr_cli.stages import collect_stage as collect
 from aenet_gpr_cli.stages.fit_gpr import descriptor_contest, fit_local_stage
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, why_local
+from aenet_gpr_cli.stages.inspection import show
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.workflow_steps import steps
 from aenet_gpr_cli.structures import StructureSet
@@ -288,7 +289,12 @@ def test_a_full_process_beyond_the_budget_or_the_memory_is_not_fitted(molecules_
     assert set(load_gps(tmp_path / "a.h5")) == {"local"}
     small = build(
         FitGprConfig,
-        AUTO | {"max_memory_gib": 0.002, "solver": "cholesky", "local": LOCAL | {"n_inducing": 10}},
+        AUTO
+        | {
+            "max_memory_gib": 0.002,
+            "solver": "cholesky",
+            "local": LOCAL | {"n_inducing": 10, "radial_cutoff": 2.0, "angular_cutoffs": [1.5]},
+        },
         "auto",
     )
     table = fit_gpr.run(small, molecules_and_alloy, tmp_path / "b.h5", Context())
@@ -338,3 +344,21 @@ def test_parts_whose_metrics_differ_by_amplified_rounding_are_refused(finished, 
         fit_gpr.run(config, inputs, path, Context(), share=(k, 2))
     with pytest.raises(InputError, match="processors of one kind"):
         collect.run(parts, tmp_path / "joined.h5", Context())
+
+
+def test_a_process_with_soap_is_named_as_such_and_shown(finished, tmp_path, caplog):
+    """And where `auto` leaves settings of SOAP idle, as several elements are there, that is said."""
+    soap = {"cutoff": 4.0, "n_max": 3, "l_max": 2}
+    keys = {"model": "local", "local": {"n_inducing": 30, "length_scale": 16.0, "soap": soap}}
+    keys["local"]["descriptor"] = "soap"
+    config = build(FitGprConfig, keys, "fit_gpr")
+    summary = fit_gpr.run(config, finished / "split.h5", tmp_path / "gpr.h5", Context())
+    assert summary.rows[0][3].startswith("soap, ")
+    assert "SOAP up to 4 Å (n_max 3, l_max 2, sigma 0.5 Å)" in str(show(tmp_path / "gpr.h5"))
+    assert not [record for record in caplog.records if "local.soap" in record.getMessage()]
+    both = {**keys, "local": {"soap": soap}}
+    fit_gpr.run(
+        build(FitGprConfig, both, "fit_gpr"), finished / "split.h5", tmp_path / "b.h5", Context(dry_run=True)
+    )
+    (said,) = [record.getMessage() for record in caplog.records if "local.soap" in record.getMessage()]
+    assert "several elements (Au, Cu)" in said
