@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.example_data.scripts import importable
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "example_data" / "bench"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def scripts():
-    sys.path.insert(0, str(FOLDER))
-    yield
-    sys.path.remove(str(FOLDER))
+    with importable(FOLDER):
+        yield
 
 
 def test_rows_are_chosen_by_name_or_beginning():

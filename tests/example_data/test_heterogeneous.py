@@ -2,16 +2,14 @@
 
 import io
 import re
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aenet_gpr_cli.io.formats.xsf import format_xsf, parse_xsf
+from tests.example_data.scripts import FOLDER, importable
 
-FOLDER = Path(__file__).parents[2] / "example_data"
 ARCHIVE = FOLDER / "heterogeneous" / "structures.zip"
 LABELS_AGREE = 1e-6  # eV, eV/Å: the archive of another machine may differ in the last digits
 
@@ -19,13 +17,10 @@ LABELS_AGREE = 1e-6  # eV, eV/Å: the archive of another machine may differ in t
 @pytest.fixture(scope="module")
 def script():
     pytest.importorskip("tblite", reason="labels of the example set need the extra label (tblite)")
-    sys.path.insert(0, str(FOLDER))
-    try:
+    with importable():
         import make_heterogeneous_data
 
         yield make_heterogeneous_data
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture(scope="module")

@@ -1,25 +1,20 @@
 """Molecules that meet: as close as asked for, and never closer on their way from outside."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from ase.build import molecule
 
-FOLDER = Path(__file__).parents[2] / "example_data"
+from tests.example_data.scripts import importable
+
 FIRST, SECOND = "CH3OH", "H2O"
 
 
 @pytest.fixture(scope="module")
 def script():
-    sys.path.insert(0, str(FOLDER))
-    try:
+    with importable():
         import make_meeting_sets
 
         yield make_meeting_sets
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 def centred(name):

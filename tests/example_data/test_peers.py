@@ -16,20 +16,18 @@ from ase.io import read, write
 from aenet_gpr_cli.evaluation.error_sums import error_sums
 from aenet_gpr_cli.evaluation.metrics import metrics_from_sums
 from aenet_gpr_cli.structures import StructureSet
+from tests.example_data.scripts import importable
 
 FOLDER = Path(__file__).parents[2] / "example_data" / "peers"
 
 
 @pytest.fixture(scope="module")
 def peers():
-    sys.path.insert(0, str(FOLDER))
-    try:
+    with importable(FOLDER):
         yield {
             name: importlib.import_module(name)
             for name in ("common", "gap", "gdml", "mace_model", "both_sets")
         }
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture

@@ -1,26 +1,22 @@
 """Sets without two structures of one cell or composition: their potentials, and what a seed makes."""
 
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
 
-FOLDER = Path(__file__).parents[2] / "example_data"
+from tests.example_data.scripts import importable
+
 STEP = 1e-4  # Å, and of strain
 
 
 @pytest.fixture(scope="module")
 def script():
-    sys.path.insert(0, str(FOLDER))
-    try:
+    with importable():
         import make_unlike_sets
 
         yield make_unlike_sets
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 @pytest.fixture(params=["oxide", "water"])

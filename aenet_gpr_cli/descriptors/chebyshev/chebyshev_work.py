@@ -104,20 +104,9 @@ class Room:
             Whether derivatives of each function by each edge are wanted, too.
         """
         asked = (basis.parts, basis.half, basis.n_radial, basis.n_angular, span, keep, gradients)
-        if self._last is None or offsets is not self._offsets or asked != self._asked:
-            self._last = self._workspace(basis, offsets, span, pad, keep, gradients)
-            self._offsets, self._asked = offsets, asked
-        return self._last
-
-    def _workspace(
-        self,
-        basis: Basis,
-        offsets: IntArray,
-        span: tuple[int, int],
-        pad: int,
-        keep: bool,
-        gradients: bool,
-    ) -> Work:
+        if self._last is not None and offsets is self._offsets and asked == self._asked:
+            return self._last
+        self._offsets, self._asked = offsets, asked
         (first, last), parts = span, basis.parts
         width = (
             max(BATCH // 4 if gradients else BATCH, int(np.diff(offsets[first : last + 1]).max(initial=0)))
@@ -128,7 +117,7 @@ class Room:
         edges = int(offsets[last] - offsets[first]) + pad * (last - first) if keep else width
         begin = self._integers("begin", 1)
         begin[0] = offsets[first] if keep else -1
-        return Work(
+        self._last = Work(
             begin=begin,
             all=self._floats("all", edges * (6 + parts)),
             near=self._floats("near", edges * (4 + parts + 2 * cutoffs)),
@@ -150,6 +139,7 @@ class Room:
             x=self._floats("x", 4, width),
             y=self._floats("y", 3, width),
         )
+        return self._last
 
     def _floats(self, name: str, *shape: int) -> FloatArray:
         return np.asarray(self._take(name, shape, np.float64), np.float64)

@@ -177,7 +177,7 @@ def _chosen(
     seed: int,
     progress: Progress,
 ) -> LengthSearch:
-    """Return the search of the largest evidence: of all angles, then resolved or not."""
+    """Return the search of the largest evidence: of all descriptors, then resolved or not."""
     species = species_of(sets)
     fixed = least_squares_energies(sets, species, given.atomic_energies)
     atomic = np.array([fixed[symbol] for symbol in species])
