@@ -35,14 +35,17 @@ SIZES = {
 LM = "levenberg_marquardt.iterations"
 COPIES = "--set n_copies={copies} --set displacement=0.034"
 MEMBERS = "--set n_members={members}"
+FULL = "--set ?model=full --set descriptor=inverse_distance"  # the same work in every version
 # artefact: command that makes it. Names in braces are artefacts or files; ?KEY is left out where a version
 # has no such key, as it had no choice
 RECIPES = {
     "split_ec": 'split {train_ec} --set test_inputs=["{test_ec}"]',
     "split_li": 'split {train_li} --set test_inputs=["{test_li}"]',
-    "gpr_ec": "fit-gpr {split_ec} --set ?model=full",
-    "gpr_ec_permutations": "fit-gpr {split_ec} --set ?model=full --set permutations=auto",
-    "gpr_li": "fit-gpr {split_li} --set ?model=full",
+    "gpr_ec": f"fit-gpr {{split_ec}} {FULL} --set permutations=none",
+    "gpr_ec_permutations": f"fit-gpr {{split_ec}} {FULL} --set permutations=auto",
+    "gpr_li": f"fit-gpr {{split_li}} {FULL} --set permutations=none",
+    "default_ec": "fit-gpr {split_ec}",
+    "default_li": "fit-gpr {split_li}",
     "labels": f"augment {{split_ec}} {{gpr_ec_permutations}} --set sigma=bound {COPIES}",
     "aug_ec": f"augment {{split_ec}} {{gpr_ec}} --set sigma=none {COPIES}",
     "aug_li": f"augment {{split_li}} {{gpr_li}} --set sigma=none {COPIES}",
@@ -116,6 +119,8 @@ ROWS = (
         limit="cholesky",
     ),
     _made("fit_li", "fit of Li-EC, full process", (20, 6), "gpr_li", "split_li", limit="cholesky"),
+    _made("default_ec", "fit of EC dimers, default keys", (20, 8), "default_ec", "split_ec"),
+    _made("default_li", "fit of Li-EC, default keys", (25, 8), "default_li", "split_li"),
     _made("labels", "labels with a bound of σ, group of 8", (15, 5), "labels"),
     _made(
         "gpr_ann",

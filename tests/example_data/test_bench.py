@@ -24,7 +24,7 @@ def test_rows_are_chosen_by_name_or_beginning():
     from bench_rows import chosen
 
     assert [row.name for row in chosen("fit_ec md", "full")] == ["fit_ec", "md_one", "md_ten", "md_368"]
-    assert len(chosen("", "full")) == 16
+    assert len(chosen("", "full")) == 18
     with pytest.raises(SystemExit, match="no row is called or begins with speed"):
         chosen("speed", "full")
     with pytest.raises(SystemExit, match="iteration_40"):
