@@ -82,7 +82,8 @@ ROOM_IMPORTS = {
         "data": {"execution"},
         "potential": {"execution", "network", "data"},
         "loss": {"execution", "network", "data"},
-        "optimisers": {"execution", "network", "data", "loss"},
+        "curvature": {"execution", "network", "data", "loss"},
+        "optimisers": {"execution", "network", "data", "loss", "curvature"},
     },
     "io": {
         "artefacts": {"hdf5"},

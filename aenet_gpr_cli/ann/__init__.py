@@ -1,3 +1,3 @@
 """Neural-network potentials: committee, potential, and the ways to train it."""
 
-__all__ = ["data", "execution", "network", "potential", "training", "training_settings"]
+__all__ = ["curvature", "data", "execution", "network", "potential", "training", "training_settings"]

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aenet_gpr_cli.ann.curvature.linearise import bytes_of_member
 from aenet_gpr_cli.ann.data.batches import TensorData, tensor_data
 from aenet_gpr_cli.ann.data.force_targets import ForceData, force_components, held_here, select_components
 from aenet_gpr_cli.ann.data.normalisation import Normalisation, energy_scaling
@@ -316,9 +317,8 @@ def _optimise(
             both = settings.with_copies and settings.with_forces
             apart = int((case.inside < case.data.n_references).sum()) if both else 0
             return adamw.run_adamw(*data, apart, settings.adamw, case.seed, state, around)
-    matrices = 4 if settings.loss.balance == "alpha" else 6
-    size = 8 * objective.architecture.n_weights**2
-    together = max(1, min(len(case.members), LM_MATRIX_MEMORY // (matrices * size)))
+    size = bytes_of_member(objective, data[1], 1 if settings.loss.balance == "alpha" else 3)
+    together = max(1, min(len(case.members), LM_MATRIX_MEMORY // size))
     lm = settings.levenberg_marquardt
     if settings.mode == "combined" and settings.loss.balance == "evidence" and lm.iterations >= phases.FEWEST:
         few, known = partial(_few_forces, case, around, objective, norm), case.data

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from aenet_gpr_cli.ann import training
+from aenet_gpr_cli.ann.curvature.normal_equations import normal_equations, weighted_rows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.network.architecture import initial_weights
 from aenet_gpr_cli.ann.optimisers.adamw import shuffled
-from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations, weighted_rows
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.ann.training_settings import Loss, Training

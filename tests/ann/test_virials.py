@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from aenet_gpr_cli.ann.curvature.normal_equations import ByKind, normal_equations, weighted_rows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.network.architecture import to_layers
-from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind, normal_equations, weighted_rows
 from aenet_gpr_cli.ann.potential.prediction import predict_with_strain
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt, Loss

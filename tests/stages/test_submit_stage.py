@@ -256,6 +256,7 @@ def test_a_training_is_counted_with_the_descriptor_that_it_may_have(submitted):
     from aenet_gpr_cli.stages.submit.training_size import TrainingSize
 
     (subset,) = load_split(submitted[0] / "split.h5", "train").values()
+    subset = subset.select(np.tile(np.arange(len(subset)), 200))  # more rows than weights
     three = {"A": replace(subset, species=("H", "O")), "B": replace(subset, species=("C", "O"))}
     direct = small_workflow().train_ann["direct"]
 
@@ -268,6 +269,26 @@ def test_a_training_is_counted_with_the_descriptor_that_it_may_have(submitted):
         assert size.n_features == changed.network.basis("CHO").n_features
         assert size.n_features > TrainingSize.of(plain, three, None).n_features
         assert train_seconds(changed, three, None) > 1.5 * train_seconds(plain, three, None)
+
+
+@pytest.mark.parametrize("copies", [200, 1])
+def test_time_and_memory_of_a_larger_network_grow_as_its_form_lets_them(submitted, copies):
+    from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+    from aenet_gpr_cli.stages.submit.job_times import train_seconds
+
+    (subset,) = load_split(submitted[0] / "split.h5", "train").values()
+    given = {"H2": subset.select(np.tile(np.arange(len(subset)), copies))}
+    direct = small_workflow().train_ann["direct"]
+    times, sizes = [], []
+    for hidden in ((40, 40), (160, 160)):  # about 9 times as many weights
+        config = replace(direct, network=Network(hidden=hidden))
+        times.append(train_seconds(config, given, None))
+        sizes.append(
+            train_gib(config, given, None) - train_gib(replace(config, optimiser="adamw"), given, None)
+        )
+    few_rows = copies == 1
+    assert (times[1] / times[0] < 12.0) is few_rows
+    assert (sizes[1] / sizes[0] < 12.0) is few_rows
 
 
 def test_status_counts_the_jobs_of_an_array(submitted):

@@ -13,10 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann.execution.workspace import Workspace
+from aenet_gpr_cli.ann.curvature.interface import Curvature, Solver
 from aenet_gpr_cli.ann.loss.objective import Objective
-from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
-from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind, normal_equations
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 
 PARTS = (1.0, 0.5, 0.25)  # of the path, tried with one damping
@@ -33,8 +31,8 @@ class Linearisation:
     Attributes
     ----------
     weights : tensor of shape (n_members, n_weights)
-    matrix : tensor of shape (n_members, n_weights, n_weights)
-        JᵀJ, the lower triangle.
+    curvature : Curvature
+        JᵀJ.
     gradient : tensor of shape (n_members, n_weights)
         Jᵀρ.
     residuals : tensor of shape (n_members, n_residuals)
@@ -44,31 +42,19 @@ class Linearisation:
     """
 
     weights: Tensor
-    matrix: Tensor
+    curvature: Curvature
     gradient: Tensor
     residuals: Tensor
     loss: Tensor
 
     @classmethod
     def at(
-        cls,
-        objective: Objective,
-        weights: Tensor,
-        train: Tensor,
-        apart: ByKind | None = None,
-        room: Workspace | None = None,
+        cls, objective: Objective, weights: Tensor, train: Tensor, curvature: Curvature, gradient: Tensor
     ) -> Linearisation:
-        """Linearise the objective of these members, with mean-square loss, on the structures ``train``.
-
-        Parameters
-        ----------
-        apart, room : ByKind, Workspace, optional
-            See `normal_equations`.
-        """
-        matrix, gradient, _ = normal_equations(objective, weights, train, apart, room)
+        """Take the residuals of the structures ``train`` beside what `curvature.linearise` found."""
         residuals = objective.residuals(weights, train)
         # the loss is rounded as that of the trials
-        return cls(weights, matrix, gradient, residuals, objective.mean_square(residuals))
+        return cls(weights, curvature, gradient, residuals, objective.mean_square(residuals))
 
 
 @dataclass(slots=True)
@@ -117,7 +103,6 @@ def descend(
     decay: Tensor,
     damping: Tensor,
     settings: LevenbergMarquardt,
-    room: Workspace | None = None,
 ) -> Step:
     """Take the first step that lowers the cost.
 
@@ -125,21 +110,17 @@ def descend(
     ----------
     train : tensor of int, ascending
     here : Linearisation
-        Used up: its matrix gets the decay.
     decay : tensor of shape (n_members, n_weights)
     damping : tensor of shape (n_members,)
         Relative to the largest diagonal element, or, with scaling by the diagonal, to each.
     settings : LevenbergMarquardt
         Its keys scaling and trials; the n-th trial multiplies the first damping by 2^(n(n-1)/2), so that ten
         reach any useful one. Each tries `PARTS` of its path.
-    room : Workspace, optional
-        See `damped_solver.factorise`.
     """
-    weights, matrix = here.weights, here.matrix
-    matrix.diagonal(dim1=1, dim2=2).add_(decay)
+    weights = here.weights
     gradient = here.gradient + decay * weights
     cost = here.loss + (decay * weights.square()).sum(1)
-    diagonal = matrix.diagonal(dim1=1, dim2=2).clone()
+    diagonal = here.curvature.diagonal() + decay
     scale, unit = torch.ones_like(diagonal), torch.ones_like(cost)
     if settings.scaling == "diagonal":
         scale = diagonal.clamp_min(1e-12 * diagonal.max())
@@ -149,10 +130,10 @@ def descend(
     best = Best(weights.clone(), cost.clone(), here.loss.clone(), damping.clone(), torch.ones_like(cost))
     growth, found = torch.full_like(cost, 2.0), torch.zeros_like(cost, dtype=torch.bool)
     for _ in range(settings.trials):
-        factor = factorise(matrix, damping[:, None] * scale, room)
-        step = factor.solve(-gradient)
+        solver = here.curvature.solver(decay + damping[:, None] * scale)
+        step = solver.solve(-gradient)
         predicted = damping * (scale * step.square()).sum(1) - (gradient * step).sum(1)
-        bend = _acceleration(objective, train, here, step, factor)
+        bend = _acceleration(objective, train, here, step, solver)
         for part in PARTS:
             trial = weights + part * step + part**2 * bend
             loss = objective.mean_square(objective.residuals(trial, train))
@@ -185,7 +166,7 @@ def factor_of_damping(ratio: Tensor, part: float) -> Tensor:
 
 
 def _acceleration(
-    objective: Objective, train: Tensor, here: Linearisation, step: Tensor, factor: Factor
+    objective: Objective, train: Tensor, here: Linearisation, step: Tensor, solver: Solver
 ) -> Tensor:
     """Return the second-order correction of a step, -½ (JᵀJ + damping)⁻¹ Jᵀ ρ''.
 
@@ -197,6 +178,6 @@ def _acceleration(
     probes = torch.cat([weights + PROBE * step, weights - PROBE * step])
     ahead, behind = both.residuals(probes, train).chunk(2)
     bend = (ahead - 2.0 * here.residuals + behind) / PROBE**2
-    correction = factor.solve(-0.5 * objective.pull(weights, train, bend))
+    correction = solver.solve(-0.5 * objective.pull(weights, train, bend))
     small = correction.norm(dim=1) < MAX_CORRECTION * step.norm(dim=1)
     return torch.where(small[:, None], correction, torch.zeros_like(correction))

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann.execution.workspace import Workspace
+from aenet_gpr_cli.ann.curvature.interface import Curvature
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture
-from aenet_gpr_cli.ann.optimisers.damped_solver import Factor, factorise
 from aenet_gpr_cli.structures import IntArray
 
 FIRST_DECAY = 1e-6  # decay before there is an estimate
@@ -95,47 +94,40 @@ class Evidence:
         )
 
     def most_probable(
-        self, diagonal: Tensor, weights: Tensor, loss: Tensor, old: Tensor, n_rows: Tensor, spread: Tensor
+        self, determined: Tensor, weights: Tensor, loss: Tensor, n_rows: Tensor, spread: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return τ, (n_members,), and decays, (n_members, n_groups), from the diagonal of the inverse."""
-        index, zero = self.places.expand(len(old), -1), torch.zeros_like(old)
+        """Return τ, (n_members,), and decays, (n_members, n_groups), from γ of each group."""
+        index, zero = self.places.expand(len(weights), -1), torch.zeros_like(determined)
         size = zero.scatter_add(1, index, torch.ones_like(weights))
         square = zero.scatter_add(1, index, weights.square())
-        determined = size - old * zero.scatter_add(1, index, diagonal)
         determined = torch.minimum(determined.clamp_min(1e-6), size)
         noise = loss / (n_rows - determined.sum(1)).clamp_min(1.0)
         noise = torch.maximum(noise, self.smallest_noise**2 * spread / n_rows)
         return noise, noise[:, None] * determined / square
 
-    def inverse(self, matrix: Tensor, decay: Tensor, room: Workspace | None = None) -> Tensor:
-        """Return the lower triangle of (JᵀJ + decay)⁻¹, decays by group, see `factor`."""
-        return self.factor(matrix, decay, room).inverse()
-
-    def factor(self, matrix: Tensor, decay: Tensor, room: Workspace | None = None) -> Factor:
-        """Factorise JᵀJ + decay, decays by group; see `decays` and `damped_solver.factorise`."""
-        largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
-        return factorise(matrix, decay[:, self.places] + ROUNDING * largest, room)
+    def damping(self, curvature: Curvature, decay: Tensor) -> Tensor:
+        """Return what is added to JᵀJ, (n_members, n_weights): decays by group, and what rounding needs."""
+        return decay[:, self.places] + ROUNDING * curvature.diagonal().max(1).values[:, None]
 
     def decays(
         self,
-        matrix: Tensor,
+        curvature: Curvature,
+        determined: Tensor,
         weights: Tensor,
         loss: Tensor,
         old: Tensor,
         members: IntArray,
         iteration: IntArray,
         spread: Tensor | None = None,
-        inverse: Tensor | None = None,
-        room: Workspace | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the decays to go on with, and which members' have stopped changing.
 
         Parameters
         ----------
-        matrix : tensor of shape (n_members, n_weights, n_weights)
-            JᵀJ; only the lower triangle is read.
+        determined : tensor of shape (n_members, n_groups)
+            γ with ``old``.
         weights : tensor of shape (n_members, n_weights)
-            Where it was taken.
+            Where JᵀJ was taken.
         loss : tensor of shape (n_members,)
             There.
         old : tensor of shape (n_members, n_groups)
@@ -146,10 +138,6 @@ class Evidence:
             Linearisations before this one.
         spread : tensor of shape (n_members,), optional
             Loss of networks that predict nothing, where kinds of rows have an emphasis.
-        inverse : tensor of shape (n_members, n_weights, n_weights), optional
-            Of `inverse`, where it is known.
-        room : Workspace, optional
-            Of `factor`, where it is not.
 
         Returns
         -------
@@ -157,13 +145,9 @@ class Evidence:
             The old ones of a member that has not learnt much yet, or whose matrix is singular.
         settled : tensor of bool, shape (n_members,)
         """
-        largest = matrix.diagonal(dim1=1, dim2=2).max(1).values[:, None]
-        if inverse is None:
-            diagonal = self.factor(matrix, old, room).inverse_diagonal()
-        else:
-            diagonal = inverse.diagonal(dim1=1, dim2=2)
+        largest = curvature.diagonal().max(1).values[:, None]
         spread = self.spread[members] if spread is None else spread
-        _, found = self.most_probable(diagonal, weights, loss, old, self.n_rows[members], spread)
+        _, found = self.most_probable(determined, weights, loss, self.n_rows[members], spread)
         found = torch.minimum(torch.maximum(found, old / CHANGE), old * CHANGE)
         found = torch.minimum(found, largest)  # more switches nothing off that is not off already
         ready = has_learnt(loss, spread, iteration)

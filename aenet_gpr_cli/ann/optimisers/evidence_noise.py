@@ -19,7 +19,6 @@ from torch import Tensor
 from aenet_gpr_cli.ann.loss.loss_terms import KINDS
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, SETTLED
-from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind
 from aenet_gpr_cli.structures import IntArray
 
 
@@ -60,20 +59,16 @@ class Noises:
         return tuple(torch.nonzero((self.n_rows > 0).any(0))[:, 0].tolist())
 
     def emphasis(
-        self,
-        apart: ByKind,
-        inverse: Tensor,
-        old: Tensor,
-        members: IntArray,
+        self, losses: Tensor, determined: Tensor, old: Tensor, members: IntArray
     ) -> tuple[Tensor, Tensor]:
         """Return the emphasis to go on with, and which members' has stopped changing.
 
         Parameters
         ----------
-        apart : ByKind
-            Of `kinds`, with the emphasis ``old``.
-        inverse : tensor of shape (n_members, n_weights, n_weights)
-            The lower triangle of (JᵀJ + decay)⁻¹, with the decays by which the weights were found.
+        losses : tensor of shape (n_of_kinds, n_members)
+            ρ_kᵀρ_k of `kinds`, with the emphasis ``old``.
+        determined : tensor of shape (n_of_kinds, n_members)
+            γ_k, with the decays by which the weights were found.
         old : tensor of shape (n_members, n_kinds)
         members : ndarray of int
             Numbers of these members.
@@ -85,22 +80,12 @@ class Noises:
         settled : tensor of bool, shape (n_members,)
         """
         n_rows, noise = self.n_rows[members], torch.zeros_like(old)
-        for kind, matrix, loss in zip(apart.kinds, apart.matrices, apart.losses, strict=True):
-            noise[:, kind] = loss / (n_rows[:, kind] - _trace(inverse, matrix)).clamp_min(1.0)
+        for kind, loss, weights in zip(self.kinds, losses, determined, strict=True):
+            noise[:, kind] = loss / (n_rows[:, kind] - weights).clamp_min(1.0)
         least = self.smallest_noise**2 * old * self.spread[members] / n_rows.clamp_min(1.0)
         noise = torch.maximum(noise, least)
-        last = apart.kinds[-1]
+        last = self.kinds[-1]
         factor = noise[:, last : last + 1] / noise
         known = (n_rows > 0) & torch.isfinite(factor) & (factor > 0)
         new = torch.where(known, old * factor.clamp(1.0 / CHANGE, CHANGE), old)
         return new, ((new <= SETTLED * old) & (old <= SETTLED * new)).all(1)
-
-
-def _trace(one: Tensor, other: Tensor) -> Tensor:
-    """Return tr (one · other), (n_members,), of symmetric matrices.
-
-    ``other`` is zero above its diagonal; of ``one`` the lower triangle counts.
-    """
-    n = len(one)
-    product = torch.bmm(one.reshape(n, 1, -1), other.reshape(n, -1, 1))[:, 0, 0]
-    return 2.0 * product - (one.diagonal(dim1=1, dim2=2) * other.diagonal(dim1=1, dim2=2)).sum(1)

@@ -22,15 +22,14 @@ import torch
 from scipy.linalg import solve_triangular
 from torch import Tensor
 
+from aenet_gpr_cli.ann.curvature.damped_solver import Factor
+from aenet_gpr_cli.ann.curvature.jacobian_numba import compiled_rows
+from aenet_gpr_cli.ann.curvature.jacobian_torch import tensor_rows
+from aenet_gpr_cli.ann.curvature.linearise import fewer_rows, linearise
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
-from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
-from aenet_gpr_cli.ann.optimisers.damped_solver import Factor
-from aenet_gpr_cli.ann.optimisers.evidence_decay import SETTLED, Evidence
-from aenet_gpr_cli.ann.optimisers.jacobian_numba import compiled_rows
-from aenet_gpr_cli.ann.optimisers.jacobian_torch import tensor_rows
-from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations
+from aenet_gpr_cli.ann.optimisers.evidence_decay import SETTLED, Evidence, groups
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 ENOUGH = 20  # structures held out from which they calibrate; else training structures are left out
@@ -138,19 +137,19 @@ def laplace(
     Time: that of one linearisation, n_weights² multiplications per row of a left-out structure, and up to ten
     inversions.
     """
-    room = Workspace()
-    matrix, gradient, loss = normal_equations(objective, flat, train, room=room)
+    places, by_rows = groups(objective.architecture, flat.device), fewer_rows(objective, train)
+    curvature, gradient = linearise(objective, flat, train, places, by_rows=by_rows)
     evidence = Evidence.of(objective, train, 1, smallest_noise)
-    largest = matrix.diagonal(dim1=1, dim2=2).max()
+    loss, largest = curvature.losses.sum(0), curvature.diagonal().max()
     decay = decay.clamp_min(SMALLEST * float(largest))
     for _ in range(STEPS):
-        old, diagonal = decay, evidence.factor(matrix, decay, room).inverse_diagonal()
-        noise, found = evidence.most_probable(diagonal, flat, loss, old, evidence.n_rows, evidence.spread)
+        old, determined = decay, curvature.determined(evidence.damping(curvature, decay)).by_group
+        noise, found = evidence.most_probable(determined, flat, loss, evidence.n_rows, evidence.spread)
         # what is switched off has no weights to be judged by
         decay = torch.where(torch.isfinite(found) & (found > 0.0), torch.minimum(found, largest), old)
         if bool(((decay <= SETTLED * old) & (old <= SETTLED * decay)).all()):
             break
-    factor = evidence.factor(matrix, decay, room)
+    factor = curvature.factor(evidence.damping(curvature, decay))
     lower, tau = _array(factor), float(noise)
     if lower is None or not 0.0 < tau < np.inf:
         return None

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aenet_gpr_cli.ann.curvature.linearise import fewer_rows, linearise
 from aenet_gpr_cli.ann.execution import portions
 from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
 from aenet_gpr_cli.ann.execution.workspace import Workspace, Workspaces
@@ -26,7 +27,6 @@ from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.damped_step import Linearisation, Step, descend
 from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, has_learnt, n_groups
 from aenet_gpr_cli.ann.optimisers.evidence_noise import Noises
-from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
@@ -97,12 +97,13 @@ def run_levenberg_marquardt(
             noises = Noises.of(objective, train, members, settings.smallest_noise)
     finished, last = True, settings.iterations if until is None else until
     threads = _threads_pay(objective, train)
+    by_rows = settings.scaling == "identity" and fewer_rows(objective, train)
     workspaces = Workspaces()
     with portions.workers(members_at_once) if threads else portions.alone() as each:
 
         def iterate(some: IntArray) -> None:
             with workspaces.one() as room:
-                _iterate(objective, train, held_out, settings, known, noises, state, some, room)
+                _iterate(objective, train, held_out, settings, known, noises, state, some, by_rows, room)
 
         together = members if threads else members_at_once
         for first in range(0, members, together):
@@ -214,6 +215,7 @@ def _iterate(
     noises: Noises | None,
     state: State,
     active: IntArray,
+    by_rows: bool,
     room: Workspace,
 ) -> None:
     """Do one linearisation for the members ``active``, and up to ``trials`` steps from it."""
@@ -222,19 +224,20 @@ def _iterate(
     # a copy in torch's aligned memory: BLAS may round differently for others, and a resumed run must not
     weights = torch.tensor(state["weights"][active], device=device)
     old, done = torch.as_tensor(state["decay"][active], device=device), state["iteration"][active]
-    places, apart, spread = groups(objective.architecture, device), None, None
+    places, spread = groups(objective.architecture, device), None
+    kinds = (0,) if noises is None else noises.kinds
     if noises is not None:
         emphasis = torch.tensor(state["emphasis"][active], device=device)
         objective = replace(objective, emphasis=emphasis)
-        apart = ByKind.zeros(noises.kinds, weights, room)
         spread = (emphasis * noises.spread[active]).sum(1)
-    here = Linearisation.at(objective, weights, train, apart, room)
+    curvature, gradient = linearise(objective, weights, train, places, kinds, by_rows, room)
+    here = Linearisation.at(objective, weights, train, curvature, gradient)
     new, settled = old, torch.ones_like(here.loss, dtype=torch.bool)
     if known is not None:
-        inverse = None if apart is None else known.inverse(here.matrix, old, room)
-        new, settled = known.decays(here.matrix, weights, here.loss, old, active, done, spread, inverse, room)
-        if noises is not None and apart is not None and inverse is not None and spread is not None:
-            following, steady = noises.emphasis(apart, inverse, emphasis, active)
+        found = curvature.determined(known.damping(curvature, old))
+        new, settled = known.decays(curvature, found.by_group, weights, here.loss, old, active, done, spread)
+        if noises is not None and spread is not None:
+            following, steady = noises.emphasis(curvature.losses, found.by_kind, emphasis, active)
             ready = has_learnt(here.loss, spread, done)
             if "most_trust" in state:
                 most = torch.tensor(state["most_trust"][active], device=device) * following[:, 0]
@@ -243,7 +246,7 @@ def _iterate(
             settled = settled & steady
     decay = new[:, places]
     damping = torch.as_tensor(state["damping"][active], device=device)
-    step = descend(objective, train, here, decay, damping, settings, room)
+    step = descend(objective, train, here, decay, damping, settings)
     check = step.loss
     if len(held_out):
         check = plain.mean_square(plain.residuals(step.weights, held_out))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from aenet_gpr_cli.ann.curvature.form_costs import are_fewer
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.stages.submit.training_size import TrainingSize
@@ -51,11 +52,10 @@ def train_seconds(
     passes = size.n_environments * size.weights_per_species * PASSES * forces / SLOW_RATE
     if config.optimiser == "adamw":
         return config.adamw.epochs * passes
-    weights = size.n_weights
-    n_components = sum(3 * len(s) * s.n_atoms for s in subsets.values())
-    components = n_components * config.loss.share_of_forces(n_components, weights)
-    rows = size.n_structures + (components if config.with_forces else 0.0)
-    return config.levenberg_marquardt.iterations * (rows * weights**2 / RATE + 4 * weights**3 / RATE + passes)
+    fewer, more = float(size.n_weights), size.n_rows
+    if are_fewer(size.n_rows, size.n_weights):
+        fewer, more = more, fewer
+    return config.levenberg_marquardt.iterations * ((more * fewer**2 + 4 * fewer**3) / RATE + passes)
 
 
 def evaluate_seconds(n_models: int, subsets: Mapping[str, StructureSet]) -> float:

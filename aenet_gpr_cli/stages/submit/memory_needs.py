@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aenet_gpr_cli.ann.curvature.form_costs import forecast_bytes
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
@@ -44,6 +45,8 @@ def train_gib(
     size = TrainingSize.of(config, subsets, copies)
     environments = size.n_environments
     descriptors = min(2 * environments * size.n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)
-    needed = 9 * environments + 40 * size.n_structures + 4 * size.n_weights**2
+    needed = NUMBER * (9 * environments + 40 * size.n_structures)
+    if config.optimiser == "levenberg_marquardt":
+        needed += forecast_bytes(size.n_rows, size.n_weights, size.n_groups)
     jacobian = config.jacobian_memory_gib if config.with_forces else 0.0
-    return PROGRAM_GIB + descriptors + needed * NUMBER / BYTES_PER_GIB + jacobian
+    return PROGRAM_GIB + descriptors + needed / BYTES_PER_GIB + jacobian

@@ -25,6 +25,10 @@ class TrainingSize:
         With copies.
     n_environments : int
         Atoms of all structures.
+    n_rows : float
+        Energies, and components of forces that are trained on.
+    n_groups : int
+        Layers of all species.
     """
 
     n_features: int
@@ -32,6 +36,8 @@ class TrainingSize:
     n_species: int
     n_structures: int
     n_environments: int
+    n_rows: float
+    n_groups: int
 
     @property
     def n_weights(self) -> int:
@@ -54,10 +60,14 @@ class TrainingSize:
         n_features = network.basis(present).n_features
         layers = [n_features, *network.hidden, 1]
         counts = [len(s) + (copies.copies_in_all(len(s)) if copies else 0) for s in subsets.values()]
+        n_weights = n_species * (weights_per_species := sum((a + 1) * b for a, b in pairwise(layers)))
+        n_components = sum(3 * len(s) * s.n_atoms for s in subsets.values()) if config.with_forces else 0
         return cls(
             n_features=n_features,
-            weights_per_species=sum((a + 1) * b for a, b in pairwise(layers)),
+            weights_per_species=weights_per_species,
             n_species=n_species,
             n_structures=sum(counts),
             n_environments=sum(n * s.n_atoms for n, s in zip(counts, subsets.values(), strict=True)),
+            n_rows=sum(counts) + n_components * config.loss.share_of_forces(n_components, n_weights),
+            n_groups=n_species * (len(layers) - 1),
         )

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from aenet_gpr_cli.ann import training
+from aenet_gpr_cli.ann.curvature import normal_equations as normal_equations_module
+from aenet_gpr_cli.ann.curvature.normal_equations import normal_equations, weighted_rows
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.network.architecture import ACTIVATIONS, initial_weights
-from aenet_gpr_cli.ann.optimisers import normal_equations as normal_equations_module
-from aenet_gpr_cli.ann.optimisers.normal_equations import normal_equations, weighted_rows
 from aenet_gpr_cli.ann.training_settings import Loss
 from tests.ann.ann_helpers import Forces, changed
 

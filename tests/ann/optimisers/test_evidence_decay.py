@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from aenet_gpr_cli.ann import training
+from aenet_gpr_cli.ann.curvature.damped_solver import factorise
+from aenet_gpr_cli.ann.curvature.normal_equations import ByKind, weighted_rows
+from aenet_gpr_cli.ann.curvature.summed_curvature import SummedCurvature
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
+from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.ann.network.architecture import Architecture
-from aenet_gpr_cli.ann.optimisers.damped_solver import factorise
 from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, Evidence, groups, n_rows
-from aenet_gpr_cli.ann.optimisers.normal_equations import weighted_rows
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
 from tests.ann.ann_helpers import Forces, changed, molecules
@@ -106,7 +108,9 @@ def test_a_member_that_has_learnt_nothing_keeps_its_decays():
     matrix[2] = torch.nan
     weights = torch.ones(3, 3, dtype=torch.float64)
     loss = torch.tensor([8.0, 1e-2, 1e-2], dtype=torch.float64)
-    new, settled = known.decays(matrix, weights, loss, old, np.arange(3), np.zeros(3, int))
+    curvature = SummedCurvature(matrix, ByKind((0,), matrix[None], loss[None]), places, Workspace())
+    determined = curvature.determined(known.damping(curvature, old)).by_group
+    new, settled = known.decays(curvature, determined, weights, loss, old, np.arange(3), np.zeros(3, int))
     assert torch.equal(new[[0, 2]], old[[0, 2]])
     # γ = n_weights / (1 + decay) in each group, τ = loss / (n_rows - Σ γ), |W|² = n_weights
     expected = 1e-2 / (30.0 - 3 / 1.001) / 1.001

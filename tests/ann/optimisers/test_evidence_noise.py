@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from aenet_gpr_cli.ann import training
+from aenet_gpr_cli.ann.curvature.damped_solver import factorise
+from aenet_gpr_cli.ann.curvature.normal_equations import ByKind, normal_equations, weighted_rows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
-from aenet_gpr_cli.ann.optimisers.damped_solver import factorise
 from aenet_gpr_cli.ann.optimisers.evidence_decay import groups
-from aenet_gpr_cli.ann.optimisers.normal_equations import ByKind, normal_equations, weighted_rows
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt, Loss, Training
 from aenet_gpr_cli.config.reading import build

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from aenet_gpr_cli.ann import training
+from aenet_gpr_cli.ann.curvature.normal_equations import weighted_rows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.optimisers.evidence_decay import groups
 from aenet_gpr_cli.ann.optimisers.laplace import LeftOut, laplace, leave_out
-from aenet_gpr_cli.ann.optimisers.normal_equations import weighted_rows
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.structures import Copies
 from tests.ann.ann_helpers import Forces, changed, molecules

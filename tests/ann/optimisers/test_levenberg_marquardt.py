@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from aenet_gpr_cli.ann.curvature.row_curvature import RowCurvature
+from aenet_gpr_cli.ann.curvature.summed_curvature import SummedCurvature
 from aenet_gpr_cli.ann.optimisers import damped_step
 from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import early_ends
 from aenet_gpr_cli.ann.potential.prediction import predict
@@ -38,8 +40,9 @@ def test_the_loss_never_rises(data, basis, settings, lm_settings, forces):
 def test_hardly_any_step_needs_a_second_factorisation(data, basis, settings, lm_settings, monkeypatch):
     # with the damping shrunk after every step, and no shorter steps, each took two to three
     calls = []
-    plain = damped_step.factorise
-    monkeypatch.setattr(damped_step, "factorise", lambda *given: calls.append(1) or plain(*given))
+    for form in (SummedCurvature, RowCurvature):
+        plain = form.solver
+        monkeypatch.setattr(form, "solver", lambda *given, plain=plain: calls.append(1) or plain(*given))
     long = changed(lm_settings, iterations=25, patience=25)
     result = train(data, basis, changed(settings, optimizer=long), 1)
     members = int((~np.isnan(result.training_loss)).sum())

@@ -143,6 +143,29 @@ def add_square(square: FloatArray, rows: FloatArray) -> None:
     _dsyrk(b"U", b"N", n, _integer(len(rows)), one, rows.ctypes.data, n, one, square.ctypes.data, n)
 
 
+def add_gram(square: FloatArray, columns: FloatArray) -> None:
+    """Add the lower triangle of columns columnsᵀ to a square matrix.
+
+    ``columns``, (n, any number), may be some columns of a row-major array.
+    """
+    n, one = _integer(_check(square)), ctypes.byref(ctypes.c_double(1.0))
+    step, size = columns.strides[0] // 8, columns.shape[1]
+    if len(columns) != len(square) or columns.dtype != np.float64 or columns.strides[1] != 8:
+        raise ValueError(f"expected {len(square)} rows of float64, got {columns.shape} {columns.dtype}")
+    given = (columns.ctypes.data, _integer(step))
+    _dsyrk(b"U", b"T", n, _integer(size), one, *given, one, square.ctypes.data, n)
+
+
+def trace_of_product(one: Tensor, other: Tensor) -> Tensor:
+    """Return tr (one · other), (n_members,), of symmetric matrices (n_members, n, n).
+
+    ``other`` is zero above its diagonal; of ``one`` the lower triangle counts.
+    """
+    n = len(one)
+    product = torch.bmm(one.reshape(n, 1, -1), other.reshape(n, -1, 1))[:, 0, 0]
+    return 2.0 * product - (one.diagonal(dim1=1, dim2=2) * other.diagonal(dim1=1, dim2=2)).sum(1)
+
+
 @loop
 def _add_squares(lower: FloatArray, out: FloatArray) -> None:
     """Add the squares of each column of a lower triangle to out."""

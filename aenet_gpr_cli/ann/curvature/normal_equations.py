@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aenet_gpr_cli.ann.curvature.damped_solver import add_square
+from aenet_gpr_cli.ann.curvature.jacobian_numba import compiled_rows
+from aenet_gpr_cli.ann.curvature.jacobian_torch import tensor_rows
 from aenet_gpr_cli.ann.execution.portions import Pieces
 from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
-from aenet_gpr_cli.ann.optimisers.damped_solver import add_square
-from aenet_gpr_cli.ann.optimisers.jacobian_numba import compiled_rows
-from aenet_gpr_cli.ann.optimisers.jacobian_torch import tensor_rows
 
 RowsOfKinds = list[tuple[int, Tensor | slice]]
 ROWS = 2048  # rows of J held at a time, per member: enough for full speed of the product
@@ -92,7 +92,7 @@ def normal_equations(
     for chosen in np.split(np.arange(members), members if single else 1):
         part = slice(int(chosen[0]), int(chosen[-1]) + 1)
         squares = [_Square(matrix[part], room, f"waiting {i}") for i, matrix in enumerate(matrices)]
-        for kinds, rows, residuals in _blocks_of_rows(objective.for_members(chosen), flat[part], train, room):
+        for kinds, rows, residuals in blocks_of_rows(objective.for_members(chosen), flat[part], train, room):
             for kind, which in [(0, slice(None))] if apart is None else kinds:
                 squares[place[kind]].add(rows[:, which])
                 losses[place[kind], part] += residuals[:, which].square().sum(1)
@@ -153,16 +153,21 @@ def weighted_rows(objective: Objective, flat: Tensor, train: Tensor) -> Iterator
     tuple of tensors of shape (n_members, n_rows, n_weights), (n_members, n_rows)
         Energies first, then force components and virial, structure by structure.
     """
-    for _, rows, residuals in _blocks_of_rows(objective, flat, train):
+    for _, rows, residuals in blocks_of_rows(objective, flat, train):
         yield rows, residuals
 
 
-def _blocks_of_rows(
+def blocks_of_rows(
     objective: Objective, flat: Tensor, train: Tensor, room: Workspace | None = None
 ) -> Iterator[tuple[RowsOfKinds, Tensor, Tensor]]:
     """Yield rows and residuals of structures, all references or all copies, and which are of which kind.
 
     With a workspace rows are there until the next.
+
+    Yields
+    ------
+    tuple of list and of tensors of shape (n_members, n_rows, n_weights), (n_members, n_rows)
+        Of pairs: the number in `loss_terms.KINDS`, and which rows.
     """
     shares = objective.shares(train)
     compiled = isinstance(objective.passes, CompiledPasses)

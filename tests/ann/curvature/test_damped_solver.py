@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.ann.optimisers.damped_solver import (
+from aenet_gpr_cli.ann.curvature.damped_solver import (
     add_square,
     lapack_factorise,
     lapack_invert,
