@@ -14,16 +14,20 @@ from typing import Self
 import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Index
+from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.covariance.observation_order import ones_on_energies, stack_rows
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
+from aenet_gpr_cli.gpr.process_settings import ConjugateGradient
 from aenet_gpr_cli.gpr.regression.conditioning import centred_targets, closed_form_signal, expansion_weights
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
-from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
+from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver, Solver
+from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
 MAX_WEIGHT = 100.0  # aenet-gpr keeps the weight it had where the fitted one is not below this
 MAX_JITTER = 1e-10
+CLOSELY = ConjugateGradient(tolerance=1e-11, max_iterations=50)
 NOISE, NOISE_FACTOR = 1e-6, 0.5  # its defaults: noise of forces in eV/Å, and that of energies over it in Å
 
 
@@ -43,7 +47,7 @@ class InterleavedNoise(Covariance):
 
 def fit_as_aenet_gpr(
     structures: StructureSet, descriptor: Descriptor, scale: float, noise: float, noise_factor: float
-) -> tuple[GPModel, CholeskySolver]:
+) -> GPModel:
     """Fit as aenet-gpr 3.7.9 does with ``fit_weight`` on, ``fit_scale`` off and initial weight 1.
 
     Parameters
@@ -61,25 +65,31 @@ def fit_as_aenet_gpr(
 
     Returns
     -------
-    model : GPModel
+    GPModel
         ``signal_std`` is the weight.
-    solver : CholeskySolver
     """
     energies, gradients, offset = centred_targets(structures)
     plain = Covariance.of(make_kernel("squared_exponential", scale), descriptor, structures.positions)
     covariance = InterleavedNoise(plain.kernel, plain.points, plain.origin, plain.n_atoms)
     targets = stack_rows(energies, gradients)
     unit = ones_on_energies(covariance.n_structures, len(targets))
-    first = CholeskySolver(covariance, noise * noise_factor, noise, MAX_JITTER)
+    first: Solver = CholeskySolver(covariance, noise * noise_factor, noise, MAX_JITTER)
     weights, mean = first.solve_centred(targets, unit)
     weight = closed_form_signal(targets - mean * unit, weights)
     weight = weight if weight < MAX_WEIGHT else 1.0
     relative = noise * noise_factor / weight, noise / weight
-    solver = CholeskySolver(covariance, *relative, MAX_JITTER)
     # weights of the kernel with unit variance: w² cancels between kernel and weights
-    weights, mean = solver.solve_centred(targets, unit)
+    solver: Solver = first
+    if weight != 1.0:  # the noise is another: as much as rounding, so that the factor nearly solves it
+        solver = ConjugateGradientSolver(covariance, *relative, CLOSELY, preconditioner=first.solve)
+        try:
+            weights, mean = solver.solve_centred(targets, unit)
+        except NumericalError:
+            del first  # of two matrices one would do
+            solver = CholeskySolver(covariance, *relative, MAX_JITTER)
+            weights, mean = solver.solve_centred(targets, unit)
     closed_form_signal(targets - mean * unit, weights)  # refuses what is singular
-    model = GPModel(
+    return GPModel(
         kernel=covariance.kernel.name,
         length_scale=scale,
         signal_std=weight,
@@ -95,4 +105,3 @@ def fit_as_aenet_gpr(
         iterations=solver.iterations,
         residual=solver.residual,
     )
-    return model, solver

@@ -121,7 +121,7 @@ def fit_subset(
     noise, descriptor = (found.noise_energy, found.noise_force), geometry.make_descriptor()
     try:
         if config.compatibility == "aenet-gpr":
-            model, _ = fit_as_aenet_gpr(subset, descriptor, found.length_scale, NOISE, NOISE_FACTOR)
+            model = fit_as_aenet_gpr(subset, descriptor, found.length_scale, NOISE, NOISE_FACTOR)
         else:
             try:
                 model = fit(subset, descriptor, kernel, *noise, solver, geometry.n_centres)

@@ -19,8 +19,11 @@ import pytest
 from aenet_gpr_cli.descriptors.structure.cartesian import Cartesian
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import SquaredExponential
+from aenet_gpr_cli.gpr.process_settings import ConjugateGradient
+from aenet_gpr_cli.gpr.regression import aenet_gpr
 from aenet_gpr_cli.gpr.regression.aenet_gpr import InterleavedNoise, fit_as_aenet_gpr
 from aenet_gpr_cli.gpr.regression.gp_model import predict
+from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver
 from aenet_gpr_cli.gpr.uncertainty.energy_sigma import energy_sigma
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.structures import StructureSet
@@ -54,13 +57,16 @@ H2_ENERGIES = [1.9033238192441786, 1.6104847689512098, 1.3417736788633192, 1.095
 
 def check(constants: dict, training: StructureSet, test: StructureSet, scale: float) -> None:
     descriptor = Cartesian(training.n_atoms)
-    model, solver = fit_as_aenet_gpr(training, descriptor, scale, 1e-6, 0.5)
+    model = fit_as_aenet_gpr(training, descriptor, scale, 1e-6, 0.5)
     energies, forces = predict(model, descriptor, test.positions)
     assert model.signal_std == pytest.approx(constants["weight"], rel=1e-8)
     assert model.prior_mean == pytest.approx(constants["prior"], abs=1e-6)
     np.testing.assert_allclose(energies, constants["energies"], atol=1e-6)
     np.testing.assert_allclose(forces[0, :2], constants["forces"], atol=1e-6)
     # it prints σ divided by the weight
+    plain = Covariance.of(SquaredExponential(scale), descriptor, training.positions)
+    covariance = InterleavedNoise(plain.kernel, plain.points, plain.origin, plain.n_atoms)
+    solver = CholeskySolver(covariance, model.noise_energy, model.noise_force, 0.0)
     sigma = energy_sigma(model, descriptor, test.positions, solver) / model.signal_std
     np.testing.assert_allclose(sigma, constants["sigma"], atol=1e-8)
 
@@ -83,7 +89,7 @@ def test_ec_dimer(published: Callable[[str], Path]) -> None:
 @pytest.mark.published
 def test_h2(published: Callable[[str], Path]) -> None:
     training, test = (read(published("h2"), part, n) for part, n in (("train_set", 7), ("test_set", 4)))
-    model, _ = fit_as_aenet_gpr(training, Cartesian(2), 0.4, 1e-6, 0.5)
+    model = fit_as_aenet_gpr(training, Cartesian(2), 0.4, 1e-6, 0.5)
     energies, forces = predict(model, Cartesian(2), test.positions)
     assert model.signal_std == 1.0  # the fitted weight is above 100, so the first one stays
     # the noise is at the rounding of K: aenet-gpr's own forces on the two atoms differ by 5e-4 eV/Å in size
@@ -96,3 +102,18 @@ def test_noise_is_in_the_order_of_the_other_package() -> None:
     plain = Covariance.of(SquaredExponential(0.8), Cartesian(4), make_set(2, 0).positions)
     noise = InterleavedNoise(plain.kernel, plain.points, plain.origin, 4).noise_variances(0.5, 1.0)
     np.testing.assert_array_equal(noise, [0.25] + [1.0] * 12 + [0.25] + [1.0] * 12)
+
+
+def test_the_first_factor_solves_the_second_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    training, factors = make_set(6, 0), []
+    plain = CholeskySolver._factorise
+    monkeypatch.setattr(CholeskySolver, "_factorise", lambda *given: factors.append(1) or plain(*given))
+    once = fit_as_aenet_gpr(training, Cartesian(4), 0.8, 1e-6, 0.5)
+    assert len(factors) == 1
+    monkeypatch.setattr(aenet_gpr, "CLOSELY", ConjugateGradient(tolerance=1e-99, max_iterations=1))
+    twice = fit_as_aenet_gpr(training, Cartesian(4), 0.8, 1e-6, 0.5)
+    assert (len(factors), twice.solver) == (3, "cholesky")
+    assert once.signal_std == twice.signal_std
+    new = make_set(4, 1).positions
+    for ours, other in zip(predict(once, Cartesian(4), new), predict(twice, Cartesian(4), new), strict=True):
+        np.testing.assert_allclose(ours, other, atol=1e-8)

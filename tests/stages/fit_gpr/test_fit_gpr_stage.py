@@ -315,7 +315,7 @@ def test_predictions_say_which_structure_is_outside(split, tmp_path):
 def test_the_other_package_is_reproduced_on_request(split, tmp_path):
     keys = {"descriptor": "cartesian", "compatibility": "aenet-gpr"}
     surrogate, _ = fit(split, tmp_path, **keys)
-    theirs, _ = fit_as_aenet_gpr(STRUCTURES.select(slice(0, N)), Cartesian(4), 0.8, 1e-6, 0.5)
+    theirs = fit_as_aenet_gpr(STRUCTURES.select(slice(0, N)), Cartesian(4), 0.8, 1e-6, 0.5)
     np.testing.assert_allclose(
         surrogate.energies(at(NEW)),
         predict_energies(theirs, Cartesian(4), NEW),
