@@ -65,7 +65,7 @@ def linearise(
     """
     room = room or Workspace()
     if by_rows:
-        return RowCurvature.at(objective, flat, train, places, kinds, room)
+        return RowCurvature.at(objective, flat, train, places, kinds, _n_rows(objective, train), room)
     apart = ByKind.zeros(kinds, flat, room) if len(kinds) > 1 else None
     matrix, gradient, loss = normal_equations(objective, flat, train, apart, room)
     return SummedCurvature(matrix, apart or ByKind(kinds, matrix[None], loss[None]), places, room), gradient

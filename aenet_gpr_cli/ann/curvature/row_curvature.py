@@ -63,19 +63,19 @@ class RowCurvature:
         train: Tensor,
         places: Tensor,
         kinds: tuple[int, ...],
+        n_rows: int,
         room: Workspace,
     ) -> tuple[RowCurvature, Tensor]:
-        """Return it with Jᵀρ; see `curvature.linearise`."""
-        parts, residuals, of_kind = [], [], []
-        for found, rows, rho in blocks_of_rows(objective, flat, train, room):
-            parts.append(rows.clone())
+        """Return it with Jᵀρ; see `linearise`. There are ``n_rows`` rows, or less."""
+        rows = room.array("all rows", flat, len(flat), n_rows, flat.shape[1])
+        kind_of_row, residuals, end = torch.zeros(n_rows, dtype=torch.int64), [], 0
+        for found, block, rho in blocks_of_rows(objective, flat, train, room):
+            begin, end = end, end + block.shape[1]
+            rows[:, begin:end] = block
             residuals.append(rho)
-            numbers = torch.zeros(rows.shape[1], dtype=torch.int64)
-            if len(kinds) > 1:
-                for kind, which in found:
-                    numbers[which] = kinds.index(kind)
-            of_kind.append(numbers)
-        rows, rho, kind_of_row = torch.cat(parts, 1), torch.cat(residuals, 1), torch.cat(of_kind)
+            for kind, which in found if len(kinds) > 1 else ():
+                kind_of_row[begin:end][which] = kinds.index(kind)
+        rows, kind_of_row, rho = rows[:, :end], kind_of_row[:end], torch.cat(residuals, 1)
         gradient = torch.bmm(rho[:, None, :], rows)[:, 0]
         losses = torch.stack([rho[:, kind_of_row == k].square().sum(1) for k in range(len(kinds))])
         ends = tuple(torch.cumsum(torch.bincount(places), 0).tolist())
