@@ -216,7 +216,8 @@ def leave_out(
     noise : float
         τ.
     """
-    along = solve_triangular(factor, rows.T, lower=True)  # of the inverse covariance: K = alongᵀ along / τ
+    # of the inverse covariance: K = alongᵀ along / τ. Looking for NaN would take longer than the solution
+    along = solve_triangular(factor, rows.T, lower=True, check_finite=False)
     inner = (along.T @ along) / noise
     rest = (1.0 + SINGULAR) * np.eye(len(rows)) - roots[:, None] * inner * roots
     back = np.linalg.solve(rest, roots * inner[0])

@@ -111,8 +111,9 @@ def test_rows_that_say_the_same_are_no_obstacle(both):
     )
 
 
+@pytest.mark.parametrize("bootstrap", [False, True])
 @pytest.mark.parametrize("mode", ["energy_only", "direct", "combined"])
-def test_a_training_by_rows_is_that_by_the_matrix(basis, combined, settings, monkeypatch, mode):
+def test_a_training_by_rows_is_that_by_the_matrix(basis, combined, settings, monkeypatch, mode, bootstrap):
     if mode == "combined":
         data, chosen = noisy((0.1, 0.1, 0.1)), changed(combined, hidden=(14, 14), n_members=2)
     else:
@@ -121,7 +122,7 @@ def test_a_training_by_rows_is_that_by_the_matrix(basis, combined, settings, mon
         optimiser = LevenbergMarquardt(iterations=8)
         chosen = changed(settings, optimizer=optimiser, forces=forces, hidden=(14, 14), n_members=2)
         chosen = changed(chosen, validation_fraction=0.0, network_sigma="laplace")
-    found = []
+    chosen, found = changed(chosen, bootstrap=bootstrap), []
     for fewer in (form_costs.FEWER, 0.0):
         monkeypatch.setattr(form_costs, "FEWER", fewer)
         found.append(train(data, basis, chosen, 1))

@@ -121,9 +121,10 @@ def test_the_inverse():
     assert not torch.isfinite(factorise(-matrix, damping.expand(2, -1)).inverse()).any()
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(basis, by_evidence):
+@pytest.mark.parametrize("hidden", [(3,), (14, 14)])  # fewer weights than rows, and more
+def test_a_resumed_run_equals_an_uninterrupted_one(basis, by_evidence, hidden):
     data = noisy((0.1, 0.1, 0.1))
-    settings = changed(by_evidence, hidden=(3,), n_members=2, optimizer=LevenbergMarquardt(iterations=14))
+    settings = changed(by_evidence, hidden=hidden, n_members=2, optimizer=LevenbergMarquardt(iterations=14))
     whole, state, finished = train(data, basis, settings, 1), None, False
     while not finished:
         budget = iter([False] * 8 + [True])
