@@ -22,6 +22,7 @@ from aenet_gpr_cli.ann.curvature.damped_solver import (
     add_gram,
     add_square,
     factorise,
+    lapack_factorise,
     trace_of_product,
 )
 from aenet_gpr_cli.ann.curvature.interface import Determined
@@ -121,7 +122,8 @@ class RowCurvature:
         matrix = self.room.array("sum", self.rows, members, width, width).zero_()
         for square, rows in zip(matrix.numpy(), self.rows.numpy(), strict=True):
             add_square(square, rows)
-        return factorise(matrix, damping, self.room)
+        matrix.diagonal(dim1=1, dim2=2).add_(damping)
+        return Factor(matrix, [lapack_factorise(square) for square in matrix.numpy()])  # no second matrix
 
 
 @dataclass(frozen=True, slots=True)

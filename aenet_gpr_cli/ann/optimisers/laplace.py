@@ -22,7 +22,6 @@ import torch
 from scipy.linalg import solve_triangular
 from torch import Tensor
 
-from aenet_gpr_cli.ann.curvature.damped_solver import Factor
 from aenet_gpr_cli.ann.curvature.jacobian_numba import compiled_rows
 from aenet_gpr_cli.ann.curvature.jacobian_torch import tensor_rows
 from aenet_gpr_cli.ann.curvature.linearise import fewer_rows, linearise
@@ -149,16 +148,17 @@ def laplace(
         decay = torch.where(torch.isfinite(found) & (found > 0.0), torch.minimum(found, largest), old)
         if bool(((decay <= SETTLED * old) & (old <= SETTLED * decay)).all()):
             break
-    factor = curvature.factor(evidence.damping(curvature, decay))
-    lower, tau = _array(factor), float(noise)
-    if lower is None or not 0.0 < tau < np.inf:
+    factor, tau = curvature.factor(evidence.damping(curvature, decay)), float(noise)
+    del curvature  # as large as the factor, or larger
+    if not factor.found[0] or not 0.0 < tau < np.inf:
         return None
-    scaled = lower / np.sqrt(tau)
+    shift = -factor.solve(gradient + decay[:, places] * flat)[0]
+    lower = _without_upper(factor.tensor[0].cpu().numpy())
+    lower /= np.sqrt(tau)
     errors = np.zeros((0, 2))
     if objective.loss.alpha < 1.0 and objective.processes.size == 1:
-        shift = -factor.solve(gradient + decay[:, evidence.places] * flat)[0]
-        errors = _energies_left_out(objective, flat, shift, train, scaled, tau, left_out)
-    return Laplace(scaled, errors[:, 0], errors[:, 1], decay[0].cpu().numpy(), tau)
+        errors = _energies_left_out(objective, flat, shift, train, lower, tau, left_out)
+    return Laplace(lower, errors[:, 0], errors[:, 1], decay[0].cpu().numpy(), tau)
 
 
 def _energies_left_out(
@@ -227,8 +227,11 @@ def leave_out(
     )
 
 
-def _array(factor: Factor) -> FloatArray | None:
-    return np.asarray(np.tril(factor.tensor[0].cpu().numpy())) if factor.found[0] else None
+def _without_upper(square: FloatArray) -> FloatArray:
+    """Return a square matrix, with zeros above the diagonal from now on."""
+    for i, row in enumerate(square):
+        row[i + 1 :] = 0.0
+    return square
 
 
 def _evenly(n: int) -> IntArray:

@@ -120,7 +120,11 @@ def join_sigmas(parts: Sequence[NetworkSigma | None]) -> NetworkSigma | None:
 
 def pack_triangles(factors: FloatArray) -> FloatArray:
     """Return the lower triangles of matrices (n_members, n, n) row by row, as float32."""
-    return np.asarray(factors[:, *np.tril_indices(factors.shape[1])], np.float32)
+    members, n, _ = factors.shape
+    packed = np.empty((members, n * (n + 1) // 2), np.float32)
+    for i in range(n):  # tables of all places would take four times the memory
+        packed[:, i * (i + 1) // 2 : (i + 1) * (i + 2) // 2] = factors[:, i, : i + 1]
+    return packed
 
 
 def variances(triangles: FloatArray, gradients: FloatArray) -> FloatArray:
