@@ -51,7 +51,8 @@ def two_subsets(tmp_path_factory) -> Path:
         "split": {"inputs": [str(structures)], "train": 8, "count": "subset"},
         "fit_gpr": {"model": "full", "length_scale": 1.0, "power": 1.0},
         "compare_gpr": {
-            "cartesian_before": {"model": "full", "descriptor": "cartesian", "length_scale": 0.4}
+            "cartesian_before": {"model": "full", "descriptor": "cartesian", "length_scale": 0.4},
+            "local": {"model": "local", "local": {"length_scale": 10.0, "angular_cutoffs": [4.0]}},
         },
         "augment": {m: {"method": m, "displacement": 0.02, "n_copies": 3} for m in ("gpr", "taylor")},
         "train_ann": {

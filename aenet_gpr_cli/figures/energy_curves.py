@@ -152,7 +152,8 @@ def plot_modes(energies: Sequence[Curve], forces: Sequence[Curve]) -> Figure:
             row[0].set_ylabel(LABELS[quantity])
             _share(row, len(row), [_limits(curves)])
         for axis, curve in zip(axes[0], energies, strict=True):
-            axis.set_title(curve.title, color=curve.colour, fontweight="bold")
+            title = curve.title.replace(", ", "\n") if len(energies) > COLUMNS else curve.title  # δ above M
+            axis.set_title(title, color=curve.colour, fontweight="bold")
         for axis in axes[1]:
             axis.set_xlabel("bond length (Å)")
         figure.align_ylabels(axes[:, 0])

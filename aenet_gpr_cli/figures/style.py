@@ -64,8 +64,9 @@ MODES = {
     "ann_direct_10": ModeStyle("direct forces, 10 %", "#7ab8e0", "v"),
     "ann_direct_100": ModeStyle("direct forces, 100 %", "#1f4e9c", "D"),
     "ann_direct": ModeStyle("direct forces", "#1f4e9c", "D"),
-    "ann_combined": ModeStyle("forces and copies", "#c2185b", "*"),
+    "ann_combined": ModeStyle("forces and copies", "#e055b0", "*"),
     "gp": ModeStyle("GP (surrogate)", "#b2182b", "P"),
+    "gpr_local": ModeStyle("local GP", "#7f4f24", "h"),
 }
 OTHER = ModeStyle("", GREY, "X")
 LABELS = {  # of copies, by method

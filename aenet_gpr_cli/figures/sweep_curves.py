@@ -1,7 +1,8 @@
 """Errors and spread of the networks against δ or M (Figures 2e-h, 3, 5, S8 and S9 of the paper).
 
-Takes rows of `evaluate` with the augmentation behind each network and draws them; models without augmentation
-are level lines. Those of a second run, by the paper's recipe, stand beside them. Computes nothing.
+Takes rows of `evaluate` with the augmentation behind each network and draws them; models without
+augmentation, and Gaussian processes, are level lines. Those of a second run, by the paper's recipe, stand
+beside them. Computes nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ MEASURES = {"mae": "MAE", "spread": "spread"}
 LOGARITHMIC = "both axes logarithmic"
 CLOSEST = 0.1  # of two labels, in lengths of the axis
 ADAPTIVE = "adaptive"  # drawn as a star at the δ that came out
+NETWORK = "ann_"  # names of networks begin so
 METHODS = {"gpr": "ann_gpr", "taylor": "ann_taylor"}
 
 
@@ -43,13 +45,14 @@ class _Look:
     """How the rows of a run are drawn."""
 
     sweep: str  # line style
-    level: str  # that of models without augmentation
+    level: str  # that of networks without augmentation, or with copies of one δ and M beside forces
+    process: str  # that of Gaussian processes
     face: str | None  # of markers; None: the colour of the line
     suffix: str  # of labels
 
 
-OURS = _Look("-", "--", None, "")
-PAPER = _Look("--", ":", "white", f", {AS_IN_THE_PAPER}")
+OURS = _Look("-", "--", "-.", None, "")
+PAPER = _Look("--", ":", ":", "white", f", {AS_IN_THE_PAPER}")
 
 
 def plot(
@@ -63,7 +66,7 @@ def plot(
     Parameters
     ----------
     rows : sequence of mappings
-        One per network: ``model``, ``method`` (gpr, taylor, or None without augmentation),
+        One per network or process: ``model``, ``method`` (gpr, taylor, or None for a level line),
         ``mode`` of the augmentation, ``displacement`` (Å), ``n_copies``, and the measures of
         `evaluate`. The row of spreads is left out for single networks.
     against : str
@@ -128,12 +131,13 @@ def _draw_sweeps(axis: Axes, rows: Sequence[Row], against: str, key: str, factor
 
 
 def _draw_levels(axis: Axes, rows: Sequence[Row], key: str, factor: float, look: _Look) -> None:
-    """Draw the networks without augmentation."""
+    """Draw what does not depend on δ and M of the sweep."""
     for row in rows:
         if not row["method"] and row.get(key):
             style = mode_style(row["model"])
             label = style.label + look.suffix
-            axis.axhline(row[key] * factor, linestyle=look.level, color=style.colour, label=label)
+            line = look.level if row["model"].startswith(NETWORK) else look.process
+            axis.axhline(row[key] * factor, linestyle=line, color=style.colour, label=label)
 
 
 def _mark_places(axis: Axes, rows: Sequence[Row], against: str) -> None:

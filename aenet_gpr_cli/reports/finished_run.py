@@ -21,6 +21,7 @@ from aenet_gpr_cli.stages.evaluate.evaluation_pictures import parity_of
 
 Row = dict[str, Any]
 SURROGATE = "gpr"  # name of the Gaussian process behind the networks
+LOCAL = "gpr_local"  # that of a local process beside it, compare_gpr.local
 METHODS = ("taylor", "gpr")
 UNGIVEN_DISPLACEMENT = ("adaptive", "thermal")  # modes of augment; thermal in artefacts of 0.1.0 only
 SOURCE_KEYS = ("method", "mode", "displacement", "n_copies")
@@ -169,6 +170,23 @@ def sweep_rows(rows: tuple[Row, ...], against: str) -> list[Row] | None:
     return chosen + free
 
 
+def process_rows(run: FinishedRun) -> list[Row]:
+    """Return rows of the surrogate and of the local process, as of networks without augmentation.
+
+    Without spreads: σ of a process is none of members.
+    """
+    return [
+        {"model": name, "method": None, **without_spread(run.totals[name])}
+        for name in (SURROGATE, LOCAL)
+        if name in run.results
+    ]
+
+
+def without_spread(metrics: Mapping[str, Any]) -> Row:
+    """Leave the spread, which of a process is σ, out of metrics."""
+    return {key: value for key, value in metrics.items() if "_spread" not in key and "_msd" not in key}
+
+
 def rows_of_recipe(run: FinishedRun, against: str) -> list[Row]:
     """Return what stands beside a sweep over ``displacement`` or ``n_copies``: the run's own, or all rows.
 
@@ -224,7 +242,7 @@ def source_text(row: Mapping[str, Any]) -> str:
 
 
 def kernels_of(run: FinishedRun) -> dict[str, str]:
-    """Name the Gaussian processes of a run, the surrogate of the networks last.
+    """Name the Gaussian processes with a kernel of whole structures, the surrogate of the networks last.
 
     Returns
     -------
@@ -233,7 +251,7 @@ def kernels_of(run: FinishedRun) -> dict[str, str]:
     """
     found = {}
     for name in run.results:
-        if name.startswith("ann_"):
+        if name.startswith("ann_") or name == LOCAL:
             continue
         with open_artefact(run.folder / f"{name}.h5", "fit-gpr") as file:
             kernels = {_kernel_text(name, group.attrs) for group in file["subsets"].values()}

@@ -25,7 +25,7 @@ from aenet_gpr_cli.figures.style import AS_IN_THE_PAPER
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.reports import bond_curves, finished_run, label_pairs
-from aenet_gpr_cli.reports.finished_run import SURROGATE, read_run, sweep_rows, varying
+from aenet_gpr_cli.reports.finished_run import LOCAL, SURROGATE, read_run, sweep_rows, varying
 from aenet_gpr_cli.reports.report_pictures import augmented_energies, energies_by_part
 
 Draw = Callable[..., Figure]  # of the folder, and of that of the paper's recipe where the figure shows it
@@ -45,19 +45,21 @@ def _errors(
     rows = sweep_rows(run.rows, against)
     if rows is None:
         raise InputError(f"{folder}: expected networks with several values of {against}, got one")
+    rows = rows + finished_run.process_rows(run)
     beside = finished_run.rows_of_recipe(read_run(paper), against) if paper else ()
     return sweep_curves.plot(rows, against, quantities, beside)
 
 
 def _parity(folder: Path) -> Figure:
     run = read_run(folder)
-    models = finished_run.shown_models(run)
+    models = finished_run.shown_models(run) | {name: "" for name in run.results if name == LOCAL}
     return parity_plot.plot(finished_run.samples_of(run, models), run.totals, models)
 
 
 def _modes(folder: Path, paper: Path | None = None) -> Figure:
     run = read_run(folder)
-    remarks = {SURROGATE: "", **finished_run.best_models(run)}
+    processes = {name: "" for name in (SURROGATE, LOCAL) if name in run.results}
+    remarks = processes | finished_run.best_models(run)
     table = {name: run.totals[name] for name in remarks}
     if paper:
         recipe = read_run(paper)
@@ -146,6 +148,10 @@ def _labels_along_a_line(folder: Path) -> Figure:
 def _subset_errors(quantity: str, folder: Path) -> Figure:
     run = read_run(folder)
     table = {model: run.results[model]["subsets"] for model in finished_run.shown_models(run)}
+    for name in (SURROGATE, LOCAL):
+        if name in run.results:  # σ of a process is no spread of members
+            subsets = run.results[name]["subsets"]
+            table[name] = {subset: finished_run.without_spread(row) for subset, row in subsets.items()}
     return error_bars.plot_subsets(table, quantity, _subset_labels(run.split))
 
 

@@ -64,7 +64,7 @@ def test_lines_follow_the_table():
     assert lines(memory_cutoff)["GPR-ANN, AdamW"] == ([0, 1, 2], pytest.approx([0.5, 0.6, 0.7]))
     assert lines(time_batch)["GPR-ANN, AdamW"] == ([0, 1], [1.0, 0.4])
     assert "direct forces, AdamW" not in lines(memory_batch)
-    once = "fit and labels of the GP, once"
+    once = "GP (surrogate), fit and labels, once"
     assert lines(time_cutoff)[once] == ([0, 1, 2], [7.0] * 3)
     assert lines(memory_cutoff)[once] == ([0, 1, 2], pytest.approx([0.25] * 3))
 
@@ -92,8 +92,25 @@ def test_labels_carry_units_and_settings():
 
 def test_modes_have_their_colours():
     for line in benchmark_plot.plot(TABLE).axes[0].lines:
-        mode = {"direct forces, AdamW": "ann_direct"}.get(line.get_label(), "ann_gpr")
+        mode = {"direct forces, AdamW": "ann_direct", "GPR-ANN, AdamW": "ann_gpr"}.get(
+            line.get_label(), "gpr"
+        )
         assert line.get_color() == mode_style(mode).colour
+
+
+def test_forces_and_copies_and_the_local_process_are_drawn_beside_the_others():
+    local = {"local_fit_seconds": 1.0, "local_label_seconds": 0.5, "local_surrogate_memory": 2**27}
+    combined = [row("combined", r, a, 32, 3.0, 1.1) for r, a in ((6.5, 4.0), (8.5, 6.0))]
+    figure = benchmark_plot.plot([r | local if r["mode"] == "gpr" else r for r in TABLE] + combined)
+    time, _, memory, _ = figure.axes
+    once = "local GP, fit and labels, once"
+    assert lines(time)[once] == ([0, 1, 2], [1.5] * 3)
+    assert lines(memory)[once] == ([0, 1, 2], pytest.approx([0.125] * 3))
+    assert lines(time)["forces and copies, AdamW"] == ([0, 1], [3.0, 3.0])
+    colours = {line.get_label(): line.get_color() for line in time.lines}
+    assert colours[once] == mode_style("gpr_local").colour
+    assert len(set(colours.values())) == len(colours) == 5
+    assert set(colours) == {text.get_text() for text in figure.legends[0].get_texts()}
 
 
 def test_an_empty_table_is_an_error():
@@ -107,9 +124,31 @@ def test_the_size_from_which_gpr_ann_needs_less_is_marked():
         for mode, values in (("gpr", ((1.0, 0.3), (4.0, 0.3))), ("direct", ((0.5, 0.4), (8.0, 0.9))))
         for size, (seconds, gibibytes) in zip((2, 20), values, strict=True)
     ]
-    time, memory = benchmark_plot.plot(table).axes
+    figure = benchmark_plot.plot(table)
+    time, memory = figure.axes
     # along straight lines in log-log axes: twice as long at 20, half at 200 atoms
     (mark,) = [line for line in time.lines if line.get_color() == GREY]
     assert mark.get_xdata()[0] == pytest.approx(20 * 10**0.5)
     assert [text.get_text() for text in time.texts] == ["63"]
     assert not memory.texts  # less everywhere
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said[-1] == "GPR-ANN below direct, AdamW:\ntime from 63 atoms, memory everywhere"
+
+
+def test_each_optimiser_has_a_crossing_of_its_own():
+    table = [
+        row(mode, 6.5, 4.0, 32, seconds, 0.3, n_molecules=size, n_atoms=10 * size, optimiser=optimiser)
+        for optimiser, of_direct in (("adamw", (0.5, 8.0)), ("levenberg_marquardt", (0.1, 0.2)))
+        for mode, values in (("gpr", (1.0, 4.0)), ("direct", of_direct))
+        for size, seconds in zip((2, 20), values, strict=True)
+    ]
+    figure = benchmark_plot.plot(table)
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said[-2:] == [
+        "GPR-ANN below direct, AdamW:\ntime from 63 atoms, memory not at 200 atoms",
+        "GPR-ANN below direct, Levenberg-Marquardt:\ntime not at 200 atoms, memory not at 200 atoms",
+    ]
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1

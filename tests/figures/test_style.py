@@ -1,13 +1,18 @@
 """One look for all figures: colours by mode, no window, text that stays text."""
 
+import itertools
 import subprocess
 import sys
 
 import matplotlib
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from aenet_gpr_cli.figures.style import (
+    GREY,
     SETTINGS,
+    ModeStyle,
     logarithmic,
     mode_style,
     new_figure,
@@ -30,6 +35,7 @@ from aenet_gpr_cli.figures.style import (
         ("ann_combined_all", "forces and copies (all)"),
         ("gpr", "GP (surrogate)"),
         ("gpr_cartesian_before", "GP, cartesian before"),
+        ("gpr_local", "local GP"),
         ("ann_direct_100", "direct forces, 100 %"),
         ("ann_gpr_wide", "GPR-ANN (wide)"),
         ("my_model", "my model"),
@@ -48,10 +54,25 @@ def test_the_surrogate_is_not_drawn_as_the_network_trained_on_it():
     assert mode_style("gpr").colour != mode_style("ann_gpr").colour
 
 
-def test_modes_have_different_colours_and_markers():
-    modes = ("energy_only", "taylor", "gpr", "direct", "combined")
-    styles = [mode_style("gpr"), *map(training_mode_style, modes)]
-    assert len({style.colour for style in styles}) == len({style.marker for style in styles}) == 6
+def lightness_and_hue(colour):
+    """CIE 1976 L*a*b* of a colour in sRGB, under D65: distances are those that one sees."""
+    values = np.array(to_rgb(colour))
+    linear = np.where(values > 0.04045, ((values + 0.055) / 1.055) ** 2.4, values / 12.92)
+    from_rgb = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    ratios = np.array(from_rgb) @ linear / [0.95047, 1.0, 1.08883]
+    x, y, z = np.where(ratios > 216 / 24389, np.cbrt(ratios), (24389 / 27 * ratios + 16) / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_modes_and_processes_have_colours_that_one_tells_apart_and_markers():
+    modes = ("energy_only", "taylor", "gpr", "direct", "direct_10", "combined")
+    styles = [mode_style("gpr"), mode_style("gpr_local"), *map(training_mode_style, modes)]
+    assert len({style.marker for style in styles}) == len(styles)
+    places = [lightness_and_hue(style.colour) for style in (*styles, ModeStyle("", GREY, ""))]
+    others = [p for p, style in zip(places, styles, strict=False) if style.label != "energy only"]
+    # those of the paper, violet and dark blue, are 25 apart: no others are as near
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(others, 2)) > 35
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(places, 2)) > 25
 
 
 def test_settings_hold_within_the_block_only():

@@ -61,6 +61,24 @@ def test_only_the_quantities_asked_for_are_drawn():
     assert labels == ["energy MAE (meV)", "‖F‖ MAE (eV/Å)", "energy spread (meV)", "‖F‖ spread (eV/Å)"]
 
 
+def test_forces_and_copies_and_both_processes_are_level_lines_of_their_own():
+    names = ("ann_combined", "gpr", "gpr_local")
+    levels = [
+        row(name, scale=scale, msd=name.startswith("ann_"))
+        for name, scale in zip(names, (4, 5, 6), strict=True)
+    ]
+    mean, spread = (sweep_curves.plot([*ROWS[:3], *levels], "displacement").axes[i] for i in (0, 3))
+    lines = {line.get_label(): line for line in mean.lines}
+    for name, scale in zip(names, (4, 5, 6), strict=True):
+        line = lines[mode_style(name).label]
+        assert np.allclose(line.get_ydata(), 1000.0 * scale)  # meV
+        assert line.get_color() == mode_style(name).colour
+        assert line.get_linestyle() == ("--" if name.startswith("ann_") else "-.")
+    # σ of a process is no spread of members
+    assert [line.get_label() for line in spread.lines][2:] == ["forces and copies"]
+    assert set(lines) <= {text.get_text() for text in mean.figure.legends[0].get_texts()}
+
+
 def test_shares_of_the_forces_have_their_own_colours():
     direct = [row("ann_direct_10", scale=5.0), row("ann_direct_100", scale=4.0)]
     _, _, ten, hundred = sweep_curves.plot([*ROWS[:3], *direct], "displacement").axes[0].lines
@@ -123,10 +141,13 @@ def test_the_recipe_of_the_paper_is_dashed_with_empty_markers_beside_ours():
     assert 0.021 in axis.get_xticks()
 
 
-def test_labels_of_all_lines_of_both_recipes_fit_into_the_figure():
-    levels = [row(f"ann_{mode}", scale=9.0) for mode in ("energy_only", "direct_10", "direct_100")]
+@pytest.mark.parametrize("paper", [False, True])
+def test_labels_of_all_lines_of_both_recipes_fit_into_the_figure(paper):
+    modes = ("energy_only", "direct_10", "direct_100", "combined")
+    levels = [row(f"ann_{mode}", scale=9.0) for mode in modes]
     ours = [*ROWS[:3], *levels, {**row("ann_gpr_adaptive", "gpr", 0.02, 0.5), "mode": "adaptive"}]
-    figure = sweep_curves.plot(ours, "displacement", paper=[*ROWS[:3], *levels])
+    ours += [row("gpr"), row("gpr_local")]
+    figure = sweep_curves.plot(ours, "displacement", paper=[*ROWS[:3], *levels] if paper else [])
     figure.draw_without_rendering()
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0

@@ -207,11 +207,42 @@ def test_kernels_are_told_apart_with_the_surrogate_last(two_subsets):
     assert titles == ["GP, cartesian before\nℓ = 0.4 Å", "GP (surrogate)\n1/r, ℓ = 1"]
 
 
-def test_kernels_that_the_paper_compares_are_full_processes():
-    files = list((MAKEFILE.parent / "configs").glob("*/displacements.yaml"))
-    compared = [kernel for path in files for kernel in read_config("workflow", path)[1].compare_gpr.values()]
-    assert compared
-    assert {kernel.model for kernel in compared} == {"full"}
+CONFIGS = MAKEFILE.parent / "configs"
+FULL = [*CONFIGS.glob("*/displacements.yaml"), CONFIGS / "heterogeneous/workflow.yaml"]
+REDUCED = [CONFIGS / case / "fast.yaml" for case in ("ec_dimer", "li_ec", "heterogeneous")]
+
+
+@pytest.mark.parametrize("path", [*FULL, *REDUCED], ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_figures_are_drawn_from_runs_with_forces_and_copies_and_a_local_process(path):
+    _, config = read_config("workflow", path)
+    compared = dict(config.compare_gpr)
+    assert compared.pop("local").model == "local"
+    assert {kernel.model for kernel in (config.fit_gpr, *compared.values())} == {"full"}
+    combined = config.train_ann["combined"]
+    assert (combined.mode, combined.loss.balance) == ("combined", "evidence")
+    members = {training.n_members for training in config.train_ann.values()}
+    assert members == ({10} if path in FULL else {2})
+
+
+def test_forces_and_copies_and_the_local_process_stand_in_the_figures(two_subsets):
+    subsets = paper_figures.draw("S10", two_subsets)
+    shown = [text.get_text() for text in subsets.legends[0].get_texts()]
+    assert shown == ["GPR-ANN", "direct forces", "forces and copies", "GP (surrogate)", "local GP"]
+    mean, spread = subsets.axes
+    assert np.isfinite(mean.lines[-1].get_ydata()).all()
+    assert not np.isfinite(spread.lines[-1].get_ydata()).any()  # σ of a process is no spread of members
+    titles = [axis.get_title().replace("\n", " ") for axis in paper_figures.draw("4", two_subsets).axes[:4]]
+    assert titles[2:] == ["forces and copies", "local GP"]
+    labels = [text.get_text() for text in paper_figures.draw("modes", two_subsets).axes[0].get_yticklabels()]
+    assert labels[:2] == ["GP (surrogate)", "local GP"]
+
+
+def test_processes_stand_beside_the_sweep(two_subsets):
+    run = read_run(two_subsets)
+    rows = finished_run.process_rows(run)
+    assert [r["model"] for r in rows] == ["gpr", "gpr_local"]
+    assert all(r["method"] is None and not any("spread" in key for key in r) for r in rows)
+    assert rows[1]["energy_mae"] == run.totals["gpr_local"]["energy_mae"]
 
 
 def test_errors_of_labels_are_the_second_order_that_taylor_expansion_leaves(finished):

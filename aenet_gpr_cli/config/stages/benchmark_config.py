@@ -63,6 +63,8 @@ class BenchmarkConfig(StageConfig):
     """δ of the modes with copies, in Å"""
     fit_gpr: FitGprConfig = FitGprConfig()
     """keys of fit-gpr: its fit and its labels are part of what modes with copies cost"""
+    local_process: bool = False
+    """measure fit and labels of a local process (fit_gpr.local), too, beside that of fit_gpr"""
     n_members: PositiveInt = 1
     """members of the committee"""
     n_epochs: PositiveInt = 3

@@ -14,7 +14,7 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.settings import PositiveInt, settings
 
-SURROGATE = "surrogate"
+PROCESSES = ("surrogate", "local")  # Gaussian processes that are measured: that of fit_gpr, and a local one
 
 
 @settings
@@ -22,7 +22,9 @@ class Point:
     """What is measured in one fresh process, which is given this group of keys."""
 
     training: TrainAnnConfig | None = None
-    """the training; without it: fit and labels of the Gaussian process"""
+    """the training; without it: fit and labels of a Gaussian process"""
+    process: Literal["surrogate", "local"] = "surrogate"
+    """which one: that of fit_gpr, or the local one beside it"""
     fit_gpr: FitGprConfig = FitGprConfig()
     """the fit"""
     augment: AugmentConfig = AugmentConfig()
@@ -44,7 +46,7 @@ class Point:
     def labels(self) -> dict[str, Any]:
         """What distinguishes this point from the others, by the name of the column in the table."""
         if self.training is None:
-            return {"mode": SURROGATE, "n_molecules": self.n_molecules}
+            return {"mode": self.process, "n_molecules": self.n_molecules}
         return {
             "mode": self.training.mode,
             "optimiser": self.training.optimiser,
@@ -72,8 +74,8 @@ def points(config: BenchmarkConfig, split: Path | None) -> list[Point]:
     Returns
     -------
     list of Point
-        Those of one optimiser and mode together, then the surrogate's; last what several processes share, so
-        that a run on few cores can be interrupted before.
+        Those of one optimiser and mode together, then those of Gaussian processes; last what several
+        processes share, so that a run on few cores can be interrupted before.
     """
     found = [
         point
@@ -81,8 +83,11 @@ def points(config: BenchmarkConfig, split: Path | None) -> list[Point]:
         for mode in config.modes
         for point in _of_mode(config, mode, optimiser, split)
     ]
-    # the Gaussian process of each system
-    found += [replace(p, training=None, processes=1) for p in found if p.training and p.training.with_copies]
+    # the Gaussian processes of each system
+    own = [replace(p, training=None, processes=1) for p in found if p.training and p.training.with_copies]
+    found += own
+    if config.local_process:
+        found += [replace(p, process="local", fit_gpr=replace(p.fit_gpr, model="local")) for p in own]
     once = {point.name: point for point in found}
     return sorted(once.values(), key=lambda point: point.processes > 1)
 

@@ -20,7 +20,6 @@ import h5py
 
 from aenet_gpr_cli.config.stages.benchmark_config import BenchmarkConfig
 from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError
-from aenet_gpr_cli.evaluation.crossing import crossing
 from aenet_gpr_cli.figures import benchmark_plot
 from aenet_gpr_cli.figures.style import save
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish, publish_with_files
@@ -36,10 +35,12 @@ from aenet_gpr_cli.units import BYTES_PER_GIB
 KIND = "benchmark"
 COLUMNS = (
     *("mode", "optimiser", "cutoffs / Å", "batch", "processes", "atoms", "structures"),
-    *("set-up / s", "epoch / s", "peak memory / GiB", "of it data / GiB", "GP fit + labels / s"),
+    *("set-up / s", "epoch / s", "peak memory / GiB", "of it data / GiB"),
+    *("GP fit + labels / s", "local GP fit + labels / s"),
 )
 ENDINGS = (".csv", ".png")  # of what is written beside the artefact
-SURROGATE_KEYS = ("fit_seconds", "label_seconds", "surrogate_memory")
+PROCESS_KEYS = ("fit_seconds", "label_seconds", "surrogate_memory")
+PREFIXES = {"surrogate": "", "local": "local_"}  # of their columns in the table
 SECONDS_BETWEEN_LOOKS = 0.2  # at the request to stop
 MODULE = "aenet_gpr_cli.stages.benchmark.benchmark_point"
 
@@ -107,52 +108,41 @@ def crossings(table: Sequence[Mapping[str, Any]]) -> list[str]:
             continue
         key, unit = ("neighbours", "neighbours per atom") if name == "cutoff" else ("n_atoms", "atoms")
         for optimiser in dict.fromkeys(row["optimiser"] for row in rows):
-            chosen = [row for row in rows if row["optimiser"] == optimiser]
-            ours, theirs = (
-                {row[key]: row for row in chosen if row["mode"] == mode} for mode in ("gpr", "direct")
-            )
-            common = sorted(ours.keys() & theirs.keys())
-            if len(common) > 1:
-                sentences += [
-                    f"{optimiser}: GPR-ANN needs less {what} than direct force training {where} {unit}"
-                    for what, where in _crossings_of(common, ours, theirs)
-                ]
+            for what, measure in (("time per epoch", "seconds_per_epoch"), ("data memory", "peak_memory")):
+                where = _where(rows, optimiser, key, measure)
+                if where:
+                    sentences.append(
+                        f"{optimiser}: GPR-ANN needs less {what} than direct force training {where} {unit}"
+                    )
     return sentences
 
 
-def _crossings_of(
-    x: list[float], ours: Mapping[float, Mapping[str, Any]], theirs: Mapping[float, Mapping[str, Any]]
-) -> list[tuple[str, str]]:
-    found = []
-    span = f"between {x[0]:.0f} and {x[-1]:.0f}"
-    for what, measure in (
-        ("time per epoch", lambda row: row["seconds_per_epoch"]),
-        ("data memory", lambda row: max(1, row["peak_memory"] - row["memory_before"])),
-    ):
-        less, more = [measure(ours[i]) for i in x], [measure(theirs[i]) for i in x]
-        start = crossing(x, less, more)
-        if start is None:
-            some = any(a < b for a, b in zip(less, more, strict=True))
-            where = f"not at {x[-1]:.0f}" if some else f"nowhere {span}"
-        else:
-            where = f"everywhere {span}" if start == x[0] else f"from {start:.0f}"
-        found.append((what, where))
-    return found
+def _where(rows: Sequence[Mapping[str, Any]], optimiser: str, x: str, measure: str) -> str:
+    """Say from where on it needs less; nothing where both were measured once only."""
+    places, start = benchmark_plot.cheaper_from(rows, optimiser, x, measure)
+    if len(places) < 2:
+        return ""
+    if start is None:
+        return f"not at {places[-1]:.0f}"
+    if start == places[0]:
+        return f"everywhere between {places[0]:.0f} and {places[-1]:.0f}"
+    return f"from {start:.0f}"
 
 
 def _table(todo: Sequence[Point], measured: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of the trainings, those with copies with what their surrogate took."""
-    surrogates = {point.n_molecules: measured[point.name] for point in todo if point.training is None}
-    none = dict.fromkeys(SURROGATE_KEYS)
-    return [
-        {
-            **point.labels,
-            **measured[point.name],
-            **(surrogates[point.n_molecules] if point.training.with_copies else none),
-        }
-        for point in todo
-        if point.training is not None
-    ]
+    """Return the rows of the trainings, those with copies with what the processes that label them took."""
+    found = {(p.process, p.n_molecules): measured[p.name] for p in todo if p.training is None}
+    none = dict.fromkeys(PROCESS_KEYS)
+    table = []
+    for point in todo:
+        if point.training is None:
+            continue
+        row = {**point.labels, **measured[point.name]}
+        for process, prefix in PREFIXES.items():
+            taken = found.get((process, point.n_molecules), none) if point.training.with_copies else none
+            row |= {f"{prefix}{key}": taken[key] for key in PROCESS_KEYS}
+        table.append(row)
+    return table
 
 
 def _measure_missing(
@@ -214,7 +204,6 @@ def _wait(process: subprocess.Popen, point: Point, context: Context) -> None:
 
 def _row(entry: Mapping[str, Any]) -> list[str]:
     data = entry["peak_memory"] - entry["memory_before"]
-    surrogate = entry["fit_seconds"]
     return [
         entry["mode"],
         entry["optimiser"],
@@ -227,5 +216,10 @@ def _row(entry: Mapping[str, Any]) -> list[str]:
         f"{entry['seconds_per_epoch']:.3f}",
         f"{entry['peak_memory'] / BYTES_PER_GIB:.3f}",
         f"{data / BYTES_PER_GIB:.3f}",
-        "–" if surrogate is None else f"{surrogate:.1f} + {entry['label_seconds']:.1f}",
+        *(_fit_and_labels(entry, prefix) for prefix in PREFIXES.values()),
     ]
+
+
+def _fit_and_labels(entry: Mapping[str, Any], prefix: str) -> str:
+    fit, labels = entry.get(f"{prefix}fit_seconds"), entry.get(f"{prefix}label_seconds")
+    return "–" if fit is None or labels is None else f"{fit:.1f} + {labels:.1f}"

@@ -61,6 +61,23 @@ def test_the_surrogate_of_all_modes_with_copies_is_measured_once():
     }  # fmt: skip
 
 
+def test_a_local_process_is_measured_beside_the_surrogate(tmp_path):
+    keys = {"local_process": True, "modes": ["combined", "direct"], "batch_sizes": [3], "clock": "cpu"}
+    config = build(
+        BenchmarkConfig, SMALL | keys | {"clusters": {"molecules": [1], "n_structures": 3}}, "test"
+    )
+    found = points(config, None)
+    processes = {p.labels["mode"]: p.fit_gpr.model for p in found if p.training is None}
+    assert processes == {"surrogate": "full", "local": "local"}
+    benchmark.run(config, None, tmp_path / "b.h5", Context())
+    with h5py.File(tmp_path / "b.h5") as file:
+        combined, direct = json.loads(file.attrs["table"])
+    assert (combined["mode"], combined["n_structures"]) == ("combined", 3 + 3 * 3)
+    costs = [f"{start}{key}" for start in ("", "local_") for key in benchmark.PROCESS_KEYS]
+    assert all(combined[key] > 0 for key in costs)
+    assert all(direct[key] is None for key in costs)
+
+
 def test_stopped_and_resumed(finished, tmp_path):
     config, output = build(BenchmarkConfig, SMALL | {"batch_sizes": [3]}, "test"), tmp_path / "benchmark.h5"
     seen = []
