@@ -25,11 +25,11 @@ HEAD = "| model | EC dimer: s |"  # of the table
 SETS = {"EC dimer, 20 atoms": 0, "EC on Li(100), 46 atoms": 3}  # first column
 STYLES = {
     "full process": mode_style("gp"),
-    "local process": ModeStyle("", mode_style("gp").colour, "X"),
+    "local process": mode_style("gpr_local"),
     "GPR-ANN": mode_style("ann_gpr"),
     "direct": mode_style("ann_direct"),
     "combined": mode_style("ann_combined"),
-    "sGDML": ModeStyle("", GREY, "h"),
+    "sGDML": ModeStyle("", GREY, "v"),
     "gap_fit": ModeStyle("", GREY, "p"),
     "MACE": ModeStyle("", GREY, "d"),
 }
