@@ -1,35 +1,29 @@
-"""What the scripts of all peers share: an environment of its own, CPU time and memory, errors, the table."""
+"""What the scripts of all peers share: command line, an environment of its own, timed fits, the table."""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import subprocess
+import sys
 import time
 import venv
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from peer_rows import Cost, print_rows, rows_of, write_rows
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Given = TypeVar("Given", bound="DataclassInstance")
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-
-
-@dataclass(frozen=True)
-class Cost:
-    """CPU and wall seconds, and largest resident memory in MiB, of a program with one thread."""
-
-    cpu_s: float
-    wall_s: float
-    mib: float
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
 
 
 def command_line(text: str | None, name: str, defaults: Given) -> tuple[argparse.Namespace, Given]:
@@ -40,9 +34,11 @@ def command_line(text: str | None, name: str, defaults: Given) -> tuple[argparse
     parser.add_argument("--output", type=Path, default=Path(f"{name}.csv"))
     parser.add_argument("--work", type=Path, default=Path(f"{name}_run"), help="folder of model and logs")
     parser.add_argument("--environment", type=Path, default=Path(".peers") / name)
+    parser.add_argument("--set", help="what the set is called in the table; default: the folder of TRAIN")
     for key, value in vars(defaults).items():
         parser.add_argument(f"--{key.replace('_', '-')}", type=type(value), default=value)
     options = parser.parse_args()
+    options.set = options.set or options.train.resolve().parent.name
     options.work.mkdir(parents=True, exist_ok=True)
     return options, replace(defaults, **{key: getattr(options, key) for key in vars(defaults)})
 
@@ -57,7 +53,7 @@ def environment(folder: Path, packages: Sequence[str], program: str) -> Path:
 
 
 def timed(command: list[str], log: Path, folder: Path | None = None) -> Cost:
-    """Run a program with one thread, in a folder."""
+    """Run a program with one thread, in a folder; its children count."""
     start = time.perf_counter()
     with log.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
@@ -67,63 +63,44 @@ def timed(command: list[str], log: Path, folder: Path | None = None) -> Cost:
     if status:
         tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
         raise SystemExit("\n".join([f"{command[0]} failed, see {log}:", *tail]))
-    return Cost(usage.ru_utime + usage.ru_stime, time.perf_counter() - start, usage.ru_maxrss / 1024)
+    per_mib = 2**20 if sys.platform == "darwin" else 2**10
+    return Cost(usage.ru_utime + usage.ru_stime, time.perf_counter() - start, usage.ru_maxrss / per_mib)
 
 
-def differences(structures: Sequence[Any], calculator: Any, output: Path) -> None:
-    """Write the errors of an ASE calculator on labelled structures, as JSON; runs within an environment."""
-    found = []
-    for atoms in structures:
-        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
-        atoms.calc = calculator
-        predicted = atoms.get_forces()
-        found.append(
-            {
-                "group": atoms.info.get("config_type", ""),
-                "energy": float(atoms.get_potential_energy() - energy) / len(atoms),
-                "forces": (predicted - forces).tolist(),
-                "norms": ((predicted**2).sum(axis=1) ** 0.5 - (forces**2).sum(axis=1) ** 0.5).tolist(),
-            }
-        )
-    output.write_text(json.dumps(found), encoding="utf-8")
+def fitted(command: list[str], log: Path, folder: Path | None = None) -> Cost:
+    """Run a fit, or return what it took when the same command ended before, beside its log."""
+    record = log.with_suffix(".json")
+    if record.exists():
+        found = json.loads(record.read_text(encoding="utf-8"))
+        if found["command"] == command:
+            return Cost(**found["cost"])
+    record.unlink(missing_ok=True)
+    cost = timed(command, log, folder)
+    record.write_text(json.dumps({"command": command, "cost": asdict(cost)}), encoding="utf-8")
+    return cost
 
 
-def errors(found: list[dict[str, Any]]) -> dict[str, float]:
-    """Return mean absolute errors of some structures: energy per atom in meV, forces in eV/Å.
+@dataclass(frozen=True)
+class Fitted:
+    """A model: its name in the table, how it was asked for, its file, what its fit took."""
 
-    ``force_norm`` is what our own tables call ‖F‖ MAE: the error of the magnitude, never more than the
-    magnitude of the error, ``force_norm_of_difference``, and about half of it.
-    """
-    atoms = [force for item in found for force in item["forces"]]
-    norms = [norm for item in found for norm in item["norms"]]
-    return {
-        "structures": len(found),
-        "energy_per_atom_mev": 1000 * sum(abs(item["energy"]) for item in found) / len(found),
-        "force_component": sum(abs(x) for force in atoms for x in force) / (3 * len(atoms)),
-        "force_norm": sum(map(abs, norms)) / len(norms),
-        "force_norm_of_difference": sum(sum(x * x for x in force) ** 0.5 for force in atoms) / len(atoms),
-    }
+    name: str
+    settings: str
+    file: Path
+    cost: Cost
 
 
-def predict_and_write(python: Path, script: str, model: Path, fit: Cost, options: argparse.Namespace) -> None:
-    """Let ``script --predict`` write the errors of the test set within the environment; write the table."""
-    work = options.work.resolve()
-    found = work / "differences.json"
-    command = [str(python), script, "--predict", str(model), str(options.test), str(found)]
-    predicting = timed(command, work / "predict.log")
-    write_table(json.loads(found.read_text(encoding="utf-8")), fit, predicting, options.output)
-
-
-def write_table(found: list[dict[str, Any]], fit: Cost, predicting: Cost, output: Path) -> None:
-    """Write the errors of all structures, with the cost, and of each group, as CSV; print it."""
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for item in found:
-        groups[item["group"]].append(item)
-    cost = {"fit_cpu_s": fit.cpu_s, "fit_wall_s": fit.wall_s, "fit_mib": fit.mib}
-    rows = [{"group": "all", **errors(found), **cost, "predict_cpu_s": predicting.cpu_s}]
-    rows += [{"group": name, **errors(items)} for name, items in sorted(groups.items()) if name]
-    with output.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({k: round(v, 5) if isinstance(v, float) else v for k, v in r.items()} for r in rows)
-    print(output.read_text(encoding="utf-8"), end="")
+def measure_and_write(
+    python: Path, script: str, models: Sequence[Fitted], options: argparse.Namespace
+) -> None:
+    """Let ``script --predict`` measure each model within the environment; write the table, and print it."""
+    rows = []
+    for model in models:
+        found = options.work.resolve() / f"{model.name.replace(' ', '_')}.measured.json"
+        command = [str(python), script, "--predict", str(model.file), str(options.test), str(found)]
+        predicting = timed(command, found.with_suffix(".log"))
+        measured = json.loads(found.read_text(encoding="utf-8"))
+        head = {"set": options.set, "model": model.name, "settings": model.settings}
+        rows += rows_of(head, measured, model.cost, predicting)
+    write_rows(rows, options.output)
+    print_rows(rows)

@@ -2,9 +2,10 @@
 
 Run as ``python example_data/peers/gap.py TRAIN.xyz TEST.xyz [--output gap.csv] [options]``; needs only Python
 (3.11 to 3.13): the first run makes a virtual environment of its own with quippy-ase. Writes CSV: of all test
-structures and of each ``config_type`` the mean absolute error of the energy per atom (meV), of force
-components and of ‖F‖, the mean norm of the force errors (eV/Å); of the fit CPU seconds and resident memory
-(MiB).
+structures and of each ``config_type`` the mean absolute error of the energy (meV, of the structure and per
+atom), of force components and of ‖F‖, the mean norm of the force errors (eV/Å); of the fit CPU seconds and
+resident memory (MiB), of a step of dynamics with the ASE calculator (energy and forces of the largest test
+structure) the milliseconds. A fit that ended is not done again while its command stays.
 
 Defaults: SOAP with 8 radial functions and degrees up to 8 within 5 Å, 800 sparse points per species, σ of
 1 meV per atom and 0.05 eV/Å, no stress, one thread. The test set is seen at the end only.
@@ -18,7 +19,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import command_line, differences, environment, predict_and_write, timed
+from common import Fitted, command_line, environment, fitted, measure_and_write
+from peer_measure import measure
 
 PACKAGES = ("quippy-ase==0.10.3", "ase==3.29.0", "numpy==2.4.6")
 STRESS = re.compile(r'\b(?:stress|virial)="[^"]*" ?')  # gap_fit would fit it, asked or not
@@ -36,6 +38,10 @@ class Settings:
     n_sparse: int = 800
     sigma_energy: float = 0.001
     sigma_force: float = 0.05
+
+    def words(self) -> str:
+        """Return them in short."""
+        return f"SOAP {self.n_max}/{self.l_max}, {self.cutoff:g} Å, {self.n_sparse} sparse points a species"
 
     def arguments(self, train: Path, model: Path) -> list[str]:
         """Return the command line of gap_fit; energies of free atoms are means of the training energies."""
@@ -66,9 +72,9 @@ def for_gap_fit(path: Path, output: Path) -> Path:
 
 
 def predict(model: Path, test: Path, output: Path) -> None:
-    """Write the errors of the test set; runs within the environment."""
+    """Write errors and the cost of a step; runs within the environment."""
     potential = importlib.import_module("quippy.potential").Potential(param_filename=str(model))
-    differences(importlib.import_module("ase.io").read(test, ":"), potential, output)
+    measure(importlib.import_module("ase.io").read(test, ":"), potential, output)
 
 
 def main() -> None:
@@ -76,8 +82,9 @@ def main() -> None:
     options, settings = command_line(__doc__, "gap", Settings())
     programs, model = environment(options.environment, PACKAGES, "gap_fit"), options.work / "gap.xml"
     train = for_gap_fit(options.train, options.work / "train.xyz")
-    fit = timed([str(programs / "gap_fit"), *settings.arguments(train, model)], options.work / "fit.log")
-    predict_and_write(programs / "python", __file__, model, fit, options)
+    fit = fitted([str(programs / "gap_fit"), *settings.arguments(train, model)], options.work / "fit.log")
+    models = [Fitted("gap_fit", settings.words(), model, fit)]
+    measure_and_write(programs / "python", __file__, models, options)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import command_line, differences, environment, predict_and_write, timed
+from common import Fitted, command_line, environment, fitted, measure_and_write, timed
+from peer_measure import measure
 
 PACKAGES = ("sgdml==1.0.3", "ase==3.29.0", "numpy==2.2.6", "scipy==1.15.3", "torch==2.13.0")
 
@@ -59,11 +60,14 @@ def convert(source: Path, output: Path) -> None:
 
 
 def predict(model: Path, test: Path, output: Path) -> None:
-    """Write the errors of the test set; runs within the environment."""
-    calculator = importlib.import_module("sgdml.intf.ase_calc").SGDMLCalculator(
-        str(model), E_to_eV=1.0, F_to_eV_Ang=1.0
-    )
-    differences(importlib.import_module("ase.io").read(test, ":"), calculator, output)
+    """Write errors and the cost of a step; runs within the environment."""
+    intf, numpy = importlib.import_module("sgdml.intf.ase_calc"), importlib.import_module("numpy")
+    calculator = intf.SGDMLCalculator(str(model), E_to_eV=1.0, F_to_eV_Ang=1.0)
+    # on its own it divides a prediction between all cores
+    alone = intf.GDMLPredict(numpy.load(model, allow_pickle=True), max_processes=1)
+    alone.prepare_parallel(n_bulk=1)
+    calculator.gdml_predict = alone
+    measure(importlib.import_module("ase.io").read(test, ":"), calculator, output)
 
 
 def main() -> None:
@@ -76,8 +80,10 @@ def main() -> None:
     validation = max(1, round(settings.validation * count))
     command = [str(programs / "sgdml"), "all", "--cpu", "-o", "-p", "1", "--model_file", "model.npz"]
     command += ["--task_dir", "tasks", "train.npz", str(count - validation), str(validation)]
-    fit = timed(command, work / "fit.log", work)
-    predict_and_write(programs / "python", __file__, work / "model.npz", fit, options)
+    fit = fitted(command, work / "fit.log", work)
+    words = f"sgdml all, {settings.validation:g} of the training set for the length scale"
+    models = [Fitted("sGDML", words, work / "model.npz", fit)]
+    measure_and_write(programs / "python", __file__, models, options)
 
 
 if __name__ == "__main__":

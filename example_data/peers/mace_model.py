@@ -16,7 +16,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import command_line, differences, environment, predict_and_write, timed
+from common import Fitted, command_line, environment, fitted, measure_and_write
+from peer_measure import measure
 
 PACKAGES = ("mace-torch==0.3.16", "torch==2.13.0", "ase==3.29.0")
 
@@ -30,6 +31,10 @@ class Settings:
     epochs: int = 100
     batch: int = 5
     validation: float = 0.1
+
+    def words(self) -> str:
+        """Return them in short."""
+        return f"{self.hidden}, {self.cutoff:g} Å, {self.epochs} epochs"
 
     def arguments(self, train: Path) -> list[str]:
         """Return the command line; energies of free atoms are fitted to the training energies."""
@@ -53,11 +58,11 @@ class Settings:
 
 
 def predict(model: Path, test: Path, output: Path) -> None:
-    """Write the errors of the test set; runs within the environment."""
+    """Write errors and the cost of a step; runs within the environment."""
     calculator = importlib.import_module("mace.calculators").MACECalculator(
         model_paths=str(model), device="cpu", default_dtype="float64"
     )
-    differences(importlib.import_module("ase.io").read(test, ":"), calculator, output)
+    measure(importlib.import_module("ase.io").read(test, ":"), calculator, output)
 
 
 def main() -> None:
@@ -65,10 +70,11 @@ def main() -> None:
     options, settings = command_line(__doc__, "mace", Settings())
     programs, work = environment(options.environment, PACKAGES, "mace_run_train"), options.work.resolve()
     command = [str(programs / "mace_run_train"), *settings.arguments(options.train.resolve())]
-    fit = timed(command, work / "fit.log", work)
+    fit = fitted(command, work / "fit.log", work)
     # the second stage leaves none where it is not better
     model = next(m for m in (work / "peer_stagetwo.model", work / "peer.model") if m.exists())
-    predict_and_write(programs / "python", __file__, model, fit, options)
+    models = [Fitted("MACE", settings.words(), model, fit)]
+    measure_and_write(programs / "python", __file__, models, options)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The scripts that run peers: what they ask for, and how errors are averaged, without the peers."""
 
+import argparse
 import importlib
 import json
 import subprocess
@@ -13,6 +14,8 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
+from aenet_gpr_cli.config.reading import STAGES, build
+from aenet_gpr_cli.config.recipes import stages
 from aenet_gpr_cli.evaluation.error_sums import error_sums
 from aenet_gpr_cli.evaluation.metrics import metrics_from_sums
 from aenet_gpr_cli.structures import StructureSet
@@ -26,7 +29,16 @@ def peers():
     with importable(FOLDER):
         yield {
             name: importlib.import_module(name)
-            for name in ("common", "gap", "gdml", "mace_model", "both_sets")
+            for name in (
+                "common",
+                "peer_rows",
+                "peer_measure",
+                "gap",
+                "gdml",
+                "mace_model",
+                "both_sets",
+                "ours",
+            )
         }
 
 
@@ -38,6 +50,26 @@ def gap(peers):
 @pytest.fixture
 def common(peers):
     return peers["common"]
+
+
+@pytest.fixture
+def rows(peers):
+    return peers["peer_rows"]
+
+
+@pytest.fixture
+def measure(peers):
+    return peers["peer_measure"]
+
+
+def labelled_copper(energy_shift=0.0, force_shift=0.0, seed=3):
+    """Copper by EMT, labelled with what differs from it by so much."""
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.05, seed=seed)
+    atoms.calc = EMT()
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    atoms.calc = SinglePointCalculator(atoms, energy=energy + energy_shift, forces=forces + force_shift)
+    return atoms
 
 
 def test_stress_is_left_out_and_nothing_else(gap, tmp_path):
@@ -55,14 +87,15 @@ def test_isolated_structures_get_a_box_without_which_gap_fit_reads_no_energies(p
     assert gap.for_gap_fit(source, tmp_path / "out.xyz").read_text() == 2 * frame.format(gap.BOX)
 
 
-def test_errors_are_averaged_over_structures_and_over_atoms(common):
+def test_errors_are_averaged_over_structures_and_over_atoms(rows):
     found = [
         {"energy": 0.002, "forces": [[0.3, 0.0, 0.4]], "norms": [0.3]},
-        {"energy": -0.001, "forces": [[0.0, 0.0, 0.1], [0.0, -0.1, 0.0]], "norms": [0.0, -0.06]},
+        {"energy": -0.002, "forces": [[0.0, 0.0, 0.1], [0.0, -0.1, 0.0]], "norms": [0.0, -0.06]},
     ]
-    assert common.errors(found) == pytest.approx(
+    assert rows.errors(found) == pytest.approx(
         {
             "structures": 2,
+            "energy_mev": 2.0,
             "energy_per_atom_mev": 1.5,
             "force_component": 0.1,
             "force_norm": 0.12,
@@ -79,32 +112,132 @@ def test_a_failing_program_shows_the_end_of_its_log(common, tmp_path):
     assert cost.mib > 50
 
 
-def test_differences_are_those_of_the_calculator(common, tmp_path):
-    atoms = bulk("Cu", cubic=True)
-    atoms.rattle(0.05, seed=3)
-    atoms.calc = EMT()
-    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
-    atoms.calc = SinglePointCalculator(atoms, energy=energy - 0.04, forces=forces - 0.1)
-    common.differences([atoms], EMT(), tmp_path / "d.json")
-    (found,) = json.loads((tmp_path / "d.json").read_text(encoding="utf-8"))
-    assert found["energy"] == pytest.approx(0.01)
+def test_a_fit_that_ended_is_not_done_again_while_its_command_stays(common, tmp_path):
+    touch = "import sys, pathlib; pathlib.Path(sys.argv[1]).open('a').write('x')"
+    command = [sys.executable, "-c", touch, str(tmp_path / "count")]
+    first = common.fitted(command, tmp_path / "fit.log")
+    assert common.fitted(command, tmp_path / "fit.log") == first
+    assert (tmp_path / "count").read_text() == "x"
+    common.fitted([*command, "more"], tmp_path / "fit.log")
+    assert (tmp_path / "count").read_text() == "xx"
+
+
+def test_costs_of_stages_add_up_and_the_largest_memory_counts(rows):
+    assert rows.Cost(1.0, 2.0, 300.0) + rows.Cost(10.0, 20.0, 200.0) == rows.Cost(11.0, 22.0, 300.0)
+
+
+def test_differences_are_those_of_the_calculator(measure):
+    (found,) = measure.differences([labelled_copper(-0.04, -0.1)], EMT())
+    assert found["energy"] == pytest.approx(0.04)
     assert np.allclose(found["forces"], 0.1)
 
 
-def test_errors_of_peers_are_measured_as_our_own(common, tmp_path):
-    atoms = bulk("Cu", cubic=True)
-    atoms.rattle(0.05, seed=3)
-    atoms.calc = EMT()
+def test_errors_of_peers_are_measured_as_our_own(rows, measure):
+    atoms = labelled_copper(0.02)
     predicted = atoms.get_forces()
     forces = predicted[:, [1, 2, 0]] + 0.01
-    atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=forces)
-    species = tuple(atoms.get_chemical_symbols())
-    reference = StructureSet(species, atoms.positions[None], energies=np.zeros(1), forces=forces[None])
-    common.differences([atoms], EMT(), tmp_path / "d.json")
-    found = common.errors(json.loads((tmp_path / "d.json").read_text(encoding="utf-8")))
-    ours = metrics_from_sums(error_sums(reference, np.zeros((1, 1)), predicted[None, None]))
+    atoms.calc = SinglePointCalculator(atoms, energy=atoms.get_potential_energy(), forces=forces)
+    species, energies = tuple(atoms.get_chemical_symbols()), np.array([atoms.get_potential_energy()])
+    reference = StructureSet(species, atoms.positions[None], energies=energies, forces=forces[None])
+    ours = metrics_from_sums(error_sums(reference, energies[None] - 0.02, predicted[None, None]))
+    found = rows.errors(measure.differences([atoms], EMT()))
+    assert found["energy_mev"] == pytest.approx(1000 * ours["energy_mae"])
     assert found["force_norm"] == pytest.approx(ours["force_norm_mae"])
     assert found["force_component"] == pytest.approx(ours["force_component_mae"])
+
+
+class Counting(EMT):
+    """EMT that remembers the positions it was asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def calculate(self, atoms=None, *args, **kwargs):
+        self.seen.append(atoms.get_positions())
+        super().calculate(atoms, *args, **kwargs)
+
+
+def test_a_step_is_energy_and_forces_of_the_largest_structure_after_atoms_moved(measure, tmp_path):
+    small = labelled_copper()
+    large = small.repeat((2, 1, 1))
+    large.calc = SinglePointCalculator(large, energy=0.0, forces=np.zeros((8, 3)))
+    calculator = Counting()
+    measure.measure([small, large, small], calculator, tmp_path / "m.json")
+    found = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
+    assert found["step"]["atoms"] == 8
+    assert found["step"]["ms"] > 0
+    steps = calculator.seen[
+        3:
+    ]  # after the three structures: one calculation a call, none answered from memory
+    assert len(steps) == measure.WARM_UP + measure.MOST_CALLS
+    moves = np.diff(steps, axis=0)
+    assert (np.abs(moves).max(axis=(1, 2)) > 0).all()
+    assert np.abs(moves).max() < 10 * measure.MOVE
+
+
+def test_a_table_has_a_row_of_all_and_rows_of_groups_where_there_are_several(rows):
+    def row(group, energy):
+        return {"group": group, "energy": energy, "forces": [[0.0, 0.0, 0.0]], "norms": [0.0]}
+
+    measured = {"structures": [row("a", 0.001), row("b", 0.003)], "step": {"ms": 2.0, "atoms": 1}}
+    cost = rows.Cost(1.0, 2.0, 3.0)
+    found = rows.rows_of({"set": "s", "model": "m", "settings": "x"}, measured, cost, cost)
+    assert [(r["group"], pytest.approx(r["energy_mev"])) for r in found] == [
+        ("all", 2.0),
+        ("a", 1.0),
+        ("b", 3.0),
+    ]
+    assert found[0]["step_ms"] == 2.0
+    alike = measured | {"structures": [row("a", 0.001)]}
+    assert len(rows.rows_of({"set": "s"}, alike, cost, cost)) == 1
+
+
+def test_our_models_learn_from_the_same_files(peers, tmp_path):
+    options = argparse.Namespace(train=tmp_path / "train.xyz", test=tmp_path / "test.xyz")
+    keys = peers["ours"].keys(options)
+    assert keys["split"]["inputs"] == [str(tmp_path / "train.xyz")]
+    assert keys["split"]["test_inputs"] == [str(tmp_path / "test.xyz")]
+    of_stage = {"split": "split", "full process": "fit-gpr", "local process": "fit-gpr", "copies": "augment"}
+    for name, values in keys.items():
+        build(STAGES[of_stage.get(name, "train-ann")], values, name)
+
+
+def test_our_models_have_the_keys_of_init_but_one_network(peers):
+    keys = peers["ours"].keys(argparse.Namespace(train=Path("train.xyz"), test=Path("test.xyz")))
+    recipe = stages("usual", forces=True, mixed=True, blocks=None)
+    for name in ("direct", "combined"):
+        written = recipe["train_ann"]["defaults"] | recipe["train_ann"][name] | {"n_members": 1, "seed": 1}
+        assert keys[name] == written
+    assert keys["copies"] == recipe["augment"]["gpr"] | {"seed": 1}
+
+
+class Stages:
+    """What `ours.py` would run, each for a second."""
+
+    def __init__(self, cost):
+        self.cost, self.ran = cost, []
+
+    def __call__(self, command, log):
+        self.ran.append((command[3], *(Path(word).stem for word in command[4:] if word.endswith(".h5"))))
+        return self.cost(1.0, 1.0, 100.0)
+
+
+def test_the_cost_of_networks_has_that_of_their_labels(peers, monkeypatch, tmp_path):
+    ours, stage = peers["ours"], Stages(peers["peer_rows"].Cost)
+    monkeypatch.setattr(ours, "fitted", stage)
+    monkeypatch.setattr(ours, "timed", stage)
+    options = argparse.Namespace(train=Path("train.xyz"), test=Path("test.xyz"), work=tmp_path)
+    models = ours.fit_all(options, ["local process", "GPR-ANN", "direct", "combined"])
+    assert [model.cost.cpu_s for model in models] == [1.0, 3.0, 1.0, 3.0]
+    assert stage.ran == [
+        ("split", "split"),
+        ("fit-gpr", "split", "local_process"),
+        ("augment", "split", "local_process", "copies"),
+        ("train-ann", "split", "copies", "GPR-ANN"),
+        ("train-ann", "split", "direct"),
+        ("train-ann", "split", "copies", "combined"),
+    ]
 
 
 def test_peers_see_the_structures_of_the_split(peers, tmp_path):
