@@ -189,6 +189,7 @@ def predict(model: Path, files: tuple[Path, ...], options: dict[str, Any]) -> No
 @click.option("--time", type=DURATION, metavar="10ps", help="How long: a number with fs, ps or ns.")
 @click.option("--ensemble", type=click.Choice(("nve", "nvt", "npt")), help="Short for --set ensemble=…")
 @click.option("--frame", type=int, metavar="N", help="Structure of the file, from 0; -1 is the last.")
+@click.option("--replicas", type=int, metavar="N", help="Independent runs, side by side on the cores.")
 @click.option("--reference", metavar="NAME", help="ASE calculator that checks stored frames.")
 @resumable
 @gather
@@ -206,18 +207,24 @@ def md(model: Path, start: Path, options: dict[str, Any]) -> None:
     aenet-gpr md ann.h5 start.xyz --ensemble npt --set pressure_gpa=1.0 --set store_every=200
     aenet-gpr md ann.h5 start.xyz --reference tblite --set reference.parameters.method=GFN1-xTB
     aenet-gpr md ann.h5 md_trajectory.extxyz --frame -1 -o md_2.h5    (go on with its velocities)
+    aenet-gpr md ann.h5 start.xyz --replicas 8 --time 10ps -o md.h5   (md.replica_1.h5, …, a table of all)
+    aenet-gpr md ann.h5 frames.xyz --replicas 8 --set each_frame=true (one from each of eight frames)
 
-    A fence (stop_sigma, stop_beyond, stop_temperature) ends the run with exit code 3 and keeps what was run.
-    Stopped by a signal it keeps its state and ends with 75; the same command goes on along the same path.
+    A fence (stop_sigma, stop_beyond, stop_temperature) ends the run with exit code 3 and keeps what was run;
+    other replicas run on. Stopped by a signal it keeps its state and ends with 75; the same command goes on
+    along the same path.
     """
     from aenet_gpr_cli.stages.md import md_stage as stage
 
-    keys = ("temperature", "time_ps", "ensemble", "frame", "reference.name")
+    keys = ("temperature", "time_ps", "ensemble", "frame", "replicas", "reference.name")
     given = (options[name.partition(".")[0].partition("_")[0]] for name in keys)
     short = [f"{key}={value}" for key, value in zip(keys, given, strict=True) if value is not None]
     options["overrides"] = (*short, *options["overrides"])
     config, _ = load_config("md", options)
-    run_stage(options, lambda context: stage.run(config, model, start, options["output"], context))
+    output: Path = options["output"]
+    run_stage(options, lambda context: stage.run(config, model, start, output, context))
+    if config.replicas > 1 and not options["dry_run"]:  # after their table
+        stage.refuse_stopped_replicas(output)
 
 
 @click.command("properties")

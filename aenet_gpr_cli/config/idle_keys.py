@@ -71,6 +71,7 @@ def _of_md(c: MdConfig) -> Iterator[Rule]:
     yield c.ensemble != "npt", f"ensemble: {c.ensemble}", of_pressure
     yield c.ensemble == "nve", "ensemble: nve", ("thermostat_ps",)
     yield c.reference is None, "no reference", ("reference_every",)
+    yield c.replicas == 1 and not c.replica, "replicas: 1", ("each_frame",)
 
 
 def _of_training(c: TrainAnnConfig) -> Iterator[Rule]:

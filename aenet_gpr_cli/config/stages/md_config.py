@@ -37,6 +37,16 @@ class MdConfig(SigmaConfig):
     """time step in fs; default: 0.5 with hydrogen, 1 with elements up to neon, 2 without"""
     frame: Annotated[int, Ge(-(10**9)), Le(10**9)] = 0
     """which structure of the file to start from, counted from 0; -1 is the last"""
+    replicas: PositiveInt = 1
+    """independent runs, each with velocities and random forces of its own; they do not depend on how many
+    there are"""
+    each_frame: bool = False
+    """replicas start from one structure of the file after the other, the first from frame, with the
+    velocities of the file where it has them; false: all from frame, with velocities drawn for each"""
+    replica: NonNegativeInt = 0
+    """run only this one of the replicas, counted from 1, on another machine for example; 0: no replica"""
+    workers: PositiveInt | None = None
+    """replicas run at the same time, in processes; default: as many as there are cores"""
     thermostat_ps: PositiveFloat = 0.2
     """1/γ of Langevin's friction, in ps: shorter holds the temperature better, disturbs the motion more"""
     pressure_gpa: Number = 0.0
@@ -70,6 +80,8 @@ class MdConfig(SigmaConfig):
     """seconds between states that an interrupted run goes on from"""
 
     def __post_init__(self) -> None:
+        if self.replica and self.replicas > 1:
+            raise ValueError("replica: expected 0 with replicas, or replicas: 1; one of them runs alone")
         if self.stop_sigma is not None and self.sigma == "none":
             raise ValueError("stop_sigma: expected sigma: bound or exact, got none")
         if self.reference is not None and self.reference.name == "stored":

@@ -210,7 +210,8 @@ def run_steps(
             why = f"there are no forces any more: {error}"
             break
         record.count_step()
-        forecast.step(motion.step)
+        if not config.replica:  # of all replicas together there is another
+            forecast.step(motion.step)
         why = crossed(fences, motion, found, bath)
         keep(row or why is not None, frame or why is not None)
         if row:
@@ -242,10 +243,11 @@ class _Forecast:
             each = (time.perf_counter() - self._began) / STEPS_OF_FORECAST
             left = each * (self._n_steps - number)
             if left >= FORECAST_FROM:
-                log.info("about %s for %d steps of %.2g ms", _duration(left), self._n_steps, each * 1e3)
+                log.info("about %s for %d steps of %.2g ms", duration(left), self._n_steps, each * 1e3)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Write a time in the unit that suits it."""
     minutes = round(seconds / 60)
     return (
         f"{seconds:.0f} s"

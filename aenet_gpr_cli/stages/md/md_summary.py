@@ -59,7 +59,7 @@ def summarise(
     if np.isfinite(slope := drift(table, structure.n_atoms)):
         rows.append(["drift of the conserved energy", f"{round(slope, 4) + 0.0:+.4f} meV/atom/ps"])
     later = slice(len(table) // 2, None)
-    column["density"] = _mass(structure) / column["volume_A3"] * G_PER_CM3
+    column["density"] = mass_of(structure) / column["volume_A3"] * G_PER_CM3
     for name, label, unit in (
         ("temperature_K", "temperature, second half", "K"),
         ("pressure_GPa", "pressure, second half", "GPa"),
@@ -91,7 +91,7 @@ def summarise(
     return Summary(f"Molecular dynamics: {what}", ("", ""), rows, [*lines, *notes], closing=closing)
 
 
-def _mass(structure: Structure) -> float:
+def mass_of(structure: Structure) -> float:
     """Return the mass of all atoms, u."""
     return float(sum(atomic_masses[atomic_numbers[s]] for s in structure.species))
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -29,6 +31,14 @@ SECONDS_TO_LEAVE = 5.0  # for an idle process to end by itself
 STOP = "stop"
 
 Work = Callable[..., Any]
+Tell = Callable[[str, int, int, str], None]  # name of a task; done, total, message
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_tasks(
@@ -37,6 +47,7 @@ def run_tasks(
     workers: int,
     context: Context,
     said: Mapping[str, str] | None = None,
+    tell: Tell | None = None,
 ) -> Generator[tuple[str, Any], None, None]:
     """Yield the result of each task, or the exception that ended it, as they finish.
 
@@ -51,6 +62,8 @@ def run_tasks(
         Processes; with 1 everything happens in this one.
     said : mapping of str to str, optional
         What the progress says of a task; default: that it works on the name of it.
+    tell : callable, optional
+        Takes the progress of tasks, each with its name, in place of the context, which counts tasks.
 
     Yields
     ------
@@ -71,12 +84,16 @@ def run_tasks(
     context = replace(context, keeps=True)
     workers, said = min(workers, len(tasks)), said or {name: f"working on {name}" for name in tasks}
     if workers > 1:
-        yield from _Pool(work, tasks, workers, context, said).results()
+        yield from _Pool(work, tasks, workers, context, said, tell).results()
         return
     for number, (name, arguments) in enumerate(tasks.items()):
-        context.report(number, len(tasks), said[name])
+        if tell is None:
+            own = context
+            own.report(number, len(tasks), said[name])
+        else:
+            own = replace(context, progress=partial(tell, name))
         try:
-            result = work(*arguments, context.report)
+            result = work(*arguments, own.report)
         except InterruptedRun:
             raise
         except Exception as error:
@@ -101,8 +118,9 @@ class _Pool:
         workers: int,
         context: Context,
         said: Mapping[str, str],
+        tell: Tell | None,
     ) -> None:
-        self.work, self.tasks, self.context, self.said = work, tasks, context, said
+        self.work, self.tasks, self.context, self.said, self.tell = work, tasks, context, said, tell
         self.waiting = deque(tasks)
         self.threads = max(1, max((pool["num_threads"] for pool in threadpool_info()), default=1) // workers)
         self.busy: dict[Connection, _Worker] = {}
@@ -154,6 +172,9 @@ class _Pool:
             return
         if kind == "progress":
             done, total, message = content
+            if self.tell is not None:
+                self.tell(worker.task, done, total, message)
+                return
             text = f"{self.said[worker.task]}: {message} {done}/{total}"
             self.context.progress(self.n_done, len(self.tasks), text)
         elif kind == "log":

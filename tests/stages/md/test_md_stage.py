@@ -19,11 +19,10 @@ from aenet_gpr_cli.config.stages.md_config import MdConfig
 from aenet_gpr_cli.dynamics.md_record import COLUMNS
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
-from aenet_gpr_cli.io.artefacts.stored_anns import write_ann
 from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
-from aenet_gpr_cli.io.formats.aenet_nn import read_nn
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.md import md_stage as stage
+from aenet_gpr_cli.stages.md.md_single import read_stopped
 from aenet_gpr_cli.stages.md.md_summary import FAR, SELDOM
 from aenet_gpr_cli.stages.shared.context import Context
 from tests.gpr.small_molecule import make_set
@@ -33,17 +32,6 @@ START = DATA / "aenet_nn" / "file_0500.xsf"
 SHORT = MdConfig(
     ensemble="nve", time_ps=0.05, timestep_fs=0.25, store_every=50, table_every=10, temperature=100.0
 )
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """The EC-dimer potential of ænet, and a second member that differs a little."""
-    path = tmp_path_factory.mktemp("md") / "ann.h5"
-    one = read_nn([DATA / "aenet_nn" / f"{symbol}.nn" for symbol in "CHO"])
-    two = {s: tuple(np.concatenate([w, 1.001 * w]) for w in layers) for s, layers in one.weights.items()}
-    with publish(path, Job("train-ann", {}, {})) as file:
-        write_ann(file.create_group("model"), replace(one, weights=two))
-    return path
 
 
 def run(config, model, folder, context=None, start=START):
@@ -143,7 +131,7 @@ def test_a_fence_stops_and_keeps_what_was_run(model, tmp_path, fence, value):
         with pytest.raises(NumericalError, match=f"stopped at .* above {fence}.*kept in"):
             run(config, model, tmp_path)
         assert len(read(tmp_path / "md_trajectory.extxyz", ":")) >= 1
-    assert "ps: " in stage.read_stopped(tmp_path / "md.h5")
+    assert "ps: " in read_stopped(tmp_path / "md.h5")
 
 
 def test_velocities_of_the_file_are_used(model, tmp_path):
