@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -51,7 +51,10 @@ AXIS_LABELS = {
     "size": "atoms per structure",
     "processes": "processes",
 }
-OPTIMISERS = {"adamw": ("-", "AdamW"), "levenberg_marquardt": (":", "Levenberg-Marquardt")}
+OPTIMISERS: Mapping[str, tuple[Literal["-", ":"], str]] = {
+    "adamw": ("-", "AdamW"),
+    "levenberg_marquardt": (":", "Levenberg-Marquardt"),
+}
 
 
 def series(table: Sequence[Row]) -> dict[str, list[Row]]:

@@ -131,7 +131,9 @@ def _where(rows: Sequence[Mapping[str, Any]], optimiser: str, x: str, measure: s
 
 def _table(todo: Sequence[Point], measured: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of the trainings, those with copies with what the processes that label them took."""
-    found = {(p.process, p.n_molecules): measured[p.name] for p in todo if p.training is None}
+    found: dict[tuple[str, int], dict[str, Any]] = {
+        (point.process, point.n_molecules): measured[point.name] for point in todo if point.training is None
+    }
     none = dict.fromkeys(PROCESS_KEYS)
     table = []
     for point in todo:
