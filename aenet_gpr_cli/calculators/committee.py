@@ -19,6 +19,7 @@ from aenet_gpr_cli.ann.potential.prediction import atomic_energies, pack
 from aenet_gpr_cli.calculators.skin_list import SkinList
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import MANY, linearise
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_work import Room
+from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList
 from aenet_gpr_cli.io.artefacts.stored_anns import load_ann
 from aenet_gpr_cli.structures import FloatArray, IntArray, Pbc
 
@@ -148,24 +149,79 @@ class CommitteeEvaluator:
             If the potential does not know a species, or a number is not finite.
         """
         self._set_species(tuple(species))
-        basis = self.model.basis
         neighbours = self.neighbours(positions, cell, pbc)
+        return self._evaluate([neighbours], neighbours, member_forces, strain, look, sigma)[0]
+
+    def together(
+        self,
+        species: Sequence[str],
+        lists: Sequence[NeighbourList],
+        block: NeighbourList,
+        strain: bool = False,
+        look: bool = True,
+    ) -> list[CommitteeResult]:
+        """Evaluate structures of the same atoms, each as if it were alone, in one call of the compiled loops.
+
+        Parameters
+        ----------
+        species : sequence of str
+            Of one of them.
+        lists : sequence of NeighbourList
+            Of one structure each, as from a `SkinList`.
+        block : NeighbourList
+            The same, `joined`.
+        strain, look : bool
+            As for one structure; ``look`` with σ of the energy, too.
+        """
+        self._set_species(tuple(species))
+        return self._evaluate(lists, block, False, strain, look, look)
+
+    def _evaluate(
+        self,
+        lists: Sequence[NeighbourList],
+        block: NeighbourList,
+        member_forces: bool,
+        strain: bool,
+        look: bool,
+        sigma: bool,
+    ) -> list[CommitteeResult]:
+        kinds = self._kinds if len(lists) == 1 else np.tile(self._kinds, len(lists))
         environments = linearise(
-            basis,
-            self._kinds,
-            neighbours,
+            self.model.basis,
+            kinds,
+            block,
             room=self._room,
             gradients=member_forces and self.model.n_members >= MANY,
         )
-        raw = environments.values
-        networks, gradients = atomic_energies(self._packed, self._kinds, raw, member_forces)
+        networks, gradients = atomic_energies(self._packed, kinds, environments.values, member_forces)
         # one product for all: forces are linear in dE/dG
         slopes, strains = environments.vjp(gradients, strain)
-        added = None if self.model.repulsion is None else self.model.repulsion(self._kinds, neighbours)
+        results = []
+        for number, neighbours in enumerate(lists):
+            rows = slice(number * block.n_atoms, (number + 1) * block.n_atoms)
+            own = environments.values[rows], networks[:, rows], slopes[:, rows], strains[:, number]
+            results.append(self._result(neighbours, *own, member_forces, strain, look, sigma))
+        return results
+
+    def _result(
+        self,
+        neighbours: NeighbourList,
+        raw: FloatArray,
+        networks: FloatArray,
+        slopes: FloatArray,
+        strains: FloatArray,
+        member_forces: bool,
+        strain: bool,
+        look: bool,
+        sigma: bool,
+    ) -> CommitteeResult:
+        """Put together what the loops say of one structure, with the repulsion of its nuclei."""
+        model = self.model
+        added = None if model.repulsion is None else model.repulsion(self._kinds, neighbours)
         if added is not None and len(added.edges):
             networks = networks + added.energies
-            slopes += added.position_gradients()
-            strains += added.strain_gradients(neighbours)
+            slopes = slopes + added.position_gradients()
+            strains = strains + added.strain_gradients(neighbours)[0]
         energies = networks.sum(1) + self._reference_energy
         deviation = self._sigma(energies[:, None], self._kinds, raw[None]) if sigma else None
         return CommitteeResult(
@@ -174,11 +230,11 @@ class CommitteeEvaluator:
             member_forces=-slopes if member_forces else None,
             atomic_energies=networks + self._reference,
             beyond_training=beyond_range(
-                basis.species, self._kinds, raw, self.model.feature_min, self.model.feature_max
+                model.basis.species, self._kinds, raw, model.feature_min, model.feature_max
             )
             if look
             else np.zeros(len(raw)),
-            strain_gradient=strains.mean(0)[0] if strain else None,
+            strain_gradient=strains.mean(0) if strain else None,
             energy_sigma=None if deviation is None else float(deviation[0]),
         )
 

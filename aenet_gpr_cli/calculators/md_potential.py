@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from aenet_gpr_cli.calculators.committee import CommitteeEvaluator
+from aenet_gpr_cli.calculators.committee import CommitteeEvaluator, CommitteeResult
 from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator, SigmaMethod
-from aenet_gpr_cli.dynamics.integrator import Evaluation, Potential
-from aenet_gpr_cli.errors import InputError
+from aenet_gpr_cli.calculators.skin_list import SkinList
+from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, joined
+from aenet_gpr_cli.dynamics.asking import Ask, Potentials
+from aenet_gpr_cli.dynamics.evaluation import Evaluation, Potential
+from aenet_gpr_cli.errors import AenetGprError, InputError
 from aenet_gpr_cli.gpr.surrogate import Surrogate
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
-from aenet_gpr_cli.structures import FloatArray, Structure
+from aenet_gpr_cli.structures import FloatArray, IntArray, Structure
 from aenet_gpr_cli.subsystems.grouping import group
 
 
@@ -54,22 +58,102 @@ def load_md_potential(
     raise InputError(f"{path}: expected the output of fit-gpr, train-ann or import, got that of {kind}")
 
 
+def are_answered_together(path: Path, structures: Sequence[Structure]) -> bool:
+    """Whether one evaluation serves all of them: networks, and the same atoms in the same order."""
+    with open_artefact(path) as file:
+        networks = str(file.attrs["kind"]) == "train-ann"
+    return networks and len({(each.species, each.pbc, each.cell is None) for each in structures}) == 1
+
+
+def load_md_potentials(
+    path: Path,
+    structures: Sequence[Structure],
+    members: Sequence[int] | None,
+    sigma: SigmaMethod,
+    max_rows: int,
+    strained: bool,
+) -> Potentials:
+    """Return the potentials for runs of several structures, by number.
+
+    What is said of a run does not depend, bit by bit, on the others. See `load_md_potential`.
+    """
+    if len(structures) > 1 and are_answered_together(path, structures):
+        evaluator = CommitteeEvaluator.from_file(path, members)
+        evaluator.model.basis.species_index(structures[0].species)
+        return _Together(evaluator, structures)
+    each = [load_md_potential(path, one, members, sigma, max_rows, strained) for one in structures]
+
+    def one_by_one(asks: Mapping[int, Ask]) -> dict[int, Evaluation | AenetGprError]:
+        found: dict[int, Evaluation | AenetGprError] = {}
+        for number, ask in asks.items():
+            try:
+                found[number] = each[number](*ask)
+            except AenetGprError as error:
+                found[number] = error
+        return found
+
+    return one_by_one
+
+
+class _Together:
+    """Networks for runs of the same atoms: a neighbour list for each, one call of the loops for all."""
+
+    def __init__(self, evaluator: CommitteeEvaluator, structures: Sequence[Structure]) -> None:
+        self._evaluator, self._structure = evaluator, structures[0]
+        own = evaluator.neighbours
+        self._lists = [SkinList(own.cutoff, own.skin) for _ in structures]
+        self._offsets: list[IntArray] = []  # of the lists that were joined last
+        self._block: NeighbourList | None = None
+
+    def __call__(self, asks: Mapping[int, Ask]) -> dict[int, Evaluation | AenetGprError]:
+        found: dict[int, Evaluation | AenetGprError] = {}
+        lists: dict[int, NeighbourList] = {}
+        for number, ask in asks.items():
+            try:
+                lists[number] = self._lists[number](ask.positions, ask.cell, self._structure.pbc)
+            except AenetGprError as error:
+                found[number] = error
+        if not lists:
+            return found
+        looks = [asks[number].look for number in lists]
+        strains = [asks[number].strain and asks[number].cell is not None for number in lists]
+        # looks cost more than steps, and runs that go on from different steps look at different times
+        for look in {*looks}:
+            some = [number for number, own in zip(lists, looks, strict=True) if own == look]
+            strain = any(own for own, its in zip(strains, looks, strict=True) if its == look)
+            results = self._evaluate([lists[number] for number in some], strain, look)
+            for number, result in zip(some, results, strict=True):
+                found[number] = _evaluation(result, look)
+        return found
+
+    def _evaluate(self, lists: list[NeighbourList], strain: bool, look: bool) -> list[CommitteeResult]:
+        offsets = [each.offsets for each in lists]
+        same = len(offsets) == len(self._offsets) and all(map(operator.is_, offsets, self._offsets))
+        self._block = joined(lists, self._block if same else None)
+        self._offsets = offsets
+        return self._evaluator.together(self._structure.species, lists, self._block, strain, look)
+
+
 def _of_networks(evaluator: CommitteeEvaluator, structure: Structure) -> Potential:
     def evaluate(positions: FloatArray, cell: FloatArray | None, strain: bool, look: bool) -> Evaluation:
         strain = strain and cell is not None
         found = evaluator(
             structure.species, positions, cell, structure.pbc, strain=strain, look=look, sigma=look
         )
-        return Evaluation(
-            float(found.energies.mean()),
-            found.forces,
-            found.strain_gradient,
-            found.energy_sigma,
-            found.beyond_training if look else None,
-            "the range of a feature",
-        )
+        return _evaluation(found, look)
 
     return evaluate
+
+
+def _evaluation(found: CommitteeResult, look: bool) -> Evaluation:
+    return Evaluation(
+        float(found.energies.mean()),
+        found.forces,
+        found.strain_gradient,
+        found.energy_sigma,
+        found.beyond_training if look else None,
+        "the range of a feature",
+    )
 
 
 def _of_process(calculator: GPRCalculator, structure: Structure, strained: bool) -> Potential:

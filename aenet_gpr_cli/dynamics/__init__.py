@@ -1,3 +1,3 @@
 """Molecular dynamics: integrators of constant energy, temperature and pressure, and what they conserve."""
 
-__all__ = ["integrator", "md_record"]
+__all__ = ["asking", "evaluation", "integrator", "md_record"]

@@ -6,45 +6,16 @@ Times are in Å √(u/eV), see `units.FS_PER_TIME_UNIT`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from aenet_gpr_cli.dynamics.asking import Ask, Asking, answer
+from aenet_gpr_cli.dynamics.evaluation import Evaluation, Potential
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import BOLTZMANN
 
 LARGEST_STRAIN = 0.03  # of the volume in a step: no pressure may turn the cell inside out
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What a potential says about one set of positions.
-
-    Attributes
-    ----------
-    energy : float, eV
-    forces : ndarray of shape (n_atoms, 3), eV/Å
-    strain_gradient : ndarray of shape (3, 3), eV, or None
-        dE/dε, the stress times the volume; only where asked for.
-    sigma : float or None, eV
-        Standard deviation of the energy; only where asked for and known.
-    beyond : ndarray of shape (n_atoms,), dimensionless, or None
-        How far each environment lies outside the training data; only where asked for and known.
-    beyond_unit : str
-        What it is a share of.
-    """
-
-    energy: float
-    forces: FloatArray
-    strain_gradient: FloatArray | None = None
-    sigma: float | None = None
-    beyond: FloatArray | None = None
-    beyond_unit: str = ""
-
-
-# positions (Å), cell (Å) or None, with the strain gradient, with σ and what is beyond the training data
-Potential = Callable[[FloatArray, FloatArray | None, bool, bool], Evaluation]
 
 
 @dataclass(slots=True)
@@ -122,6 +93,8 @@ class Integrator:
 
     Parameters
     ----------
+    potential : Potential or None
+        Of `step`. Without one, `begin` and then `moving` ask for what it would say.
     motion : Motion
         Changed by every step.
     time_step : float
@@ -130,9 +103,11 @@ class Integrator:
         Of the random forces.
     """
 
+    found: Evaluation  # at the present positions
+
     def __init__(
         self,
-        potential: Potential,
+        potential: Potential | None,
         motion: Motion,
         time_step: float,
         bath: Bath | None,
@@ -143,7 +118,8 @@ class Integrator:
             potential, motion, time_step, bath, rng,
         )  # fmt: skip
         self._strained = bath is not None and bath.barostat_time is not None
-        self.found = potential(motion.positions, motion.cell, look or self._strained, look)
+        if potential is not None:
+            answer(self.begin(look), potential)
 
     def step(self, look: bool = False) -> Evaluation:
         """Move by one step; return what the potential says about the new positions.
@@ -153,6 +129,16 @@ class Integrator:
         look : bool
             With σ, pressure and what is beyond the training data.
         """
+        assert self.potential is not None
+        return answer(self.moving(look), self.potential)
+
+    def begin(self, look: bool = True) -> Asking[Evaluation]:
+        """Ask about the positions at the start."""
+        self.found = yield self._ask(look)
+        return self.found
+
+    def moving(self, look: bool = False) -> Asking[Evaluation]:
+        """Move by one step, as `step`, and ask about the new positions on the way."""
         m, dt = self.motion, self.time_step
         m.velocities = m.velocities + self._kick()
         if self.bath is None:
@@ -163,10 +149,13 @@ class Integrator:
             m.positions = m.positions + 0.5 * dt * m.velocities
             if self._strained:
                 self._rescale(self.bath)
-        self.found = self.potential(m.positions, m.cell, look or self._strained, look)
+        self.found = yield self._ask(look)
         m.velocities = m.velocities + self._kick()
         m.step += 1
         return self.found
+
+    def _ask(self, look: bool) -> Ask:
+        return Ask(self.motion.positions, self.motion.cell, look or self._strained, look)
 
     def _kick(self) -> FloatArray:
         kick: FloatArray = (0.5 * self.time_step) * self.found.forces / self.motion.masses[:, None]

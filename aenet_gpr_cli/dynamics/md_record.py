@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aenet_gpr_cli.dynamics.integrator import Bath, Evaluation, Motion, degrees_of_freedom
+from aenet_gpr_cli.dynamics.evaluation import Evaluation
+from aenet_gpr_cli.dynamics.integrator import Bath, Motion, degrees_of_freedom
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import BOLTZMANN, FS_PER_TIME_UNIT, GPA_PER_EV_PER_CUBIC_ANGSTROM, MEV_PER_EV

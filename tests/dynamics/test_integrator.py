@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.dynamics.integrator import Bath, Evaluation, Integrator, Motion, thermal_velocities
+from aenet_gpr_cli.dynamics.evaluation import Evaluation
+from aenet_gpr_cli.dynamics.integrator import Bath, Integrator, Motion, thermal_velocities
 from aenet_gpr_cli.dynamics.md_record import COLUMNS, Fences, crossed, drift, row_of, temperature_of
 from aenet_gpr_cli.units import BOLTZMANN, FS_PER_TIME_UNIT, GPA_PER_EV_PER_CUBIC_ANGSTROM
 

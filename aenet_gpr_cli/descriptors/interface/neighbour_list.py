@@ -6,6 +6,7 @@ functions and weights are left to the descriptors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -80,6 +81,32 @@ class NeighbourList:
         distances : ndarray of shape (n_species, n_species), Å
         """
         return _closer(self.offsets, self.index, self.vectors, kinds, distances)
+
+
+def joined(lists: Sequence[NeighbourList], before: NeighbourList | None = None) -> NeighbourList:
+    """Return the lists of structures of as many atoms, each of its own age, as that of one block.
+
+    Parameters
+    ----------
+    lists : sequence of NeighbourList
+        Each of one structure.
+    before : NeighbourList, optional
+        What this function has returned for lists with the same edges: only the vectors are joined anew.
+
+    Examples
+    --------
+    >>> one = NeighbourList(np.array([0, 1, 2]), np.array([1, 0]), np.array([[1.0, 0, 0], [-1.0, 0, 0]]), 2)
+    >>> joined([one, one]).index
+    array([1, 0, 3, 2])
+    """
+    if len(lists) == 1:
+        return lists[0]
+    n_atoms, vectors = lists[0].n_atoms, np.concatenate([each.vectors for each in lists])
+    if before is not None:
+        return NeighbourList(before.offsets, before.index, vectors, n_atoms)
+    counts = np.concatenate([[0], *(np.diff(each.offsets) for each in lists)])
+    index = np.concatenate([each.index + k * n_atoms for k, each in enumerate(lists)])
+    return NeighbourList(np.cumsum(counts), index, vectors, n_atoms)
 
 
 def portions(atoms: IntArray, offsets: IntArray, n_edges: int) -> list[slice]:

@@ -1,19 +1,23 @@
-"""Many runs by one command: each an artefact of its own, side by side on the cores, and a table of all."""
+"""Many runs by one command: each an artefact of its own, side by side, and a table of all."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
+from aenet_gpr_cli.calculators.md_potential import are_answered_together
 from aenet_gpr_cli.config.stages.md_config import MdConfig
+from aenet_gpr_cli.dynamics.asking import answer_together
 from aenet_gpr_cli.errors import AenetGprError, InterruptedRun, NumericalError
 from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish_with_files
 from aenet_gpr_cli.io.artefacts.fields import write_field
@@ -30,6 +34,7 @@ from aenet_gpr_cli.stages.md.md_single import (
     TRAJECTORY,
     Plan,
     has_given_velocities,
+    load_potentials,
     make_plan,
     read_stopped,
     run_plan,
@@ -53,6 +58,7 @@ OF_ALL = "md replicas"
 TABLE = "_replicas.csv"
 BETWEEN = 0.2  # s between reports of a replica, which are also its looks at the request to stop
 SECONDS_OF_FORECAST = 2.0
+ATOMS_TOGETHER = 1000  # in one evaluation; more leave the cache
 SHOWN = 3  # names in a message
 
 
@@ -98,27 +104,27 @@ def run_replicas(config: MdConfig, model: Path, start: Path, output: Path, conte
     first = make_job(KIND, own[0], {"model": model}, context, by_name(source_hashes([start])))
     refuse_idle(KIND, config, model)
     structures = read_sources([start], context.report)
-    replicas = {}
+    replicas = []
     for each in own:
         plan, path = make_plan(each, structures, start), path_of(output, each.replica)
-        replicas[f"replica {each.replica}"] = Replica(each, plan, path, replace(first, config=as_json(each)))
-    plans = [each.plan for each in replicas.values()]
+        replicas.append(Replica(each, plan, path, replace(first, config=as_json(each))))
+    plans = [each.plan for each in replicas]
     if config.reference is not None:
         say_doubts("reference", config.reference, [plan.structure for plan in plans])
     workers = min(config.workers or available_cores(), config.replicas)
     what = f"{config.replicas} replicas of {plans[0].what}"
     if context.dry_run:
         return planned(OF_ALL, output, [f"{what}, {workers} at a time, with {model}"])
-    missing = {
-        name: each
-        for name, each in replicas.items()
+    missing = [
+        each
+        for each in replicas
         if nothing_to_do(each.output, each.job, context, write_files(each.output)) is None
-    }
+    ]
     if missing:
         given = "of the file where it has them" if has_given_velocities(own[0]) else "drawn for each"
         log.info("%s: %d to run, %d at a time; velocities %s", start, len(missing), workers, given)
         _run_missing(missing, workers, model, start, context)
-    return _publish_table(config, f"{model.name}, {what}", list(replicas.values()), output, context)
+    return _publish_table(config, f"{model.name}, {what}", replicas, output, context)
 
 
 def refuse_stopped_replicas(output: Path) -> None:
@@ -143,21 +149,42 @@ def refuse_stopped_replicas(output: Path) -> None:
         )
 
 
-def run_replica(
-    replica: Replica, model: Path, start: Path, options: Mapping[str, bool], progress: Progress
-) -> None:
-    """Run one of them: what a process does.
+def run_group(
+    group: Sequence[Replica], model: Path, start: Path, options: Mapping[str, bool], progress: Progress
+) -> list[Exception | None]:
+    """Run some of them, a step of each at a time: what a process does.
 
     Parameters
     ----------
     options : mapping of str to bool
         resume, restart: see `Context`.
     progress : callable
-        Raises `InterruptedRun` as the request to stop.
+        Called with the number of a replica as message; raises `InterruptedRun` as the request to stop.
+
+    Returns
+    -------
+    list of Exception or None
+        What ended each before its time, other than a fence.
+
+    Raises
+    ------
+    InterruptedRun
+        If it was asked to stop before all were finished; what was run is kept.
     """
+    potentials = load_potentials(group[0].config, model, [each.plan.structure for each in group])
     line = _Line(progress)
-    context = Context(line.note, stop=line.is_asked, **options)
-    run_plan(replica.config, replica.plan, model, start, replica.output, replica.job, context)
+    runs = {}
+    for place, each in enumerate(group):
+        note = partial(line.note, each.config.replica)
+        context = Context(note, stop=line.is_asked, **options)
+        own = each.config, each.plan, model, start, each.output, each.job, context
+        runs[place] = run_plan(*own, n_together=len(group))
+    ended = answer_together(runs, potentials)
+    results = [ended[place] for place in range(len(group))]
+    for result in results:
+        if isinstance(result, InterruptedRun):
+            raise result
+    return [result if isinstance(result, Exception) else None for result in results]
 
 
 class _Line:
@@ -165,19 +192,20 @@ class _Line:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._last: tuple[int, int, str] | None = None
+        self._last: dict[int, tuple[int, int]] = {}
         self._told = -np.inf
         self._asked = False
 
-    def note(self, done: int, total: int, message: str) -> None:
-        self._last = (done, total, message)
+    def note(self, number: int, done: int, total: int, message: str) -> None:
+        self._last[number] = (done, total)
 
     def is_asked(self) -> bool:
         now = time.monotonic()
-        if self._last is not None and now - self._told >= BETWEEN and not self._asked:
+        if self._last and now - self._told >= BETWEEN and not self._asked:
             self._told = now
             try:
-                self._progress(*self._last)
+                for number, (done, total) in self._last.items():
+                    self._progress(done, total, str(number))
             except InterruptedRun:
                 self._asked = True
         return self._asked
@@ -193,16 +221,16 @@ class _Together:
         self._began: float | None = None
         self._is_forecast = False
 
-    def tell(self, name: str, done: int, total: int, message: str) -> None:
+    def tell(self, group: str, done: int, total: int, number: str) -> None:
         """Take the progress of one of them."""
-        if not self._done[name]:
-            self._before[name] = done
-        self._done[name] = done
+        if not self._done[number]:
+            self._before[number] = done
+        self._done[number] = done
         self._show()
 
-    def finish(self, name: str) -> None:
+    def finish(self, number: str) -> None:
         """Count one as done, also where a fence has stopped it."""
-        self._done[name] = self._steps[name]
+        self._done[number] = self._steps[number]
         self._show()
 
     def _show(self) -> None:
@@ -220,31 +248,47 @@ class _Together:
 
 
 def _run_missing(
-    missing: Mapping[str, Replica], workers: int, model: Path, start: Path, context: Context
+    missing: Sequence[Replica], workers: int, model: Path, start: Path, context: Context
 ) -> None:
     options = {"resume": context.resume, "restart": context.restart}
-    tasks = {name: (each, model, start, options) for name, each in missing.items()}
-    together = _Together({name: each.plan.n_steps for name, each in missing.items()}, context)
+    groups = _groups(missing, workers, model)
+    tasks = {", ".join(_number(one) for one in group): (group, model, start, options) for group in groups}
+    together = _Together({_number(each): each.plan.n_steps for each in missing}, context)
     failures: dict[str, Exception] = {}
-    with contextlib.closing(run_tasks(run_replica, tasks, workers, context, tell=together.tell)) as results:
+    with contextlib.closing(run_tasks(run_group, tasks, workers, context, tell=together.tell)) as results:
         for name, result in results:
-            if isinstance(result, Exception):
-                failures[name] = result
-            else:
-                together.finish(name)
+            group: Sequence[Replica] = tasks[name][0]
+            each = [result] * len(group) if isinstance(result, Exception) else result
+            for one, error in zip(group, each, strict=True):
+                together.finish(_number(one))
+                if error is not None:
+                    failures[_number(one)] = error
     if failures:
         raise _of_all(failures)
+
+
+def _groups(missing: Sequence[Replica], workers: int, model: Path) -> list[list[Replica]]:
+    """Divide them among the processes; those in a group are evaluated together, where that is possible."""
+    structures = [each.plan.structure for each in missing]
+    size = 1
+    if are_answered_together(model, structures):
+        size = max(1, min(math.ceil(len(missing) / workers), ATOMS_TOGETHER // structures[0].n_atoms))
+    return [list(missing[first : first + size]) for first in range(0, len(missing), size)]
+
+
+def _number(replica: Replica) -> str:
+    return str(replica.config.replica)
 
 
 def _of_all(failures: Mapping[str, Exception]) -> Exception:
     """Return one exception for all: a bug as it is, else what the first is; equal messages stand once."""
     for name, error in failures.items():
         if not isinstance(error, AenetGprError):
-            error.add_note(name)
+            error.add_note(f"replica {name}")
             return error
     said: dict[str, list[str]] = {}
     for name, error in failures.items():
-        said.setdefault(str(error), []).append(name.split()[-1])
+        said.setdefault(str(error), []).append(name)
     text = "; ".join(f"replica {', '.join(names)}: {message}" for message, names in said.items())
     return type(next(iter(failures.values())))(f"{text}. Others are kept; run again for the rest")
 

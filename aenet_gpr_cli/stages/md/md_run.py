@@ -15,7 +15,9 @@ import h5py
 import numpy as np
 
 from aenet_gpr_cli.config.stages.md_config import MdConfig
-from aenet_gpr_cli.dynamics.integrator import Evaluation, Integrator, Motion
+from aenet_gpr_cli.dynamics.asking import Asking
+from aenet_gpr_cli.dynamics.evaluation import Evaluation
+from aenet_gpr_cli.dynamics.integrator import Integrator, Motion
 from aenet_gpr_cli.dynamics.md_record import COLUMNS, Fences, crossed, row_of
 from aenet_gpr_cli.errors import AenetGprError, InterruptedRun, NumericalError
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
@@ -172,7 +174,7 @@ class Record:
 
 def run_steps(
     config: MdConfig, integrator: Integrator, fences: Fences, n_steps: int, record: Record, context: Context
-) -> str:
+) -> Asking[str]:
     """Run until the end or until a fence is crossed; what was run is in the record.
 
     Returns
@@ -205,7 +207,7 @@ def run_steps(
         row = number % config.table_every == 0 or number == n_steps
         frame = number % config.store_every == 0 or number == n_steps
         try:
-            found = integrator.step(row or frame)
+            found = yield from integrator.moving(row or frame)
         except AenetGprError as error:
             why = f"there are no forces any more: {error}"
             break

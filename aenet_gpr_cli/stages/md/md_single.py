@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,9 @@ import h5py
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
-from aenet_gpr_cli.calculators.md_potential import load_md_potential
+from aenet_gpr_cli.calculators.md_potential import load_md_potentials
 from aenet_gpr_cli.config.stages.md_config import MOST_STEPS, MdConfig
+from aenet_gpr_cli.dynamics.asking import Ask, Asking, Potentials
 from aenet_gpr_cli.dynamics.integrator import Bath, Integrator, Motion, thermal_velocities
 from aenet_gpr_cli.dynamics.md_record import COLUMNS, Fences
 from aenet_gpr_cli.errors import ConfigError, InputError, NumericalError
@@ -94,9 +95,24 @@ def write_files(output: Path) -> Callable[[h5py.File, Path], None]:
     return write
 
 
+def load_potentials(config: MdConfig, model: Path, structures: Sequence[Structure]) -> Potentials:
+    """Return what answers runs from these structures."""
+    strained = config.ensemble == "npt"
+    return load_md_potentials(
+        model, structures, config.members, config.sigma, config.sigma_max_rows, strained
+    )
+
+
 def run_plan(
-    config: MdConfig, plan: Plan, model: Path, start: Path, output: Path, job: Job, context: Context
-) -> Summary:
+    config: MdConfig,
+    plan: Plan,
+    model: Path,
+    start: Path,
+    output: Path,
+    job: Job,
+    context: Context,
+    n_together: int = 1,
+) -> Asking[Summary]:
     """Run and publish one trajectory; ``stopped`` of the artefact says whether a fence ended it.
 
     Parameters
@@ -105,6 +121,8 @@ def run_plan(
         Whose momenta are the velocities, where they are wanted.
     job : Job
         Of the artefact.
+    n_together : int
+        How many runs share the time of this process.
 
     Raises
     ------
@@ -115,10 +133,7 @@ def run_plan(
     """
     structure = plan.structure
     bath = _bath(config, structure)
-    potential = load_md_potential(
-        model, structure, config.members, config.sigma, config.sigma_max_rows, config.ensemble == "npt"
-    )
-    known = potential(structure.positions, structure.cell, False, True)
+    known = yield Ask(structure.positions, structure.cell, False, True)
     if config.stop_beyond and known.beyond is None:
         raise ConfigError(
             f"stop_beyond: {model} does not say which atoms are outside its training data, so that nothing "
@@ -135,8 +150,10 @@ def run_plan(
         record = Record(checkpoint, structure, config.reference is not None)
         rng = random_stream(config)
         motion = record.load(rng) or _at_rest_or_not(config, structure, start, rng)
-        integrator = Integrator(potential, motion, plan.time_step / FS_PER_TIME_UNIT, bath, rng)
-        stopped = run_steps(config, integrator, _fences(config, structure), plan.n_steps, record, context)
+        integrator = Integrator(None, motion, plan.time_step / FS_PER_TIME_UNIT, bath, rng)
+        yield from integrator.begin()
+        fences = _fences(config, structure)
+        stopped = yield from run_steps(config, integrator, fences, plan.n_steps, record, context)
         record.write(file)
         file.attrs["stopped"] = stopped
         file.attrs["held_steps"] = motion.held

@@ -6,12 +6,20 @@ from pathlib import Path
 
 from aenet_gpr_cli.calculators.named_calculators import calculator_class
 from aenet_gpr_cli.config.stages.md_config import MdConfig
+from aenet_gpr_cli.dynamics.asking import alone
 from aenet_gpr_cli.io.formats.source_files import source_hashes
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.label_stage import say_doubts
 from aenet_gpr_cli.stages.md.md_replicas import refuse_stopped_replicas, run_replicas
 from aenet_gpr_cli.stages.md.md_run import KIND
-from aenet_gpr_cli.stages.md.md_single import ENDINGS, make_plan, refuse_stopped, run_plan, write_files
+from aenet_gpr_cli.stages.md.md_single import (
+    ENDINGS,
+    load_potentials,
+    make_plan,
+    refuse_stopped,
+    run_plan,
+    write_files,
+)
 from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
 from aenet_gpr_cli.stages.shared.model_keys import refuse_idle
 from aenet_gpr_cli.stages.shared.outputs import claim
@@ -56,6 +64,7 @@ def run(config: MdConfig, model: Path, start: Path, output: Path, context: Conte
             say_doubts("reference", config.reference, [plan.structure])
         if context.dry_run:
             return planned(KIND, output, [f"{plan.what}, from {plan.structure.name}, with {model}"])
-        summary = run_plan(config, plan, model, start, output, job, context)
+        potentials = load_potentials(config, model, [plan.structure])
+        summary = alone(run_plan(config, plan, model, start, output, job, context), potentials)
     refuse_stopped(output, context)
     return summary

@@ -77,17 +77,6 @@ def test_energy_is_conserved_and_everything_is_written(model, tmp_path):
     assert "up to date" in run(SHORT, model, tmp_path).title
 
 
-@pytest.fixture(scope="module")
-def boxed(tmp_path_factory):
-    """The start in a periodic cell."""
-    atoms = read(START)
-    atoms.set_cell(np.ptp(atoms.positions, axis=0) + 6.0)
-    atoms.pbc = True
-    path = tmp_path_factory.mktemp("boxed") / "start.xyz"
-    write(path, atoms, format="extxyz")
-    return path
-
-
 @pytest.mark.parametrize("ensemble", ["nve", "nvt", "npt"])
 def test_an_interrupted_run_goes_on_along_the_same_path(model, boxed, tmp_path, ensemble):
     config, start = replace(SHORT, ensemble=ensemble), boxed if ensemble == "npt" else START

@@ -1,5 +1,6 @@
 """Replicas: each as if it were alone, all of them by one command, a fence stops one, the table is right."""
 
+import contextlib
 import csv
 import json
 from dataclasses import replace
@@ -13,10 +14,12 @@ from ase.io import read, write
 
 from aenet_gpr_cli.calculators.md_potential import load_md_potential
 from aenet_gpr_cli.config.stages.md_config import MdConfig
-from aenet_gpr_cli.dynamics.integrator import Bath, Evaluation, Integrator, Motion, thermal_velocities
+from aenet_gpr_cli.dynamics.evaluation import Evaluation
+from aenet_gpr_cli.dynamics.integrator import Bath, Integrator, Motion, thermal_velocities
 from aenet_gpr_cli.dynamics.md_record import COLUMNS, temperature_of
 from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError
 from aenet_gpr_cli.io.formats.sources import read_sources
+from aenet_gpr_cli.stages.md import md_replicas
 from aenet_gpr_cli.stages.md import md_stage as stage
 from aenet_gpr_cli.stages.md.md_replicas import path_of
 from aenet_gpr_cli.stages.md.md_single import random_stream, read_stopped
@@ -69,6 +72,30 @@ def test_a_replica_depends_neither_on_how_many_there_are_nor_on_the_cores(model,
     assert (seed["seed"], seed["replica"], seed["replicas"]) == (0, 3, 1)
 
 
+def test_cells_that_change_are_evaluated_together_as_alone(model, boxed, tmp_path):
+    """Also where one is stopped on the way, so that the others go on in another company."""
+    config = replace(SHORT, ensemble="npt", time_ps=0.02, store_every=4, barostat_ps=0.1, table_every=5)
+    run(replace(config, replicas=3), model, tmp_path / "all", start=boxed)
+    volumes = [
+        motion_of(path_of(tmp_path / "all" / "md.h5", k))[0][:, COLUMNS.index("volume_A3")] for k in (1, 2)
+    ]
+    assert np.ptp(volumes[0]) > 0.0
+    assert not np.array_equal(*volumes)
+    run(replace(config, replica=2), model, tmp_path / "alone", start=boxed)
+    assert is_same(tmp_path / "alone" / "md.h5", path_of(tmp_path / "all" / "md.h5", 2))
+    hottest = max(
+        motion_of(path_of(tmp_path / "all" / "md.h5", k))[0][0, COLUMNS.index("temperature_K")]
+        for k in (1, 3)
+    )
+    fenced = replace(config, stop_temperature=hottest)
+    run(replace(fenced, replicas=3), model, tmp_path / "fenced", start=boxed)
+    stops = [bool(read_stopped(path_of(tmp_path / "fenced" / "md.h5", k))) for k in (1, 2, 3)]
+    assert any(stops)
+    with contextlib.suppress(NumericalError):
+        run(replace(fenced, replica=2), model, tmp_path / "fenced_alone", start=boxed)
+    assert is_same(tmp_path / "fenced_alone" / "md.h5", path_of(tmp_path / "fenced" / "md.h5", 2))
+
+
 def test_one_replica_is_the_run_of_the_seed(model, tmp_path):
     """Bit by bit what a loop with the generator of the seed gives, as before there were replicas."""
     run(replace(SHORT, seed=7), model, tmp_path)
@@ -100,23 +127,28 @@ def test_the_table_has_means_of_second_halves_and_their_standard_error(three):
     assert {rows[k]["pressure_GPa"] for k in rows} == {""}  # without a cell
 
 
-def test_an_interrupted_command_goes_on_with_those_that_are_not_finished(model, three, tmp_path):
-    config, looks = replace(SHORT, replicas=3), iter(range(10**6))
-    done = path_of(tmp_path / "md.h5", 1)
-    with pytest.raises(InterruptedRun, match="at step"):  # a little after the first is there
-        run(config, model, tmp_path, Context(stop=lambda: done.exists() and next(looks) >= 1))
-    assert done.exists()
-    assert not path_of(tmp_path / "md.h5", 3).exists()
+def test_an_interrupted_command_goes_on_with_those_that_are_not_finished(model, three, tmp_path, monkeypatch):
+    monkeypatch.setattr(md_replicas, "BETWEEN", 0.0)
+    config, looks, output = replace(SHORT, replicas=3), iter(range(60)), tmp_path / "md.h5"
+    done = path_of(output, 1)
+    stage.run(replace(SHORT, replica=1), model, START, done, Context())
     before = done.stat().st_mtime_ns
+    with pytest.raises(InterruptedRun, match=r"md at step \d+ of 40"):
+        run(config, model, tmp_path, Context(stop=lambda: next(looks, None) is None))
+    assert not path_of(output, 2).exists()
+    assert sum(path.name.endswith(".checkpoint") for path in tmp_path.iterdir()) == 2
     run(config, model, tmp_path)
     assert done.stat().st_mtime_ns == before
-    for number in (1, 2, 3):
-        assert is_same(path_of(tmp_path / "md.h5", number), path_of(three / "md.h5", number))
-    assert (tmp_path / "md_replicas.csv").read_bytes() == (three / "md_replicas.csv").read_bytes()
+    assert is_same(done, path_of(three / "md.h5", 1))
+    for number in (2, 3):
+        found, expected = (motion_of(path_of(folder / "md.h5", number)) for folder in (tmp_path, three))
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
     assert "up to date" in run(config, model, tmp_path).title
+    table = (tmp_path / "md_replicas.csv").read_bytes()
     (tmp_path / "md_replicas.csv").unlink()
     run(config, model, tmp_path)
-    assert (tmp_path / "md_replicas.csv").read_bytes() == (three / "md_replicas.csv").read_bytes()
+    assert (tmp_path / "md_replicas.csv").read_bytes() == table
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
