@@ -207,7 +207,9 @@ class LowRankPlan:
 def plan_low_rank(covariance: Covariance, noise: FloatArray, max_rank: int, tolerance: float) -> LowRankPlan:
     """Return the plan of `make_low_rank`, with the same parameters."""
     smooth = covariance.kernel.name == "squared_exponential"
-    if smooth and covariance.n_centres == 1 and max_rank > 0:
+    # principal axes cost the cube of the features: of large structures far more than K itself
+    few_features = covariance.x.shape[1] <= covariance.n_rows
+    if smooth and few_features and covariance.n_centres == 1 and max_rank > 0:
         monomials = Monomials.of(covariance, min(max_rank, covariance.n_rows))
         rank, iterations, operations = _cheapest_rank(covariance, noise, monomials, tolerance)
         return LowRankPlan(partial(monomials.first, rank), rank, iterations, operations)

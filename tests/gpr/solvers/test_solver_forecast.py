@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.descriptors.structure.inverse_distance import InverseDistance
 from aenet_gpr_cli.descriptors.structure.permutation import PermutationImages
+from aenet_gpr_cli.evaluation.clusters import clusters
 from aenet_gpr_cli.gpr.covariance.image_pairs import covariance_at
+from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.solvers.preconditioner import cholesky_operations, plan_low_rank
@@ -59,3 +63,19 @@ def test_the_faster_solver_is_made(limit: float, name: str, monkeypatch: pytest.
     assert made.name == name
     slow = fit_plan.make_solver(config, plan, lambda *_: None)(covariance(False), 1e-2, 1e-2)
     assert slow.name == "cholesky"
+
+
+def test_a_forecast_for_large_structures_takes_less_than_the_matrix_that_it_spares():
+    # 4950 distances and 602 rows: axes of the distances would take 196 MB, and a thousand times the work of K
+    cluster = clusters(10, 2, seed=0)
+    covariance = Covariance.of(
+        make_kernel("squared_exponential", 5.0), InverseDistance(100), cluster.positions
+    )
+    assert covariance.x.shape[1] > 8 * covariance.n_rows
+    noise = covariance.noise_variances(1e-3, 1e-3)
+    tracemalloc.start()
+    plan = plan_low_rank(covariance, noise, 8000, 1e-4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * covariance.n_rows**2 + 8 * covariance.x.size
+    assert len(plan.make()) == plan.rank <= covariance.n_rows
