@@ -133,7 +133,7 @@ def plot(table: Sequence[Row]) -> Figure:
     found = series(table) or {"batch": list(table)}
     with print_style():
         width = DOUBLE_COLUMN if len(found) > 1 else SINGLE_COLUMN
-        figure = new_figure(width, 4.6)
+        figure = new_figure(width, 5.2)
         axes = figure.subplots(2, len(found), sharex="col", squeeze=False)
         for column, (name, rows) in enumerate(found.items()):
             for (key, factor, label, parts), axis in zip(MEASURES, axes[:, column], strict=True):
@@ -220,7 +220,7 @@ def _legend(figure: Figure, axes: np.ndarray, sizes: Sequence[Row]) -> None:
         line, title = OPTIMISERS[optimiser]
         handles.append(Line2D([], [], color=GREY, linestyle=line, linewidth=0.6))
         labels.append(f"GPR-ANN below direct, {title}:\n{', '.join(said)}")
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, axes.shape[1]))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(2, axes.shape[1]))
 
 
 def _where(sizes: Sequence[float], start: float | None) -> str:

@@ -148,7 +148,19 @@ def test_each_optimiser_has_a_crossing_of_its_own():
         "GPR-ANN below direct, AdamW:\ntime from 63 atoms, memory not at 200 atoms",
         "GPR-ANN below direct, Levenberg-Marquardt:\ntime not at 200 atoms, memory not at 200 atoms",
     ]
+
+
+def test_labels_of_all_lines_fit_into_the_figure():
+    local = {"local_fit_seconds": 1.0, "local_label_seconds": 0.5, "local_surrogate_memory": 2**27}
+    lines = [
+        r | {"mode": mode, "optimiser": optimiser} | (local if mode != "direct" else {})
+        for mode in ("gpr", "direct", "combined")
+        for optimiser in ("adamw", "levenberg_marquardt")
+        for r in (*TABLE[0::2], *SIZES)
+    ]
+    figure = benchmark_plot.plot(lines)
     figure.draw_without_rendering()
+    assert len(figure.legends[0].get_texts()) == 6 + 2 + 2
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.x1

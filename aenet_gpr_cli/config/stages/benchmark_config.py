@@ -33,6 +33,9 @@ class ClusterConfig:
     """molecules (of 10 atoms) per cluster; default: no clusters"""
     n_structures: PositiveInt = 20
     """training structures per size"""
+    surrogate_up_to: PositiveInt | None = None
+    """molecules of the largest clusters that the process of fit_gpr is fitted to (full processes of hundreds
+    of atoms take many minutes and GiB); default: of all"""
 
 
 @settings

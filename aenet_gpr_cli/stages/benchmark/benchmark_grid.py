@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +86,8 @@ def points(config: BenchmarkConfig, split: Path | None) -> list[Point]:
     ]
     # the Gaussian processes of each system
     own = [replace(p, training=None, processes=1) for p in found if p.training and p.training.with_copies]
-    found += own
+    largest = config.clusters.surrogate_up_to or math.inf
+    found += [point for point in own if point.n_molecules <= largest]
     if config.local_process:
         found += [replace(p, process="local", fit_gpr=replace(p.fit_gpr, model="local")) for p in own]
     once = {point.name: point for point in found}

@@ -69,6 +69,9 @@ def test_a_local_process_is_measured_beside_the_surrogate(tmp_path):
     found = points(config, None)
     processes = {p.labels["mode"]: p.fit_gpr.model for p in found if p.training is None}
     assert processes == {"surrogate": "full", "local": "local"}
+    up_to = replace(config, clusters=ClusterConfig(molecules=(1, 2), surrogate_up_to=1))
+    sizes = [(p.process, p.n_molecules) for p in points(up_to, None) if p.training is None]
+    assert sizes == [("surrogate", 1), ("local", 1), ("local", 2)]
     benchmark.run(config, None, tmp_path / "b.h5", Context())
     with h5py.File(tmp_path / "b.h5") as file:
         combined, direct = json.loads(file.attrs["table"])
