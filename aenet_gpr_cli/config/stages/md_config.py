@@ -46,7 +46,8 @@ class MdConfig(SigmaConfig):
     replica: NonNegativeInt = 0
     """run only this one of the replicas, counted from 1, on another machine for example; 0: no replica"""
     workers: PositiveInt | None = None
-    """replicas run at the same time, in processes; default: as many as there are cores"""
+    """replicas run at the same time, in processes; default: one for each core, fewer for short
+    runs"""
     thermostat_ps: PositiveFloat = 0.2
     """1/γ of Langevin's friction, in ps: shorter holds the temperature better, disturbs the motion more"""
     pressure_gpa: Number = 0.0

@@ -58,6 +58,8 @@ OF_ALL = "md replicas"
 TABLE = "_replicas.csv"
 BETWEEN = 0.2  # s between reports of a replica, which are also its looks at the request to stop
 SECONDS_OF_FORECAST = 2.0
+SECONDS_OF_AN_ATOM = 8e-6  # and step, of networks (measured)
+SECONDS_OF_A_PROCESS = 3.0  # to begin
 ATOMS_TOGETHER = 1000  # in one evaluation; more leave the cache
 SHOWN = 3  # names in a message
 
@@ -102,6 +104,8 @@ def run_replicas(config: MdConfig, model: Path, start: Path, output: Path, conte
         claim(KIND, path_of(output, number), [model, start], ENDINGS)
     own = [replace(config, replicas=1, replica=number) for number in numbers]
     first = make_job(KIND, own[0], {"model": model}, context, by_name(source_hashes([start])))
+    if not model.is_file():  # in a dry run
+        return planned(OF_ALL, output, [f"{model}: an earlier stage writes it"])
     refuse_idle(KIND, config, model)
     structures = read_sources([start], context.report)
     replicas = []
@@ -111,7 +115,7 @@ def run_replicas(config: MdConfig, model: Path, start: Path, output: Path, conte
     plans = [each.plan for each in replicas]
     if config.reference is not None:
         say_doubts("reference", config.reference, [plan.structure for plan in plans])
-    workers = min(config.workers or available_cores(), config.replicas)
+    workers = min(config.workers or worthwhile(plans, model, config), config.replicas)
     what = f"{config.replicas} replicas of {plans[0].what}"
     if context.dry_run:
         return planned(OF_ALL, output, [f"{what}, {workers} at a time, with {model}"])
@@ -125,6 +129,15 @@ def run_replicas(config: MdConfig, model: Path, start: Path, output: Path, conte
         log.info("%s: %d to run, %d at a time; velocities %s", start, len(missing), workers, given)
         _run_missing(missing, workers, model, start, context)
     return _publish_table(config, f"{model.name}, {what}", replicas, output, context)
+
+
+def worthwhile(plans: Sequence[Plan], model: Path, config: MdConfig) -> int:
+    """Return how many processes pay: all cores, but fewer for networks that end before another begins."""
+    cores = available_cores()
+    if config.reference is not None or not are_answered_together(model, [each.structure for each in plans]):
+        return cores
+    seconds = sum(each.n_steps * each.structure.n_atoms for each in plans) * SECONDS_OF_AN_ATOM
+    return max(1, min(cores, int(seconds / SECONDS_OF_A_PROCESS)))
 
 
 def refuse_stopped_replicas(output: Path) -> None:

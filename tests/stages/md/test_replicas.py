@@ -22,7 +22,7 @@ from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.md import md_replicas
 from aenet_gpr_cli.stages.md import md_stage as stage
 from aenet_gpr_cli.stages.md.md_replicas import path_of
-from aenet_gpr_cli.stages.md.md_single import random_stream, read_stopped
+from aenet_gpr_cli.stages.md.md_single import Plan, random_stream, read_stopped
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.units import BOLTZMANN, FS_PER_TIME_UNIT
 from tests.cli.conftest import run_cli as run_cli
@@ -94,6 +94,21 @@ def test_cells_that_change_are_evaluated_together_as_alone(model, boxed, tmp_pat
     with contextlib.suppress(NumericalError):
         run(replace(fenced, replica=2), model, tmp_path / "fenced_alone", start=boxed)
     assert is_same(tmp_path / "fenced_alone" / "md.h5", path_of(tmp_path / "fenced" / "md.h5", 2))
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(model, tmp_path):
+    config, dry = replace(SHORT, replicas=3), Context(dry_run=True)
+    assert "3 replicas of 40 steps of 0.25 fs, NVT" in run(config, model, tmp_path, dry).notes[0]
+    assert "an earlier stage writes it" in run(config, tmp_path / "missing.h5", tmp_path, dry).notes[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_short_runs_begin_no_processes_and_long_ones_use_all_cores(model, monkeypatch):
+    monkeypatch.setattr(md_replicas, "available_cores", lambda: 4)
+    (structure,) = read_sources([START])
+    for n_steps, expected in ((2_000, 1), (1_000_000, 4)):
+        plans = [Plan(structure, 0.5, n_steps, "")] * 8
+        assert md_replicas.worthwhile(plans, model, SHORT) == expected
 
 
 def test_one_replica_is_the_run_of_the_seed(model, tmp_path):
