@@ -159,6 +159,11 @@ def dense_bytes(n_structures: int, n_atoms: int) -> int:
     return 8 * n_rows(n_structures, n_atoms) ** 2
 
 
+def jacobian_bytes(n_structures: int, n_atoms: int, n_features: int) -> int:
+    """Return the memory of the derivatives of the descriptor of so many structures, in two orders."""
+    return 2 * 8 * n_structures * 3 * n_atoms * n_features
+
+
 def iterative_bytes(n_structures: int, n_atoms: int, n_features: int, rank: int) -> int:
     """Return the memory of the matrix-free solver.
 
@@ -172,10 +177,12 @@ def iterative_bytes(n_structures: int, n_atoms: int, n_features: int, rank: int)
     int, bytes
         Preconditioner with its blocks and rows in work, kernel values, descriptors, and vectors.
     """
+    selected = min(n_structures, max(1, rank // (1 + 3 * n_atoms)))
     rows = n_rows(n_structures, n_atoms)
     preconditioner = 2 * rank**2 + rows * (1 + 3 * n_atoms) + 2**23
     kernel_values = 6 * PRODUCT_BLOCK * n_structures + 3 * n_structures**2
-    return 8 * (preconditioner + kernel_values + 12 * n_structures * n_features + 16 * rows)
+    vectors = 12 * n_structures * n_features + 16 * rows
+    return 8 * (preconditioner + kernel_values + vectors) + jacobian_bytes(selected, n_atoms, n_features)
 
 
 def choose_solver(n_structures: int, n_atoms: int, max_bytes: float) -> str:

@@ -17,9 +17,9 @@ from aenet_gpr_cli.gpr.solvers.cholesky import (
     DENSE_OVERHEAD,
     CholeskySolver,
     Solver,
-    choose_solver,
     dense_bytes,
     iterative_bytes,
+    jacobian_bytes,
 )
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.solvers.mixed_precision import MixedPrecisionSolver
@@ -81,7 +81,8 @@ def plan_fit(config: FitGprConfig, name: str, subset: StructureSet) -> Plan:
     n, n_atoms, allowed = len(subset), subset.n_atoms, config.max_memory_gib
     compared = _fewer_compared(config, name, subset)
     n_features = plain_geometry(config, subset).make_descriptor().n_features
-    dense = DENSE_OVERHEAD * dense_bytes(n, n_atoms) / BYTES_PER_GIB
+    dense_and_derivatives = DENSE_OVERHEAD * dense_bytes(n, n_atoms) + jacobian_bytes(n, n_atoms, n_features)
+    dense = dense_and_derivatives / BYTES_PER_GIB
     rank = min(config.conjugate_gradient.max_rank, n_rows(n, n_atoms))
     while (free := _iterative(n, n_atoms, n_features, rank)) > allowed and rank > SMALLEST_RANK:
         rank //= 2
@@ -89,7 +90,7 @@ def plan_fit(config: FitGprConfig, name: str, subset: StructureSet) -> Plan:
     if config.compatibility != "none":
         solver = "cholesky"
     if solver == "auto":
-        solver = choose_solver(n, n_atoms, allowed * BYTES_PER_GIB)
+        solver = "cholesky" if dense <= allowed else "conjugate_gradient"
     needs = (
         f"{n} structures of {n_atoms} atoms ({n_rows(n, n_atoms)} rows) need {dense:.2f} GiB by cholesky, "
         f"{free:.2f} GiB by conjugate_gradient"

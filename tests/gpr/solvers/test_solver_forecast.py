@@ -14,6 +14,7 @@ from aenet_gpr_cli.evaluation.clusters import clusters
 from aenet_gpr_cli.gpr.covariance.image_pairs import covariance_at
 from aenet_gpr_cli.gpr.covariance.single import Covariance
 from aenet_gpr_cli.gpr.kernels.stationary import make_kernel
+from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver, dense_bytes, jacobian_bytes
 from aenet_gpr_cli.gpr.solvers.conjugate_gradient import ConjugateGradientSolver
 from aenet_gpr_cli.gpr.solvers.preconditioner import cholesky_operations, plan_low_rank
 from aenet_gpr_cli.stages.fit_gpr import fit_plan
@@ -79,3 +80,18 @@ def test_a_forecast_for_large_structures_takes_less_than_the_matrix_that_it_spar
     tracemalloc.stop()
     assert peak < 8 * covariance.n_rows**2 + 8 * covariance.x.size
     assert len(plan.make()) == plan.rank <= covariance.n_rows
+
+
+@pytest.mark.parametrize("n_atoms", [12, 90])
+def test_the_memory_of_a_dense_matrix_is_forecast_with_its_derivatives(n_atoms):
+    """Of large structures the descriptor's derivatives take more than the matrix: 30 times at 500 atoms."""
+    positions = 1.5 * np.random.default_rng(0).standard_normal((4, n_atoms, 3))
+    covariance = Covariance.of(make_kernel("squared_exponential", 1.0), InverseDistance(n_atoms), positions)
+    tracemalloc.start()
+    CholeskySolver(covariance, 1e-2, 1e-2, 1e-6)
+    measured = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    matrix = dense_bytes(4, n_atoms)
+    forecast = matrix + jacobian_bytes(4, n_atoms, n_atoms * (n_atoms - 1) // 2)
+    assert 0.6 * forecast < measured < 1.4 * forecast
+    assert (measured > 5.0 * matrix) is (n_atoms == 90)
