@@ -15,7 +15,9 @@ become an error. It is added to the residual of the network as it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ from aenet_gpr_cli.ann.curvature.jacobian_numba import compiled_rows
 from aenet_gpr_cli.ann.curvature.jacobian_torch import tensor_rows
 from aenet_gpr_cli.ann.curvature.linearise import fewer_rows, linearise
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
+from aenet_gpr_cli.ann.loss.loss_terms import WeightedBatch
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
 from aenet_gpr_cli.ann.optimisers.evidence_decay import SETTLED, Evidence, groups
@@ -35,6 +38,7 @@ ENOUGH = 20  # structures held out from which they calibrate; else training stru
 MOST = 100  # structures that are left out, evenly from all
 STEPS = 10  # of decays and noise to agree with each other
 SMALLEST = 1e-14  # decay to begin with, relative to the largest diagonal of JᵀJ
+BLOCK = 2048  # copies of a structure whose rows are held at a time
 SINGULAR = 1e-9  # added to 1 - S K S: rows that no other determines
 
 
@@ -175,49 +179,70 @@ def _energies_left_out(
     # rows of weight 1: a resampled member has none of what it did not draw
     plain = replace(objective, data=replace(data, weights=torch.ones_like(data.weights)))
     make = compiled_rows if isinstance(objective.passes, CompiledPasses) else tensor_rows
+
+    def rows_of(members: IntArray) -> tuple[WeightedBatch, Rows, FloatArray]:
+        """Return structures, their rows, and what the way to the minimum would change of these."""
+        some = data.here(torch.as_tensor(members, device=flat.device))
+        batch = plain.weighted_batch(some, shares)
+        rows, rho = make(plain, flat, batch)
+        change = torch.zeros_like(rho[0]) if left_out.held_out else rows[0] @ shift
+        weights = data.weights[0, some].cpu().numpy()
+        roots = np.sqrt(np.append(weights, np.full(len(rho[0]) - len(some), weights[0])))
+        if left_out.held_out:
+            roots = np.zeros_like(roots)
+        found = Rows(rows[0].cpu().numpy(), (rho[0] + change).cpu().numpy(), roots)
+        return batch, found, change.cpu().numpy()
+
     result = np.empty((len(left_out.groups), 2))
     for number, group in enumerate(left_out.groups):
-        parts, residuals, roots = [], [], []
-        ahead = 0.0  # of the first residual: what the way to the minimum would change
-        for members in (group[:1], group[1:]):  # copies stand apart
-            if not len(members):
-                continue
-            some = data.here(torch.as_tensor(members, device=flat.device))
-            batch = plain.weighted_batch(some, shares)
-            rows, rho = make(plain, flat, batch)
-            parts.append(rows[0].cpu().numpy())
-            change = torch.zeros_like(rho[0]) if left_out.held_out else rows[0] @ shift
-            residuals.append((rho[0] + change).cpu().numpy())
-            weights = data.weights[0, some].cpu().numpy()
-            forces = len(residuals[-1]) - len(some)
-            roots.append(np.sqrt(np.append(weights, np.full(forces, weights[0]))))
-            if len(parts) == 1:
-                unit, ahead = float(batch.energy_root[0, 0]), float(change[0])
-        weight = np.zeros(1) if left_out.held_out else np.concatenate(roots)
-        found = leave_out(np.concatenate(parts), np.concatenate(residuals), weight, factor, noise)
-        result[number] = (found[0] - ahead) / unit, found[1] / unit**2
+        reference, first, change = rows_of(group[:1])  # copies stand apart
+        copies = (rows_of(group[i : i + BLOCK])[1] for i in range(1, len(group), BLOCK))
+        unit = float(reference.energy_root[0, 0])
+        n_rows = len(first.roots) + len(group) - 1
+        residual, variance = leave_out(chain([first], copies), n_rows, factor, noise)
+        result[number] = (residual - change[0]) / unit, variance / unit**2
     return result
 
 
-def leave_out(
-    rows: FloatArray, residuals: FloatArray, roots: FloatArray, factor: FloatArray, noise: float
-) -> tuple[float, float]:
-    """Return the residual of the first row, and its variance, when all these rows are left out.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that are left out together.
 
-    Parameters
+    Attributes
     ----------
     rows : ndarray of shape (n_rows, n_weights)
         J_G, each row of weight 1.
     residuals : ndarray of shape (n_rows,)
-    roots : ndarray of shape (n_rows,) or (1,)
-        Of the weights with which they were trained on.
+    roots : ndarray of shape (n_rows,)
+        S, of the weights with which they were trained on.
+    """
+
+    rows: FloatArray
+    residuals: FloatArray
+    roots: FloatArray
+
+
+def leave_out(blocks: Iterable[Rows], n_rows: int, factor: FloatArray, noise: float) -> tuple[float, float]:
+    """Return the residual of the first row, and its variance, when all these rows are left out.
+
+    Parameters
+    ----------
+    blocks : iterable of Rows
+    n_rows : int
+        In all. Up to as many as there are weights they are solved for as in the module; more of them by
+        1 - A S² Aᵀ with A = (τ H)^(-1/2) J_Gᵀ, which is as large as the weights (Woodbury), block by block.
     factor : ndarray of shape (n_weights, n_weights)
         Of `Laplace`.
     noise : float
         τ.
     """
-    # of the inverse covariance: K = alongᵀ along / τ. Looking for NaN would take longer than the solution
-    along = solve_triangular(factor, rows.T, lower=True, check_finite=False)
+    if n_rows > len(factor):
+        return _leave_many_out(blocks, factor, noise)
+    parts = list(blocks)
+    rows, residuals, roots = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "residuals", "roots")
+    )
+    along = _along(rows, factor)
     inner = (along.T @ along) / noise
     rest = (1.0 + SINGULAR) * np.eye(len(rows)) - roots[:, None] * inner * roots
     back = np.linalg.solve(rest, roots * inner[0])
@@ -225,6 +250,26 @@ def leave_out(
         float(residuals[0] + back @ (roots * residuals)),
         float(noise * (inner[0, 0] + (roots * inner[0]) @ back)),
     )
+
+
+def _leave_many_out(blocks: Iterable[Rows], factor: FloatArray, noise: float) -> tuple[float, float]:
+    rest, pulled = (1.0 + SINGULAR) * np.eye(len(factor)), np.zeros(len(factor))
+    first, residual = np.zeros(0), 0.0
+    for block in blocks:
+        along = _along(block.rows, factor)
+        if not len(first):
+            first, residual = along[:, 0].copy(), float(block.residuals[0])
+        along *= block.roots
+        rest -= (along @ along.T) / noise
+        pulled += along @ (block.roots * block.residuals)
+    back = np.linalg.solve(rest, first)
+    return residual + float(back @ pulled) / noise, float((1.0 + SINGULAR) * (back @ first))
+
+
+def _along(rows: FloatArray, factor: FloatArray) -> FloatArray:
+    """Return √τ (τ H)^(-1/2) J_Gᵀ, (n_weights, n_rows): K is its square over τ."""
+    # looking for NaN would take longer than the solution
+    return np.asarray(solve_triangular(factor, rows.T, lower=True, check_finite=False))
 
 
 def _without_upper(square: FloatArray) -> FloatArray:

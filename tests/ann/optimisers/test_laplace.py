@@ -9,7 +9,7 @@ from aenet_gpr_cli.ann.curvature.normal_equations import weighted_rows
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.optimisers.evidence_decay import groups
-from aenet_gpr_cli.ann.optimisers.laplace import LeftOut, laplace, leave_out
+from aenet_gpr_cli.ann.optimisers.laplace import LeftOut, Rows, laplace, leave_out
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.structures import Copies
 from tests.ann.ann_helpers import Forces, changed, molecules
@@ -83,9 +83,25 @@ def test_what_was_held_out_keeps_its_residual():
     rng = np.random.default_rng(0)
     rows, residuals = rng.normal(size=(3, 5)), rng.normal(size=3)
     factor = np.linalg.cholesky(4.0 * np.eye(5) + rows.T @ rows)
-    error, variance = leave_out(rows, residuals, np.zeros(1), factor, 0.3)
+    error, variance = leave_out([Rows(rows, residuals, np.zeros(3))], 3, factor, 0.3)
     assert error == pytest.approx(residuals[0])
     assert variance == pytest.approx(rows[0] @ np.linalg.inv(factor @ factor.T) @ rows[0])
+
+
+@pytest.mark.parametrize("n_blocks", [1, 3])
+def test_more_rows_than_weights_leave_as_few_do(n_blocks):
+    rng, noise = np.random.default_rng(1), 0.3
+    rows, others, residuals = rng.normal(size=(12, 5)), rng.normal(size=(9, 5)), rng.normal(size=12)
+    roots = rng.uniform(0.5, 1.5, 12)
+    scaled = roots[:, None] * rows
+    rest = 0.1 * np.eye(5) + others.T @ others
+    factor = np.linalg.cholesky((rest + scaled.T @ scaled) / noise)
+    blocks = [Rows(*part) for part in zip(*(np.split(x, n_blocks) for x in (rows, residuals, roots)))]
+    found = leave_out(iter(blocks), 12, factor, noise)
+    assert found == pytest.approx(leave_out(blocks, 0, factor, noise), rel=1e-6)
+    assert found[1] == pytest.approx(noise * rows[0] @ np.linalg.solve(rest, rows[0]), rel=1e-6)
+    gone = np.linalg.solve(rest, scaled.T @ (roots * residuals))
+    assert found[0] == pytest.approx(residuals[0] + rows[0] @ gone, rel=1e-6)
 
 
 def test_copies_leave_with_their_parent(basis):
