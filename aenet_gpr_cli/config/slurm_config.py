@@ -53,13 +53,15 @@ class SlurmResources:
 class SlurmConfig(SlurmResources):
     """Jobs of a workflow on a cluster: the keys hold for every stage, `stages` has the exceptions."""
 
+    part_minutes: PositiveFloat = 10.0
+    """the rows of the local process are added up by an array of parts that take about so long each, min"""
     stages: dict[StageKey, SlurmResources] = field(default_factory=dict)
     """resources of single stages that differ, by the name of the stage"""
 
     @classmethod
     def expand(cls, data: Mapping[str, Any]) -> dict[str, Any]:
         """Let the keys of single stages start from the common ones."""
-        common = {key: value for key, value in data.items() if key != "stages"}
+        common = {key: value for key, value in data.items() if key not in ("stages", "part_minutes")}
         stages = data.get("stages")
         if not isinstance(stages, dict):
             return dict(data)

@@ -23,6 +23,7 @@ from aenet_gpr_cli.io.slurm import ITEM, SlurmJob, read_record, sbatch, script_t
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import inspection, workflow_steps
 from aenet_gpr_cli.stages.augment.copy_costs import augment_gib
+from aenet_gpr_cli.stages.fit_gpr.fit_local_stage import local_seconds
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.split import split_stage as split
 from aenet_gpr_cli.stages.submit import forecast
@@ -193,6 +194,24 @@ def test_the_local_process_is_fitted_by_an_array_of_parts(submitted):
         "-o",
         "gpr.h5",
     )
+
+
+def test_the_time_of_a_part_of_the_local_process_decides_how_many_there_are(submitted):
+    """A subset alone, as most data sets are, has no full processes whose number would divide the work."""
+    from aenet_gpr_cli.io.artefacts.structure_sets import load_split
+
+    workdir, _, _ = submitted
+    subsets = load_split(workdir / "split.h5", "train")
+    workflow = small_workflow()
+    local = replace(workflow.fit_gpr, model="local")
+    seconds = local_seconds(local, subsets)[1]
+    for parts in (1, 3):
+        slurm = build(SlurmConfig, {"part_minutes": seconds / 60.0 / (parts - 0.5)}, "slurm")
+        jobs = {
+            j.name: j for j in submit.plan(replace(workflow, fit_gpr=local, slurm=slurm), subsets, subsets)
+        }
+        assert max(1, len(jobs["fit-gpr"].items)) == parts
+        assert ("collect_gpr" in jobs) == (parts > 1)
 
 
 def test_processes_that_are_only_compared_have_jobs_that_evaluate_waits_for(submitted):

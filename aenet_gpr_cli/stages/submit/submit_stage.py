@@ -44,7 +44,6 @@ from aenet_gpr_cli.structures import StructureSet
 COLUMNS = ("job", "array", "after", "memory / GiB", "time", "id")
 WORKFLOW = f"{FOLDER}/workflow.yaml"
 PARTS = "parts"
-SECONDS_OF_A_PART = 600.0  # of the local process, forecast
 MOST_PARTS = 64
 PROGRAM = (sys.executable, "-m", "aenet_gpr_cli")
 Submit = Callable[[Path, list[str]], str]
@@ -156,9 +155,8 @@ def _fit_gpr(config: WorkflowConfig, subsets: dict[str, StructureSet], ready: Re
         seconds = max((full_seconds(section, subset) for subset in full.values()), default=0.0)
         names, option, noun = tuple(chosen), "--subset", ""
         if local_is_fitted(section):
-            of = min(
-                MOST_PARTS, max(len(full), math.ceil(local_seconds(section, chosen)[1] / SECONDS_OF_A_PART))
-            )
+            wanted_parts = local_seconds(section, chosen)[1] / (60.0 * config.slurm.part_minutes)
+            of = min(MOST_PARTS, max(len(full), math.ceil(wanted_parts)))
             names, option, noun = tuple(f"{k + 1}-{of}" for k in range(of)), "--part", "part_"
             needs.append(PROGRAM_GIB + local_gib(section, chosen))
             # hyperparameters and the design come before the rows; each part finds them
