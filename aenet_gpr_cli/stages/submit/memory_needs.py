@@ -31,7 +31,9 @@ def fit_gib(config: FitGprConfig, subset: StructureSet) -> float:
 def train_gib(
     config: TrainAnnConfig, subsets: Mapping[str, StructureSet], copies: AugmentConfig | None
 ) -> float:
-    """Return the memory of a training: positions, descriptors (bounded by a key), normal equations.
+    """Return the memory of a training: positions of references, descriptors where they fit, JᵀJ or rows.
+
+    Of copies their energies, residuals and parents are held: a quarter of a kB each.
 
     Parameters
     ----------
@@ -43,9 +45,10 @@ def train_gib(
     float, GiB
     """
     size = TrainingSize.of(config, subsets, copies)
-    environments = size.n_environments
-    descriptors = min(2 * environments * size.n_features * NUMBER / BYTES_PER_GIB, config.max_memory_gib)
-    needed = NUMBER * (9 * environments + 40 * size.n_structures)
+    descriptors = 2 * size.n_environments * size.n_features * NUMBER / BYTES_PER_GIB
+    if descriptors > config.max_memory_gib:
+        descriptors = 0.0  # they are kept on disk
+    needed = NUMBER * (9 * size.n_environments_held + 40 * size.n_structures)
     if config.optimiser == "levenberg_marquardt":
         needed += forecast_bytes(size.n_rows, size.n_weights, size.n_groups)
     jacobian = config.jacobian_memory_gib if config.with_forces else 0.0

@@ -25,6 +25,8 @@ class TrainingSize:
         With copies.
     n_environments : int
         Atoms of all structures.
+    n_environments_held : int
+        Those of references, whose positions are in memory; copies are read block by block.
     n_rows : float
         Energies, and components of forces that are trained on.
     n_groups : int
@@ -36,6 +38,7 @@ class TrainingSize:
     n_species: int
     n_structures: int
     n_environments: int
+    n_environments_held: int
     n_rows: float
     n_groups: int
 
@@ -68,6 +71,7 @@ class TrainingSize:
             n_species=n_species,
             n_structures=sum(counts),
             n_environments=sum(n * s.n_atoms for n, s in zip(counts, subsets.values(), strict=True)),
+            n_environments_held=sum(len(s) * s.n_atoms for s in subsets.values()),
             n_rows=sum(counts) + n_components * config.loss.share_of_forces(n_components, n_weights),
             n_groups=n_species * (len(layers) - 1),
         )
