@@ -2,8 +2,8 @@
 
     python -m tests.scale.measure_jobs workflow.yaml --workdir runs/jobs --set slurm.cpus=1
 
-Further options go to ``aenet-gpr submit``. ``--requeue JOB`` takes a job (the first of its array) away ten
-seconds after its start, as a preemption does. Needs slurm-wlm, munge and root.
+Further options go to ``aenet-gpr submit``. ``--requeue JOB`` takes a job (the first of its array) away half
+a minute after its start, as a preemption does. Needs slurm-wlm, munge and root.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PROLOGUE = (
     f"echo $began $(date +%s.%N) >> {FOLDER}/$SLURM_JOB_NAME.${{SLURM_ARRAY_TASK_ID:-0}}{TOOK}' EXIT"
 )
 MINUTES = re.compile(r"(\d+)m([\d.]+)s")
-SECONDS_BEFORE_REQUEUE = 10.0
+SECONDS_BEFORE_REQUEUE = 30.0
 LONGEST = 3600.0  # s, of a workflow
 
 
