@@ -71,6 +71,8 @@ def jobs_took(workdir: Path) -> Iterator[Took]:
         found = re.search(r" -o (\S+) &$", script.read_text(), re.MULTILINE)
         assert found, script
         outputs = list(workdir.glob(found[1].replace('"$item"', "*")))
+        if len(outputs) < max(1, len(job.items)):
+            sys.exit(f"{job.name}: failed, see {workdir / FOLDER}/{job.name}.*.log")
         peaks = [_peak(path) for path in outputs]
         sizes = [path.stat().st_size for path in outputs]
         yield Took(job.name, len(cpu), cpu, max(times) - min(times), max(peaks), sum(sizes))
