@@ -137,8 +137,14 @@ class Integrator:
         self.found = yield self._ask(look)
         return self.found
 
-    def moving(self, look: bool = False) -> Asking[Evaluation]:
-        """Move by one step, as `step`, and ask about the new positions on the way."""
+    def moving(self, look: bool = False, strain: bool = False) -> Asking[Evaluation]:
+        """Move by one step, as `step`, and ask about the new positions on the way.
+
+        Parameters
+        ----------
+        strain : bool
+            With the pressure, also without a look.
+        """
         m, dt = self.motion, self.time_step
         m.velocities = m.velocities + self._kick()
         if self.bath is None:
@@ -149,13 +155,13 @@ class Integrator:
             m.positions = m.positions + 0.5 * dt * m.velocities
             if self._strained:
                 self._rescale(self.bath)
-        self.found = yield self._ask(look)
+        self.found = yield self._ask(look, strain)
         m.velocities = m.velocities + self._kick()
         m.step += 1
         return self.found
 
-    def _ask(self, look: bool) -> Ask:
-        return Ask(self.motion.positions, self.motion.cell, look or self._strained, look)
+    def _ask(self, look: bool, strain: bool = False) -> Ask:
+        return Ask(self.motion.positions, self.motion.cell, look or strain or self._strained, look)
 
     def _kick(self) -> FloatArray:
         kick: FloatArray = (0.5 * self.time_step) * self.found.forces / self.motion.masses[:, None]

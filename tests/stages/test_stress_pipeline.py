@@ -347,7 +347,7 @@ def test_constant_pressure_goes_on_along_the_same_path_and_tells_the_density(mad
 
 def test_dynamics_with_a_process_says_where_it_leaves_the_training_data(process, tmp_path, caplog):
     known = bulk("Cu", "fcc", a=3.58, cubic=True)
-    config = MdConfig(temperature=100.0, time_ps=0.02, timestep_fs=2.0, table_every=2, seed=1)
+    config = MdConfig(temperature=100.0, time_ps=0.02, timestep_fs=2.0, table_every=2, store_every=2, seed=1)
 
     def run(atoms, **keys):
         write(tmp_path / "start.extxyz", atoms)

@@ -62,7 +62,8 @@ class MdConfig(SigmaConfig):
     store_every: PositiveInt = 100
     """steps between frames of the trajectory"""
     table_every: PositiveInt = 20
-    """steps between rows of the table, and between looks at σ and at the training range"""
+    """steps between rows of the table; σ and the training range, which take longer than a step, are looked at
+    for stored frames only (store_every), and for every row where stop_sigma or stop_beyond is given"""
     stop_sigma: PositiveFloat | None = None
     """stop when σ of the energy, or the spread of the committee, exceeds this, in eV; null: never"""
     stop_beyond: PositiveFloat | None = None

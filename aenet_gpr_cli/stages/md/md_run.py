@@ -192,6 +192,7 @@ def run_steps(
     found, why = integrator.found, None
     last_state = time.monotonic()
     forecast = _Forecast(n_steps)
+    fenced = fences.sigma is not None or fences.beyond is not None
 
     def keep(row: bool, frame: bool) -> None:
         if row:
@@ -207,7 +208,7 @@ def run_steps(
         row = number % config.table_every == 0 or number == n_steps
         frame = number % config.store_every == 0 or number == n_steps
         try:
-            found = yield from integrator.moving(row or frame)
+            found = yield from integrator.moving(frame or (row and fenced), row)
         except AenetGprError as error:
             why = f"there are no forces any more: {error}"
             break

@@ -166,13 +166,15 @@ def _volume_of(volumes: FloatArray, n_steps: int, n_held: int) -> list[str]:
 
 def _left(times: FloatArray, beyond: FloatArray, unit: str) -> list[str]:
     """Say whether, and from when on, the run left the training data; nothing where that is not known."""
-    if not np.isfinite(beyond).any():
+    known = np.isfinite(beyond)  # of stored frames, see MdConfig.table_every
+    if not known.any():
         return []
+    times, beyond = times[known], beyond[known]
     outside = beyond > WARN_BEYOND
     if not outside.any():
         return [f"Verdict: the run stayed within the training data, up to {WARN_BEYOND:g} of {unit}."]
     share, first = f"{outside.mean():.0%}", rounded(times[outside.argmax()])
-    farthest = float(np.nanmax(beyond))
+    farthest = float(beyond.max())
     if outside.mean() < SELDOM and farthest < FAR:
         return [
             f"Verdict: the run stayed near the training data: in {share} of the frames an atom is outside, "
