@@ -3,7 +3,8 @@
 Run as ``python example_data/make_ethanol_sets.py [--seed N] [--output FOLDER]``; needs the extra ``label``
 (tblite). Writes ``train.xyz`` (125) and ``test.xyz`` (375): extended XYZ, energy (eV), forces (eV/Å). Frames
 of one run of Langevin dynamics, 20 fs apart, are divided at random, so the test is of what the run covers.
-Two minutes of one core. Owns the sampling: a set on which peers for single molecules can be compared.
+Two minutes of one core. The run is that of `make_meeting_sets`. A set on which peers for single molecules
+can be compared.
 """
 
 from __future__ import annotations
@@ -12,37 +13,18 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from ase import Atoms, units
-from ase.build import molecule
+from ase import Atoms
 from ase.io import write
-from ase.md.langevin import Langevin
-from make_example_data import xtb
-from make_meeting_sets import labelled
+from make_meeting_sets import DECIMALS, labelled, vibrating
 
 SEED = 31337
-METHOD = "GFN2-xTB"
 TEMPERATURE = 500.0  # K
-STEP = 0.5  # fs
-SETTLING = 1000  # steps
-INTERVAL = 40  # steps between frames
 
 
 def make(seed: int, count: int) -> list[Atoms]:
     """Return so many labelled frames, in random order."""
-    rng = np.random.default_rng(seed)
-    atoms = molecule("CH3CH2OH")
-    atoms.calc = xtb(METHOD)
-    speeds = np.sqrt(units.kB * TEMPERATURE / atoms.get_masses())[:, None]
-    atoms.set_velocities(speeds * rng.normal(size=(len(atoms), 3)))
-    run = Langevin(
-        atoms, STEP * units.fs, temperature_K=TEMPERATURE, friction=0.02 / units.fs, fixcm=False, rng=rng
-    )
-    run.run(SETTLING)
-    frames = []
-    for _ in range(count):
-        run.run(INTERVAL)
-        frames.append(labelled(Atoms(atoms.symbols, np.round(atoms.positions, 8))))
-    return [frames[k] for k in rng.permutation(count)]
+    frames = vibrating("CH3CH2OH", count, TEMPERATURE, np.random.default_rng(seed))
+    return [labelled(Atoms(a.symbols, np.round(a.positions, DECIMALS))) for a in frames]
 
 
 def main() -> None:

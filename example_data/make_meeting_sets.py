@@ -34,21 +34,26 @@ INTERVAL = 40  # steps between frames
 PARTS = {"train": (3.5, 6.0), "test": (3.5, 6.0), "close": (1.7, 2.8)}  # Å, the closest two atoms
 
 
-def vibrating(name: str, count: int, rng: np.random.Generator) -> list[Atoms]:
-    """Return frames of one molecule along Langevin dynamics, in random order."""
+def vibrating(name: str, count: int, temperature: float, rng: np.random.Generator) -> list[Atoms]:
+    """Return frames of one molecule along Langevin dynamics at a temperature, in K, in random order."""
     atoms = molecule(name)
     atoms.calc = xtb(METHOD)
-    speeds = np.sqrt(units.kB * TEMPERATURE / atoms.get_masses())[:, None]
+    speeds = np.sqrt(units.kB * temperature / atoms.get_masses())[:, None]
     atoms.set_velocities(speeds * rng.normal(size=(len(atoms), 3)))
     run = Langevin(
-        atoms, STEP * units.fs, temperature_K=TEMPERATURE, friction=0.02 / units.fs, fixcm=False, rng=rng
+        atoms, STEP * units.fs, temperature_K=temperature, friction=0.02 / units.fs, fixcm=False, rng=rng
     )
     run.run(SETTLING)
     made = []
     for _ in range(count):
         run.run(INTERVAL)
-        made.append(Atoms(atoms.symbols, atoms.positions - atoms.get_center_of_mass()))
+        made.append(Atoms(atoms.symbols, atoms.positions))
     return [made[k] for k in rng.permutation(count)]
+
+
+def centred(molecule: Atoms) -> Atoms:
+    """Return the molecule with its centre of mass at the origin."""
+    return Atoms(molecule.symbols, molecule.positions - molecule.get_center_of_mass())
 
 
 def met(first: Atoms, second: Atoms, closest: float, rng: np.random.Generator) -> Atoms:
@@ -81,7 +86,9 @@ def labelled(atoms: Atoms) -> Atoms:
 def make(seed: int, count: int) -> dict[str, list[Atoms]]:
     """Return so many structures of each part."""
     rng = np.random.default_rng(seed)
-    first, second = (iter(vibrating(name, count * len(PARTS), rng)) for name in MOLECULES)
+    first, second = (
+        map(centred, vibrating(name, count * len(PARTS), TEMPERATURE, rng)) for name in MOLECULES
+    )
     return {
         part: [labelled(met(next(first), next(second), rng.uniform(*range_), rng)) for _ in range(count)]
         for part, range_ in PARTS.items()

@@ -16,10 +16,10 @@ def script(monkeypatch):
         import make_ethanol_sets
         import make_meeting_sets
 
-        for module in (make_ethanol_sets, make_meeting_sets):  # any forces do, where tblite is not
-            monkeypatch.setattr(module, "xtb", lambda method: EMT())
-        monkeypatch.setattr(make_ethanol_sets, "SETTLING", 20)
-        monkeypatch.setattr(make_ethanol_sets, "INTERVAL", 10)
+        # any forces do, where tblite is not
+        monkeypatch.setattr(make_meeting_sets, "xtb", lambda method: EMT())
+        monkeypatch.setattr(make_meeting_sets, "SETTLING", 20)
+        monkeypatch.setattr(make_meeting_sets, "INTERVAL", 10)
         yield make_ethanol_sets
 
 

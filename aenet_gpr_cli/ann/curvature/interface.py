@@ -44,8 +44,9 @@ class Curvature(Protocol):
     def losses(self) -> Tensor:
         """ρᵀρ of the rows of each kind, (n_kinds, n_members)."""
 
+    @property
     def diagonal(self) -> Tensor:
-        """Return the diagonal, (n_members, n_weights)."""
+        """The diagonal, (n_members, n_weights)."""
 
     def solver(self, damping: Tensor) -> Solver:
         """Factorise JᵀJ + damping; the last solver must not be used further."""

@@ -19,10 +19,11 @@ from aenet_gpr_cli.ann.loss.objective import Objective
 def fewer_rows(objective: Objective, train: Tensor) -> bool:
     """Return whether to hold rows: it pays, and they are on one CPU."""
     alone = train.device.type == "cpu" and objective.processes.size == 1
-    return alone and are_fewer(_n_rows(objective, train), objective.architecture.n_weights)
+    return alone and are_fewer(count_rows(objective, train), objective.architecture.n_weights)
 
 
-def _n_rows(objective: Objective, train: Tensor) -> int:
+def count_rows(objective: Objective, train: Tensor) -> int:
+    """Return how many rows J has at most: a resampled member lacks those without weight."""
     forces = objective.forces.subsets if objective.forces is not None else []
     return len(train) + sum(s.targets.numel() for s in forces)
 
@@ -32,8 +33,7 @@ def bytes_of_member(objective: Objective, train: Tensor, n_kinds: int) -> int:
     shape = objective.architecture
     if not fewer_rows(objective, train):
         return bytes_summed(shape.n_weights, n_kinds)
-    n_groups = len(shape.species) * len(shape.layer_shapes)
-    return bytes_of_rows(_n_rows(objective, train), shape.n_weights, n_groups)
+    return bytes_of_rows(count_rows(objective, train), shape.n_weights, shape.n_layers)
 
 
 def linearise(
@@ -65,7 +65,7 @@ def linearise(
     """
     room = room or Workspace()
     if by_rows:
-        return RowCurvature.at(objective, flat, train, places, kinds, _n_rows(objective, train), room)
+        return RowCurvature.at(objective, flat, train, places, kinds, count_rows(objective, train), room)
     apart = ByKind.zeros(kinds, flat, room) if len(kinds) > 1 else None
     matrix, gradient, loss = normal_equations(objective, flat, train, apart, room)
     return SummedCurvature(matrix, apart or ByKind(kinds, matrix[None], loss[None]), places, room), gradient

@@ -38,6 +38,8 @@ class RowCurvature:
     Attributes
     ----------
     rows : tensor of shape (n_members, n_rows, n_weights)
+    diagonal : tensor of shape (n_members, n_weights)
+        Of JᵀJ.
     kind_of_row : tensor of int, shape (n_rows,)
         Its place among the kinds.
     losses : tensor of shape (n_kinds, n_members)
@@ -50,6 +52,7 @@ class RowCurvature:
     """
 
     rows: Tensor
+    diagonal: Tensor
     kind_of_row: Tensor
     losses: Tensor
     products: Tensor
@@ -84,11 +87,8 @@ class RowCurvature:
         for one, grams in zip(rows.numpy(), products.numpy(), strict=True):
             for first, last, gram in zip((0, *ends), ends, grams, strict=False):
                 add_gram(gram, one[:, first:last])
-        return cls(rows, kind_of_row, losses, products, ends, room), gradient
-
-    def diagonal(self) -> Tensor:
-        """Return the diagonal of JᵀJ, (n_members, n_weights)."""
-        return torch.linalg.vector_norm(self.rows, dim=1).square()
+        diagonal = torch.linalg.vector_norm(rows, dim=1).square()
+        return cls(rows, diagonal, kind_of_row, losses, products, ends, room), gradient
 
     def solver(self, damping: Tensor) -> RowSolver:
         """Factorise K."""

@@ -37,8 +37,9 @@ class SummedCurvature:
         """ρᵀρ of the rows of each kind, (n_kinds, n_members)."""
         return self.apart.losses
 
+    @property
     def diagonal(self) -> Tensor:
-        """Return the diagonal, (n_members, n_weights)."""
+        """The diagonal, (n_members, n_weights)."""
         return self.matrix.diagonal(dim1=1, dim2=2)
 
     def solver(self, damping: Tensor) -> Factor:

@@ -64,6 +64,11 @@ class Architecture:
         return len(self.species) * sum(rows * columns for rows, columns in self.layer_shapes)
 
     @property
+    def n_layers(self) -> int:
+        """Number of layers of one member, all species together."""
+        return len(self.species) * len(self.layer_shapes)
+
+    @property
     def starts(self) -> tuple[int, ...]:
         """Position of the first weight of each species in a flat array."""
         return tuple(range(0, self.n_weights, self.n_weights // len(self.species)))

@@ -120,7 +120,7 @@ def descend(
     weights = here.weights
     gradient = here.gradient + decay * weights
     cost = here.loss + (decay * weights.square()).sum(1)
-    diagonal = here.curvature.diagonal() + decay
+    diagonal = here.curvature.diagonal + decay
     scale, unit = torch.ones_like(diagonal), torch.ones_like(cost)
     if settings.scaling == "diagonal":
         scale = diagonal.clamp_min(1e-12 * diagonal.max())

@@ -31,11 +31,6 @@ SETTLED = 1.1  # factor below which it does not change any more
 ROUNDING = 1e-14  # of the largest element of JᵀJ, added to factorise it
 
 
-def n_groups(architecture: Architecture) -> int:
-    """Return the number of groups of weights with a decay of their own."""
-    return len(architecture.species) * len(architecture.layer_shapes)
-
-
 def groups(architecture: Architecture, device: torch.device) -> Tensor:
     """Return the group of each weight: the layer and the species; biases go with their layer.
 
@@ -107,7 +102,7 @@ class Evidence:
 
     def damping(self, curvature: Curvature, decay: Tensor) -> Tensor:
         """Return what is added to JᵀJ, (n_members, n_weights): decays by group, and what rounding needs."""
-        return decay[:, self.places] + ROUNDING * curvature.diagonal().max(1).values[:, None]
+        return decay[:, self.places] + ROUNDING * curvature.diagonal.max(1).values[:, None]
 
     def decays(
         self,
@@ -145,7 +140,7 @@ class Evidence:
             The old ones of a member that has not learnt much yet, or whose matrix is singular.
         settled : tensor of bool, shape (n_members,)
         """
-        largest = curvature.diagonal().max(1).values[:, None]
+        largest = curvature.diagonal.max(1).values[:, None]
         spread = self.spread[members] if spread is None else spread
         _, found = self.most_probable(determined, weights, loss, self.n_rows[members], spread)
         found = torch.minimum(torch.maximum(found, old / CHANGE), old * CHANGE)

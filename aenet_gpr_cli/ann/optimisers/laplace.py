@@ -143,7 +143,7 @@ def laplace(
     places, by_rows = groups(objective.architecture, flat.device), fewer_rows(objective, train)
     curvature, gradient = linearise(objective, flat, train, places, by_rows=by_rows)
     evidence = Evidence.of(objective, train, 1, smallest_noise)
-    loss, largest = curvature.losses.sum(0), curvature.diagonal().max()
+    loss, largest = curvature.losses.sum(0), curvature.diagonal.max()
     decay = decay.clamp_min(SMALLEST * float(largest))
     for _ in range(STEPS):
         old, determined = decay, curvature.determined(evidence.damping(curvature, decay)).by_group

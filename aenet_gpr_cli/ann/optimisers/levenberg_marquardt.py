@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aenet_gpr_cli.ann.curvature.linearise import fewer_rows, linearise
+from aenet_gpr_cli.ann.curvature.linearise import count_rows, fewer_rows, linearise
 from aenet_gpr_cli.ann.execution import portions
 from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
 from aenet_gpr_cli.ann.execution.workspace import Workspace, Workspaces
@@ -25,7 +25,7 @@ from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.damped_step import Linearisation, Step, descend
-from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, has_learnt, n_groups
+from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, has_learnt
 from aenet_gpr_cli.ann.optimisers.evidence_noise import Noises
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
@@ -44,7 +44,7 @@ def start(weights: FloatArray, architecture: Architecture, settings: LevenbergMa
         "best_weights": weights.copy(),
         "best_loss": np.full(members, np.inf),
         "damping": np.full(members, damping),
-        "decay": np.full((members, n_groups(architecture)), decay),
+        "decay": np.full((members, architecture.n_layers), decay),
         "emphasis": np.ones((members, len(KINDS))),
         "wait": np.zeros(members, int),
         "stalled": np.zeros(members, bool),
@@ -131,8 +131,7 @@ def _threads_pay(objective: Objective, train: Tensor) -> bool:
     """
     if not isinstance(objective.passes, CompiledPasses) or objective.processes.size > 1:
         return False
-    forces = objective.forces.subsets if objective.forces is not None else []
-    rows, width = len(train) + sum(s.targets.numel() for s in forces), objective.architecture.n_weights
+    rows, width = count_rows(objective, train), objective.architecture.n_weights
     return width**2 * (rows + width) > SMALL_WORK
 
 

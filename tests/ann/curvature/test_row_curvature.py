@@ -59,7 +59,7 @@ def test_both_forms_have_the_same_diagonal_gradient_and_losses(both):
     assert isinstance(summed, SummedCurvature)
     assert isinstance(rows, RowCurvature)
     assert torch.allclose(gradient, other, rtol=1e-12, atol=1e-14)
-    assert torch.allclose(summed.diagonal(), rows.diagonal(), rtol=1e-12, atol=1e-14)
+    assert torch.allclose(summed.diagonal, rows.diagonal, rtol=1e-12, atol=1e-14)
     assert torch.allclose(summed.losses, rows.losses, rtol=1e-12)
 
 
