@@ -15,7 +15,9 @@ from aenet_gpr_cli.descriptors.chebyshev.chebyshev_work import Basis, Edges, Wor
 from aenet_gpr_cli.jit import inlined, loop, part
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
-PAD = 16  # rows are filled up to a multiple: every edge is one of a SIMD loop's, and rounds in the same way
+# Rows are filled up to a multiple of what a SIMD loop takes at a time, at most four times eight: no edge is
+# among the last ones, which round in another way.
+PAD = 32
 PI = 3.14159265358979  # ænet's 15 digits
 # Taylor series about 0 up to y^21 and y^22: complete to 1e-18 for |y| ≤ π/2, and, unlike libm's, SIMD.
 _SIN = np.array([(-1.0) ** k / float(np.prod(np.arange(1.0, 2 * k + 2))) for k in range(11)])
@@ -306,6 +308,8 @@ def read_batch(number: int, first: int, last: int, edges: Edges, basis: Basis, w
         harmonics(near, padded(inside[0]), basis.recurrence, work.q, work.c, work.s)
         for e in range(inside[0]):
             work.centre[e] = place[1, place[2, e]]
+        for e in range(inside[0], padded(inside[0])):
+            work.centre[e] = first
     return g, near, place, inside, n
 
 
@@ -428,7 +432,7 @@ def angular_pull(
     fc, dfc = near[4 + parts + 2 * r], near[5 + parts + 2 * r]
     factors(n, near[4 : 4 + parts], work)
     slopes_of_terms(padded(n), 0, angular, basis, near, fc, dfc, work, y)
-    for e in range(n):
+    for e in range(padded(n)):
         along = 0.0
         for h in range(parts):
             along += near[4 + h, e] * near[4 + h, e] * work.pulled[work.centre[e], h, own]
