@@ -19,7 +19,7 @@ class Size:
     copies: int = 36
     iterations: tuple[int, ...] = (15, 25, 40, 60)  # of Levenberg-Marquardt, until the stated error is met
     members: int = 10
-    md_iterations: int = 25  # fewer leave holes that 100 K fall into
+    md_iterations: int = 40  # fewer leave holes that 100 K fall into
     md_steps: tuple[int, int] = (2000, 12000)
     md_steps_large: tuple[int, int] = (200, 1200)
 
