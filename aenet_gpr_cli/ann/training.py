@@ -267,7 +267,7 @@ def _few_forces(case: Case, around: Surroundings, objective: Objective, norm: No
     loss, n_weights, full = case.settings.loss, case.architecture.n_weights, objective.forces
     count = force_components(case.data)
     share = loss.share_of_forces(count, n_weights)
-    few = phases.FEW_ROWS * n_weights / max(count, 1)
+    few = phases.FEW_COMPONENTS * n_weights / max(count, 1)
     if full is None or few > phases.ALMOST_ALL * share:
         return objective
     memory = case.settings.jacobian_memory_gib * BYTES_PER_GIB - full.n_bytes
@@ -299,8 +299,6 @@ def _start(case: Case, norm: Normalisation, start: ANNModel | None) -> State:
     state = levenberg_marquardt.start(weights, case.architecture, case.settings.levenberg_marquardt)
     if case.settings.mode == "combined" and case.settings.loss.balance == "evidence":
         state["emphasis"][:, KINDS.index("energies of copies")] = FIRST_TRUST
-    elif start is not None:
-        state["phase"] = np.ones(len(weights), int)  # what few copies tell it knows
     return state
 
 
@@ -322,11 +320,8 @@ def _optimise(
     size = bytes_of_member(objective, data[1], 1 if settings.loss.balance == "alpha" else 3)
     together = max(1, min(len(case.members), LM_MATRIX_MEMORY // size))
     lm = settings.levenberg_marquardt
-    if lm.iterations >= phases.FEWEST:
-        if settings.mode == "combined" and settings.loss.balance == "evidence":
-            few = partial(_few_forces, case, around, objective, norm)
-            of_data = case.data.n_references, case.data.label_error
-            return phases.run_in_phases(few, *data, lm, together, *of_data, state, around)
-        if lm.few_first:
-            return phases.run_few_first(phases.Rows(*data), lm, together, state, around)
+    if settings.mode == "combined" and settings.loss.balance == "evidence" and lm.iterations >= phases.FEWEST:
+        few, known = partial(_few_forces, case, around, objective, norm), case.data
+        of_data = known.n_references, known.label_error
+        return phases.run_in_phases(few, *data, lm, together, *of_data, state, around)
     return levenberg_marquardt.run_levenberg_marquardt(*data, lm, together, state, around)

@@ -120,8 +120,6 @@ class LevenbergMarquardt:
     """stop after this many iterations without a better validation error"""
     tolerance: NonNegativeFloat = 1e-05
     """stop when the training error falls by less than this fraction"""
-    few_first: bool = True
-    """begin on a quarter of the copies where that saves time; after 0.4 of the iterations come all"""
     window: PositiveInt = 10
     """iterations over which window_gain is looked at"""
     window_gain: Fraction = 0.01

@@ -30,7 +30,7 @@ from aenet_gpr_cli.ann.optimisers.evidence_noise import Noises
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
-SMALL_WORK = 3e8  # multiplications of an iteration below which it is not worth to divide it
+SMALL_WORK = 3e8  # multiplications of an iteration below which members are treated as a batch
 NOISY = 2.0  # labels of copies against energies of references: from here on they help little
 CURVES = ("training_loss", "validation_loss", "gain")  # of the state: a row for each iteration
 
@@ -123,12 +123,6 @@ def run_levenberg_marquardt(
     return Outcome(state["best_weights"], state["training_loss"], state["validation_loss"], state, finished)
 
 
-def is_much_work(objective: Objective, train: Tensor) -> bool:
-    """Return whether an iteration of a member takes so long that it pays to save some of it."""
-    rows, width = count_rows(objective, train), objective.architecture.n_weights
-    return width**2 * (rows + width) > SMALL_WORK
-
-
 def _threads_pay(objective: Objective, train: Tensor) -> bool:
     """Return whether each member is worth a thread of its own.
 
@@ -137,7 +131,8 @@ def _threads_pay(objective: Objective, train: Tensor) -> bool:
     """
     if not isinstance(objective.passes, CompiledPasses) or objective.processes.size > 1:
         return False
-    return is_much_work(objective, train)
+    rows, width = count_rows(objective, train), objective.architecture.n_weights
+    return width**2 * (rows + width) > SMALL_WORK
 
 
 def _report(

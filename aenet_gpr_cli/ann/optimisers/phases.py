@@ -1,8 +1,4 @@
-"""Training in phases: few copies first, then all; on forces and copies by evidence in three phases.
-
-What a network has to learn first some of the copies tell as well as all, and at a part of the price. With
-few forces first networks do not get as far as with all (Li-EC: errors of forces 10 % larger). Combined
-training by evidence has three phases: few forces of the references, all of them, then copies, too.
+"""Combined training by evidence in three phases: few forces of the references, all of them, then copies, too.
 
 A network that starts on all at once adapts to the errors of labels while its own are larger, and then keeps
 them: noises by evidence are a fixed point, and what a smooth process errs by is easy to learn. So networks
@@ -20,21 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aenet_gpr_cli.ann.curvature.linearise import count_rows
 from aenet_gpr_cli.ann.execution.surroundings import State, Surroundings
 from aenet_gpr_cli.ann.loss.loss_terms import KINDS
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.laplace import LeftOut, laplace
-from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import is_much_work, run_levenberg_marquardt
+from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import run_levenberg_marquardt
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray
 
-FEW_ROWS = 2.0  # for each weight: fewer do not determine it
+FEW_COMPONENTS = 2.0  # for each weight: fewer do not determine it
 ENDS = (0.4, 0.6, 1.0)  # of the phases, in parts of all iterations
-FEW_END = 0.4  # of the phase on few copies: with 0.6 to 0.75 errors of forces are 2 to 6 % larger
-FEWER_COPIES = 4  # times: all parents keep some
-ALMOST_ALL = 0.75  # of the rows: fewer save too little
+ALMOST_ALL = 0.75  # of the forces: fewer save too little
 FEWEST = 10  # iterations that are worth phases
 REFERENCES, COPIES = KINDS.index("reference energies"), KINDS.index("energies of copies")
 
@@ -47,60 +40,9 @@ class Rows:
     train: Tensor
     held_out: Tensor
 
-    @property
-    def n_rows(self) -> int:
-        """Rows of J."""
-        return count_rows(self.objective, self.train)
-
-    def run(
-        self,
-        settings: LevenbergMarquardt,
-        members_at_once: int,
-        state: State,
-        around: Surroundings,
-        until: int | None = None,
-    ) -> Outcome:
-        """See `run_levenberg_marquardt`."""
-        return run_levenberg_marquardt(
-            self.objective, self.train, self.held_out, settings, members_at_once, state, around, until
-        )
-
     def count(self, members: int) -> FloatArray:
         """Return the rows of each kind, (n_members, n_kinds)."""
         return self.objective.rows_by_kind(self.train).expand(members, -1).cpu().numpy()
-
-
-def few_copies(train: Tensor, n_references: int, n_weights: int) -> Tensor:
-    """Return the references and every fourth copy; of very many every n-th: two for each weight.
-
-    Parameters
-    ----------
-    train : tensor of int, ascending
-        Structures; the copies of one parent stand together.
-    """
-    own, copies = train[train < n_references], train[train >= n_references]
-    return torch.cat([own, copies[:: max(FEWER_COPIES, round(len(copies) / (FEW_ROWS * n_weights)))]])
-
-
-def run_few_first(
-    everything: Rows, settings: LevenbergMarquardt, members_at_once: int, state: State, around: Surroundings
-) -> Outcome:
-    """Train a committee on few copies where that pays, then on all; see `run_levenberg_marquardt`.
-
-    A state whose phase is 1 begins with all.
-    """
-    members, objective = len(state["weights"]), everything.objective
-    state = {"phase": np.zeros(members, int)} | state
-    if not state["phase"].any() and is_much_work(objective, everything.train):
-        first, width = objective.data.n_references, objective.architecture.n_weights
-        few = replace(everything, train=few_copies(everything.train, first, width))
-        if few.n_rows < ALMOST_ALL * everything.n_rows:
-            until = round(FEW_END * settings.iterations)
-            outcome = few.run(settings, members_at_once, state, around, until)
-            if not outcome.finished:
-                return outcome
-            state = _handed_over(outcome.state, few.count(members), everything.count(members))
-    return everything.run(settings, members_at_once, state, around)
 
 
 def run_in_phases(
@@ -147,7 +89,9 @@ def run_in_phases(
                     handed = _handed_over(state, before, rows.count(members)) | left_out
             state = handed
         until = round(ENDS[phase] * settings.iterations)
-        outcome = rows.run(settings, members_at_once, state, around, until)
+        outcome = run_levenberg_marquardt(
+            objective, rows.train, rows.held_out, settings, members_at_once, state, around, until
+        )
         if not outcome.finished:
             break
         state, before = outcome.state, rows.count(members)

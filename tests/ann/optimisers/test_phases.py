@@ -1,7 +1,6 @@
-"""Phases of training: what each is trained on, and in combined training how far labels are believed."""
+"""Phases of combined training: what each is trained on, and how far labels are believed."""
 
 from dataclasses import replace
-from itertools import chain, repeat
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import torch
 from aenet_gpr_cli.ann import training
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
-from aenet_gpr_cli.ann.optimisers import levenberg_marquardt, phases
+from aenet_gpr_cli.ann.optimisers import phases
 from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import trust_in_copies
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt, Loss
@@ -86,7 +85,7 @@ def test_first_few_forces_then_all_then_copies(basis, combined, monkeypatch):
         return run(objective, rows, held_out, settings, together, state, around, until)
 
     monkeypatch.setattr(phases, "run_levenberg_marquardt", record)
-    monkeypatch.setattr(phases, "FEW_ROWS", 0.5)
+    monkeypatch.setattr(phases, "FEW_COMPONENTS", 0.5)
     data = copied(None)
     case_weights = train(data, basis, combined, 1).state["weights"].shape[1]
     per_structure = round(0.5 * case_weights / N)
@@ -121,79 +120,3 @@ def test_a_row_goes_on_to_weigh_what_it_did(basis, combined):
     for one, other in zip(shares(state["emphasis"], own), shares(after["emphasis"], every), strict=True):
         assert torch.allclose(one, other, rtol=1e-12)
     assert np.isinf(after["best_loss"]).tolist() == [False, True]  # what failed stays failed
-
-
-@pytest.fixture
-def plain(combined, monkeypatch):
-    """Keys for a mode without evidence of noises, on sets that are worth phases."""
-    monkeypatch.setattr(levenberg_marquardt, "SMALL_WORK", 0.0)
-    monkeypatch.setattr(phases, "FEW_ROWS", 0.5)
-    optimiser = changed(combined.levenberg_marquardt, iterations=20)
-    return lambda mode: changed(combined, mode=mode, loss=Loss(alpha=0.3), optimizer=optimiser)
-
-
-@pytest.fixture
-def seen(monkeypatch):
-    """What each run of Levenberg-Marquardt got: forces, structures, iterations before and after it."""
-    found, run = [], phases.run_levenberg_marquardt
-
-    def record(objective, rows, held_out, settings, together, state, around, until):
-        forces = sum(s.targets.numel() for s in objective.forces.subsets) if objective.forces else 0
-        outcome = run(objective, rows, held_out, settings, together, state, around, until)
-        found.append((forces, len(rows), state["iteration"].max(), outcome.state["iteration"].max()))
-        return outcome
-
-    monkeypatch.setattr(phases, "run_levenberg_marquardt", record)
-    return found
-
-
-def test_few_copies_first_some_of_each_parent(basis, plain, seen):
-    state = train(copied(None), basis, plain("gpr"), 1).state
-    width = state["weights"].shape[1]
-    kept = phases.few_copies(torch.arange(N * (M + 1)), N, 10 * width)
-    assert seen == [(0, len(kept), 0, 8), (0, N * (M + 1), 8, 20)]
-    assert N + N * M // 5 <= len(kept) <= N + N * M // 4
-    assert {(int(i) - N) // M for i in kept[N:]} == set(range(N))
-
-
-def test_of_very_many_copies_two_for_each_weight_come_first():
-    kept = phases.few_copies(torch.arange(100_010), 10, 500)
-    assert len(kept) == 10 + 1000
-    assert torch.equal(kept[:10], torch.arange(10))
-
-
-def test_all_forces_from_the_start(basis, plain, seen):
-    train(copied(None), basis, plain("combined"), 1)
-    assert [run[:2] for run in seen] == [(9 * N, N + N * M // 4), (9 * N, N * (M + 1))]
-
-
-def test_nothing_comes_first_where_it_saves_nothing(basis, plain, seen, monkeypatch):
-    settings, copies = plain("gpr"), copied(None)
-    started = train(copies, basis, settings, 1).model
-    seen.clear()
-    train(copies, basis, settings, 1, start=started)  # it knows what few rows tell
-    train(TrainingSet.collect(copies.subsets[:1], [], None), basis, plain("energy_only"), 1)
-    monkeypatch.setattr(levenberg_marquardt, "SMALL_WORK", 1e12)
-    train(copies, basis, settings, 1)
-    assert [run[1:] for run in seen] == [(len(copies), 0, 20), (N, 0, 20), (len(copies), 0, 20)]
-
-
-def test_all_rows_from_the_start_by_key(basis, plain, seen):
-    settings = plain("gpr")
-    at_once = changed(settings.levenberg_marquardt, few_first=False)
-    train(copied(None), basis, changed(settings, optimizer=at_once), 1)
-    assert not seen
-
-
-@pytest.mark.parametrize("mode", ["gpr", "combined"])
-def test_a_training_stopped_in_any_phase_goes_on_as_if_it_had_not_been(basis, plain, mode):
-    data, settings = copied(None), plain(mode)
-    whole = train(data, basis, settings, 1)
-    for iterations in (3, 8, 12):
-        budget = chain(repeat(False, iterations), repeat(True))
-        part = train(data, basis, settings, 1, around=Surroundings(stop=budget.__next__))
-        assert not part.finished
-        rest = train(data, basis, settings, 1, state=part.state)
-        for symbol, layers in whole.model.weights.items():
-            for one, other in zip(layers, rest.model.weights[symbol], strict=True):
-                assert np.array_equal(one, other)
