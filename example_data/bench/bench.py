@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench_data import files
 from bench_process import CHILD, Cost, RowError, Tree, fresh, machine, shares, tree_here, tree_of
-from bench_rows import LM, RECIPES, SIZES, Row, Size, chosen, forecast, limit_flops, needs
+from bench_rows import LM, RECIPES, SIZES, TIMESTEP, Row, Size, chosen, forecast, limit_flops, needs
 from bench_table import Result, compare, read, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +89,10 @@ class Bench:
     def _counted(self, row: Row, text: str, n: int) -> list[str]:
         if row.iterations:
             return [*self.words(text), "--set", f"{LM}={n}"]
-        return self.words(text.replace("%N%", str(n)).replace("%PS%", f"{0.0005 * n:.6f}"))
+        counted = {"%N%": str(n), "%FS%": f"{TIMESTEP:g}", "%PS%": f"{1e-3 * TIMESTEP * n:.7f}"}
+        for sign, value in counted.items():
+            text = text.replace(sign, value)
+        return self.words(text)
 
     def errors(self, row: Row) -> dict[str, float]:
         """Return the errors on the test set of the model that a row made."""

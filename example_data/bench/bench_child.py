@@ -1,8 +1,8 @@
 """What the benchmark asks of a process with numpy, so that its own stays small: resident memory is inherited.
 
-bench_child.py rate                          GF/s of dgemm and the BLAS that does it
-bench_child.py size ANN.h5                   weights of a member, steps, members
-bench_child.py steps ANN.h5 START STEPS ALL  velocity Verlet in ASE, for versions without the command md
+bench_child.py rate                             GF/s of dgemm and the BLAS that does it
+bench_child.py size ANN.h5                      weights of a member, steps, members
+bench_child.py steps ANN.h5 START STEPS FS ALL  velocity Verlet in ASE, for versions without the command md
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def size(path: str) -> str:
     return f"{sum(rows * columns for _, rows, columns in found)} {steps} {found[0][0]}"
 
 
-def steps(path: str, start: str, count: int, everyone: bool) -> None:
-    """Run molecular dynamics of 0.5 fs a step from rest, with one member or with all."""
+def steps(path: str, start: str, count: int, timestep: float, everyone: bool) -> None:
+    """Run molecular dynamics from rest with steps in fs, with one member or with all."""
     from ase import Atoms, units
     from ase.io import read
     from ase.md.verlet import VelocityVerlet
@@ -52,7 +52,7 @@ def steps(path: str, start: str, count: int, everyone: bool) -> None:
     atoms = read(start)
     assert isinstance(atoms, Atoms)
     atoms.calc = module.ANNCalculator.from_file(path, members=None if everyone else [0])
-    VelocityVerlet(atoms, timestep=0.5 * units.fs).run(count)
+    VelocityVerlet(atoms, timestep=timestep * units.fs).run(count)
 
 
 if __name__ == "__main__":
@@ -61,7 +61,7 @@ if __name__ == "__main__":
             print(rate())
         case ["size", path]:
             print(size(path))
-        case ["steps", path, start, count, members]:
-            steps(path, start, int(count), members == "all")
+        case ["steps", path, start, count, timestep, members]:
+            steps(path, start, int(count), float(timestep), members == "all")
         case _:
             raise SystemExit(__doc__)

@@ -19,7 +19,7 @@ class Size:
     copies: int = 36
     iterations: tuple[int, ...] = (15, 25, 40, 60)  # of Levenberg-Marquardt, until the stated error is met
     members: int = 10
-    md_iterations: int = 40  # fewer leave holes that 100 K fall into
+    md_iterations: int = 25
     md_steps: tuple[int, int] = (2000, 12000)
     md_steps_large: tuple[int, int] = (200, 1200)
 
@@ -58,11 +58,12 @@ RECIPES = {
     "md_ec": f"train-ann {{split_ec}} {{aug_ec}} --set mode=gpr {MEMBERS} --set {LM}={{md_iterations}}",
     "md_li": f"train-ann {{split_li}} {{aug_li}} --set mode=gpr --set {LM}={{md_iterations}}",
 }
+TIMESTEP = 0.02  # fs: short, as networks of so few references do not hold for picoseconds
 MD = (
     "md {{{model}}} {{{start}}} --ensemble nve --temperature 100 "
-    "--set timestep_fs=0.5 --set time_ps=%PS% {more}"
+    "--set timestep_fs=%FS% --set time_ps=%PS% {more}"
 )
-MD_ASE = "{{child}} steps {{{model}}} {{{start}}} %N% {members}"
+MD_ASE = "{{child}} steps {{{model}}} {{{start}}} %N% %FS% {members}"
 
 
 @dataclass(frozen=True)
