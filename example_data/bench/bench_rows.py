@@ -58,7 +58,7 @@ RECIPES = {
     "md_ec": f"train-ann {{split_ec}} {{aug_ec}} --set mode=gpr {MEMBERS} --set {LM}={{md_iterations}}",
     "md_li": f"train-ann {{split_li}} {{aug_li}} --set mode=gpr --set {LM}={{md_iterations}}",
 }
-TIMESTEP = 0.02  # fs: short, as networks of so few references do not hold for picoseconds
+TIMESTEP = 0.005  # fs: short, as networks of so few references leave them within 0.2 ps
 MD = (
     "md {{{model}}} {{{start}}} --ensemble nve --temperature 100 "
     "--set timestep_fs=%FS% --set time_ps=%PS% {more}"
