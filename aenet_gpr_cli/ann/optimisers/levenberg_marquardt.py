@@ -32,6 +32,7 @@ from aenet_gpr_cli.structures import FloatArray, IntArray
 
 SMALL_WORK = 3e8  # multiplications of an iteration below which members are treated as a batch
 NOISY = 2.0  # labels of copies against energies of references: from here on they help little
+SELDOM = 3  # iterations from one estimate of decays and noises to the next, once they hardly change
 CURVES = ("training_loss", "validation_loss", "gain")  # of the state: a row for each iteration
 
 
@@ -48,6 +49,7 @@ def start(weights: FloatArray, architecture: Architecture, settings: LevenbergMa
         "emphasis": np.ones((members, len(KINDS))),
         "wait": np.zeros(members, int),
         "stalled": np.zeros(members, bool),
+        "settled": np.zeros(members, bool),
         "iteration": np.zeros(members, int),
         "training_loss": np.zeros((0, members)),
         "validation_loss": np.zeros((0, members)),
@@ -87,7 +89,7 @@ def run_levenberg_marquardt(
     are by evidence), and a few blocks of rows, kept over the iterations.
     Time per iteration and member: about rows · n_weights² + n_weights³/3 multiplications.
     """
-    state = {k: v.copy() for k, v in state.items()}
+    state = {"settled": np.zeros(len(state["weights"]), bool)} | {k: v.copy() for k, v in state.items()}
     state |= {key: _padded(state[key], settings.iterations) for key in CURVES}
     members = len(state["weights"])
     known = noises = None
@@ -231,18 +233,25 @@ def _iterate(
         spread = (emphasis * noises.spread[active]).sum(1)
     curvature, gradient = linearise(objective, weights, train, places, kinds, by_rows, room)
     here = Linearisation.at(objective, weights, train, curvature, gradient)
-    new, settled = old, torch.ones_like(here.loss, dtype=torch.bool)
+    new, settled = old, torch.as_tensor(known is None or state["settled"][active], device=device)
     if known is not None:
-        found = curvature.determined(known.damping(curvature, old))
-        new, settled = known.decays(curvature, found.by_group, weights, here.loss, old, active, done, spread)
-        if noises is not None and spread is not None:
-            following, steady = noises.emphasis(curvature.losses, found.by_kind, emphasis, active)
-            ready = has_learnt(here.loss, spread, done)
-            if "most_trust" in state:
-                most = torch.tensor(state["most_trust"][active], device=device) * following[:, 0]
-                following[:, 1] = torch.minimum(following[:, 1], most)
-            state["emphasis"][active] = torch.where(ready[:, None], following, emphasis).cpu().numpy()
-            settled = settled & steady
+        total = known.spread[active] if spread is None else spread
+        due = has_learnt(here.loss, total, done) & torch.as_tensor(
+            ~state["settled"][active] | (done % SELDOM == 0), device=device
+        )
+        if bool(due.any()):
+            found = curvature.determined(known.damping(curvature, old))
+            new, steady = known.decays(
+                curvature, found.by_group, weights, here.loss, old, active, done, spread
+            )
+            if noises is not None:
+                following, noises_steady = noises.emphasis(curvature.losses, found.by_kind, emphasis, active)
+                if "most_trust" in state:
+                    most = torch.tensor(state["most_trust"][active], device=device) * following[:, 0]
+                    following[:, 1] = torch.minimum(following[:, 1], most)
+                state["emphasis"][active] = torch.where(due[:, None], following, emphasis).cpu().numpy()
+                steady = steady & noises_steady
+            new, settled = torch.where(due[:, None], new, old), torch.where(due, steady, settled)
     decay = new[:, places]
     damping = torch.as_tensor(state["damping"][active], device=device)
     step = descend(objective, train, here, decay, damping, settings)
@@ -254,6 +263,7 @@ def _iterate(
     state["decay"][active] = new.cpu().numpy()
     state["damping"][active] = step.damping.cpu().numpy()
     state["stalled"][active] = stalled.cpu().numpy()
+    state["settled"][active] = settled.cpu().numpy()
 
 
 def _record(

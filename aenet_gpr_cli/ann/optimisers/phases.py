@@ -111,6 +111,7 @@ def _handed_over(state: State, before: FloatArray, after: FloatArray) -> State:
         "emphasis": state["emphasis"] * ratio,
         "phase": state["phase"] + 1,
         "stalled": np.zeros(members, bool),
+        "settled": np.zeros(members, bool),
         "wait": np.zeros(members, int),
         "best_loss": np.where(np.isfinite(state["best_loss"]), np.finfo(float).max, np.inf),
         "gain": np.full_like(state["gain"], np.nan),

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, Evidence, groups, n_rows
+from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import SELDOM
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
 from tests.ann.ann_helpers import Forces, changed, molecules
@@ -116,6 +118,28 @@ def test_a_member_that_has_learnt_nothing_keeps_its_decays():
     expected = 1e-2 / (30.0 - 3 / 1.001) / 1.001
     assert new[1].numpy() == pytest.approx(np.full(2, max(expected, 1e-3 / CHANGE)), rel=1e-9)
     assert settled.tolist() == [False, False, True]
+
+
+def test_evidence_is_estimated_while_it_moves_and_seldom_afterwards(
+    basis, settings, by_evidence, monkeypatch
+):
+    asked, decays = [], Evidence.decays
+
+    def record(known, *given):
+        new, settled = decays(known, *given)
+        asked.append((int(given[6][0]), bool(settled[0])))
+        return new, settled
+
+    monkeypatch.setattr(Evidence, "decays", record)
+    keys = changed(settings, n_members=1, hidden=(4,), validation_fraction=0.0)
+    keys = changed(keys, optimizer=changed(by_evidence, iterations=120, window_gain=0.0))
+    some, noise = molecules(("O", "H", "H"), 60, 3), np.random.default_rng(0).standard_normal(60)
+    noisy = changed(some, energies=some.energies + 0.1 * np.ptp(some.energies) * noise)
+    train(TrainingSet.collect([noisy], [], None), basis, keys, 1)
+    assert asked[0][0] > 0  # before it has learnt anything there is nothing to estimate
+    for (now, settled), (following, _) in pairwise(asked):
+        assert following == ((now // SELDOM + 1) * SELDOM if settled else now + 1)
+    assert {settled for _, settled in asked[:-1]} == {False, True}
 
 
 def test_the_diagonal_of_the_inverse():
