@@ -1,6 +1,7 @@
 """One step of molecular dynamics: velocity Verlet, Langevin (BAOAB), stochastic cell rescaling.
 
-Everything that the next step depends on is in `Motion`, so that a stored one goes on as if never stopped.
+Everything that the next step depends on is in `Motion`, so that a stored one goes on as if never stopped; up
+to rounding, as that of forces depends on where the neighbour list was made.
 Times are in Å √(u/eV), see `units.FS_PER_TIME_UNIT`.
 """
 
