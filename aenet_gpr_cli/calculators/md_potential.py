@@ -15,7 +15,7 @@ from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator, SigmaMethod
 from aenet_gpr_cli.calculators.skin_list import SkinList
 from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, joined
 from aenet_gpr_cli.dynamics.asking import Ask, Potentials
-from aenet_gpr_cli.dynamics.evaluation import Evaluation, Potential
+from aenet_gpr_cli.dynamics.evaluation import Evaluation, Place, Potential
 from aenet_gpr_cli.errors import AenetGprError, InputError
 from aenet_gpr_cli.gpr.surrogate import Surrogate
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
@@ -110,6 +110,8 @@ class _Together:
         lists: dict[int, NeighbourList] = {}
         for number, ask in asks.items():
             try:
+                if ask.listed is not None:
+                    self._lists[number].make_at(*ask.listed, self._structure.pbc)
                 lists[number] = self._lists[number](ask.positions, ask.cell, self._structure.pbc)
             except AenetGprError as error:
                 found[number] = error
@@ -123,7 +125,7 @@ class _Together:
             strain = any(own for own, its in zip(strains, looks, strict=True) if its == look)
             results = self._evaluate([lists[number] for number in some], strain, look)
             for number, result in zip(some, results, strict=True):
-                found[number] = _evaluation(result, look)
+                found[number] = _evaluation(result, look, self._lists[number].made_at)
         return found
 
     def _evaluate(self, lists: list[NeighbourList], strain: bool, look: bool) -> list[CommitteeResult]:
@@ -135,17 +137,21 @@ class _Together:
 
 
 def _of_networks(evaluator: CommitteeEvaluator, structure: Structure) -> Potential:
-    def evaluate(positions: FloatArray, cell: FloatArray | None, strain: bool, look: bool) -> Evaluation:
+    def evaluate(
+        positions: FloatArray, cell: FloatArray | None, strain: bool, look: bool, listed: Place | None = None
+    ) -> Evaluation:
         strain = strain and cell is not None
+        if listed is not None:
+            evaluator.neighbours.make_at(*listed, structure.pbc)
         found = evaluator(
             structure.species, positions, cell, structure.pbc, strain=strain, look=look, sigma=look
         )
-        return _evaluation(found, look)
+        return _evaluation(found, look, evaluator.neighbours.made_at)
 
     return evaluate
 
 
-def _evaluation(found: CommitteeResult, look: bool) -> Evaluation:
+def _evaluation(found: CommitteeResult, look: bool, listed: Place) -> Evaluation:
     return Evaluation(
         float(found.energies.mean()),
         found.forces,
@@ -153,6 +159,7 @@ def _evaluation(found: CommitteeResult, look: bool) -> Evaluation:
         found.energy_sigma,
         found.beyond_training if look else None,
         "the range of a feature",
+        listed,
     )
 
 
@@ -169,7 +176,9 @@ def _of_process(calculator: GPRCalculator, structure: Structure, strained: bool)
     atoms = Atoms(known.species, known.positions, cell=known.cell, pbc=known.pbc)
     has_sigma = calculator.has_sigma
 
-    def evaluate(positions: FloatArray, cell: FloatArray | None, strain: bool, look: bool) -> Evaluation:
+    def evaluate(
+        positions: FloatArray, cell: FloatArray | None, strain: bool, look: bool, listed: Place | None = None
+    ) -> Evaluation:
         atoms.positions[:] = positions[order]
         if cell is not None:
             atoms.set_cell(cell)

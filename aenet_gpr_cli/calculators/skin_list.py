@@ -73,6 +73,16 @@ class SkinList:
         self.n_builds += 1
         return self._list
 
+    @property
+    def made_at(self) -> tuple[FloatArray, FloatArray | None]:
+        """Positions and cell of which the list is, Å."""
+        return self._positions, self._cell
+
+    def make_at(self, positions: FloatArray, cell: FloatArray | None, pbc: Pbc) -> None:
+        """Find the neighbours here: vectors that are brought up to date round by where they began."""
+        self._list = None
+        self(positions, cell, pbc)
+
     def _deformation(
         self, positions: FloatArray, cell: FloatArray | None, pbc: Pbc
     ) -> tuple[FloatArray | None, float] | None:

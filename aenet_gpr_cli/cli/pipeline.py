@@ -212,7 +212,7 @@ def md(model: Path, start: Path, options: dict[str, Any]) -> None:
 
     A fence (stop_sigma, stop_beyond, stop_temperature) ends the run with exit code 3 and keeps what was run;
     other replicas run on. Stopped by a signal it keeps its state and ends with 75; the same command goes on
-    along the same path, up to rounding.
+    along the same path.
     """
     from aenet_gpr_cli.stages.md import md_stage as stage
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from aenet_gpr_cli.dynamics.evaluation import Evaluation, Potential
+from aenet_gpr_cli.dynamics.evaluation import Evaluation, Place, Potential
 from aenet_gpr_cli.errors import AenetGprError
 from aenet_gpr_cli.structures import FloatArray
 
@@ -28,12 +28,15 @@ class Ask(NamedTuple):
         With the strain gradient.
     look : bool
         With σ and what is beyond the training data.
+    listed : pair of ndarray, or None
+        Where to make the neighbour list first: see `Evaluation`.
     """
 
     positions: FloatArray
     cell: FloatArray | None
     strain: bool
     look: bool
+    listed: Place | None = None
 
 
 Asking = Generator[Ask, Evaluation, Result]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from aenet_gpr_cli.structures import FloatArray
+
+Place = tuple[FloatArray, FloatArray | None]  # positions and cell, Å
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Evaluation:
         How far each environment lies outside the training data; only where asked for and known.
     beyond_unit : str
         What it is a share of.
+    listed : pair of ndarray, Å, or None
+        Positions and cell where the neighbour list was made that forces come from: they round by it.
     """
 
     energy: float
@@ -32,7 +36,18 @@ class Evaluation:
     sigma: float | None = None
     beyond: FloatArray | None = None
     beyond_unit: str = ""
+    listed: Place | None = None
 
 
-# positions (Å), cell (Å) or None, with the strain gradient, with σ and what is beyond the training data
-Potential = Callable[[FloatArray, FloatArray | None, bool, bool], Evaluation]
+class Potential(Protocol):
+    """What answers for one run."""
+
+    def __call__(
+        self,
+        positions: FloatArray,
+        cell: FloatArray | None,
+        strain: bool,
+        look: bool,
+        listed: Place | None = None,
+    ) -> Evaluation:
+        """See `asking.Ask`."""

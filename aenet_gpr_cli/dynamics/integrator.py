@@ -1,7 +1,6 @@
 """One step of molecular dynamics: velocity Verlet, Langevin (BAOAB), stochastic cell rescaling.
 
-Everything that the next step depends on is in `Motion`, so that a stored one goes on as if never stopped; up
-to rounding, as that of forces depends on where the neighbour list was made.
+Everything that the next step depends on is in `Motion`, so that a stored one goes on as if never stopped.
 Times are in Å √(u/eV), see `units.FS_PER_TIME_UNIT`.
 """
 
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aenet_gpr_cli.dynamics.asking import Ask, Asking, answer
-from aenet_gpr_cli.dynamics.evaluation import Evaluation, Potential
+from aenet_gpr_cli.dynamics.evaluation import Evaluation, Place, Potential
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import BOLTZMANN
 
@@ -36,6 +35,8 @@ class Motion:
         Steps so far.
     held : int
         Steps in which the volume was held back, see `LARGEST_STRAIN`.
+    listed : pair of ndarray, or None
+        Where the neighbour list was made, in a stored one; see `Evaluation`.
     """
 
     positions: FloatArray
@@ -45,6 +46,7 @@ class Motion:
     heat: float = 0.0
     step: int = 0
     held: int = 0
+    listed: Place | None = None
 
     @property
     def kinetic_energy(self) -> float:
@@ -135,7 +137,7 @@ class Integrator:
 
     def begin(self, look: bool = True) -> Asking[Evaluation]:
         """Ask about the positions at the start."""
-        self.found = yield self._ask(look)
+        self.found = yield self._ask(look)._replace(listed=self.motion.listed)
         return self.found
 
     def moving(self, look: bool = False, strain: bool = False) -> Asking[Evaluation]:

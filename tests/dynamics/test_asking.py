@@ -22,7 +22,7 @@ def asking(steps, closed):
     return energies
 
 
-def potential(positions, cell, strain, look):
+def potential(positions, cell, strain, look, listed=None):
     return Evaluation(float(positions.sum()), -positions)
 
 

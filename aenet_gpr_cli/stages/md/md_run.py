@@ -83,6 +83,7 @@ class Record:
             float(state["heat"]),
             int(state["step"]),
             int(state["held"]) if "held" in state else 0,  # states of earlier versions have none
+            (state["listed_positions"], state.get("listed_cell")) if "listed_positions" in state else None,
         )
 
     def add_row(self, row: FloatArray) -> None:
@@ -139,6 +140,9 @@ class Record:
         }
         if motion.cell is not None:
             arrays["cell"] = motion.cell
+        if integrator.found.listed is not None:
+            arrays["listed_positions"], cell = integrator.found.listed
+            arrays |= {} if cell is None else {"listed_cell": cell}
         self.checkpoint.save_state((KIND,), arrays, self._seconds())
 
     def count_step(self) -> None:

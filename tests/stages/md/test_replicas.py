@@ -238,7 +238,7 @@ def test_the_mean_temperature_of_harmonic_replicas_is_that_of_the_bath():
     masses = np.linspace(1.0, 40.0, n_atoms)
     bath, found = Bath(BOLTZMANN * kelvin, 20.0 / FS_PER_TIME_UNIT), []
 
-    def spring(positions, cell, strain, look):
+    def spring(positions, cell, strain, look, listed=None):
         return Evaluation(float(0.5 * (positions**2).sum()), -positions)
 
     for number in range(1, n_replicas + 1):
