@@ -26,6 +26,7 @@ from aenet_gpr_cli.structures import IntArray
 FIRST_DECAY = 1e-6  # decay before there is an estimate
 LEARNT = 0.1  # of the loss of networks that predict nothing: above that, residuals are not noise yet …
 LONGEST = 10  # … unless this many linearisations did not get there
+SELDOM = 3  # linearisations from one estimate to the next, once it hardly changes
 CHANGE = 2.0  # largest factor by which a decay changes from one linearisation to the next
 SETTLED = 1.1  # factor below which it does not change any more
 ROUNDING = 1e-14  # of the largest element of JᵀJ, added to factorise it
@@ -51,9 +52,22 @@ def n_rows(objective: Objective, train: Tensor) -> Tensor:
     return rows.sum(1)
 
 
-def has_learnt(loss: Tensor, spread: Tensor, iteration: IntArray) -> Tensor:
-    """Return of which members, a tensor of bool, the residuals may pass for noise."""
-    return torch.as_tensor(iteration >= LONGEST, device=loss.device) | (loss < LEARNT * spread)
+def is_due(loss: Tensor, spread: Tensor, iteration: IntArray, settled: Tensor) -> Tensor:
+    """Return of which members, a tensor of bool, decays are to be estimated.
+
+    Parameters
+    ----------
+    loss, spread : tensors of shape (n_members,)
+        Of the networks, and of networks that predict nothing.
+    iteration : ndarray of int, shape (n_members,)
+        Linearisations before this one.
+    settled : tensor of bool, shape (n_members,)
+        Whether the last estimate was that of before.
+    """
+    late, again = (
+        torch.as_tensor(x, device=loss.device) for x in (iteration >= LONGEST, iteration % SELDOM == 0)
+    )
+    return (late | (loss < LEARNT * spread)) & (~settled | again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +126,7 @@ class Evidence:
         loss: Tensor,
         old: Tensor,
         members: IntArray,
-        iteration: IntArray,
-        spread: Tensor | None = None,
+        spread: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return the decays to go on with, and which members' have stopped changing.
 
@@ -129,22 +142,18 @@ class Evidence:
             Decays with which the weights were found.
         members : ndarray of int
             Numbers of these members.
-        iteration : ndarray of int, shape (n_members,)
-            Linearisations before this one.
-        spread : tensor of shape (n_members,), optional
-            Loss of networks that predict nothing, where kinds of rows have an emphasis.
+        spread : tensor of shape (n_members,)
+            Loss of networks that predict nothing, with the emphasis that kinds of rows have.
 
         Returns
         -------
         decays : tensor of shape (n_members, n_groups)
-            The old ones of a member that has not learnt much yet, or whose matrix is singular.
+            The old ones of a member whose matrix is singular.
         settled : tensor of bool, shape (n_members,)
         """
         largest = curvature.diagonal.max(1).values[:, None]
-        spread = self.spread[members] if spread is None else spread
         _, found = self.most_probable(determined, weights, loss, self.n_rows[members], spread)
         found = torch.minimum(torch.maximum(found, old / CHANGE), old * CHANGE)
         found = torch.minimum(found, largest)  # more switches nothing off that is not off already
-        ready = has_learnt(loss, spread, iteration)
-        new = torch.where(ready[:, None] & torch.isfinite(found) & (found > 0), found, old)
-        return new, ready & ((new <= SETTLED * old) & (old <= SETTLED * new)).all(1)
+        new = torch.where(torch.isfinite(found) & (found > 0), found, old)
+        return new, ((new <= SETTLED * old) & (old <= SETTLED * new)).all(1)

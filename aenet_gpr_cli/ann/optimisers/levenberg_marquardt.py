@@ -25,14 +25,13 @@ from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.damped_step import Linearisation, Step, descend
-from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, has_learnt
+from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, is_due
 from aenet_gpr_cli.ann.optimisers.evidence_noise import Noises
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 SMALL_WORK = 3e8  # multiplications of an iteration below which members are treated as a batch
 NOISY = 2.0  # labels of copies against energies of references: from here on they help little
-SELDOM = 3  # iterations from one estimate of decays and noises to the next, once they hardly change
 CURVES = ("training_loss", "validation_loss", "gain")  # of the state: a row for each iteration
 
 
@@ -224,34 +223,15 @@ def _iterate(
     plain = objective = objective.for_members(active)
     # a copy in torch's aligned memory: BLAS may round differently for others, and a resumed run must not
     weights = torch.tensor(state["weights"][active], device=device)
-    old, done = torch.as_tensor(state["decay"][active], device=device), state["iteration"][active]
-    places, spread = groups(objective.architecture, device), None
-    kinds = (0,) if noises is None else noises.kinds
+    places, kinds = groups(objective.architecture, device), (0,) if noises is None else noises.kinds
     if noises is not None:
-        emphasis = torch.tensor(state["emphasis"][active], device=device)
-        objective = replace(objective, emphasis=emphasis)
-        spread = (emphasis * noises.spread[active]).sum(1)
+        objective = replace(objective, emphasis=torch.tensor(state["emphasis"][active], device=device))
     curvature, gradient = linearise(objective, weights, train, places, kinds, by_rows, room)
     here = Linearisation.at(objective, weights, train, curvature, gradient)
-    new, settled = old, torch.as_tensor(known is None or state["settled"][active], device=device)
+    new = torch.as_tensor(state["decay"][active], device=device)
+    settled = torch.ones_like(here.loss, dtype=torch.bool)
     if known is not None:
-        total = known.spread[active] if spread is None else spread
-        due = has_learnt(here.loss, total, done) & torch.as_tensor(
-            ~state["settled"][active] | (done % SELDOM == 0), device=device
-        )
-        if bool(due.any()):
-            found = curvature.determined(known.damping(curvature, old))
-            new, steady = known.decays(
-                curvature, found.by_group, weights, here.loss, old, active, done, spread
-            )
-            if noises is not None:
-                following, noises_steady = noises.emphasis(curvature.losses, found.by_kind, emphasis, active)
-                if "most_trust" in state:
-                    most = torch.tensor(state["most_trust"][active], device=device) * following[:, 0]
-                    following[:, 1] = torch.minimum(following[:, 1], most)
-                state["emphasis"][active] = torch.where(due[:, None], following, emphasis).cpu().numpy()
-                steady = steady & noises_steady
-            new, settled = torch.where(due[:, None], new, old), torch.where(due, steady, settled)
+        new, settled = _estimate(known, noises, state, active, here, new)
     decay = new[:, places]
     damping = torch.as_tensor(state["damping"][active], device=device)
     step = descend(objective, train, here, decay, damping, settings)
@@ -264,6 +244,35 @@ def _iterate(
     state["damping"][active] = step.damping.cpu().numpy()
     state["stalled"][active] = stalled.cpu().numpy()
     state["settled"][active] = settled.cpu().numpy()
+
+
+def _estimate(
+    known: Evidence,
+    noises: Noises | None,
+    state: State,
+    active: IntArray,
+    here: Linearisation,
+    old: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return decays, new ones where it is time, and of which members they are settled; set the emphasis."""
+    device, curvature, spread = old.device, here.curvature, known.spread[active]
+    if noises is not None:
+        emphasis = torch.tensor(state["emphasis"][active], device=device)
+        spread = (emphasis * noises.spread[active]).sum(1)
+    before = torch.as_tensor(state["settled"][active], device=device)
+    due = is_due(here.loss, spread, state["iteration"][active], before)
+    if not bool(due.any()):
+        return old, before
+    found = curvature.determined(known.damping(curvature, old))
+    new, settled = known.decays(curvature, found.by_group, here.weights, here.loss, old, active, spread)
+    if noises is not None:
+        following, steady = noises.emphasis(curvature.losses, found.by_kind, emphasis, active)
+        if "most_trust" in state:
+            most = torch.tensor(state["most_trust"][active], device=device) * following[:, 0]
+            following[:, 1] = torch.minimum(following[:, 1], most)
+        state["emphasis"][active] = torch.where(due[:, None], following, emphasis).cpu().numpy()
+        settled = settled & steady
+    return torch.where(due[:, None], new, old), torch.where(due, settled, before)
 
 
 def _record(

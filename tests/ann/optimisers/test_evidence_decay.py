@@ -13,8 +13,16 @@ from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.execution.workspace import Workspace
 from aenet_gpr_cli.ann.network.architecture import Architecture
-from aenet_gpr_cli.ann.optimisers.evidence_decay import CHANGE, Evidence, groups, n_rows
-from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import SELDOM
+from aenet_gpr_cli.ann.optimisers import levenberg_marquardt
+from aenet_gpr_cli.ann.optimisers.evidence_decay import (
+    CHANGE,
+    LONGEST,
+    SELDOM,
+    Evidence,
+    groups,
+    is_due,
+    n_rows,
+)
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
 from tests.ann.ann_helpers import Forces, changed, molecules
@@ -103,34 +111,46 @@ def test_each_layer_of_each_species_has_one_decay():
     assert counts.tolist() == [4 * 4, 5, 4 * 4, 5]
 
 
-def test_a_member_that_has_learnt_nothing_keeps_its_decays():
-    places, old = torch.tensor([0, 0, 1]), torch.full((3, 2), 1e-3, dtype=torch.float64)
-    known = Evidence(places, torch.tensor([30.0] * 3), torch.tensor([9.0] * 3), 1e-3)
-    matrix = torch.eye(3, dtype=torch.float64).repeat(3, 1, 1)
-    matrix[2] = torch.nan
-    weights = torch.ones(3, 3, dtype=torch.float64)
-    loss = torch.tensor([8.0, 1e-2, 1e-2], dtype=torch.float64)
+def test_a_member_that_has_learnt_nothing_is_not_judged():
+    loss, spread = torch.tensor([8.0, 1e-2, 1e-2, 8.0]), torch.full((4,), 9.0)
+    iteration, settled = np.array([SELDOM, SELDOM, 0, LONGEST]), torch.zeros(4, dtype=torch.bool)
+    assert is_due(loss, spread, iteration, settled).tolist() == [False, True, True, True]
+    settled = ~settled
+    assert is_due(loss, spread, iteration + 1, settled).tolist() == [False, False, False, False]
+    assert is_due(loss, spread, iteration + SELDOM, settled)[1:3].tolist() == [True, True]
+
+
+def test_a_singular_matrix_keeps_its_decays():
+    places, old = torch.tensor([0, 0, 1]), torch.full((2, 2), 1e-3, dtype=torch.float64)
+    spread = torch.tensor([9.0] * 2)
+    known = Evidence(places, torch.tensor([30.0] * 2), spread, 1e-3)
+    matrix = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
+    matrix[1] = torch.nan
+    weights = torch.ones(2, 3, dtype=torch.float64)
+    loss = torch.tensor([1e-2, 1e-2], dtype=torch.float64)
     curvature = SummedCurvature(matrix, ByKind((0,), matrix[None], loss[None]), places, Workspace())
     determined = curvature.determined(known.damping(curvature, old)).by_group
-    new, settled = known.decays(curvature, determined, weights, loss, old, np.arange(3), np.zeros(3, int))
-    assert torch.equal(new[[0, 2]], old[[0, 2]])
+    new, settled = known.decays(curvature, determined, weights, loss, old, np.arange(2), spread)
+    assert torch.equal(new[1], old[1])
     # γ = n_weights / (1 + decay) in each group, τ = loss / (n_rows - Σ γ), |W|² = n_weights
     expected = 1e-2 / (30.0 - 3 / 1.001) / 1.001
-    assert new[1].numpy() == pytest.approx(np.full(2, max(expected, 1e-3 / CHANGE)), rel=1e-9)
-    assert settled.tolist() == [False, False, True]
+    assert new[0].numpy() == pytest.approx(np.full(2, max(expected, 1e-3 / CHANGE)), rel=1e-9)
+    assert settled.tolist() == [False, True]
 
 
 def test_evidence_is_estimated_while_it_moves_and_seldom_afterwards(
     basis, settings, by_evidence, monkeypatch
 ):
-    asked, decays = [], Evidence.decays
+    asked, estimate = [], levenberg_marquardt._estimate
 
-    def record(known, *given):
-        new, settled = decays(known, *given)
-        asked.append((int(given[6][0]), bool(settled[0])))
+    def record(known, noises, state, *given):
+        before = state["iteration"][0]
+        new, settled = estimate(known, noises, state, *given)
+        if not torch.equal(new, given[-1]):
+            asked.append((int(before), bool(settled[0])))
         return new, settled
 
-    monkeypatch.setattr(Evidence, "decays", record)
+    monkeypatch.setattr(levenberg_marquardt, "_estimate", record)
     keys = changed(settings, n_members=1, hidden=(4,), validation_fraction=0.0)
     keys = changed(keys, optimizer=changed(by_evidence, iterations=120, window_gain=0.0))
     some, noise = molecules(("O", "H", "H"), 60, 3), np.random.default_rng(0).standard_normal(60)
