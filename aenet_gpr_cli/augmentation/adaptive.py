@@ -13,11 +13,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from aenet_gpr_cli.augmentation.copy_labels import Deviations
 from aenet_gpr_cli.augmentation.displacements import Adaptive, random_displacements
 from aenet_gpr_cli.augmentation.strains import random_strains, strain_freedom, strained
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 
-Function = Callable[[StructureSet], FloatArray]
 BISECTIONS = 6  # of the logarithm of δ: from a range of 30 to 6 %
 
 
@@ -26,7 +26,7 @@ def adaptive_displacements(
     n_copies: int,
     seed: int,
     free: NDArray[np.bool_],
-    sigma: Function,
+    sigma: Deviations,
     target_sigma: float,
     room: FloatArray,
     adaptive: Adaptive,
@@ -49,7 +49,8 @@ def adaptive_displacements(
         Reference structures.
     free : ndarray of bool, shape (n_atoms,)
         Atoms that move.
-    sigma : callable, StructureSet -> (m,) eV
+    sigma : callable, two StructureSet -> (m,) eV
+        Of displaced structures, and of what they were displaced from.
     target_sigma : float, eV
         Standard deviation that the displacement should add to that of the parent's label: √(σ² - σ_parent²).
         An upper bound of σ is not zero at the training structures themselves, and this part does not count.
@@ -93,7 +94,7 @@ def adaptive_strains(
     structures: StructureSet,
     n_copies: int,
     seed: int,
-    sigma: Function,
+    sigma: Deviations,
     target_sigma: float,
     adaptive: Adaptive,
     first_copy: int = 0,
@@ -203,18 +204,18 @@ def _reach(
     structures: StructureSet,
     moved: Callable[[StructureSet, FloatArray], StructureSet],
     n_probes: int,
-    sigma: Function,
+    sigma: Deviations,
     target_sigma: float,
     limits: tuple[float, float],
 ) -> FloatArray:
     """δ in Å, or the strain, at which σ is at its target, for each parent: geometric mean over its probes."""
     low = np.full((len(structures), n_probes), np.log(limits[0]))
     high = np.full((len(structures), n_probes), np.log(limits[1]))
-    allowed = np.sqrt(np.square(sigma(structures)) + target_sigma**2)[:, None]
+    allowed = np.sqrt(np.square(sigma(structures, structures)) + target_sigma**2)[:, None]
     repeated = structures.select(np.repeat(np.arange(len(structures)), n_probes))
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
-        too_far = sigma(moved(repeated, np.exp(middle))).reshape(low.shape) > allowed
+        too_far = sigma(moved(repeated, np.exp(middle)), repeated).reshape(low.shape) > allowed
         low, high = np.where(too_far, low, middle), np.where(too_far, middle, high)
     return np.asarray(np.exp(0.5 * (low + high).mean(axis=1)))
 

@@ -20,6 +20,7 @@ from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import AugmentedSet, FloatArray, IntArray, StructureSet
 
 Labels = Callable[[StructureSet], FloatArray]
+Deviations = Callable[[StructureSet, StructureSet], FloatArray]
 BLOCK = 4096  # copies handled at once: bounds temporary memory, does not change the labels
 
 
@@ -29,7 +30,7 @@ def label_with_gp(
     parents: IntArray,
     copies: IntArray,
     predict_energies: Labels,
-    sigma: Labels | None,
+    sigma: Deviations | None,
     block_size: int = BLOCK,
     progress: Progress | None = None,
     domain: Labels | None = None,
@@ -46,8 +47,9 @@ def label_with_gp(
         From `displace`.
     predict_energies : callable, StructureSet -> (m,) eV
         Posterior mean of the total energy.
-    sigma : callable, StructureSet -> (m,) eV, or None
-        Posterior standard deviation of the total energy; None where it is not wanted.
+    sigma : callable, two StructureSet -> (m,) eV, or None
+        Posterior standard deviation of the total energy, of copies of some structures; None where it is not
+        wanted.
     block_size : int
         Copies per call of the model.
     progress : callable(done, total, message), optional
@@ -75,12 +77,13 @@ def label_with_gp(
     for start in range(0, total, block_size):
         block = slice(start, min(start + block_size, total))
         own = None if cells is None else cells[block]
-        moved = structures.select(parents[block]).moved_to(positions[block], own)
+        before = structures.select(parents[block])
+        moved = before.moved_to(positions[block], own)
         energies[block] = predict_energies(moved)
         if missed is not None:
             energies[block] += taylor_energies(missed, positions[block], parents[block], own)
         if sigma is not None and deviations is not None:
-            deviations[block] = sigma(moved)
+            deviations[block] = sigma(moved, before)
         if domain is not None and distances is not None:
             distances[block] = domain(moved)
         if progress is not None:

@@ -10,7 +10,7 @@ StructureFormat = Literal["extxyz", "xsf"]
 LARGEST_GAP = (
     8.0  # Å without an atom: wider than between layers of crystals, narrower than beside usual slabs
 )
-SIGMA_MAX_ROWS = 7000  # of the stages that bound σ: 1 ms per structure; 250 EC dimers: twice the exact σ
+SIGMA_MAX_ROWS = 3500  # of the stages that bound σ: 0.3 ms per structure; 250 EC dimers: twice the exact σ
 
 
 @settings
@@ -37,7 +37,8 @@ class SigmaConfig(StageConfig):
     sigma: Literal["bound", "exact", "none"] = "bound"
     """σ of the GP: upper bound, exact (factorises the whole matrix), or none"""
     sigma_max_rows: PositiveInt = SIGMA_MAX_ROWS
-    """training energies and force components behind each bound: more is tighter and slower"""
+    """training energies and force components behind each bound, beside all of the nearest structure: more is
+    tighter and slower"""
     max_memory_gib: PositiveFloat = 16.0
     """memory for the dense factor of `sigma: exact`, in GiB"""
 

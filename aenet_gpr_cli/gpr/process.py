@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 
-SigmaOf = Callable[[StructureSet], FloatArray]
+
+class SigmaOf(Protocol):
+    """Standard deviations of predicted energies."""
+
+    def __call__(self, structures: StructureSet, around: StructureSet | None = None) -> FloatArray:
+        """Return σ of each structure, eV, displaced from ``around``, see `EnergySigmaBound`."""
 
 
 class Process(Protocol):

@@ -215,16 +215,16 @@ class Surrogate(WithRepulsion):
 
         Returns
         -------
-        callable, StructureSet -> (n_structures,) eV, or None
+        SigmaOf or None
         """
         if method == "none":
             return None
         descriptor = self.descriptor
         if method == "bound":
             bound = EnergySigmaBound(self.model, descriptor, max_rows)
-            return lambda structures: bound(structures.positions)
+            return lambda s, around=None: bound(s.positions, None if around is None else around.positions)
         solver = self._solver(max_bytes)
-        return lambda s: energy_sigma(self.model, descriptor, s.positions, solver)
+        return lambda s, around=None: energy_sigma(self.model, descriptor, s.positions, solver)
 
     def force_sigma(self, probes: FloatArray, max_rows: int | None) -> ForceSigmaBound:
         """Return the function that gives the standard deviation of predicted energies and forces.

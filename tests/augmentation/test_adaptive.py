@@ -30,7 +30,7 @@ def sigma_around(structures):
     """σ grows with the square of the change of the distances to the nearest structure."""
     own = distances(structures.positions)
 
-    def sigma(moved):
+    def sigma(moved, around=None):
         positions = moved.positions
         return (np.linalg.norm(distances(positions)[:, None] - own, axis=2) ** 2).min(axis=1)
 
@@ -58,8 +58,8 @@ def test_sigma_reaches_its_target(molecules, target):
 def test_sigma_of_the_parents_does_not_count(molecules):
     own, floor = sigma_around(molecules), 0.03
 
-    def bound(positions):
-        return np.hypot(own(positions), floor)
+    def bound(moved, around):
+        return np.hypot(own(moved), floor)
 
     limits = Adaptive(smallest=1e-4, largest=1.0)
     with_floor = adaptive_displacements(molecules, 4, 5, FREE, bound, 1e-2, FAR, limits)
@@ -107,7 +107,7 @@ def test_a_dimer_moves_along_its_bond():
     def bond(positions):
         return np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)[:, None]
 
-    def sigma(moved):
+    def sigma(moved, around=None):
         positions = moved.positions
         return ((bond(positions) - length) ** 2)[:, 0]
 
@@ -129,7 +129,7 @@ def test_copies_of_a_dimer_are_equally_spaced():
         return np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)[:, None]
 
     limits = Adaptive(smallest=1e-6, largest=1.0, n_probes=1)
-    arguments = (lambda x: np.zeros(len(x)), 1e9, np.array([0.07]), limits)
+    arguments = (lambda x, around: np.zeros(len(x)), 1e9, np.array([0.07]), limits)
     moves = adaptive_displacements(h2, 6, 0, np.ones(2, bool), *arguments)
     change = np.sort((bond(h2.positions + moves[0]) - 1.0)[:, 0])
     steps = np.diff(np.sort(np.append(change, 0.0)))

@@ -34,9 +34,8 @@ def energy(structures):
     return np.einsum("cax,cax->c", positions, positions)
 
 
-def spread(structures):
-    positions = structures.positions
-    return np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)
+def moved_by(structures, around):
+    return np.linalg.norm(structures.positions - around.positions, axis=(1, 2))
 
 
 def reach(structures):
@@ -48,10 +47,10 @@ def test_labels_are_those_of_the_model_for_any_block_size(copies):
     structures, positions, parents, numbers = copies
     for block_size in (1, 4, 21, 1000):
         augmented = label_with_gp(
-            structures, positions, parents, numbers, energy, spread, block_size, domain=reach
+            structures, positions, parents, numbers, energy, moved_by, block_size, domain=reach
         )
         assert np.array_equal(augmented.structures.energies, energy(augmented.structures))
-        assert np.array_equal(augmented.sigma, spread(augmented.structures))
+        assert np.array_equal(augmented.sigma, moved_by(augmented.structures, structures.select(parents)))
         assert np.array_equal(augmented.domain_distance, reach(augmented.structures))
         assert augmented.label == "gpr"
 
@@ -78,11 +77,11 @@ def test_sigma_is_not_asked_for_unless_wanted(copies):
 
 @pytest.mark.parametrize("which", ["energies", "standard deviations"])
 def test_labels_that_are_not_finite_are_an_error(copies, which):
-    def broken(structures):
+    def broken(structures, around=None):
         positions = structures.positions
         return np.where(np.arange(len(positions)) == 2, np.nan, 1.0)
 
-    functions = (broken, spread) if which == "energies" else (energy, broken)
+    functions = (broken, moved_by) if which == "energies" else (energy, broken)
     with pytest.raises(NumericalError, match=f"1 of 21 predicted {which}"):
         label_with_gp(*copies, *functions)
 

@@ -128,7 +128,7 @@ def test_taylor_labels_of_strained_copies_need_every_stress():
 def test_adaptive_strains_go_as_far_as_sigma_allows_in_opposite_pairs():
     structures, softness = crystals(), np.array([1.0, 2.0, 100.0])
 
-    def sigma(some: StructureSet) -> np.ndarray:
+    def sigma(some: StructureSet, around: StructureSet) -> np.ndarray:
         which = [int(name[1:]) for name in some.names]
         strains = strain_of(structures, np.array(which), some.cells)
         return np.sqrt((strains**2).mean(axis=(1, 2))) / softness[which]

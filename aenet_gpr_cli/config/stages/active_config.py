@@ -25,6 +25,8 @@ SEEDED = ("split", "fit_gpr", "augment", "train_ann", "evaluate", "select", "lab
 class SelectConfig(PredictingConfig):
     """Rank a pool by the σ of a Gaussian process or the spread of a committee; keep the best."""
 
+    sigma_max_rows: PositiveInt = 7000
+    """training energies and force components behind each bound, the same for all candidates"""
     n_select: PositiveInt | None = 20
     """structures to select; null: all above the threshold"""
     rank_by: Literal["forces", "energies"] = "forces"

@@ -165,7 +165,7 @@ class LocalModel(WithRepulsion):
 
     def sigma(self, method: str, max_rows: int, max_bytes: float = np.inf) -> SigmaOf | None:
         """Return `energy_sigma`, which is exact and cheap; None for the method ``none``."""
-        return None if method == "none" else self.energy_sigma
+        return None if method == "none" else lambda structures, around=None: self.energy_sigma(structures)
 
     def energy_sigma(self, structures: StructureSet) -> FloatArray:
         """Return the standard deviation of the energies, shape (n_structures,), eV, without noise.

@@ -1,3 +1,3 @@
 """Standard deviations of predicted energies and forces."""
 
-__all__ = ["energy_sigma", "force_sigma"]
+__all__ = ["covering", "energy_sigma", "force_sigma"]

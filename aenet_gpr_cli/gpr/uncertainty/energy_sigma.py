@@ -8,20 +8,16 @@ from __future__ import annotations
 import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor
-from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points
-from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.gpr.covariance.cross import Observations
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.gpr.covariance.observation_order import n_rows
-from aenet_gpr_cli.gpr.covariance.seen_directions import Directions
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
 from aenet_gpr_cli.gpr.solvers.cholesky import CholeskySolver, Solver, choose_solver, dense_bytes
+from aenet_gpr_cli.gpr.uncertainty.covering import NearestStructure, covering_observations
 from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 SIGMA_BLOCK = 256  # structures per triangular solve: wide enough for BLAS-3, n_rows * 256 numbers
 RATE = 3e10  # operations of one core in a second, for forecasts: of factor and triangular solves
-BOUND_JITTER = 1e-8  # relative; conditioning on data with more noise still bounds σ from above
-KEPT_DIRECTIONS = 0.6  # of those seen; measured: more structures with fewer directions give looser bounds
 
 
 def energy_sigma(model: GPModel, descriptor: Descriptor, positions: FloatArray, solver: Solver) -> FloatArray:
@@ -99,14 +95,15 @@ def exact_sigma_cost(n_structures: int, n_atoms: int, max_bytes: float) -> str:
 class EnergySigmaBound:
     """Upper bound of the posterior standard deviation of energies, at a fixed cost per structure.
 
-    Conditions on part of the training data only, see `covering_observations`.
+    Conditions on a part of the training data, see `covering_observations`, and on what else is known of the
+    one training structure that is nearest to each structure, see `NearestStructure`.
 
     Parameters
     ----------
     descriptor : Descriptor
         The one the model was fitted with.
     max_rows : int
-        Observations to condition on; σ is exact where the data have no more.
+        Observations that cover the training data; σ is exact where the data have no more.
 
     Raises
     ------
@@ -115,67 +112,49 @@ class EnergySigmaBound:
 
     Notes
     -----
-    max_rows³/3 operations and max_rows² numbers once; max_rows² operations per structure.
+    max_rows³/3 operations and max_rows² numbers once; max_rows² operations per structure, and as many for
+    each direction of a training structure that is nearest to some. As much memory again keeps what was found
+    for these.
     """
 
     def __init__(self, model: GPModel, descriptor: Descriptor, max_rows: int) -> None:
         self._model, self._descriptor = model, descriptor
-        self._observations, self._solver = covering_observations(model, descriptor, max_rows)
+        self._covering = covering_observations(model, descriptor, max_rows)
+        self._nearest = NearestStructure(self._covering)
 
     @property
     def n_rows(self) -> int:
-        """Observations behind every bound."""
-        return self._observations.covariance.n_rows
+        """Observations behind every bound, those of the nearest structure not counted."""
+        return self._covering.observations.n_rows
 
-    def __call__(self, positions: FloatArray) -> FloatArray:
-        """Return the bound for each structure, (n_structures, n_atoms, 3) Å -> (n_structures,) eV."""
-        out = np.empty(len(positions))
+    def __call__(self, positions: FloatArray, around: FloatArray | None = None) -> FloatArray:
+        """Return the bound for each structure.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n_structures, n_atoms, 3), Å
+        around : ndarray of that shape, optional
+            What they were displaced from: nearest to these is taken for nearest. Copies of one structure then
+            share its rows.
+
+        Returns
+        -------
+        ndarray of shape (n_structures,), eV
+        """
+        nearest, out = np.empty(len(positions), int), np.empty(len(positions))
         for start in range(0, len(positions), SIGMA_BLOCK):
             rows = slice(start, start + SIGMA_BLOCK)
-            values = self._descriptor.values(positions[rows])
-            columns = self._observations.columns(values)
-            half = self._solver.half_solve(columns[..., 0])
-            prior = self._observations.covariance.energy_variances(values)
-            out[rows] = prior - np.einsum("ib,ib->b", half, half)
+            seen = (positions if around is None else around)[rows]
+            nearest[rows] = self._nearest.of(self._descriptor.values(seen))
+        together = np.argsort(nearest, kind="stable")
+        for start in range(0, len(positions), SIGMA_BLOCK):
+            some = together[start : start + SIGMA_BLOCK]
+            values = self._descriptor.values(positions[some])
+            half = self._covering.half(values)
+            left = self._covering.observations.covariance.energy_variances(values)
+            left -= np.einsum("ib,ib->b", half, half)
+            out[some] = left - self._nearest.explained(values, half, nearest[some])
         return scaled_sigma(self._model, out)
-
-
-def covering_observations(
-    model: GPModel, descriptor: Descriptor, max_rows: int
-) -> tuple[Observations, CholeskySolver]:
-    """Return the most informative part of the training data, with the factor of its covariance.
-
-    Conditioning on less never lowers a variance. Taken are structures that cover the set, and of these the
-    energy and the gradient along the stiffest directions.
-
-    Parameters
-    ----------
-    descriptor : Descriptor
-        The one the model was fitted with.
-    max_rows : int
-        Observations to keep; all that the descriptor sees where the data have no more.
-
-    Raises
-    ------
-    ConfigError
-        If ``max_rows`` is below 1.
-    """
-    if max_rows < 1:
-        raise ConfigError(f"max_rows: expected at least 1, got {max_rows}")
-    covariance = model.covariance(descriptor)
-    directions = Directions.of(covariance.points)
-    kept = _directions_to_keep(model.n_structures, directions.n_seen, max_rows)
-    count = min(model.n_structures, max(1, max_rows // (1 + kept)))
-    chosen = farthest_points(covariance.points.values, count)
-    observations = Observations(covariance, directions.restrict(covariance.points, chosen, kept))
-    noise = model.noise_energy, model.noise_force
-    return observations, CholeskySolver(observations.covariance, *noise, BOUND_JITTER)
-
-
-def _directions_to_keep(n_structures: int, n_seen: int, max_rows: int) -> int:
-    """All directions if they fit; else as many as do, but not so few that structures are preferable."""
-    fitting = 3 * max(1, (max_rows // n_structures - 1) // 3)
-    return min(n_seen, max(fitting, 3 * round(KEPT_DIRECTIONS * n_seen / 3)))
 
 
 def scaled_sigma(model: GPModel, variance: FloatArray) -> FloatArray:

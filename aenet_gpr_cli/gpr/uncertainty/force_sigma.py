@@ -10,7 +10,8 @@ import numpy as np
 
 from aenet_gpr_cli.descriptors.interface.descriptor import Descriptor, Linearisation
 from aenet_gpr_cli.gpr.regression.gp_model import GPModel
-from aenet_gpr_cli.gpr.uncertainty.energy_sigma import covering_observations, scaled_sigma
+from aenet_gpr_cli.gpr.uncertainty.covering import covering_observations
+from aenet_gpr_cli.gpr.uncertainty.energy_sigma import scaled_sigma
 from aenet_gpr_cli.structures import FloatArray
 
 BLOCK_COLUMNS = 1024  # of energies and derivatives solved for at a time
@@ -58,7 +59,8 @@ class ForceSigmaBound:
         self, model: GPModel, descriptor: Descriptor, max_rows: int, probes: FloatArray, n_images: int = 1
     ) -> None:
         self.model, self.descriptor, self.probes, self.n_images = model, descriptor, probes, n_images
-        self.observations, self.solver = covering_observations(model, descriptor, max_rows)
+        covering = covering_observations(model, descriptor, max_rows)
+        self.observations, self.solver = covering.observations, covering.solver
 
     @property
     def n_rows(self) -> int:

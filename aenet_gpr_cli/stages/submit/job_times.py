@@ -34,7 +34,8 @@ def augment_seconds(config: AugmentConfig, subset: StructureSet) -> float:
     rows = len(subset) * (1 + 3 * n_atoms)
     label = 20.0 * len(subset) * n_atoms**2
     sigma = {"bound": min(rows, config.sigma_max_rows), "exact": rows, "none": 0}[config.label_sigma] ** 2
-    return n_copies * (label / SLOW_RATE + 2.0 * sigma / RATE)
+    solved = n_copies + (rows if config.label_sigma == "bound" else 0)  # rows of the nearest structures
+    return n_copies * label / SLOW_RATE + solved * 2.0 * sigma / RATE
 
 
 def train_seconds(
