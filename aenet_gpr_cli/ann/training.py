@@ -33,7 +33,7 @@ from aenet_gpr_cli.ann.loss.loss_terms import KINDS
 from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights, to_layers
 from aenet_gpr_cli.ann.network.backend import CompiledPasses, fastest_passes
-from aenet_gpr_cli.ann.optimisers import adamw, levenberg_marquardt, phases
+from aenet_gpr_cli.ann.optimisers import adamw, course, levenberg_marquardt, phases
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.laplace import LeftOut
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
@@ -73,17 +73,19 @@ class TrainingResult:
     state: State
     finished: bool
 
-    def early_ends(self, settings: Training) -> str:
-        """Say how many members ended before their last iteration, and why; empty if none did."""
-        if settings.optimiser != "levenberg_marquardt" or not self.finished:
-            return ""
-        return levenberg_marquardt.early_ends(self.state, settings.levenberg_marquardt)
+    def course(self, settings: Training) -> tuple[list[str], str]:
+        """Return what is to be said of a finished training by Levenberg-Marquardt, and the warning, or "".
 
-    def trust_in_copies(self, settings: Training) -> str:
-        """Say what the energies of copies count beside those of references; empty if nothing estimates it."""
-        if settings.mode != "combined" or settings.loss.balance != "evidence" or not self.finished:
-            return ""
-        return levenberg_marquardt.trust_in_copies(self.state)
+        Which members ended early or went on, and why; what the energies of copies count beside those of
+        references. The warning names members that had not learnt the data.
+        """
+        if settings.optimiser != "levenberg_marquardt" or not self.finished:
+            return [], ""
+        lm = settings.levenberg_marquardt
+        words = [course.early_ends(self.state, lm), course.went_on(self.state)]
+        if settings.mode == "combined" and settings.loss.balance == "evidence":
+            words.append(course.trust_in_copies(self.state))
+        return [word for word in words if word], course.not_learnt(self.state)
 
 
 ADVICE = {

@@ -101,7 +101,10 @@ class LevenbergMarquardt:
     """Levenberg-Marquardt: few iterations, each a linear least-squares problem in all weights."""
 
     iterations: Annotated[PositiveInt, Le(1_000_000)] = 60
-    """at most this many linearisations"""
+    """at most this many linearisations, but see extension"""
+    extension: Annotated[float, Ge(1), Le(100)] = 3.0
+    """a network that is still learning in its last iterations, far from the data or fast, goes on, up to so
+    many times as many; 1: none does"""
     damping: PositiveFloat = 0.001
     """first damping, relative to the largest diagonal of JᵀJ"""
     scaling: Literal["identity", "diagonal"] = "identity"

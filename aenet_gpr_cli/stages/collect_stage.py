@@ -27,7 +27,12 @@ from aenet_gpr_cli.stages.shared.context import Context, Summary, nothing_to_do,
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.subset_parts import copy_subsets
 from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
-from aenet_gpr_cli.stages.train_ann.members import join_committees, read_committee, write_committee
+from aenet_gpr_cli.stages.train_ann.members import (
+    join_committees,
+    read_committee,
+    say_left_behind,
+    write_committee,
+)
 from aenet_gpr_cli.stages.train_ann.training_errors import ERROR_COLUMNS, join_cells
 
 
@@ -88,6 +93,7 @@ def run(paths: Sequence[Path], output: Path, context: Context) -> Summary:
 def _join_members(parts: Sequence[_Part], output: Path, file: h5py.File) -> Summary:
     mode, committee = str(parts[0].config["mode"]), join_committees([read_committee(p.path) for p in parts])
     write_committee(file, committee, mode)
+    say_left_behind(committee, parts[0].config["loss"]["form"])
     n_structures = int(parts[0].row[train_ann.COLUMNS.index("structures")])
     seconds = float(file.attrs["wall_time_s"])
     first = train_ann.COLUMNS.index(ERROR_COLUMNS[0])

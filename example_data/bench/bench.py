@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench_data import files
 from bench_process import CHILD, Cost, RowError, Tree, fresh, machine, shares, tree_here, tree_of
-from bench_rows import LM, RECIPES, SIZES, TIMESTEP, Row, Size, chosen, forecast, limit_flops, needs
+from bench_rows import LM, ONLY, RECIPES, SIZES, TIMESTEP, Row, Size, chosen, forecast, limit_flops, needs
 from bench_table import Result, compare, read, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +88,7 @@ class Bench:
 
     def _counted(self, row: Row, text: str, n: int) -> list[str]:
         if row.iterations:
-            return [*self.words(text), "--set", f"{LM}={n}"]
+            return self.words(f"{text} --set {LM}={n} {ONLY}")
         counted = {"%N%": str(n), "%FS%": f"{TIMESTEP:g}", "%PS%": f"{1e-3 * TIMESTEP * n:.7f}"}
         for sign, value in counted.items():
             text = text.replace(sign, value)
@@ -145,7 +145,7 @@ class Bench:
     def _climb(self, row: Row, text: str, result: Result) -> Cost:
         """Train longer and longer until the stated errors are reached; return the cost of that training."""
         for n in self.size.iterations:
-            cost = self.once(row, [*self.words(text), "--set", f"{LM}={n}"])
+            cost = self.once(row, self.words(f"{text} --set {LM}={n} {ONLY}"))
             found = self.errors(row)
             reached = row.target is None or (
                 found["energy_mae_mev"] <= row.target[0] and found["force_norm_mae"] <= row.target[1]

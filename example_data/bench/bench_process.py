@@ -46,7 +46,7 @@ class Tree:
     def knows(self, key: str) -> bool:
         """Whether a configuration of this version has the key."""
         lines = (self.source / "configs" / "annotated.yaml").read_text(encoding="utf-8").splitlines()
-        return any(line.strip().startswith(f"{key}:") for line in lines)
+        return any(line.strip().startswith(f"{key.split('.')[-1]}:") for line in lines)
 
     def has_command(self, name: str) -> bool:
         """Whether the command line of this version has the command."""

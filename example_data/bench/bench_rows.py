@@ -33,6 +33,8 @@ SIZES = {
     )
 }
 LM = "levenberg_marquardt.iterations"
+ONLY = "--set ?levenberg_marquardt.extension=1"  # iterations, and no more
+MD_STEPS = f"--set {LM}={{md_iterations}} {ONLY}"
 COPIES = "--set n_copies={copies} --set displacement=0.034"
 MEMBERS = "--set n_members={members}"
 FULL = "--set ?model=full --set descriptor=inverse_distance"  # the same work in every version
@@ -54,9 +56,9 @@ RECIPES = {
     "ann_10": "train-ann {split_li} {aug_li} --set mode=gpr --set network.hidden=[10,10]",
     "ann_20": "train-ann {split_li} {aug_li} --set mode=gpr --set network.hidden=[20,20]",
     "ann_40": "train-ann {split_li} {aug_li} --set mode=gpr --set network.hidden=[40,40]",
-    "committee": f"train-ann {{split_ec}} {{aug_ec}} --set mode=gpr {MEMBERS} --set {LM}={{steps}}",
-    "md_ec": f"train-ann {{split_ec}} {{aug_ec}} --set mode=gpr {MEMBERS} --set {LM}={{md_iterations}}",
-    "md_li": f"train-ann {{split_li}} {{aug_li}} --set mode=gpr --set {LM}={{md_iterations}}",
+    "committee": f"train-ann {{split_ec}} {{aug_ec}} --set mode=gpr {MEMBERS} --set {LM}={{steps}} {ONLY}",
+    "md_ec": f"train-ann {{split_ec}} {{aug_ec}} --set mode=gpr {MEMBERS} {MD_STEPS}",
+    "md_li": f"train-ann {{split_li}} {{aug_li}} --set mode=gpr {MD_STEPS}",
 }
 TIMESTEP = 0.005  # fs: short, as networks of so few references leave them within 0.2 ps
 MD = (

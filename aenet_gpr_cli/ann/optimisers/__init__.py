@@ -2,4 +2,4 @@
 phases of combined training; the posterior of the weights where it ends.
 """
 
-__all__ = ["adamw", "laplace", "levenberg_marquardt", "phases"]
+__all__ = ["adamw", "course", "laplace", "levenberg_marquardt", "phases"]

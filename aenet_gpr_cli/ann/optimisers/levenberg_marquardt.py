@@ -24,6 +24,7 @@ from aenet_gpr_cli.ann.loss.objective import Objective
 from aenet_gpr_cli.ann.network.architecture import Architecture
 from aenet_gpr_cli.ann.network.backend import CompiledPasses
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
+from aenet_gpr_cli.ann.optimisers.course import no_longer_gains, still_learning
 from aenet_gpr_cli.ann.optimisers.damped_step import Linearisation, Step, descend
 from aenet_gpr_cli.ann.optimisers.evidence_decay import FIRST_DECAY, Evidence, groups, is_due
 from aenet_gpr_cli.ann.optimisers.evidence_noise import Noises
@@ -31,7 +32,6 @@ from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 SMALL_WORK = 3e8  # multiplications of an iteration below which members are treated as a batch
-NOISY = 2.0  # labels of copies against energies of references: from here on they help little
 CURVES = ("training_loss", "validation_loss", "gain")  # of the state: a row for each iteration
 
 
@@ -50,6 +50,8 @@ def start(weights: FloatArray, architecture: Architecture, settings: LevenbergMa
         "stalled": np.zeros(members, bool),
         "settled": np.zeros(members, bool),
         "iteration": np.zeros(members, int),
+        "extra": np.zeros(members, int),
+        "learning": np.zeros(members, bool),
         "training_loss": np.zeros((0, members)),
         "validation_loss": np.zeros((0, members)),
         "gain": np.zeros((0, members)),
@@ -80,7 +82,8 @@ def run_levenberg_marquardt(
     state : dict of str to ndarray
         Of `start`, or of an earlier run.
     until : int, optional
-        Iteration at which to stop for now.
+        Iteration at which to stop for now. Members that are still learning there go on, ``extra`` of the
+        state, as far as settings allow.
 
     Notes
     -----
@@ -88,9 +91,12 @@ def run_levenberg_marquardt(
     are by evidence), and a few blocks of rows, kept over the iterations.
     Time per iteration and member: about rows · n_weights² + n_weights³/3 multiplications.
     """
-    state = {"settled": np.zeros(len(state["weights"]), bool)} | {k: v.copy() for k, v in state.items()}
-    state |= {key: _padded(state[key], settings.iterations) for key in CURVES}
     members = len(state["weights"])
+    of_old = {"extra": np.zeros(members, int)} | dict.fromkeys(
+        ("settled", "learning"), np.zeros(members, bool)
+    )
+    state = of_old | {k: v.copy() for k, v in state.items()}
+    state |= {key: _padded(state[key], _most(settings)) for key in CURVES}
     known = noises = None
     if settings.regularisation == "evidence":
         known = Evidence.of(objective, train, members, settings.smallest_noise)
@@ -109,7 +115,7 @@ def run_levenberg_marquardt(
         together = members if threads else members_at_once
         for first in range(0, members, together):
             chunk = np.arange(first, min(first + together, members))
-            while (active := chunk[_active(state, settings, last)[chunk]]).size:
+            while (active := chunk[_goes_on(state, settings, known, noises, last)[chunk]]).size:
                 if around.asked_to_stop():
                     finished = False
                     break
@@ -120,6 +126,9 @@ def run_levenberg_marquardt(
                     around.progress(*_report(objective, state, settings, chunk, last))
             if not finished:
                 break
+    if known is not None:
+        state["learning"] = still_learning(state, settings, _spread(known, noises, state).cpu().numpy())
+        state["learning"] &= _active(state, settings, last=1 + int(state["iteration"].max()))
     state = _snapshot(state)
     return Outcome(state["best_weights"], state["training_loss"], state["validation_loss"], state, finished)
 
@@ -141,10 +150,11 @@ def _report(
 ) -> tuple[int, int, str]:
     """Return the arguments of progress while the members ``chunk`` are trained."""
     members = len(state["weights"])
-    done = int(np.where(_active(state, settings, last), state["iteration"], last).sum())
+    ends = last + state["extra"]
+    done = int(np.where(_active(state, settings, last), state["iteration"], ends).sum())
     named = f"member {chunk[0] + 1}" if len(chunk) == 1 else f"members {chunk[0] + 1} to {chunk[-1] + 1}"
     message = f"{named} of {members}: {objective.error_text(float(state['best_loss'][chunk].mean()))}"
-    return done, members * settings.iterations, message
+    return done, members * settings.iterations + int(state["extra"].sum()), message
 
 
 def _snapshot(state: State) -> State:
@@ -154,56 +164,36 @@ def _snapshot(state: State) -> State:
     return {key: values.copy() for key, values in state.items()} | curves
 
 
-def _active(state: State, settings: LevenbergMarquardt, last: int) -> FloatArray:
-    return (
-        (state["iteration"] < last)
+def _active(state: State, settings: LevenbergMarquardt, last: int) -> NDArray[np.bool_]:
+    return np.asarray(
+        (state["iteration"] < last + state["extra"])
         & (state["wait"] < settings.patience)
         & ~state["stalled"].astype(bool)
-        & ~_no_longer_gains(state, settings)
+        & ~no_longer_gains(state, settings)
     )
 
 
-def _no_longer_gains(state: State, settings: LevenbergMarquardt) -> NDArray[np.bool_]:
-    """Return of which members, an array of bool, the cost fell by too little in the last iterations."""
-    done = np.zeros(len(state["weights"]), bool)
-    for member, iteration in enumerate(state["iteration"]):
-        if iteration >= settings.window:
-            left = np.prod(1.0 - state["gain"][iteration - settings.window : iteration, member])
-            done[member] = 1.0 - left < settings.window_gain
-    return done
+def _goes_on(
+    state: State, settings: LevenbergMarquardt, known: Evidence | None, noises: Noises | None, last: int
+) -> NDArray[np.bool_]:
+    """Return which members have another iteration; those that are still learning are given some more."""
+    if known is not None:
+        ended = state["iteration"] >= last + state["extra"]
+        some = ended & still_learning(state, settings, _spread(known, noises, state).cpu().numpy())
+        state["extra"][some & _active(state, settings, _most(settings))] += settings.window
+        state["extra"] = np.minimum(state["extra"], _most(settings) - settings.iterations)
+    return _active(state, settings, last)
 
 
-def early_ends(state: State, settings: LevenbergMarquardt) -> str:
-    """Say in words how many members ended before their last iteration, and why; empty if none did."""
-    early = state["iteration"] < settings.iterations
-    waited, slow = state["wait"] >= settings.patience, _no_longer_gains(state, settings)
-    stalled = state["stalled"].astype(bool)
-    reasons = {
-        f"no better validation error in {settings.patience} iterations (patience)": waited,
-        f"a training error that fell by less than {100 * settings.window_gain:g} % in {settings.window} "
-        "iterations (window_gain)": slow & ~waited,
-        "a training error that falls no more (tolerance)": stalled & ~slow & ~waited,
-    }
-    counts = {reason: int((early & which).sum()) for reason, which in reasons.items()}
-    return "; ".join(f"{n} of {len(early)} ended early: {reason}" for reason, n in counts.items() if n)
+def _most(settings: LevenbergMarquardt) -> int:
+    return int(settings.extension * settings.iterations)
 
 
-def trust_in_copies(state: State) -> str:
-    """Say in words how noisy the energies of copies are by evidence; empty before there is any."""
-    if (state["emphasis"][:, 0] == 1.0).any():
-        return ""
-    trust = state["emphasis"][:, 1] / state["emphasis"][:, 0]
-    ratio, most = float(np.median(trust)) ** -0.5, state.get("most_trust", np.full(len(trust), np.inf))
-    times = float(np.median(most)) ** -0.5
-    off = f"on structures left out the process errs {times:.2g} times as much as the networks do"
-    if state.get("without_copies", np.zeros(1, bool)).any():
-        return f"copies: left out, for together they would count less than the references: {off}"
-    if np.median(trust / most) > 0.99:
-        return f"copies: each counts {ratio**-2:.2g} of a reference: {off}"
-    count = f"copies: by evidence each counts {ratio**-2:.2g} of a reference"
-    if ratio <= NOISY:
-        return f"{count}: their labels are as good as what the networks reach"
-    return f"{count}: their labels are {ratio:.2g} times as noisy as what the networks reach on references"
+def _spread(known: Evidence, noises: Noises | None, state: State) -> Tensor:
+    """Return the loss of networks that predict nothing, (n_members,), with the emphasis there is."""
+    if noises is None:
+        return known.spread
+    return (torch.as_tensor(state["emphasis"], device=noises.spread.device) * noises.spread).sum(1)
 
 
 def _iterate(
@@ -255,10 +245,7 @@ def _estimate(
     old: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Return decays, new ones where it is time, and of which members they are settled; set the emphasis."""
-    device, curvature, spread = old.device, here.curvature, known.spread[active]
-    if noises is not None:
-        emphasis = torch.tensor(state["emphasis"][active], device=device)
-        spread = (emphasis * noises.spread[active]).sum(1)
+    device, curvature, spread = old.device, here.curvature, _spread(known, noises, state)[active]
     before = torch.as_tensor(state["settled"][active], device=device)
     due = is_due(here.loss, spread, state["iteration"][active], before)
     if not bool(due.any()):
@@ -266,6 +253,7 @@ def _estimate(
     found = curvature.determined(known.damping(curvature, old))
     new, settled = known.decays(curvature, found.by_group, here.weights, here.loss, old, active, spread)
     if noises is not None:
+        emphasis = torch.tensor(state["emphasis"][active], device=device)
         following, steady = noises.emphasis(curvature.losses, found.by_kind, emphasis, active)
         if "most_trust" in state:
             most = torch.tensor(state["most_trust"][active], device=device) * following[:, 0]

@@ -22,7 +22,9 @@ from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.stored_anns import read_ann, write_ann
 from aenet_gpr_cli.stages.shared.context import GO_ON, Context, log
 from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.text import rounded
 
+BEHIND = 5.0  # times the error of most members on the training data
 _OF_ERRORS = ("form", "per", "alpha", "balance")  # keys of the loss that say what it measures
 Keep = Callable[[Snapshot], None]
 Trainer = Callable[[tuple[int, ...], State | None, Keep], TrainingResult]
@@ -200,6 +202,27 @@ def train_members(work: Work, context: Context) -> tuple[Committee, float]:
         raise InterruptedRun(f"after {keeper.wall_time:.0f} s of training. {GO_ON}")
     committee = Committee(missing, result.model, result.training_loss, result.validation_loss)
     return join_committees([*parts, committee]), keeper.earlier
+
+
+def say_left_behind(committee: Committee, form: str) -> None:
+    """Warn of members whose errors on the training data are far larger than those of most.
+
+    Parameters
+    ----------
+    form : str
+        Of the loss, see `Loss`.
+    """
+    last = np.array([curve[np.isfinite(curve)][-1] for curve in committee.training_loss.T])
+    times = (last / np.median(last)) ** (1.0 if form == "rmse" else 0.5)
+    for member, ratio in zip(committee.members, times, strict=True):
+        if ratio > BEHIND:
+            log.warning(
+                "member %d errs %s times as much on its training data as most do, which spoils the mean: "
+                "raise levenberg_marquardt.iterations, take another seed, or leave it out (members, counted "
+                "from 0, of predict, evaluate, md and properties)",
+                member,
+                rounded(ratio, 2),
+            )
 
 
 class _Keeper:

@@ -36,7 +36,14 @@ from aenet_gpr_cli.stages.shared.context import Context, Summary, log, make_job,
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.subset_parts import free_atoms
 from aenet_gpr_cli.stages.shared.torchrun import torchrun_processes
-from aenet_gpr_cli.stages.train_ann.members import Committee, Keep, Work, train_members, write_committee
+from aenet_gpr_cli.stages.train_ann.members import (
+    Committee,
+    Keep,
+    Work,
+    say_left_behind,
+    train_members,
+    write_committee,
+)
 from aenet_gpr_cli.stages.train_ann.training_errors import ERROR_COLUMNS, TrainingErrors, training_errors
 from aenet_gpr_cli.structures import Copies, StructureSet
 from aenet_gpr_cli.text import rounded
@@ -153,17 +160,18 @@ def run(
                 around = Surroundings(context.progress, context.stop, keep, processes, make_rows)
                 settings = replace(config, device=device, atomic_energies=atomic)
                 result = train(data, basis, settings, config.seed, members, state, around, first)
-                if ended := result.early_ends(config):
-                    log.info(ended)
-                if trust := result.trust_in_copies(config):
-                    log.info(trust)
+                words, doubt = result.course(config)
+                for word in words:
+                    log.info(word)
+                if doubt:
+                    log.warning(doubt)
                 return result
 
             work = Work(trainer, members, checkpoint, config.checkpoint_seconds, config.mode, processes)
             _, held_out = validation_split(data.parents, config.held_out, config.seed)
             held_out = held_out[held_out < data.n_references]
             errors = partial(training_errors, subsets=list(references.values()), held_out=held_out)
-            return _train(work, len(data), errors, context)
+            return _train(work, config, len(data), errors, context)
 
 
 def _first(
@@ -222,7 +230,11 @@ def _check_cutoff(config: TrainAnnConfig, references: Mapping[str, StructureSet]
 
 
 def _train(
-    work: Work, n_structures: int, errors_of: Callable[[ANNModel], TrainingErrors], context: Context
+    work: Work,
+    config: TrainAnnConfig,
+    n_structures: int,
+    errors_of: Callable[[ANNModel], TrainingErrors],
+    context: Context,
 ) -> Summary:
     """Train and write the output; of several processes the first one alone touches files."""
     output, first = work.checkpoint.output, work.processes.rank == 0
@@ -236,6 +248,7 @@ def _train(
             return Summary(TITLE)
         write_committee(file, committee, work.mode)
         file.attrs["wall_time_s"] = earlier
+        say_left_behind(committee, config.loss.form)
         log.info(describe_sigma(committee.model.sigma, committee.model.n_members))
         notes = [f"wrote {output}"]
         if committee.model.repulsion is not None:

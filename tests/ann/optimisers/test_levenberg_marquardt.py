@@ -5,7 +5,7 @@ import torch
 from aenet_gpr_cli.ann.curvature.row_curvature import RowCurvature
 from aenet_gpr_cli.ann.curvature.summed_curvature import SummedCurvature
 from aenet_gpr_cli.ann.optimisers import damped_step
-from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import early_ends
+from aenet_gpr_cli.ann.optimisers.course import early_ends
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.ann.training import train
 from tests.ann.ann_helpers import Forces, changed

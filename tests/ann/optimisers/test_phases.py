@@ -10,7 +10,7 @@ from aenet_gpr_cli.ann import training
 from aenet_gpr_cli.ann.data.training_set import TrainingSet
 from aenet_gpr_cli.ann.execution.surroundings import Surroundings
 from aenet_gpr_cli.ann.optimisers import phases
-from aenet_gpr_cli.ann.optimisers.levenberg_marquardt import trust_in_copies
+from aenet_gpr_cli.ann.optimisers.course import trust_in_copies
 from aenet_gpr_cli.ann.training import train
 from aenet_gpr_cli.ann.training_settings import LevenbergMarquardt, Loss
 from aenet_gpr_cli.structures import AugmentedSet
