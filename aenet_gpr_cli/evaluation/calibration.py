@@ -24,15 +24,15 @@ class Calibration:
     ----------
     n : int
         Number of errors.
-    z_mean, z_std : float, dimensionless
-        Of the z-scores; 0 and 1 where σ is right.
+    z_mean, z_rms : float, dimensionless
+        Mean and root mean square of the z-scores; 0 and 1 where σ is right.
     coverage : tuple of float
         Share of errors within the central interval of each of ``LEVELS`` of a normal distribution.
     """
 
     n: int
     z_mean: float
-    z_std: float
+    z_rms: float
     coverage: tuple[float, ...]
 
 
@@ -67,7 +67,7 @@ def z_scores(reference: FloatArray, predicted: FloatArray, sigma: FloatArray, no
 
 
 def calibrate(z: FloatArray) -> Calibration:
-    """Return mean, spread and coverage of z-scores.
+    """Return mean, root mean square and coverage of z-scores.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def calibrate(z: FloatArray) -> Calibration:
 
     half_widths = ndtri(0.5 + 0.5 * np.array(LEVELS))
     coverage = tuple(float((np.abs(z) <= width).mean()) for width in half_widths)
-    return Calibration(len(z), float(z.mean()), float(z.std()), coverage)
+    return Calibration(len(z), float(z.mean()), float(np.sqrt(np.square(z).mean())), coverage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ FEW = 3  # structures of a kind, below which its error says nothing
 BEHIND = 1.3  # times the error of the process that labels its copies, from where on a network lags
 NEAR = 1.1  # times the error of the best, below which another model is as good
 KURTOSIS = 6.0  # of errors of energies, see `relative_error_of_rmse`
+CONTRADICT = (
+    1.0  # Å: RMSE of energies per atom over that of force components; 0.01 to 0.05 in potentials that fit
+)
 SURROGATE = "gp"
 
 
@@ -223,7 +226,7 @@ def _stress(total: Mapping[str, Any]) -> list[Statement]:
 
 
 def _sigma(total: Mapping[str, Any]) -> list[Statement]:
-    covered, spread = total.get("coverage_95"), total.get("z_std")
+    covered, spread = total.get("coverage_95"), total.get("z_rms")
     if covered is None or spread is None:
         text = "the model does not say where it is wrong (a single network, or σ was not asked for)"
         return [Statement("sigma", text)]
@@ -275,7 +278,9 @@ def _test_set(total: Mapping[str, Any], provenance: str) -> list[Statement]:
 
 
 def _next(models: Sequence[Judged], best: Judged, grade: Grade) -> list[Statement]:
-    """Say what to do next: the kinds that lack structures, what is outside, another mode, σ."""
+    """Say what to do next: the labels, the kinds that lack structures, what is outside, another mode, σ."""
+    if contradiction := _contradiction(best.total):
+        return [Statement("next", contradiction)]
     said = []
     tested = best.total.get("force_component_rmse") is not None
     weak = [
@@ -302,6 +307,19 @@ def _next(models: Sequence[Judged], best: Judged, grade: Grade) -> list[Statemen
     if not said:
         said.append("run the dynamics, and look at σ on the way")
     return [Statement("next", text) for text in said]
+
+
+def _contradiction(total: Mapping[str, Any]) -> str:
+    """Say that energies do not belong to the forces, where a model has learnt these and not those."""
+    energy, force = float(total["energy_rmse_per_atom"]), total.get("force_component_rmse")
+    size = total.get("force_component_rms_reference")
+    if not force or not size or _graded(force / size, FORCE) != "good" or energy < CONTRADICT * force:
+        return ""
+    return (
+        f"look at the labels: forces are right to {_percent(force / size)}, but energies err by "
+        f"{rounded(energy * MEV_PER_EV, 2)} meV per atom, which no potential with such forces does; are "
+        "energies those of the whole structure, in eV, of the same calculations as the forces?"
+    )
 
 
 def _training(models: Sequence[Judged]) -> list[str]:

@@ -86,9 +86,9 @@ def _process(group: h5py.Group) -> list[list[str]]:
         ],
     ]
     if "left_out_error" in values:
-        left = f"{rounded(values['left_out_error'] * MEV_PER_EV)} meV"
+        left = f"median {rounded(values['left_out_error'] * MEV_PER_EV)} meV"
         if math.isfinite(values.get("left_out_force_error", math.nan)):  # NaN: no forces
-            left += f", {rounded(values['left_out_force_error'])} eV/Å"
+            left += f", mean {rounded(values['left_out_force_error'])} eV/Å"
         rows.append(["left-out errors", left])
     if "sigma_factor" in values:
         rows.append(["sigma", f"calibrated on left-out structures, times {rounded(values['sigma_factor'])}"])

@@ -19,7 +19,7 @@ def test_right_sigma_covers_what_it_promises() -> None:
     # 20,000 draws: standard error of a share below 0.004, of the spread 0.005
     np.testing.assert_allclose(result.coverage, LEVELS, atol=0.015)
     assert result.z_mean == pytest.approx(0.0, abs=0.03)
-    assert result.z_std == pytest.approx(1.0, abs=0.02)
+    assert result.z_rms == pytest.approx(1.0, abs=0.02)
     assert result.n == 20000
 
 
@@ -32,7 +32,13 @@ def test_too_small_sigma_covers_less_than_it_promises() -> None:
     errors, sigma = draw(true_over_claimed=3.0)
     result = calibrate(z_scores(errors, np.zeros(len(errors)), sigma, 0.02))
     assert max(result.coverage) < 0.55
-    assert result.z_std == pytest.approx(3.0, abs=0.06)
+    assert result.z_rms == pytest.approx(3.0, abs=0.06)
+
+
+def test_a_shift_is_an_error_too() -> None:
+    result = calibrate(z_scores(np.full(5, 4.0) + 0.1 * np.arange(5), np.zeros(5), np.full(5, 2.0), 0.0))
+    assert result.z_rms == pytest.approx(np.sqrt(2.1**2 + 0.05**2 * 2))
+    assert result.z_mean == pytest.approx(2.1)
 
 
 def test_what_says_nothing_is_refused() -> None:

@@ -18,7 +18,7 @@ TOTAL = {
     "n_structures": 100,
     "n_members": 4,
     "coverage_95": 0.95,
-    "z_std": 1.0,
+    "z_rms": 1.0,
     "n_outside_domain": 0,
     "n_beyond_training": None,
 }
@@ -50,6 +50,16 @@ def test_a_good_model_is_called_good_with_nothing_held_back():
     assert {s.about for s in verdict.statements} >= {"energies", "forces", "outliers", "sigma", "test set"}
     assert "drawn by chance" in about(verdict, "test set")[0].text
     json.dumps(verdict.as_dict())
+
+
+def test_energies_that_do_not_belong_to_the_forces_are_no_want_of_data():
+    off = model(energy_rmse_per_atom=0.063, force_component_rmse=0.0022)
+    (told,) = about(judge([off, model("gpr", "gp", energy_rmse_per_atom=0.07)], 300.0), "next")
+    assert told.text.startswith("look at the labels: forces are right to 0.22 %, but energies err by 63 meV")
+    wrong_both = model(energy_rmse_per_atom=0.4, force_component_rmse=0.3)
+    fitting = model(energy_rmse_per_atom=0.02, force_component_rmse=0.06)
+    for other in (wrong_both, fitting):
+        assert "labels" not in about(judge([other], 300.0), "next")[0].text
 
 
 def test_energies_count_against_the_temperature():
@@ -100,7 +110,7 @@ def test_weak_kinds_and_lacking_sigma_are_named_as_what_to_do_next():
         "slab": TOTAL | {"force_component_rmse": 0.2},
         "rare": TOTAL | {"n_structures": 1},
     }
-    weak = replace(model(parts=parts, n_members=1, coverage_95=None, z_std=None), n_training={"slab": 7})
+    weak = replace(model(parts=parts, n_members=1, coverage_95=None, z_rms=None), n_training={"slab": 7})
     told = "; ".join(s.text for s in about(judge([weak], 300.0), "next"))
     assert "more structures like slab (errors 4.0 times those of all; 7 of them train now)" in told
     assert "bulk" not in told
@@ -119,10 +129,10 @@ def test_copies_are_asked_for_only_while_a_network_lags_behind_its_gaussian_proc
 
 
 def test_sigma_is_told_in_plain_words():
-    text = about(judge([model(coverage_95=0.5, z_std=3.0)], 300.0), "sigma")[0].text
+    text = about(judge([model(coverage_95=0.5, z_rms=3.0)], 300.0), "sigma")[0].text
     advice = "σ is too small, take 3 times as much"
     assert text == f"poor: 50 of 100 errors lie within ±2σ, where 95 should; {advice}"
-    few = about(judge([model(coverage_95=10 / 12, z_std=0.8, n_structures=12)], 300.0), "sigma")[0].text
+    few = about(judge([model(coverage_95=10 / 12, z_rms=0.8, n_structures=12)], 300.0), "sigma")[0].text
     assert few == "good: 10 of 12 errors lie within ±2σ, where 11 should"  # by chance, if 95 % of many do
 
 

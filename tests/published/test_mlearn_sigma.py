@@ -31,4 +31,4 @@ def test_intervals_of_95_percent_cover_about_as_many_errors(published, tmp_path)
     assert found["n_structures"] == 29
     assert 0.88 <= found["coverage_95"] <= 0.99
     assert 0.88 <= found["force_coverage_95"] <= 0.99
-    assert 0.7 < found["force_z_std"] < 1.4
+    assert 0.7 < found["force_z_rms"] < 1.4

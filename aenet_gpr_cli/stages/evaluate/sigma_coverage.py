@@ -19,6 +19,8 @@ from aenet_gpr_cli.units import MEV_PER_EV
 
 KINDS = {"bound": "an upper bound from part of the data"}
 WIDE = 0.95  # the interval whose coverage is shown below the table
+FEW = 8  # structures, of which the mean says nothing
+SHIFTED = 0.8  # mean over root mean square from which on nearly all of an error is a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,11 @@ class Uncertainty:
         dict of str to float, int or None
             ``energy_sigma``, the mean σ, only where there is σ; of Gaussian processes, which have no spread,
             ``energy_spread`` (and ``energy_msd``, its former name) is the same;
-            ``z_mean``, ``z_std``, ``coverage_LEVEL``, ``sigma_rank`` (and ``sigma_rank_expected``, see
+            ``z_mean``, ``z_rms``, ``coverage_LEVEL``, ``sigma_rank`` (and ``sigma_rank_expected``, see
             `calibration.Sorting`), ``energy_mae_sure`` and ``energy_mae_unsure`` (the halves of small and
             large σ), ``n_outside_domain`` (of Gaussian processes) and ``n_beyond_training`` (of networks:
             structures with an atom more than `WARN_BEYOND` outside their range) are None where not known;
-            ``force_z_std`` and ``force_coverage_LEVEL`` only where there is σ of the forces; the same names
+            ``force_z_rms`` and ``force_coverage_LEVEL`` only where there is σ of the forces; the same names
             with ``stress`` where there is σ of the stress.
         """
         found = calibrate(self.z) if len(self.z) else None
@@ -96,7 +98,7 @@ class Uncertainty:
         return {
             **dict.fromkeys(self._names_of_sigma(), self._mean_sigma()),
             "z_mean": None if found is None else found.z_mean,
-            "z_std": None if found is None else found.z_std,
+            "z_rms": None if found is None else found.z_rms,
             **{f"coverage_{round(100 * p)}": c for p, c in zip(LEVELS, coverage, strict=True)},
             "sigma_rank": None if order is None else order.rank_correlation,
             "sigma_rank_expected": None if order is None else order.expected,
@@ -126,7 +128,7 @@ def _coverage_of(name: str, z: FloatArray) -> dict[str, float]:
         return {}
     found = calibrate(z)
     coverage = {f"{name}_coverage_{round(100 * p)}": c for p, c in zip(LEVELS, found.coverage, strict=True)}
-    return {f"{name}_z_std": found.z_std, **coverage}
+    return {f"{name}_z_rms": found.z_rms, **coverage}
 
 
 def _stress_z(prediction: Prediction, structures: StructureSet) -> FloatArray:
@@ -144,6 +146,14 @@ def joined(parts: Sequence[Uncertainty]) -> Uncertainty:
     )
 
 
+def _shift(total: Mapping[str, Any]) -> str:
+    """Say that errors are mostly of one sign, where they are."""
+    mean, spread = total["z_mean"], total["z_rms"]
+    if total["n_structures"] < FEW or abs(mean) < SHIFTED * spread:
+        return ""
+    return f", mean {rounded(-mean, 2)}: predictions are too {'low' if mean > 0.0 else 'high'} by a constant"
+
+
 def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
     """Say for every model whether its σ is right, and how many structures are outside the training data.
 
@@ -155,22 +165,22 @@ def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
     notes = []
     for name, result in results.items():
         total = result["total"]
-        outside, spread = total["n_outside_domain"], total["z_std"]
+        outside, spread = total["n_outside_domain"], total["z_rms"]
         if spread is not None:
             kind = "σ" if outside is None else f"σ ({KINDS.get(method, method)})"
             mean, covered = total["energy_sigma"] * MEV_PER_EV, total[f"coverage_{round(100 * WIDE)}"]
             notes.append(
                 f"{name}: {kind}, {rounded(mean, 2)} meV on average, covers {covered:.1%} of the errors "
-                f"in its {WIDE:.0%} intervals; errors over σ have a standard deviation of "
-                f"{rounded(spread, 2)} (1 is right, less is cautious)"
+                f"in its {WIDE:.0%} intervals; root mean square of errors over σ {rounded(spread, 2)} "
+                f"(1 is right, less is cautious){_shift(total)}"
             )
         for key, said in (("force", "forces"), ("stress", "stress")):
-            if f"{key}_z_std" in total:
+            if f"{key}_z_rms" in total:
                 covered = total[f"{key}_coverage_{round(100 * WIDE)}"]
                 notes.append(
                     f"{name}: σ of the {said} covers {covered:.1%} in its "
-                    f"{WIDE:.0%} intervals; standard deviation of errors over σ "
-                    f"{rounded(total[f'{key}_z_std'], 2)}"
+                    f"{WIDE:.0%} intervals; root mean square of errors over σ "
+                    f"{rounded(total[f'{key}_z_rms'], 2)}"
                 )
         if (rank := total["sigma_rank"]) is not None:
             sure, unsure = (total[f"energy_mae_{half}"] * MEV_PER_EV for half in ("sure", "unsure"))

@@ -29,9 +29,9 @@ def test_z_scores_are_those_of_known_components_of_the_lattice():
     np.testing.assert_allclose(Uncertainty.of(prediction, slab).stress_z, [0.0, 8.0, 4.0], atol=1e-12)
     unknown = replace(one, stress=np.full((1, 3, 3), np.nan))
     for without in (unknown, replace(one, stress=None)):
-        assert "stress_z_std" not in Uncertainty.of(prediction, without).metrics()
+        assert "stress_z_rms" not in Uncertainty.of(prediction, without).metrics()
     both = joined([Uncertainty.of(prediction, one), Uncertainty.of(prediction, unknown)])
-    assert both.metrics()["stress_z_std"] == pytest.approx(np.std(six))
+    assert both.metrics()["stress_z_rms"] == pytest.approx(np.sqrt(np.mean(np.square(six))))
 
 
 def test_sigma_of_the_stress_is_of_the_size_of_the_errors():
@@ -44,8 +44,28 @@ def test_sigma_of_the_stress_is_of_the_size_of_the_errors():
         sigma = np.hypot(model.stress_sigma(s), noise[:, None, None])
         parts.append(Uncertainty.of(predicted(model.stresses(s), sigma), s))
     metrics = joined(parts).metrics()
-    assert 0.3 < metrics["stress_z_std"] < 3.0
+    assert 0.3 < metrics["stress_z_rms"] < 3.0
     assert metrics["stress_coverage_95"] > 0.6
     total = metrics | {"n_structures": 12}
     (note,) = calibration_notes({"gpr": {"total": total}}, "bound")
     assert note.startswith("gpr: σ of the stress covers")
+
+
+@pytest.mark.parametrize(
+    ("mean", "number", "said"), [(-0.85, 12, "too high by a constant"), (0.85, 12, "too low")]
+)
+def test_errors_of_one_sign_are_told(mean, number, said):
+    total = {
+        "z_mean": mean,
+        "z_rms": 0.86,
+        "n_outside_domain": None,
+        "energy_sigma": 0.006,
+        "coverage_95": 1.0,
+    }
+    total |= {"n_structures": number, "sigma_rank": None}
+    (note,) = calibration_notes({"ann": {"total": total}}, "bound")
+    assert "root mean square of errors over σ 0.86" in note
+    assert said in note
+    for other in ({"z_mean": 0.3}, {"n_structures": 4}):
+        (note,) = calibration_notes({"ann": {"total": total | other}}, "bound")
+        assert "constant" not in note
