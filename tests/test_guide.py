@@ -158,6 +158,9 @@ def test_the_command_lists_shows_and_writes(run_cli, tmp_path):
     code, _, said = run_cli("guide", "--html", "guide.html")
     assert code == 2
     assert "--force" in said
+    code, _, _ = run_cli("guide", "--html", "new/folder/guide.html")
+    assert code == 0
+    assert (tmp_path / "new" / "folder" / "guide.html").is_file()
 
 
 def test_only_a_page_is_replaced(run_cli, tmp_path, monkeypatch):
