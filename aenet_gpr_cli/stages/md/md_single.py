@@ -74,9 +74,11 @@ def make_plan(config: MdConfig, structures: list[Structure], start: Path) -> Pla
     ConfigError
         If there is no such structure, or there would be too many steps.
     InputError
-        If atoms are at one place.
+        If atoms are at one place, or the structure does not fill its cell where that is to change.
     """
     structure = _choose(structures, config, start)
+    if config.ensemble == "npt":
+        require_bulk(structure, "npt", config.largest_gap, "use ensemble: nvt")
     time_step = config.timestep_fs or default_time_step(structure.species)
     n_steps = max(1, round(config.time_ps * 1e3 / time_step))
     if n_steps > MOST_STEPS:
@@ -238,7 +240,6 @@ def _bath(config: MdConfig, structure: Structure) -> Bath | None:
     thermostat = config.thermostat_ps * 1e3 / FS_PER_TIME_UNIT
     if config.ensemble == "nvt":
         return Bath(thermal, thermostat)
-    require_bulk(structure, "npt", config.largest_gap, "use ensemble: nvt")
     return Bath(
         thermal,
         thermostat,

@@ -197,6 +197,17 @@ def test_a_process_moves_atoms_in_the_order_of_the_file(process, tmp_path):
     assert (column["energy_std_eV"][column["step"] % SHORT.store_every == 0] >= 0).all()
 
 
+def test_what_is_no_bulk_is_told_whatever_the_model(process, tmp_path):
+    gpr, structures = process
+    write(tmp_path / "start.xyz", Atoms(structures.species, structures.positions[0]), format="extxyz")
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match="npt: expected a cell with three periodic directions, got"):
+            run(
+                *(replace(SHORT, ensemble="npt"), gpr, tmp_path, Context(dry_run=dry_run)),
+                start=tmp_path / "start.xyz",
+            )
+
+
 def test_what_cannot_be_is_one_message(model, tmp_path):
     with pytest.raises(ConfigError, match=r"frame: .* has 1 structures"):
         run(replace(SHORT, frame=1), model, tmp_path)
