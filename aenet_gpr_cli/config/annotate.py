@@ -84,7 +84,7 @@ def _section(model: type, field: Field[Any], indent: int) -> list[str]:
 
 def _scalar(pad: str, model: type, field: Field[Any]) -> list[str]:
     default: Any = field.default_factory() if field.default_factory is not MISSING else field.default
-    if default is MISSING or not default:
+    if default is MISSING or default == ():
         default = EXAMPLES.get(field.name, None if default is MISSING else default)
     text = f"{pad}{field.name}: {_yaml(default)}"
     meaning = descriptions(model)[field.name]
