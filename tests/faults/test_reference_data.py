@@ -192,6 +192,27 @@ def test_energy_and_forces_are_taken_by_the_names_that_are_given(split, tmp_path
     np.testing.assert_array_equal(found["a.traj#0"].forces, expected.forces)
 
 
+def test_frames_without_finite_numbers_are_named_with_a_way_round(split, tmp_path):
+    path = xyz(tmp_path / "a.xyz")
+    lines = path.read_text().splitlines(keepends=True)
+    for frame in (2, 5):
+        words = lines[5 * frame + 3].split()
+        lines[5 * frame + 3] = " ".join([*words[:5], "nan", words[6]]) + "\n"
+    path.write_text("".join(lines))
+    code, said, _ = split(path)
+    assert code == 2
+    assert (
+        "a.xyz, frame 2: expected finite numbers, got NaN or infinity in force, also in frame 5; mend" in said
+    )
+    assert "converged=F in its header is left out (unconverged: skip)" in said
+    for frame in (2, 5):
+        lines[5 * frame + 1] = lines[5 * frame + 1].replace("energy=", "converged=F energy=")
+    path.write_text("".join(lines))
+    code, said, found = split(path)
+    assert (code, len(found)) == (0, 6)
+    assert "left out 2 of 8 frames, the frame says converged=F" in said
+
+
 def test_names_that_may_be_meant_are_listed(split, tmp_path):
     path = xyz(tmp_path / "a.xyz", energy="E_dft={e!r} level=3", forces="my_f")
     code, said, _ = split(path, "--set", "energy_key=e_dft", "--set", "forces_key=my_f")

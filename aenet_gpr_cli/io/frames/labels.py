@@ -99,11 +99,7 @@ def label(
     stress_keys = stress_keys_of(frames, asked_for, energy_key, where, strict=rules is not None)
     factor = 1.0 if rules is None else rules.stress_factor
     found = [_labelled(frame, energy_key, forces_key, stress_keys, factor) for frame in frames]
-    for index, (frame, item) in enumerate(zip(frames, found, strict=True)):
-        if rules is not None and rules.unconverged != "keep" and frame.unconverged:
-            continue  # left out below, and some readers give no number then
-        at = f"{where}, frame {index}" if len(found) > 1 or "#" in item.structure.name else where
-        check_finite(at, energy=item.structure.energy, force=item.structure.forces)
+    _refuse_not_finite(frames, found, rules, where)
     if rules is None:
         return found, []
     _say_names(found, rules, where)
@@ -289,6 +285,29 @@ def _labelled(
     if structure.forces is None and structure.n_atoms == 1:  # zero by symmetry, and often not written
         structure = replace(structure, forces=np.zeros((1, 3)))
     return Labelled(structure, key, column, definition, frame.units, stress_key)
+
+
+def _refuse_not_finite(
+    frames: Sequence[Frame], found: Sequence[Labelled], rules: ReadingRules | None, where: str
+) -> None:
+    """Refuse energies and forces that are no numbers: the user is to look at what is wrong."""
+    wrong: list[tuple[int, str]] = []
+    for index, (frame, item) in enumerate(zip(frames, found, strict=True)):
+        if rules is not None and rules.unconverged != "keep" and frame.unconverged:
+            continue  # left out below, and some readers give no number then
+        at = f"{where}, frame {index}" if len(found) > 1 or "#" in item.structure.name else where
+        try:
+            check_finite(at, energy=item.structure.energy, force=item.structure.forces)
+        except InputError as error:
+            wrong.append((index, str(error)))
+    if not wrong:
+        return
+    also = [str(index) for index, _ in wrong[1:]]
+    more = f", also in frame{'s' * (len(also) > 1)} {_some(also)}" if also else ""
+    hint = "mend or remove " + ("these frames" if also else "it" if len(found) == 1 else "this frame")
+    if rules is not None:
+        hint += "; a frame of extended XYZ with converged=F in its header is left out (unconverged: skip)"
+    raise InputError(f"{wrong[0][1]}{more}; {hint}")
 
 
 def _say_names(found: Sequence[Labelled], rules: ReadingRules, where: str) -> None:
