@@ -163,6 +163,13 @@ def test_the_command_lists_shows_and_writes(run_cli, tmp_path):
     assert (tmp_path / "new" / "folder" / "guide.html").is_file()
 
 
+def test_where_results_go_is_said(run_cli):
+    for told in (text("keys"), run_cli("run", "--help")[1], annotated()):
+        said = " ".join(re.sub(r"\n#?", " ", told).split())
+        assert "current folder" in said
+        assert "runs/NAME" in said
+
+
 def test_only_a_page_is_replaced(run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ann.h5").write_bytes(b"mine")

@@ -111,7 +111,7 @@ def case_options(metavar: str, example: str) -> Decorator:
     """Return the argument and options of a command that runs the stages of a whole case."""
     return together(
         click.argument("config", metavar=metavar, type=PATH),
-        click.option("--workdir", type=PATH, help="Folder for all artefacts.  [default: runs/NAME]"),
+        click.option("--workdir", type=PATH, help="Folder for all artefacts.  [default: ./runs/NAME]"),
         set_options(example, "Seed of every stage that has none of its own."),
     )
 

@@ -109,6 +109,8 @@ def run(until: str | None, options: dict[str, Any]) -> None:
     """Run all stages of WORKFLOW.yaml in order; stages whose inputs and keys have not changed are skipped.
 
     A forecast of time and memory for each stage comes first; --dry-run shows it without running anything.
+    Inputs are found from the folder of WORKFLOW.yaml, wherever it lies; artefacts go to runs/NAME in the
+    current folder, or to --workdir.
 
     \b
     aenet-gpr run configs/ec_dimer/workflow.yaml --dry-run

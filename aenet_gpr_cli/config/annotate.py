@@ -26,6 +26,7 @@ HEADER = """\
 #   aenet-gpr fit-gpr split.h5 -c workflow.yaml     (the section fit_gpr)
 #   aenet-gpr fit-gpr split.h5 --set length_scale=1.0
 # Paths are relative to the file that names them; published:NAME/FILE is fetched data.
+# What is written goes below the current folder: to ./runs/NAME, or to --workdir.
 """
 ACTIVE_HEADER = """\
 # Every key of `aenet-gpr active` with its default. These commands take the sections select and label:
