@@ -201,10 +201,9 @@ def refuse_stopped(output: Path, context: Context) -> None:
     """End with the exit code of a run that a fence stopped, also where it was finished before."""
     if not context.dry_run and (stopped := read_stopped(output)):
         with open_artefact(output, KIND) as file:
-            for line in json.loads(file.attrs["summary"])["closing"]:
-                log.warning("%s", line)
+            verdict = "".join(f"{line} " for line in json.loads(file.attrs["summary"])["closing"])
         raise NumericalError(
-            f"stopped {stopped}. What was run is kept in {output} and {beside(output, TRAJECTORY)}; "
+            f"stopped {stopped}. {verdict}What was run is kept in {output} and {beside(output, TRAJECTORY)}; "
             "structures like its last ones belong into the training data (select, label)"
         )
 

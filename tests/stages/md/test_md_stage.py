@@ -125,11 +125,14 @@ def test_a_barostat_that_is_too_fast_and_a_cell_that_bursts_are_told(model, boxe
 @pytest.mark.parametrize(
     ("fence", "value"), [("stop_sigma", 1e-6), ("stop_temperature", 20.0), ("stop_beyond", 1e-9)]
 )
-def test_a_fence_stops_and_keeps_what_was_run(model, tmp_path, fence, value):
+def test_a_fence_stops_and_keeps_what_was_run(model, tmp_path, caplog, fence, value):
     config = replace(SHORT, **{fence: value})
     for _ in range(2):  # a finished one says it again
-        with pytest.raises(NumericalError, match=f"stopped at .* above {fence}.*kept in"):
+        with pytest.raises(NumericalError, match=f"stopped at .* above {fence}.*kept in") as error:
             run(config, model, tmp_path)
+        assert "Verdict" not in caplog.text
+        assert str(error.value).count("Verdict: ") == (fence != "stop_beyond")  # which says the same
+        assert "Calculate such frames" not in str(error.value)  # said once
         assert len(read(tmp_path / "md_trajectory.extxyz", ":")) >= 1
     assert "ps: " in read_stopped(tmp_path / "md.h5")
 
