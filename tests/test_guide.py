@@ -185,6 +185,7 @@ def test_only_a_page_is_replaced(run_cli, tmp_path, monkeypatch):
         ("trouble", "; did you mean 'troubleshooting'?"),
         ("molecules", "; did you mean 'molecule'?"),
         ("barostat", "; that word stands in dynamics"),
+        ("phonons", "; that word stands in crystal"),
         ("zzz", ""),
         ("", ""),
     ],
