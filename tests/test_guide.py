@@ -158,6 +158,16 @@ def test_the_command_lists_shows_and_writes(run_cli, tmp_path):
     code, _, said = run_cli("guide", "--html", "guide.html")
     assert code == 2
     assert "--force" in said
+    code, _, _ = run_cli("guide", "--html", "new/folder/guide.html")
+    assert code == 0
+    assert (tmp_path / "new" / "folder" / "guide.html").is_file()
+
+
+def test_where_results_go_is_said(run_cli):
+    for told in (text("keys"), run_cli("run", "--help")[1], annotated()):
+        said = " ".join(re.sub(r"\n#?", " ", told).split())
+        assert "current folder" in said
+        assert "runs/NAME" in said
 
 
 def test_only_a_page_is_replaced(run_cli, tmp_path, monkeypatch):
@@ -175,6 +185,7 @@ def test_only_a_page_is_replaced(run_cli, tmp_path, monkeypatch):
         ("trouble", "; did you mean 'troubleshooting'?"),
         ("molecules", "; did you mean 'molecule'?"),
         ("barostat", "; that word stands in dynamics"),
+        ("phonons", "; that word stands in crystal"),
         ("zzz", ""),
         ("", ""),
     ],

@@ -23,13 +23,14 @@ ALLOWED = "AENET_GPR_CALCULATORS"  # environment: dotted paths of classes, betwe
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
-def calculator_class(name: str, key: str = "calculator.name", others: Sequence[str] = ()) -> type:
+def calculator_class(name: str | None, key: str = "calculator.name", others: Sequence[str] = ()) -> type:
     """Return the class of an ASE calculator.
 
     Parameters
     ----------
-    name : str
-        ASE's name of a calculator, or the dotted path of a class of ASE or of AENET_GPR_CALCULATORS.
+    name : str or None
+        ASE's name of a calculator, or the dotted path of a class of ASE or of AENET_GPR_CALCULATORS; None is
+        refused, as only the user knows the method of the data.
     key : str
         Where it was given, for messages.
     others : sequence of str
@@ -44,6 +45,13 @@ def calculator_class(name: str, key: str = "calculator.name", others: Sequence[s
     from ase.calculators.calculator import get_calculator_class
     from ase.calculators.calculator import names as known_to_ase
 
+    if name is None:
+        known, parameters = ", ".join((*KNOWN, *others, "emt", "vasp")), key.replace("name", "parameters")
+        raise ConfigError(
+            f"{key}: expected the calculator that the training data were made with ({known}, …), got none; "
+            f"set it, for example --set {key}=tblite, with its method in {parameters}: "
+            "energies of another method do not fit the data"
+        )
     path = KNOWN.get(name, name)
     try:
         if "." in path:
@@ -76,7 +84,7 @@ def _refuse_stranger(path: str, key: str) -> None:
         )
 
 
-def unknown_parameters(name: str, parameters: Mapping[str, Any]) -> list[str]:
+def unknown_parameters(name: str | None, parameters: Mapping[str, Any]) -> list[str]:
     """Return keywords that a calculator does not list among its own: most of ASE's ignore them in silence.
 
     Those that run another program take any keyword, so nothing is said of them.
@@ -91,12 +99,12 @@ def unknown_parameters(name: str, parameters: Mapping[str, Any]) -> list[str]:
     return sorted(set(parameters) - known)
 
 
-def make_calculator(name: str, parameters: Mapping[str, Any], folder: Path) -> Any:
+def make_calculator(name: str | None, parameters: Mapping[str, Any], folder: Path) -> Any:
     """Make a fresh calculator.
 
     Parameters
     ----------
-    name : str
+    name : str or None
         See `calculator_class`.
     parameters : mapping
         Its keywords.

@@ -48,10 +48,12 @@ def label(work_list: tuple[Path, ...], options: dict[str, Any]) -> None:
     """Calculate energies and forces of a work list with any ASE calculator.
 
     WORK_LIST is the output of `select`, or files and folders of structures. What fails is recorded and left
-    out. The labelled structures are written beside the artefact, for `split` (key train_inputs).
+    out. The labelled structures are written beside the artefact, for `split` (key train_inputs). The
+    calculator must be named: it has to be that of the training data.
 
     \b
-    aenet-gpr label selected.h5 --set calculator.parameters.method=GFN2-xTB -o labelled.h5
+    aenet-gpr label selected.h5 --set calculator.name=tblite --set calculator.parameters.method=GFN2-xTB
+    aenet-gpr label selected.h5 --set calculator.name=emt -o labelled.h5
     """
     from aenet_gpr_cli.stages import label_stage as stage
 

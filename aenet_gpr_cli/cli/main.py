@@ -160,6 +160,8 @@ def _run() -> int:
         # click and rich leave with 1 where the reader of a pipe has gone
         return streams.drop(streams.READER_GONE) if stop.code == 1 else int(stop.code or 0)
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption):
+            error = _with_key(error)
         text = io.StringIO()
         error.show(text)
         print(visible(text.getvalue(), keep="\n"), end="", file=sys.stderr)
@@ -170,6 +172,16 @@ def _run() -> int:
         return _system_error(error)
     except Exception as error:
         return _unexpected(error)
+
+
+def _with_key(error: click.NoSuchOption) -> click.NoSuchOption:
+    """Return the error about an option that is none, with how the key of that name is set if there is one."""
+    from aenet_gpr_cli.cli.options import as_key
+
+    key = as_key(error.option_name, error.ctx.command, sys.argv) if error.ctx else ""
+    if not key:
+        return error
+    return click.NoSuchOption(error.option_name, f"{error.message} It is a key: {key}", ctx=error.ctx)
 
 
 def _expected(error: BaseException) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,7 @@ def case_options(metavar: str, example: str) -> Decorator:
     """Return the argument and options of a command that runs the stages of a whole case."""
     return together(
         click.argument("config", metavar=metavar, type=PATH),
-        click.option("--workdir", type=PATH, help="Folder for all artefacts.  [default: runs/NAME]"),
+        click.option("--workdir", type=PATH, help="Folder for all artefacts.  [default: ./runs/NAME]"),
         set_options(example, "Seed of every stage that has none of its own."),
     )
 
@@ -129,6 +130,29 @@ def gather(function: Function) -> Function:
         click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only."),
     )
     return verbosity(wrapper)
+
+
+def as_key(option: str, command: click.Command, arguments: Sequence[str]) -> str:
+    """Return how an option that a command does not have is given as a key of its configuration; else empty.
+
+    Parameters
+    ----------
+    option : str
+        As it was typed, without its value.
+    arguments : sequence of str
+        The whole command line.
+    """
+    from aenet_gpr_cli.config.reading import MODELS, place_in
+
+    what = command.name if command.name and command.name in MODELS else "workflow"
+    if not any(parameter.name == "overrides" for parameter in command.params):
+        return ""
+    place = place_in(what, option.lstrip("-").replace("-", "_"))
+    if not place:
+        return ""
+    after = [b for a, b in itertools.pairwise(arguments) if a == option and not b.startswith("-")]
+    joined = [text.partition("=")[2] for text in arguments if text.startswith(f"{option}=")]
+    return f"--set {place}={next(iter([*joined, *after]), '…')}"
 
 
 def load_config(what: str, options: dict[str, Any], section: str | None = None) -> tuple[Any, Path]:

@@ -31,6 +31,9 @@ def split(inputs: tuple[Path, ...], options: dict[str, Any]) -> None:
     INPUTS are XSF files, extxyz files, outputs of electronic-structure codes, data of other potentials
     (aenet-gpr guide data), and folders and archives of these. Energies in eV, forces in eV/Å.
 
+    Without the keys train, test_inputs or train_list a quarter of the structures is for training, as in the
+    paper; the workflow that `init` writes takes 0.8.
+
     \b
     aenet-gpr split my_dft_runs/ --set train=0.8 -o split.h5
     """

@@ -29,15 +29,21 @@ WORKFLOW = case_options("WORKFLOW", "augment.gpr.n_copies=16")
 @click.command("init")
 @click.argument("files", nargs=-1, type=PATH)
 @click.option("--full", is_flag=True, help="Write every key with its meaning instead, beside --output.")
-@click.option("--quick", "how", flag_value="quick", help="Small committees and few copies: minutes.")
-@click.option("--best", "how", flag_value="best", help="Committees of ten, trained longer: hours.")
+@click.option("--quick", is_flag=True, help="Small committees and few copies: minutes.")
+@click.option("--best", is_flag=True, help="Committees of ten, trained longer: hours.")
 @click.option("--name", default="my_case", show_default=True, help="Name of the case.")
 @output_option("workflow.yaml", "File to write.")
 @dry_run
 @click.option("--force", is_flag=True, help="Replace the file.")
 @gather
 def init(
-    files: tuple[Path, ...], full: bool, how: How | None, name: str, output: Path, options: dict[str, Any]
+    files: tuple[Path, ...],
+    full: bool,
+    quick: bool,
+    best: bool,
+    name: str,
+    output: Path,
+    options: dict[str, Any],
 ) -> None:
     """Write a workflow for the structures in FILES (what `split` reads).
 
@@ -50,10 +56,13 @@ def init(
 
     if full == bool(files):
         raise click.UsageError("expected FILES of structures, or --full without any")
+    if quick + best + full > 1:
+        raise click.UsageError("expected one of --quick, --best and --full, got several; give one, or none")
+    how: How = "quick" if quick else "best" if best else "usual"
     if full:
         run_stage(options, lambda context: stage.write_every_key(output.parent, context))
         return
-    run_stage(options, lambda context: stage.run(files, name, output, context, how or "usual"))
+    run_stage(options, lambda context: stage.run(files, name, output, context, how))
 
 
 @click.command("validate")
@@ -100,6 +109,8 @@ def run(until: str | None, options: dict[str, Any]) -> None:
     """Run all stages of WORKFLOW.yaml in order; stages whose inputs and keys have not changed are skipped.
 
     A forecast of time and memory for each stage comes first; --dry-run shows it without running anything.
+    Inputs are found from the folder of WORKFLOW.yaml, wherever it lies; artefacts go to runs/NAME in the
+    current folder, or to --workdir.
 
     \b
     aenet-gpr run configs/ec_dimer/workflow.yaml --dry-run

@@ -26,6 +26,7 @@ HEADER = """\
 #   aenet-gpr fit-gpr split.h5 -c workflow.yaml     (the section fit_gpr)
 #   aenet-gpr fit-gpr split.h5 --set length_scale=1.0
 # Paths are relative to the file that names them; published:NAME/FILE is fetched data.
+# What is written goes below the current folder: to ./runs/NAME, or to --workdir.
 """
 ACTIVE_HEADER = """\
 # Every key of `aenet-gpr active` with its default. These commands take the sections select and label:
@@ -84,7 +85,7 @@ def _section(model: type, field: Field[Any], indent: int) -> list[str]:
 
 def _scalar(pad: str, model: type, field: Field[Any]) -> list[str]:
     default: Any = field.default_factory() if field.default_factory is not MISSING else field.default
-    if default is MISSING or not default:
+    if default is MISSING or default == ():
         default = EXAMPLES.get(field.name, None if default is MISSING else default)
     text = f"{pad}{field.name}: {_yaml(default)}"
     meaning = descriptions(model)[field.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, get_args, get_origin, get_type_hints
@@ -10,6 +11,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from aenet_gpr_cli.settings import SMALLEST, is_group
 
 SHOWN = 60  # characters of a refused value
+_NO_INTEGER = ("int_parsing", "int_type")
+_NO_NUMBER = ("float_parsing", "float_type")
 
 
 def explain(model: type, problem: Any, path: Sequence[str]) -> str:
@@ -30,7 +33,21 @@ def explain(model: type, problem: Any, path: Sequence[str]) -> str:
     got = problem.get("input")
     if problem["type"] == "value_error" or isinstance(got, dict | list):
         return f"{dotted}: {message}" if dotted else message
-    return f"{dotted}: {message}, got {_short(got)}"
+    return f"{dotted}: {message}, got {_short(got)}{_as_fraction(problem)}"
+
+
+def one_each(problems: Sequence[Any]) -> list[Any]:
+    """Return problems found by pydantic; of a value that is neither integer nor number only the latter."""
+    numbers = {tuple(path_of(problem)) for problem in problems if problem["type"] in _NO_NUMBER}
+    return [p for p in problems if p["type"] not in _NO_INTEGER or tuple(path_of(p)) not in numbers]
+
+
+def _as_fraction(problem: Any) -> str:
+    """Return how a percentage is written, where a number was expected."""
+    text = str(problem.get("input")).strip()
+    if problem["type"] != "float_parsing" or not re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)? ?%", text):
+        return ""
+    return f"; {text} is {float(text.rstrip('% ')) / 100:g}"
 
 
 def path_of(problem: Any) -> list[str]:
@@ -62,6 +79,16 @@ def unknown_key(dotted: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(dotted.rpartition(".")[2].replace("-", "_"), known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
     return f"unknown key {dotted!r}; {hint}"
+
+
+def place_of(model: type, key: str) -> str:
+    """Return the dotted path of a key in a group or in those below it, but for variants; empty if not one."""
+    if key in known_keys(model):
+        return key
+    hints = get_type_hints(model, include_extras=True)
+    groups = {name: group_of(hint) for name, hint in hints.items() if get_origin(hint) is not dict}
+    below = [f"{name}.{found}" for name, group in groups.items() if group and (found := place_of(group, key))]
+    return below[0] if len(below) == 1 else ""
 
 
 def group_of(annotation: Any) -> type | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aenet_gpr_cli.config.keys import with_seed
-from aenet_gpr_cli.config.problems import explain, known_keys, path_of, unknown_key
+from aenet_gpr_cli.config.problems import explain, known_keys, one_each, path_of, place_of, unknown_key
 from aenet_gpr_cli.config.variants import choose_variant
 from aenet_gpr_cli.config.yaml_text import apply_overrides, read_mapping
 from aenet_gpr_cli.errors import ConfigError
@@ -117,6 +117,11 @@ def read_config(
     return kind, build(MODELS[kind], data, source, overrides if path else ())
 
 
+def place_in(what: str, key: str) -> str:
+    """Return the dotted path of a key in one of `MODELS`, as --set takes it; empty where it is none."""
+    return place_of(MODELS[what], key)
+
+
 def recognise(data: Mapping[str, Any], source: str, wanted: str | None = None) -> str:
     """Return the key of `MODELS` whose keys fit a mapping best.
 
@@ -196,7 +201,7 @@ def build(model: type[Config], data: Mapping[str, Any], source: str, overrides: 
         written_at = getattr(model, "written_at", lambda _, path: path)
         lines = dict.fromkeys(
             f"{_origin(path, source, overrides)}: {explain(model, problem, path)}"
-            for problem in error.errors()
+            for problem in one_each(error.errors())
             for path in [written_at(data, path_of(problem))]
         )
         raise ConfigError("\n".join(lines)) from error

@@ -56,6 +56,7 @@ def sha256_of(path: Path) -> str:
 def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
     """Give a temporary file beside ``path`` that takes its name when the block succeeds.
 
+    Folders that are not there are made.
     If the block fails, what was there before stays as it was and the temporary file is removed; only a killed
     process leaves one behind (``.NAME.PID.tmp``).
 
@@ -76,6 +77,7 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
         If the disk is full or may not be written.
     """
     require_place(path)
+    _make_folder(path)
     if durable:
         _remove_orphans(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -102,6 +104,16 @@ def require_place(path: Path) -> None:
     if path.exists() and not path.is_file():
         got = "a folder" if path.is_dir() else "a pipe, socket or device"
         raise InputError(f"{path}: expected a file to write, got {got}; choose another --output")
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder of a file to write."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if no_place(error):
+            raise cannot_write(path, error) from error
+        raise
 
 
 def _remove_orphans(path: Path) -> None:

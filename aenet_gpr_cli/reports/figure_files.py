@@ -61,7 +61,6 @@ def run(
     for count, (name, draw) in enumerate(figures):
         context.report(count, len(figures), f"drawing: {name}")
         figure = draw()
-        output.mkdir(parents=True, exist_ok=True)
         for suffix in reversed(SUFFIXES):  # the PDF last: it is what a Makefile waits for
             save(figure, output / f"{name}{suffix}")
         notes.append(f"wrote {output / name}{{{','.join(SUFFIXES)}}}")

@@ -98,7 +98,8 @@ def run(folder: Path, output: Path, context: Context) -> Summary:
     if not context.dry_run:
         write_text(output, render(name, lead, sections))
     titles = ", ".join(section.title for section in sections)
-    return Summary(f"Report of {folder}", notes=[f"sections: {titles}", f"wrote {output}"])
+    last = f"would write {output}" if context.dry_run else f"wrote {output}"
+    return Summary(f"Report of {folder}", notes=[f"sections: {titles}", last])
 
 
 def _find(folder: Path) -> list[Found]:

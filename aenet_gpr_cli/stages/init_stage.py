@@ -67,7 +67,6 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context, how: 
     text = HEADER.format(n=len(structures), subsets=described, environments=note)
     text += yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     if not context.dry_run:
-        output.parent.mkdir(parents=True, exist_ok=True)
         write_text(output, text)
     notes = [] if _have_forces(structures) else ["no forces: only energy_only training is possible"]
     last = f"would write {output}" if context.dry_run else f"wrote {output}; next: aenet-gpr run {output}"
@@ -86,7 +85,6 @@ def write_every_key(folder: Path, context: Context) -> Summary:
     if not context.force and (present := [str(path) for path in files if path.exists()]):
         raise ConfigError(f"{', '.join(present)}: there already; choose another --output, or --force")
     if not context.dry_run:
-        folder.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
             write_text(path, text)
     rows = [[str(path), str(text.count("\n"))] for path, text in files.items()]

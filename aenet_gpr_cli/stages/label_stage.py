@@ -74,8 +74,7 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
     InterruptedRun
         If the context asked to stop; finished calculations are kept.
     """
-    if config.calculator.name != STORED:
-        calculator_class(config.calculator.name, others=[STORED])  # before anything else: is it there?
+    require_calculator(config.calculator)  # before anything else
     endings = structure_endings(config.write)
     claim(KIND, output, work_list, endings)
     job = make_job(KIND, config, {}, context, _hashes(work_list))
@@ -92,7 +91,8 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
     structures = _read(work_list, context)
     say_doubts("calculator", config.calculator, structures)
     if context.dry_run:
-        return planned(KIND, output, [f"{len(structures)} structures with {config.calculator.name}"])
+        lines = [f"{len(structures)} structures with {config.calculator.name}", _method(config.calculator)]
+        return planned(KIND, output, lines)
     checkpoint = Checkpoint(output, job)
     with publish_with_files(output, job) as (file, folder):
         checkpoint.prepare(context.resume, context.restart)
@@ -111,7 +111,8 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
         file.attrs["failures"] = json.dumps(failures)
         write(file, folder)
         written = [beside(output, ending) for ending in endings]
-        notes = [f"failed: {name}: {reason}" for name, reason in list(failures.items())[:SHOWN]]
+        notes = [_method(config.calculator)]
+        notes += [f"failed: {name}: {reason}" for name, reason in list(failures.items())[:SHOWN]]
         if failures:
             notes.append(f"{len(failures)} of {len(structures)} calculations failed and were left out")
         if "xsf" in config.write and any(s.stress is not None for s in subsets.values()):
@@ -121,6 +122,30 @@ def run(config: LabelConfig, work_list: Sequence[Path], output: Path, context: C
         file.attrs["summary"] = summary.to_json()
     checkpoint.discard()
     return summary
+
+
+def require_calculator(calculator: CalculatorConfig, key: str = "calculator.name") -> None:
+    """Make sure that a calculator is named and can be imported.
+
+    Parameters
+    ----------
+    key : str
+        Where it was given, for messages.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if calculator.name != STORED:
+        calculator_class(calculator.name, key, others=[STORED])
+
+
+def _method(calculator: CalculatorConfig) -> str:
+    """Say what energies and forces are calculated with."""
+    if calculator.name == STORED:
+        return "energies and forces: those that the files hold (calculator: stored)"
+    given = ", ".join(f"{key}: {value}" for key, value in calculator.parameters.items())
+    return f"energies and forces by {calculator.name}, {given or 'no parameters given: its own defaults'}"
 
 
 def say_doubts(key: str, calculator: CalculatorConfig, structures: Sequence[Structure]) -> None:

@@ -6,7 +6,7 @@ metrics.h5, benchmark.h5. A stage whose inputs and keys have not changed does no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.config.workflow_config import TrainVariant, WorkflowConfig
 from aenet_gpr_cli.stages.shared.context import Context, Summary
+from aenet_gpr_cli.stages.shared.outputs import claim
+from aenet_gpr_cli.stages.split.input_paths import Inputs
 
 Step = Callable[[Context], Summary]
 ORDER = ("split", "fit-gpr", "augment", "train-ann", "evaluate", "benchmark")
@@ -38,7 +40,13 @@ def steps(
         Last stage.
     earlier : Path, optional
         Working folder of fewer data, whose networks those of the same variant begin with where they fit.
+
+    Raises
+    ------
+    InputError
+        Before the first stage, if something is in the way of what any of them would write.
     """
+    claim_all(config, source_folder, workdir, until)
     last = ORDER.index(until) if until else len(ORDER) - 1
     by_stage = (
         _split(config, source_folder, workdir),
@@ -52,6 +60,27 @@ def steps(
         yield from stage
 
 
+def claim_all(config: WorkflowConfig, source_folder: Path, workdir: Path, until: str | None = None) -> None:
+    """Make sure before anything is calculated that every stage may write where it is going to.
+
+    Parameters
+    ----------
+    source_folder, workdir, until
+        See `steps`.
+
+    Raises
+    ------
+    InputError
+        Naming what is in the way, see `outputs.claim`.
+    """
+    given = Inputs.of(config.split, source_folder)
+    inputs: list[Path | str] = [*given.paths, *given.lists.values()]
+    last = ORDER.index(until) if until else len(ORDER) - 1
+    for stage, name, endings in _outputs(config):
+        if ORDER.index(stage) <= last:
+            claim(stage, workdir / f"{name}.h5", inputs, endings)
+
+
 def gaussian_processes(config: WorkflowConfig) -> dict[str, FitGprConfig]:
     """Return the Gaussian processes of a workflow by the name of their artefact, the surrogate first."""
     surrogate = {"gpr": config.fit_gpr} if config.fit_gpr else {}
@@ -61,6 +90,27 @@ def gaussian_processes(config: WorkflowConfig) -> dict[str, FitGprConfig]:
 def model_names(config: WorkflowConfig) -> list[str]:
     """Return the names of all models that a workflow evaluates."""
     return [*gaussian_processes(config), *(f"ann_{name}" for name in config.train_ann)]
+
+
+def _outputs(config: WorkflowConfig) -> Iterator[tuple[str, str, Sequence[str]]]:
+    """Stage and name of each artefact, and how the files end that are written beside it."""
+    yield "split", "split", ()
+    for name in gaussian_processes(config):
+        yield "fit-gpr", name, ()
+    for name, variant in config.augment.items():
+        from aenet_gpr_cli.stages.augment.augment_stage import endings as of_copies
+
+        yield "augment", f"augmented_{name}", of_copies(variant)
+    for name in config.train_ann:
+        yield "train-ann", f"ann_{name}", ()
+    if models := model_names(config):
+        from aenet_gpr_cli.stages.evaluate.evaluate_stage import endings as of_errors
+
+        yield "evaluate", "metrics", of_errors(config.evaluate, models)
+    if config.benchmark is not None:
+        from aenet_gpr_cli.stages.benchmark.benchmark_stage import ENDINGS
+
+        yield "benchmark", "benchmark", ENDINGS
 
 
 def _split(config: WorkflowConfig, source_folder: Path, workdir: Path) -> Iterator[Step]:

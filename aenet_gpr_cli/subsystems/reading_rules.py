@@ -12,10 +12,11 @@ class ReadingRules:
     """Which energy and forces a frame has, and what becomes of frames that cannot be used."""
 
     energy_key: str | None = None
-    """name of the energy in the files (energy, free_energy, REF_energy, ...); default: free_energy where
-    there is one, else energy, else the only other one whose name says that it is a reference"""
+    """name of the energy in the files, any (energy, free_energy, REF_energy, E_dft, ...); default:
+    free_energy where there is one, else energy, else the only other one whose name says that it is a
+    reference"""
     forces_key: str | None = None
-    """name of the forces in the files; default: forces, else the only column with such a name"""
+    """name of the forces in the files, any; default: forces, else the only column with such a name"""
     stress_key: str | None = None
     """name of the stress (eV/Å³, positive under tension) or virial (eV, -V times the stress) in the files;
     default: that of the energy, else stress, else the only usual name (virial, REF_stress, ...)"""

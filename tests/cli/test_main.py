@@ -123,6 +123,18 @@ def test_bad_structures_end_with_one_message_and_exit_code_2(run_cli, tmp_path, 
     assert not (tmp_path / "split.h5").exists()
 
 
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_the_part_for_training_is_told_where_it_is_a_default(run_cli, tmp_path, dry_run):
+    (tmp_path / "runs").mkdir()
+    for i in range(8):
+        (tmp_path / "runs" / f"w{i}.xsf").write_text(WATER.replace("0.96", f"0.9{i}"))
+    _, out, _ = run_cli("split", "runs", *dry_run)
+    said = "train is not given: 0.25 of inputs is for training, 2 of all 8 structures; set train=0.8 for more"
+    assert said in " ".join(out.split())
+    assert "train is not given" not in run_cli("split", "runs", "--set", "train=4", *dry_run)[1]
+    assert "a quarter of the structures is for training" in " ".join(run_cli("split", "-h")[1].split())
+
+
 def test_a_missing_file_is_told(run_cli):
     code, _, said = run_cli("split", "nothing.xsf")
     assert code == 2

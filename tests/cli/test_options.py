@@ -92,6 +92,28 @@ def test_a_command_and_validate_refuse_a_file_in_the_same_words(verdicts, tmp_pa
     assert message in " ".join(theirs[1].split())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("split", "a.xyz", "--train", "0.8"), "--set train=0.8"),
+        (("split", "a.xyz", "--energy-key=E_dft"), "--set energy_key=E_dft"),
+        (("train-ann", "split.h5", "--mode", "direct"), "--set mode=direct"),
+        (("train-ann", "split.h5", "--n-members"), "--set n_members=…"),
+        (("train-ann", "split.h5", "--hidden", "[20,20]"), "--set network.hidden=[20,20]"),
+        (("run", "w.yaml", "--partition", "long"), "--set slurm.partition=long"),
+    ],
+)
+def test_an_option_that_is_a_key_is_answered_with_how_it_is_set(run_cli, arguments, said):
+    code, _, error = run_cli(*arguments)
+    assert code == 2
+    assert f"No such option '{arguments[2].partition('=')[0]}'. It is a key: {said}\n" in error
+
+
+def test_another_option_that_is_none_is_answered_with_the_nearest(run_cli):
+    assert "Did you mean '--output'?" in run_cli("split", "a.xyz", "--ouput", "x")[2]
+    assert "No such option '--train'.\n" in run_cli("show", "split.h5", "--train", "1")[2]
+
+
 OPTIONS = {"verbose": False, "quiet": True}
 
 

@@ -134,6 +134,14 @@ def test_init_keeps_neighbours_of_a_trajectory_together(run_cli, tmp_path, step,
     assert config.split.blocks == (6 if together else None)
 
 
+@pytest.mark.parametrize("arguments", [("runs", "--quick", "--best"), ("--full", "--quick")])
+def test_init_takes_one_recipe(run_cli, tmp_path, arguments):
+    code, _, said = run_cli("init", *arguments)
+    assert code == 2
+    assert "expected one of --quick, --best and --full, got several" in said
+    assert not (tmp_path / "workflow.yaml").exists()
+
+
 @pytest.mark.parametrize(("option", "members"), [((), 4), (("--quick",), 1), (("--best",), 10)])
 def test_init_has_three_recipes(run_cli, tmp_path, option, members):
     code, _, said = run_cli("init", "runs", *option, "-o", "w.yaml")

@@ -42,6 +42,19 @@ def test_scalars_mean_what_they_look_like(text, value):
     assert parse_yaml(f"key: {text}", "x") == {"key": value}
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("80%", "x: train: input should be a valid number, .*, got '80%'; 80% is 0.8"),
+        ("12.5 %", "x: train: input should be a valid number, .*; 12.5 % is 0.125"),
+        ("most", "x: train: input should be a valid number, .*, got 'most'"),
+    ],
+)
+def test_what_is_no_number_is_told_once(value, said):
+    with pytest.raises(ConfigError, match=f"^{said}$"):
+        build(SplitConfig, {"train": value}, "x")
+
+
 def test_a_duplicate_key_is_refused_with_its_lines():
     with pytest.raises(ConfigError, match=r"c\.yaml: line 3: key 'a' is given twice \(first in line 1\)"):
         parse_yaml("a: 1\nb: 2\na: 3\n", "c.yaml")

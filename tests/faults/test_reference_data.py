@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from ase.io import read, write
 
 from aenet_gpr_cli.io.artefacts.structure_sets import read_structures
 from aenet_gpr_cli.io.files import sha256_of
@@ -171,6 +172,66 @@ def test_a_key_that_is_not_there_is_answered_with_those_that_are(split, tmp_path
     code, said, _ = split(xyz(tmp_path / "a.xyz"), "--set", "forces_key=REF_forces")
     assert code == 2
     assert "expected the forces_key 'REF_forces', got forces" in said
+
+
+def test_energy_and_forces_are_taken_by_the_names_that_are_given(split, tmp_path):
+    path = xyz(tmp_path / "a.xyz", energy="E_dft={e!r} level=3", forces="my_f")
+    code, said, found = split(path, "--set", "energy_key=E_dft", "--set", "forces_key=my_f")
+    assert code == 0
+    assert "8 frames; energy: E_dft, forces: my_f" in said
+    plain = xyz(tmp_path / "b.xyz")
+    expected = split(plain)[2]["b.xyz#0"]
+    assert found["a.xyz#0"].energy == expected.energy
+    np.testing.assert_array_equal(found["a.xyz#0"].forces, expected.forces)
+    for atoms in (frames := read(path, ":")):
+        atoms.info["data"] = {"my_f": atoms.arrays["my_f"]}
+    write(tmp_path / "a.traj", frames)
+    code, said, found = split(tmp_path / "a.traj", "--set", "energy_key=E_dft", "--set", "forces_key=my_f")
+    assert code == 0
+    assert "8 frames; energy: E_dft, forces: my_f" in said
+    np.testing.assert_array_equal(found["a.traj#0"].forces, expected.forces)
+
+
+def test_frames_without_finite_numbers_are_named_with_a_way_round(split, tmp_path):
+    path = xyz(tmp_path / "a.xyz")
+    lines = path.read_text().splitlines(keepends=True)
+    for frame in (2, 5):
+        words = lines[5 * frame + 3].split()
+        lines[5 * frame + 3] = " ".join([*words[:5], "nan", words[6]]) + "\n"
+    path.write_text("".join(lines))
+    code, said, _ = split(path)
+    assert code == 2
+    assert (
+        "a.xyz, frame 2: expected finite numbers, got NaN or infinity in force, also in frame 5; mend" in said
+    )
+    assert "converged=F in its header is left out (unconverged: skip)" in said
+    for frame in (2, 5):
+        lines[5 * frame + 1] = lines[5 * frame + 1].replace("energy=", "converged=F energy=")
+    path.write_text("".join(lines))
+    code, said, found = split(path)
+    assert (code, len(found)) == (0, 6)
+    assert "left out 2 of 8 frames, the frame says converged=F" in said
+
+
+def test_names_that_may_be_meant_are_listed(split, tmp_path):
+    path = xyz(tmp_path / "a.xyz", energy="E_dft={e!r} level=3", forces="my_f")
+    code, said, _ = split(path, "--set", "energy_key=e_dft", "--set", "forces_key=my_f")
+    assert code == 2
+    assert "expected the energy_key 'e_dft', got E_dft, level" in said
+    code, said, _ = split(path, "--set", "energy_key=E_dft", "--set", "forces_key=f")
+    assert code == 2
+    assert "expected the forces_key 'f', got my_f" in said
+    code, said, _ = split(path)
+    assert code == 2
+    assert "no key 'energy', but E_dft, level; name the right one as energy_key" in said
+    assert "no column 'forces', but my_f; name the right one as forces_key" in said
+
+
+def test_a_named_key_that_stands_twice_is_refused(split, tmp_path):
+    path = xyz(tmp_path / "a.xyz", energy="E_dft={e!r} E_dft={other!r}")
+    code, said, _ = split(path, "--set", "energy_key=E_dft")
+    assert code == 2
+    assert "expected each key of the header once, got E_dft twice" in said
 
 
 def test_a_key_of_other_bytes_is_stored_as_text(split, tmp_path):

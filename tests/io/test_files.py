@@ -7,7 +7,7 @@ import json
 import pytest
 
 from aenet_gpr_cli.errors import ResourceError
-from aenet_gpr_cli.io.files import sha256_of, write_csv, write_json, written_whole
+from aenet_gpr_cli.io.files import sha256_of, write_csv, write_json, write_text, written_whole
 
 
 def test_json_keeps_every_digit(tmp_path):
@@ -46,6 +46,19 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path):
         fail()
     assert (tmp_path / "x.txt").read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_folders_that_are_not_there_are_made(tmp_path):
+    write_text(tmp_path / "new" / "deep" / "x.txt", "text")
+    assert (tmp_path / "new" / "deep" / "x.txt").read_text() == "text"
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
+    (tmp_path / "x").write_text("mine")
+    with pytest.raises(FileExistsError) as error:
+        write_text(tmp_path / "x" / "y.txt", "text")
+    assert error.value.filename == str(tmp_path / "x")
+    assert (tmp_path / "x").read_text() == "mine"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])

@@ -20,7 +20,7 @@ from aenet_gpr_cli.config.slurm_config import SlurmConfig, SlurmResources
 from aenet_gpr_cli.config.stages.augment_config import AugmentConfig
 from aenet_gpr_cli.config.stages.train_ann_config import TrainAnnConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
-from aenet_gpr_cli.errors import ResourceError
+from aenet_gpr_cli.errors import InputError, ResourceError
 from aenet_gpr_cli.io.slurm import ITEM, SlurmJob, read_record, sbatch, script_text
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import inspection, workflow_steps
@@ -146,6 +146,13 @@ def submitted(tmp_path):
 
     table = submit.run(small_workflow(), CASE, tmp_path, Context(), hand_over)
     return tmp_path, handed, table
+
+
+def test_what_is_in_the_way_of_a_job_is_told_before_anything_is_written(tmp_path):
+    (tmp_path / "metrics.h5").write_text("mine")
+    with pytest.raises(InputError, match=r"metrics\.h5 is there and is no artefact of evaluate"):
+        submit.run(small_workflow(), CASE, tmp_path, Context(), lambda script, after: "1")
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.h5"]
 
 
 def test_each_job_waits_for_those_it_needs(submitted):

@@ -17,7 +17,8 @@ from aenet_gpr_cli.io.artefacts.structure_sets import load_split
 from aenet_gpr_cli.stages.augment import augment_stage as augment
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.train_ann import train_ann_stage as train_ann
-from tests.finished_runs import run_all, small_workflow
+from aenet_gpr_cli.stages.workflow_steps import steps
+from tests.finished_runs import CASE, run_all, small_workflow
 from tests.stages.copies import load_augmented
 
 METRICS = {
@@ -38,6 +39,34 @@ def test_the_names_of_the_artefacts_are_fixed(finished):
     assert {"metrics.json", "metrics.csv", "metrics_parity.png", "metrics_summary.png"} <= names
     assert {f"{model}.h5" for model in MODELS} <= names
     assert not [name for name in names if name.startswith(".")]  # no locks, no temporary files
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("metrics.h5", "is there and is no artefact of evaluate; move it away"),
+        ("metrics_ann_gpr.extxyz", "is not a file that metrics.h5 lists as its own; move it away"),
+        ("ann_direct.h5", "is there and is no artefact of train-ann; move it away"),
+        ("benchmark.csv", "is not a file that benchmark.h5 lists as its own"),
+    ],
+)
+def test_what_is_in_the_way_of_a_later_stage_is_told_before_the_first(tmp_path, name, message, dry_run):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"{name} {message}"):
+        run_all(small_workflow(benchmark={}), tmp_path, dry_run=dry_run)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_is_in_the_way_of_a_stage_that_is_not_to_run_does_not_count(tmp_path):
+    (tmp_path / "metrics.h5").write_text("mine")
+    list(steps(small_workflow(), CASE, tmp_path, until="train-ann"))
+
+
+def test_no_stage_writes_over_the_inputs(tmp_path):
+    split = {"inputs": [str(tmp_path / "metrics_gpr.extxyz")]}
+    with pytest.raises(InputError, match="which evaluate would write, is its input"):
+        run_all(small_workflow(split=split), tmp_path)
 
 
 def test_every_model_has_every_metric_by_subset_and_in_total(metrics):

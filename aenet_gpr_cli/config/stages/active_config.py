@@ -64,9 +64,10 @@ class SelectConfig(PredictingConfig):
 class CalculatorConfig:
     """An ASE calculator."""
 
-    name: str = "tblite"
-    """name of an ASE calculator (tblite, emt, vasp, aims, …), or where its class is imported from
-    (package.module.Class); stored, for label: the labels that the files of the structures hold"""
+    name: str | None = None
+    """must be given, as labels have to be of the method of the training data: name of an ASE calculator
+    (tblite, emt, vasp, aims, …), or where its class is imported from (package.module.Class); stored, for
+    label: the labels that the files of the structures hold"""
     parameters: dict[str, Any] = field(default_factory=dict)
     """keywords of the calculator: {method: GFN2-xTB}"""
 

@@ -52,7 +52,6 @@ _REMEDY = (
     "\nmend what is named, or move it elsewhere: of folders and archives all is read that may hold structures"
 )
 _READERS: dict[str, Callable[[Path, str, str], Iterator[Frame | LeftOut]]] = {
-    EXTXYZ: iter_extxyz,
     NPZ: iter_npz,
     CP2K: iter_cp2k,
     N2P2: iter_n2p2,
@@ -133,8 +132,8 @@ def read_data(
         if not data.structures:
             said = "; ".join(data.warnings())
             raise InputError(
-                f"expected at least one usable frame, got none: {said}; finish these calculations, or name "
-                "files or folders with others"
+                f"expected at least one usable frame, got none: {said}; finish these calculations, name "
+                "files or folders with others, or mend energy_key and forces_key"
             )
     return data
 
@@ -222,7 +221,7 @@ def _read_or_left_out(
 ) -> list[Frame | LeftOut]:
     """Read a file; an output that is not complete is left out where the rules say so."""
     try:
-        return list(_read(path, name, where, file_format))
+        return list(_read(path, name, where, file_format, rules))
     except Incomplete as error:
         if rules is None or rules.incomplete == "refuse":
             raise
@@ -245,14 +244,20 @@ def _labelled(
     return FileRead(source, file_format, used, [*left_out, *cut])
 
 
-def _read(path: Path, name: str, where: str, file_format: str) -> Iterator[Frame | LeftOut]:
+def _read(
+    path: Path, name: str, where: str, file_format: str, rules: ReadingRules | None
+) -> Iterator[Frame | LeftOut]:
+    keys = () if rules is None else (rules.energy_key, rules.forces_key)
+    asked = [key for key in keys if key]
     with unpacked(path) as plain:
         if file_format == XSF:
             yield from map(_unnamed, read_xsf_frames(plain, name, where))
+        elif file_format == EXTXYZ:
+            yield from iter_extxyz(plain, name, where, asked)
         elif file_format in _READERS:
             yield from _READERS[file_format](plain, name, where)
         else:
-            yield from iter_ase(plain, file_format, name, where)
+            yield from iter_ase(plain, file_format, name, where, asked)
 
 
 def _unnamed(structure: Structure) -> Frame:

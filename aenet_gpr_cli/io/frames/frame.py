@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,9 @@ class Frame:
         Every energy of the frame by its name in the file.
     forces : dict of str to ndarray of shape (n_atoms, 3), eV/Å
         Every force column by its name in the file.
+    other_numbers, other_columns : tuple of str
+        Names of single numbers and of columns of three that neither are called an energy or a force nor were
+        asked for.
     stresses : dict of str to ndarray of shape (3, 3), eV/Å³
         Every stress by its name in the file, positive under tension; NaN where it cannot be one.
     unconverged : str
@@ -61,6 +64,8 @@ class Frame:
     energies: dict[str, float] = field(default_factory=dict)
     forces: dict[str, FloatArray] = field(default_factory=dict)
     stresses: dict[str, FloatArray] = field(default_factory=dict)
+    other_numbers: tuple[str, ...] = ()
+    other_columns: tuple[str, ...] = ()
     unconverged: str = ""
     units: str = ""
 
@@ -87,19 +92,33 @@ class Incomplete(InputError):
         self.why = why
 
 
-def energies_in(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return what is called an energy of the whole frame: single numbers whose name says so.
+def energies_in(
+    values: Mapping[str, Any], asked: Collection[str] = ()
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return what is called an energy of the whole frame, and the names of all other single numbers.
 
     Also text that is a number as Fortran writes it, or a number with a unit (``-12.5 eV``).
+
+    Parameters
+    ----------
+    asked : collection of str
+        Names that are taken, too, whatever they say.
     """
-    found = {}
+    found: dict[str, float] = {}
+    others: list[str] = []
     for key, value in values.items():
-        if "energy" in str(key).lower() and not isinstance(value, bool) and np.ndim(value) == 0:
-            try:
-                found[str(key)] = energy_of_text(value) if isinstance(value, str) else float(value)
-            except (TypeError, ValueError):
-                continue
-    return found
+        name = str(key)
+        if isinstance(value, bool | np.bool_) or np.ndim(value) != 0:
+            continue
+        try:
+            number_there = energy_of_text(value) if isinstance(value, str) else float(value)
+        except (TypeError, ValueError):
+            continue
+        if "energy" in name.lower() or name in asked:
+            found[name] = number_there
+        else:
+            others.append(name)
+    return found, tuple(others)
 
 
 def number(text: str) -> float:
@@ -177,11 +196,12 @@ def group_in(values: Mapping[str, Any]) -> str:
     return next(named, "").strip()
 
 
-def forces_in(arrays: Mapping[str, Any], n_atoms: int) -> dict[str, FloatArray]:
-    """Return columns of three numbers per atom whose name says that they are forces."""
+def forces_in(arrays: Mapping[str, Any], n_atoms: int, asked: Collection[str] = ()) -> dict[str, FloatArray]:
+    """Return columns of three numbers per atom called forces, or asked for."""
     found = {}
     for key, value in arrays.items():
-        if "force" in str(key).lower() and np.shape(value) == (n_atoms, 3):
+        named = "force" in str(key).lower() or str(key) in asked
+        if named and np.shape(value) == (n_atoms, 3):
             found[str(key)] = np.array(value, float)
     return found
 

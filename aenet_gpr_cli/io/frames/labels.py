@@ -33,6 +33,8 @@ _REFERENCE_FORCES = re.compile(
     r"forces?|(?:ref|dft|qm|true|target|total|pbe|scf)_?forces?|forces?_(?:ref|dft|qm|true|target|total)",
     re.IGNORECASE,
 )
+_NO_FORCES = re.compile(r"mom|vel|mag|spin|dip|charge", re.IGNORECASE)
+_MOST_NAMES = 12  # that a message lists
 
 
 class NoSuchKey(InputError):
@@ -97,11 +99,7 @@ def label(
     stress_keys = stress_keys_of(frames, asked_for, energy_key, where, strict=rules is not None)
     factor = 1.0 if rules is None else rules.stress_factor
     found = [_labelled(frame, energy_key, forces_key, stress_keys, factor) for frame in frames]
-    for index, (frame, item) in enumerate(zip(frames, found, strict=True)):
-        if rules is not None and rules.unconverged != "keep" and frame.unconverged:
-            continue  # left out below, and some readers give no number then
-        at = f"{where}, frame {index}" if len(found) > 1 or "#" in item.structure.name else where
-        check_finite(at, energy=item.structure.energy, force=item.structure.forces)
+    _refuse_not_finite(frames, found, rules, where)
     if rules is None:
         return found, []
     _say_names(found, rules, where)
@@ -163,11 +161,10 @@ def _energy_key(frames: Sequence[Frame], rules: ReadingRules | None, where: str)
                 f"{where}: expected an energy of the whole structure, got energy_key {rules.energy_key!r}; "
                 "write total energies into the files"
             )
-        if rules.energy_key in names or names == [TOTAL] or not names:
+        if rules.energy_key in names or names == [TOTAL] or not frames:
             return rules.energy_key
-        raise NoSuchKey(
-            f"expected the energy_key {rules.energy_key!r}, got {', '.join(names) or 'no energy'}", where
-        )
+        got = _some([*names, *_other_numbers(frames)]) or "no energy"
+        raise NoSuchKey(f"expected the energy_key {rules.energy_key!r}, got {got}", where)
     known = [name for name in names if name not in _STANDARD and _REFERENCE_ENERGY.fullmatch(name)]
     if any("kinetic" in name.lower() for name in names):  # of molecular dynamics: the total has it, too
         known = [name for name in known if "total" not in name.lower()]
@@ -181,8 +178,9 @@ def _energy_key(frames: Sequence[Frame], rules: ReadingRules | None, where: str)
         _refuse_several(known, where)
     if known:
         return known[0]
+    names = names or _other_numbers(frames)
     if names and rules is not None:
-        log.warning("%s: no key 'energy', but %s; name the right one as energy_key", where, ", ".join(names))
+        log.warning("%s: no key 'energy', but %s; name the right one as energy_key", where, _some(names))
     return ""
 
 
@@ -205,11 +203,10 @@ def _refuse_several(names: Sequence[str], where: str) -> None:
 def _forces_key(frames: Sequence[Frame], rules: ReadingRules | None, energy_key: str, where: str) -> str:
     names = list(dict.fromkeys(key for frame in frames for key in frame.forces))
     if rules is not None and rules.forces_key:
-        if rules.forces_key in names or names in ([], [COLUMNS]):
+        if rules.forces_key in names or names == [COLUMNS] or (not names and _lone(frames)):
             return rules.forces_key
-        raise NoSuchKey(
-            f"expected the forces_key {rules.forces_key!r}, got {', '.join(names) or 'no forces'}", where
-        )
+        got = _some([*names, *_other_columns(frames)]) or "no forces"
+        raise NoSuchKey(f"expected the forces_key {rules.forces_key!r}, got {got}", where)
     known = [name for name in names if _REFERENCE_FORCES.fullmatch(name)]
     belonging = [name for name in known if _stem(name) == _stem(energy_key)] if energy_key else []
     if belonging:
@@ -222,6 +219,9 @@ def _forces_key(frames: Sequence[Frame], rules: ReadingRules | None, energy_key:
                 f"{where}: expected one column of forces, got several that differ: {got}; say which with "
                 f"forces_key (forces_key: {others[-1]})"
             )
+    perhaps = [] if names or _lone(frames) else _other_columns(frames)
+    if perhaps and rules is not None:
+        log.warning("%s: no column 'forces', but %s; name the right one as forces_key", where, _some(perhaps))
     if "forces" in names or not known:
         return "forces"
     if len(known) > 1 and rules is not None:
@@ -230,6 +230,24 @@ def _forces_key(frames: Sequence[Frame], rules: ReadingRules | None, energy_key:
             f"(forces_key: {known[0]})"
         )
     return known[0]
+
+
+def _other_numbers(frames: Sequence[Frame]) -> list[str]:
+    return list(dict.fromkeys(key for frame in frames for key in frame.other_numbers))
+
+
+def _other_columns(frames: Sequence[Frame]) -> list[str]:
+    found = dict.fromkeys(key for frame in frames for key in frame.other_columns)
+    return [key for key in found if not _NO_FORCES.search(key)]
+
+
+def _lone(frames: Sequence[Frame]) -> bool:
+    """Whether all frames are single atoms, whose forces are zero and often not written."""
+    return all(frame.structure.n_atoms == 1 for frame in frames)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_MOST_NAMES], *(["..."] if len(names) > _MOST_NAMES else [])])
 
 
 def _unlike(frames: Sequence[Frame], name: str) -> bool:
@@ -267,6 +285,29 @@ def _labelled(
     if structure.forces is None and structure.n_atoms == 1:  # zero by symmetry, and often not written
         structure = replace(structure, forces=np.zeros((1, 3)))
     return Labelled(structure, key, column, definition, frame.units, stress_key)
+
+
+def _refuse_not_finite(
+    frames: Sequence[Frame], found: Sequence[Labelled], rules: ReadingRules | None, where: str
+) -> None:
+    """Refuse energies and forces that are no numbers: the user is to look at what is wrong."""
+    wrong: list[tuple[int, str]] = []
+    for index, (frame, item) in enumerate(zip(frames, found, strict=True)):
+        if rules is not None and rules.unconverged != "keep" and frame.unconverged:
+            continue  # left out below, and some readers give no number then
+        at = f"{where}, frame {index}" if len(found) > 1 or "#" in item.structure.name else where
+        try:
+            check_finite(at, energy=item.structure.energy, force=item.structure.forces)
+        except InputError as error:
+            wrong.append((index, str(error)))
+    if not wrong:
+        return
+    also = [str(index) for index, _ in wrong[1:]]
+    more = f", also in frame{'s' * (len(also) > 1)} {_some(also)}" if also else ""
+    hint = "mend or remove " + ("these frames" if also else "it" if len(found) == 1 else "this frame")
+    if rules is not None:
+        hint += "; a frame of extended XYZ with converged=F in its header is left out (unconverged: skip)"
+    raise InputError(f"{wrong[0][1]}{more}; {hint}")
 
 
 def _say_names(found: Sequence[Labelled], rules: ReadingRules, where: str) -> None:

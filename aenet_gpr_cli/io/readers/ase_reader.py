@@ -9,7 +9,7 @@ import io
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +63,9 @@ class _Broken(InputError):
     """A frame with parts missing, as the last one of an output that was cut short."""
 
 
-def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Frame | LeftOut]:
+def iter_ase(
+    path: Path, file_format: str, name: str, where: str, asked: Collection[str] = ()
+) -> Iterator[Frame | LeftOut]:
     """Iterate over the frames of a file that ASE reads.
 
     The labels are those of the single-point calculator that ASE attaches to a frame, as ASE gives them, in eV
@@ -78,6 +80,8 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
         Name of the source; frame i is called ``name#i``.
     where : str
         File for messages.
+    asked : collection of str
+        Names of an energy and of forces that are taken, too, whatever they say.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
                 if broken is not None:
                     raise broken  # not the last frame
                 try:
-                    frames.append(from_ase(atoms, f"{name}#{index}", f"{where}, frame {index}"))
+                    frames.append(from_ase(atoms, f"{name}#{index}", f"{where}, frame {index}", asked))
                 except _Broken as error:
                     broken = error
         if broken is not None and not frames:
@@ -109,9 +113,8 @@ def iter_ase(path: Path, file_format: str, name: str, where: str) -> Iterator[Fr
                 with tempfile.TemporaryDirectory() as folder:
                     copy = Path(folder) / path.name
                     copy.write_bytes(shorter)
-                    found = [
-                        item for item in iter_ase(copy, file_format, name, where) if isinstance(item, Frame)
-                    ]
+                    items = iter_ase(copy, file_format, name, where, asked)
+                    found = [item for item in items if isinstance(item, Frame)]
                 while found and not found[-1].energies:  # begun more than once
                     found.pop()
                 yield from found
@@ -139,7 +142,7 @@ def _unreadable(where: str, problem: str) -> Incomplete:
     return Incomplete(where, problem, why)
 
 
-def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
+def from_ase(atoms: Atoms, name: str, where: str, asked: Collection[str] = ()) -> Frame:
     """Convert one frame; see `iter_ase` for where energies and forces come from.
 
     Parameters
@@ -148,6 +151,8 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
         Name of the structure.
     where : str
         File and frame for messages.
+    asked : collection of str
+        See `iter_ase`.
 
     Raises
     ------
@@ -168,6 +173,9 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
     pbc = tuple(bool(periodic) for periodic in atoms.pbc)
     cell = checked_cell(np.array(atoms.cell, float), pbc, where)
     check_finite(where, position=atoms.positions, cell=cell)
+    energies, other_numbers = energies_in(info, asked)
+    columns = {k: v for k, v in (info | atoms.arrays).items() if k not in ("positions", "numbers")}
+    named = forces_in(columns, len(atoms), asked)
     return Frame(
         Structure(
             species=tuple(atoms.get_chemical_symbols()),
@@ -180,18 +188,19 @@ def from_ase(atoms: Atoms, name: str, where: str) -> Frame:
             group=group_in(info),
         ),
         {
-            **energies_in(info),
-            **{k: v for k, v in energies_in(results).items() if k in ("energy", "free_energy")},
+            **energies,
+            **{k: v for k, v in energies_in(results)[0].items() if k in ("energy", "free_energy")},
         },
         {
-            **forces_in(info, len(atoms)),
-            **forces_in(atoms.arrays, len(atoms)),
+            **named,
             **({} if forces is None else {"forces": np.array(forces, float)}),
         },
         stresses_in(
             info | {k: v for k, v in results.items() if k in ("stress", "virial")},
             volume_of(np.array(atoms.cell, float), pbc),
         ),
+        other_numbers,
+        tuple(str(k) for k, v in columns.items() if np.shape(v) == (len(atoms), 3) and k not in named),
         unconverged=unconverged_in(info),
     )
 

@@ -6,7 +6,7 @@ Owns the layout of frames and columns. Which energy is meant is left to `labels`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,8 @@ from aenet_gpr_cli.structures import FloatArray, Structure
 _DEFAULT = "species:S:1:pos:R:3"
 _CAPITALS = re.compile(r"(?<![\w-])(?:properties|lattice)(?=\s*=)", re.IGNORECASE)
 _OF_CP2K = re.compile(r"\s*i =\s*\d+, time =\s*[\d.]+, E =\s*[-\d.]+\s*$")
-_PAIR = re.compile(
-    r"""(?<!\S)(?P<key>[\w-]*(?:energy|lattice|properties|pbc|charge|spin|unit)[\w-]*)\s*=\s*"""
-    r"""(?P<value>"[^"]*"|'[^']*'|\S+)""",
-    re.IGNORECASE,
-)
+_PAIR = re.compile(r"""(?<!\S)(?P<key>[\w-]+)\s*=\s*(?P<value>"[^"]*"|'[^']*'|\S+)""")
+_ONCE = re.compile(r"energy|lattice|properties|pbc|charge|spin|unit", re.IGNORECASE)
 # ASE takes no six numbers, and nine of other names only in quotes; it writes them as JSON
 _STRESS = re.compile(
     r"""(?<![\w-])(?P<key>(?![\w-]*unit)[\w-]*(?:stress|virial)[\w-]*)\s*=\s*"""
@@ -55,7 +52,7 @@ class _Cut(Exception):
     """The file ends within a frame."""
 
 
-def iter_extxyz(path: Path, name: str, where: str) -> Iterator[Frame | LeftOut]:
+def iter_extxyz(path: Path, name: str, where: str, asked: Collection[str] = ()) -> Iterator[Frame | LeftOut]:
     """Iterate over the frames of an (extended) XYZ file; the last one may be cut short.
 
     Parameters
@@ -64,6 +61,8 @@ def iter_extxyz(path: Path, name: str, where: str) -> Iterator[Frame | LeftOut]:
         Name of the source; frame i is called ``name#i``.
     where : str
         File for messages.
+    asked : collection of str
+        Names of an energy and of forces that are read, too, whatever they say.
 
     Raises
     ------
@@ -77,7 +76,7 @@ def iter_extxyz(path: Path, name: str, where: str) -> Iterator[Frame | LeftOut]:
         lines = _Lines(file)
         while (start := _next_filled(lines)) is not None:
             try:
-                frame = _frame(start, lines, f"{name}#{index}", f"{where}, frame {index}", symbols)
+                frame = _frame(start, lines, f"{name}#{index}", f"{where}, frame {index}", symbols, asked)
             except _Cut as cut:
                 if not index:
                     said = f"expected a complete file of format extxyz, got {cut}"
@@ -112,7 +111,9 @@ def _next_filled(lines: _Lines) -> tuple[int, str] | None:
     return next(((at, line) for at, line in lines if line.strip()), None)
 
 
-def _frame(start: tuple[int, str], lines: _Lines, name: str, where: str, symbols: Symbols) -> Frame:
+def _frame(
+    start: tuple[int, str], lines: _Lines, name: str, where: str, symbols: Symbols, asked: Collection[str]
+) -> Frame:
     at, text = start
     first = text.split()
     if not first[0].isascii() or not first[0].isdecimal() or len(first[0]) > 9:
@@ -127,7 +128,7 @@ def _frame(start: tuple[int, str], lines: _Lines, name: str, where: str, symbols
             "(E) are in Hartree and whose forces and cell are in other files; dpdata (format "
             "cp2k/aimd_output) puts them together"
         )
-    info = _header(header[1], where)
+    info = _header(header[1], where, asked)
     columns = _columns(str(info.pop("Properties", _DEFAULT)), where)
     width = sum(count for _, _, count in columns)
     rows: list[list[str]] = []
@@ -139,7 +140,7 @@ def _frame(start: tuple[int, str], lines: _Lines, name: str, where: str, symbols
                 raise _Cut(f"{len(rows)} of {n_atoms} atoms")
             raise InputError(f"{where} (line {at}): expected {width} columns, got {len(tokens)}")
         rows.append(tokens)
-    arrays = _arrays(rows, columns, where)
+    arrays = _arrays(rows, columns, where, asked)
     if n_atoms == 0:
         raise InputError(f"{where}: expected atoms of known elements, got no atoms")
     if "Z" in arrays:
@@ -152,9 +153,13 @@ def _frame(start: tuple[int, str], lines: _Lines, name: str, where: str, symbols
     if positions is None or positions.shape != (n_atoms, 3):
         raise InputError(f"{where}: expected a column pos:R:3, got {', '.join(arrays)}")
     cell, pbc = _lattice(info, lines, where)
-    return _converted(
-        species, np.array(positions, float), cell, pbc, info, arrays, declared(info, where), name, where
+    units = declared(info, where)
+    frame = _converted(
+        species, np.array(positions, float), cell, pbc, info, arrays, units, name, where, asked
     )
+    threes = [key for key, kind, count in columns if count == 3 and kind in "RI" and key != "pos"]
+    frame.other_columns = tuple(key for key in threes if key not in frame.forces)
+    return frame
 
 
 def _converted(
@@ -167,10 +172,11 @@ def _converted(
     units: Factors,
     name: str,
     where: str,
+    asked: Collection[str],
 ) -> Frame:
     """Return the frame in eV and Å; where nothing else is declared every number stays as it is."""
-    energies = energies_in(info)
-    forces = forces_in(arrays, len(species))
+    energies, others = energies_in(info, asked)
+    forces = forces_in(arrays, len(species), asked)
     units.require_forces_unit(bool(forces), where)
     if units.length != 1.0:
         positions, cell = positions * units.length, None if cell is None else cell * units.length
@@ -191,16 +197,18 @@ def _converted(
         magnetic_moment=moment_in(info),
         group=group_in(info),
     )
-    return Frame(structure, energies, forces, stresses, unconverged=unconverged_in(info), units=units.said)
+    return Frame(
+        structure, energies, forces, stresses, others, unconverged=unconverged_in(info), units=units.said
+    )
 
 
-def _header(line: str, where: str) -> dict[str, object]:
+def _header(line: str, where: str, asked: Collection[str]) -> dict[str, object]:
     stresses = {
         found["key"]: re.sub(r"_JSON|[\[\]{}\"',]", " ", found["value"]).replace("D", "E").split()
         for found in _STRESS.finditer(line)
     }
     line = _STRESS.sub(" ", line)
-    _refuse_two_values(line, where)
+    _refuse_two_values(line, where, asked)
     line = _CAPITALS.sub(lambda found: found[0].capitalize(), line)
     try:
         return {**(read_header(line) if line.strip() else {}), **stresses}
@@ -210,10 +218,12 @@ def _header(line: str, where: str) -> dict[str, object]:
         return {}
 
 
-def _refuse_two_values(line: str, where: str) -> None:
+def _refuse_two_values(line: str, where: str, asked: Collection[str]) -> None:
     """Refuse a key that stands twice with different values: which one is taken would be chance."""
     values: dict[str, str] = {}
     for found in _PAIR.finditer(line):
+        if found["key"] not in asked and not _ONCE.search(found["key"]):
+            continue
         if values.setdefault(found["key"], found["value"]) != found["value"]:
             raise InputError(
                 f"{where}: expected each key of the header once, got {found['key']} twice, with "
@@ -232,8 +242,10 @@ def _columns(text: str, where: str) -> list[tuple[str, str, int]]:
     return found
 
 
-def _arrays(rows: list[list[str]], columns: list[tuple[str, str, int]], where: str) -> dict[str, Any]:
-    """Return the columns that are read: text of species, numbers of Z, pos and everything called a force."""
+def _arrays(
+    rows: list[list[str]], columns: list[tuple[str, str, int]], where: str, asked: Collection[str]
+) -> dict[str, Any]:
+    """Return what is read: text of species, numbers of Z and pos, what is called a force or asked for."""
     arrays: dict[str, Any] = {}
     start = 0
     for key, kind, count in columns:
@@ -241,7 +253,9 @@ def _arrays(rows: list[list[str]], columns: list[tuple[str, str, int]], where: s
         start += count
         if key == "species":
             arrays[key] = [tokens[0] for tokens in cells]
-        elif key in ("Z", "pos") or (kind == "R" and "force" in key.lower()):
+        elif key in ("Z", "pos") or (
+            (kind == "R" and "force" in key.lower()) or (kind in "RI" and key in asked)
+        ):
             values = _numbers(cells, key, where)
             arrays[key] = values[:, 0] if key == "Z" and count == 1 else values
     return arrays

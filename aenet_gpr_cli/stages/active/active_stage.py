@@ -54,9 +54,12 @@ def run(config: ActiveConfig, folder: Path, workdir: Path, context: Context) -> 
 
     Raises
     ------
+    ConfigError
+        If no calculator is named, or it cannot be imported.
     InterruptedRun
         If the context asked to stop; what is finished is kept.
     """
+    label.require_calculator(config.label.calculator, "label.calculator.name")
     sources = [*config.pool, *config.split.inputs, *config.split.test_inputs, *config.split.train_inputs]
     claim(
         active_table.KIND,

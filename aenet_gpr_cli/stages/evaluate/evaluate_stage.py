@@ -84,7 +84,7 @@ def run(
     InputError
         If a model does not fit the structures.
     """
-    claim(KIND, output, [split, *models.values()], _endings(config, models))
+    claim(KIND, output, [split, *models.values()], endings(config, models))
     job = make_job(KIND, config, {"split": split, **models}, context)
     if (done := nothing_to_do(output, job, context)) is not None:
         return done
@@ -178,7 +178,7 @@ def extxyz_path(output: Path, model: str) -> Path:
     return beside(output, f"_{model}.extxyz")
 
 
-def _endings(config: EvaluateConfig, models: Iterable[str]) -> list[str]:
+def endings(config: EvaluateConfig, models: Iterable[str]) -> list[str]:
     """Return how the names of all files end that may be written beside the artefact."""
     pictures = ["_parity.png", "_summary.png"] if config.plots else []
     structures = [f"_{name}.extxyz" for name in models] if config.extxyz else []

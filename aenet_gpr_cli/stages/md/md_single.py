@@ -39,6 +39,7 @@ COLLAPSED = 0.1  # of the volume at the start; no condensed matter is compressed
 HOT, HOTTEST_BY_DEFAULT = 10.0, 3000.0  # times the temperature; K
 STEP_WITH_HYDROGEN, STEP_WITH_LIGHT, STEP = 0.5, 1.0, 2.0  # fs; light: up to neon
 NEON = 10
+ROUNDING = 1e-9  # of a time in ps
 TOO_CLOSE = 0.3  # Å; the shortest bond, that of H2, has 0.74
 
 
@@ -72,16 +73,24 @@ def make_plan(config: MdConfig, structures: list[Structure], start: Path) -> Pla
     Raises
     ------
     ConfigError
-        If there is no such structure, or there would be too many steps.
+        If there is no such structure, or there would be no step or too many.
     InputError
-        If atoms are at one place.
+        If atoms are at one place, or the structure does not fill its cell where that is to change.
     """
     structure = _choose(structures, config, start)
+    if config.ensemble == "npt":
+        require_bulk(structure, "npt", config.largest_gap, "use ensemble: nvt")
     time_step = config.timestep_fs or default_time_step(structure.species)
-    n_steps = max(1, round(config.time_ps * 1e3 / time_step))
+    n_steps = round(config.time_ps * 1e3 / time_step)
+    if config.time_ps * 1e3 * (1.0 + ROUNDING) < time_step:
+        raise ConfigError(
+            f"time_ps: expected at least one step, {time_step:g} fs, got {config.time_ps * 1e3:g} fs; give a "
+            "longer time, or a shorter timestep_fs"
+        )
     if n_steps > MOST_STEPS:
         raise ConfigError(f"time_ps: expected at most {MOST_STEPS:,} steps, got {n_steps:,}")
-    what = f"{n_steps:,} steps of {time_step:g} fs, {config.ensemble.upper()}, {structure.formula}"
+    steps = f"{n_steps:,} step{'s' * (n_steps != 1)}"
+    what = f"{steps} of {time_step:g} fs, {config.ensemble.upper()}, {structure.formula}"
     return Plan(structure, time_step, n_steps, what)
 
 
@@ -192,10 +201,9 @@ def refuse_stopped(output: Path, context: Context) -> None:
     """End with the exit code of a run that a fence stopped, also where it was finished before."""
     if not context.dry_run and (stopped := read_stopped(output)):
         with open_artefact(output, KIND) as file:
-            for line in json.loads(file.attrs["summary"])["closing"]:
-                log.warning("%s", line)
+            verdict = "".join(f"{line} " for line in json.loads(file.attrs["summary"])["closing"])
         raise NumericalError(
-            f"stopped {stopped}. What was run is kept in {output} and {beside(output, TRAJECTORY)}; "
+            f"stopped {stopped}. {verdict}What was run is kept in {output} and {beside(output, TRAJECTORY)}; "
             "structures like its last ones belong into the training data (select, label)"
         )
 
@@ -238,7 +246,6 @@ def _bath(config: MdConfig, structure: Structure) -> Bath | None:
     thermostat = config.thermostat_ps * 1e3 / FS_PER_TIME_UNIT
     if config.ensemble == "nvt":
         return Bath(thermal, thermostat)
-    require_bulk(structure, "npt", config.largest_gap, "use ensemble: nvt")
     return Bath(
         thermal,
         thermostat,

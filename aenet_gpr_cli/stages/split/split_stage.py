@@ -24,7 +24,7 @@ from aenet_gpr_cli.stages.shared.context import (
 )
 from aenet_gpr_cli.stages.shared.many_subsets import Finding, few_rows, some, told
 from aenet_gpr_cli.stages.shared.outputs import claim
-from aenet_gpr_cli.stages.split.division import divide
+from aenet_gpr_cli.stages.split.division import DEFAULT_TRAIN, divide
 from aenet_gpr_cli.stages.split.input_paths import Inputs, without_folders
 from aenet_gpr_cli.stages.split.stress_by_fit import check_stress_by_fit
 from aenet_gpr_cli.stages.split.subset_checks import findings, prepared
@@ -140,6 +140,15 @@ def _subsets(
         found += findings(config, name, members, structures, division, by_chance, data.named_virial)
         found += [Finding("division", *note.split(": ", 1)) for note in division.notes]
         subsets.append(_Subset(name, structures, division))
+    if config.train is None and not (inputs.test or inputs.lists):
+        n_train, n = (
+            sum(map(len, each)) for each in ([d.train for d in divisions.values()], groups.values())
+        )
+        division_notes = [
+            f"train is not given: {DEFAULT_TRAIN:g} of inputs is for training, {n_train} of all {n} "
+            "structures; set train=0.8 for more",
+            *division_notes,
+        ]
     notes = [*data.lines(), f"energy that is learned: {data.definition}"]
     if free_atoms.energies:
         energies = ", ".join(f"{symbol} {value:.6g}" for symbol, value in free_atoms.energies.items())

@@ -242,6 +242,34 @@ def test_an_interrupted_work_list_goes_on(selected, tmp_path, monkeypatch):
     assert len(done) == len(set(done)) == 6
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_the_method_of_the_labels_is_asked_for(tmp_path, dry_run):
+    with pytest.raises(ConfigError, match=r"^calculator\.name: expected .* got none; set it"):
+        label.run(LabelConfig(), [POOL], tmp_path / "l.h5", Context(dry_run=dry_run))
+    config = active_config(label={"calculator": {"parameters": {"method": "GFN1-xTB"}}})
+    with pytest.raises(ConfigError, match=r"^label\.calculator\.name: expected .* got none; set it"):
+        active.run(config, tmp_path, tmp_path / "run", Context(dry_run=dry_run))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("calculator", "said"),
+    [
+        (CALCULATOR, "energies and forces by lj, epsilon: 1.0"),
+        (CalculatorConfig(name="emt"), "energies and forces by emt, no parameters given: its own defaults"),
+        (CalculatorConfig(name="stored"), "energies and forces: those that the files hold"),
+    ],
+)
+def test_the_method_of_the_labels_is_named(tmp_path, calculator, said):
+    (tmp_path / "h2.xyz").write_text("2\nenergy=1\nH 0 0 0\nH 0 0 0.8\n")
+    config, work_list = LabelConfig(calculator=calculator), [tmp_path / "h2.xyz"]
+    table = label.run(config, work_list, tmp_path / "l.h5", Context(dry_run=True))
+    assert said in " ".join(table.notes)
+    if calculator.name != "stored":
+        table = label.run(config, work_list, tmp_path / "l.h5", Context())
+        assert said in " ".join(table.notes)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -20,9 +20,10 @@ from aenet_gpr_cli.dynamics.md_record import COLUMNS
 from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
+from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.md import md_stage as stage
-from aenet_gpr_cli.stages.md.md_single import read_stopped
+from aenet_gpr_cli.stages.md.md_single import make_plan, read_stopped
 from aenet_gpr_cli.stages.md.md_summary import FAR, SELDOM
 from aenet_gpr_cli.stages.shared.context import Context
 from tests.gpr.small_molecule import make_set
@@ -124,11 +125,14 @@ def test_a_barostat_that_is_too_fast_and_a_cell_that_bursts_are_told(model, boxe
 @pytest.mark.parametrize(
     ("fence", "value"), [("stop_sigma", 1e-6), ("stop_temperature", 20.0), ("stop_beyond", 1e-9)]
 )
-def test_a_fence_stops_and_keeps_what_was_run(model, tmp_path, fence, value):
+def test_a_fence_stops_and_keeps_what_was_run(model, tmp_path, caplog, fence, value):
     config = replace(SHORT, **{fence: value})
     for _ in range(2):  # a finished one says it again
-        with pytest.raises(NumericalError, match=f"stopped at .* above {fence}.*kept in"):
+        with pytest.raises(NumericalError, match=f"stopped at .* above {fence}.*kept in") as error:
             run(config, model, tmp_path)
+        assert "Verdict" not in caplog.text
+        assert str(error.value).count("Verdict: ") == (fence != "stop_beyond")  # which says the same
+        assert "Calculate such frames" not in str(error.value)  # said once
         assert len(read(tmp_path / "md_trajectory.extxyz", ":")) >= 1
     assert "ps: " in read_stopped(tmp_path / "md.h5")
 
@@ -195,6 +199,26 @@ def test_a_process_moves_atoms_in_the_order_of_the_file(process, tmp_path):
     column = dict(zip(COLUMNS, found.T, strict=True))
     assert np.ptp(column["total_energy_eV"]) < 0.02 * np.ptp(column["kinetic_energy_eV"])
     assert (column["energy_std_eV"][column["step"] % SHORT.store_every == 0] >= 0).all()
+
+
+def test_a_time_below_one_step_is_refused(tmp_path):
+    config, structures = replace(SHORT, time_ps=2e-4), read_sources([START])
+    with pytest.raises(ConfigError, match=r"time_ps: expected at least one step, 0\.25 fs, got 0\.2 fs"):
+        make_plan(config, structures, START)
+    plan = make_plan(replace(SHORT, time_ps=2.5e-4), structures, START)
+    assert plan.what.startswith("1 step of 0.25 fs")
+    assert make_plan(replace(SHORT, time_ps=0.05), structures, START).n_steps == 200
+
+
+def test_what_is_no_bulk_is_told_whatever_the_model(process, tmp_path):
+    gpr, structures = process
+    write(tmp_path / "start.xyz", Atoms(structures.species, structures.positions[0]), format="extxyz")
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match="npt: expected a cell with three periodic directions, got"):
+            run(
+                *(replace(SHORT, ensemble="npt"), gpr, tmp_path, Context(dry_run=dry_run)),
+                start=tmp_path / "start.xyz",
+            )
 
 
 def test_what_cannot_be_is_one_message(model, tmp_path):
