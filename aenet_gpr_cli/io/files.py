@@ -56,15 +56,14 @@ def sha256_of(path: Path) -> str:
 def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
     """Give a temporary file beside ``path`` that takes its name when the block succeeds.
 
-    Folders that are not there are made.
     If the block fails, what was there before stays as it was and the temporary file is removed; only a killed
     process leaves one behind (``.NAME.PID.tmp``).
 
     Parameters
     ----------
     durable : bool
-        Wait until the disk has it, so that a power cut cannot leave an empty file under the name. This takes
-        milliseconds: leave it out only for one of thousands of files.
+        Make folders that are not there, and wait until the disk has the file, so that a power cut cannot
+        leave an empty one under the name. This takes milliseconds: leave it out only for one of thousands.
 
     Yields
     ------
@@ -77,8 +76,8 @@ def written_whole(path: Path, durable: bool = True) -> Iterator[Path]:
         If the disk is full or may not be written.
     """
     require_place(path)
-    _make_folder(path)
     if durable:
+        _make_folder(path)
         _remove_orphans(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

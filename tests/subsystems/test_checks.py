@@ -102,6 +102,7 @@ def test_missing_labels_are_counted() -> None:
         "4 of 6 without energy (energy=... in the header of extended XYZ, '# total energy = ... eV' " in said
     )
     assert "in XSF): e0, e1, e2, ...; 1 of 6 without forces (column forces of extended XYZ, fx fy fz " in said
+    assert said.endswith("Other names of the files are given to split as energy_key and forces_key")
     assert caught.value.exit_code == 2
     require_labels([full, no_forces], energies=True, forces=False)
     require_labels(everything, energies=False, forces=False)

@@ -101,7 +101,10 @@ def require_labels(structures: Sequence[Structure], energies: bool, forces: bool
             missing.append(f"{len(names)} of {len(structures)} without {label} ({where}): {some}")
     if missing:
         wanted = " and ".join(label for label, on in (("energy", energies), ("forces", forces)) if on)
-        raise InputError(f"expected {wanted} for every structure, got {'; '.join(missing)}")
+        raise InputError(
+            f"expected {wanted} for every structure, got {'; '.join(missing)}. Other names of the files are "
+            "given to split as energy_key and forces_key"
+        )
 
 
 def require_one_state(structures: Sequence[Structure]) -> list[str]:
