@@ -19,6 +19,7 @@ _MAX_STRUCTURES = 2000  # enough to decide; keeps the table of distances below 3
 _N_NEIGHBOURS = 3
 _MIN_PAIRS = 3
 _SMALL_CHANGE = 1e-6  # eV
+_SAME_POINT = 1e-3  # Å, of all atoms together: two copies of a structure say nothing
 _SPREAD = 0.25  # of single slopes; a wrong unit or sign shows in all of them alike
 _MIN_CORRELATION = 0.9
 _NET = 0.05  # of the forces themselves; what a grid or a loose convergence leaves is far below
@@ -256,20 +257,27 @@ def check_forces(structures: StructureSet) -> ForceCheck:
 
 
 def near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
-    """Return pairs of near neighbours: the few nearest of each point, the nearer half of all of them."""
-    n = len(points)
-    if n < 2:
+    """Return pairs of near neighbours: the few nearest of each point, the nearer half of all of them.
+
+    Of points at one place the first counts only: pairs of copies would repeat what one pair says.
+    """
+    if len(points) < 2:
         return np.array([], np.int64), np.array([], np.int64)
     from scipy.spatial.distance import cdist  # heavy, and needed here only
 
     distance = cdist(points, points, "sqeuclidean")
+    kept = np.flatnonzero(~np.tril(distance < _SAME_POINT**2, -1).any(axis=1))
+    n = len(kept)
+    if n < 2:
+        return np.array([], np.int64), np.array([], np.int64)
+    distance = distance[np.ix_(kept, kept)] if n < len(points) else distance
     np.fill_diagonal(distance, np.inf)
     nearest = np.argsort(distance, axis=1)[:, : min(_N_NEIGHBOURS, n - 1)]
     pairs = np.column_stack([np.repeat(np.arange(n), nearest.shape[1]), nearest.ravel()])
     pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     lengths = distance[pairs[:, 0], pairs[:, 1]]
     keep = np.argsort(lengths, kind="stable")[: max(2 * _MIN_PAIRS, len(pairs) // 2)]
-    return pairs[keep, 0], pairs[keep, 1]
+    return kept[pairs[keep, 0]], kept[pairs[keep, 1]]
 
 
 def _judge(work: FloatArray, change: FloatArray, bend: FloatArray) -> ForceCheck:
