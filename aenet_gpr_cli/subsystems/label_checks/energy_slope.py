@@ -1,0 +1,113 @@
+"""Energies against those of a model that has seen forces only: one slope, whatever cells and compositions.
+
+Forces say nothing about some differences of the energy, such as those of cells; how little is the covariance
+of the model. Generalised least squares with it let only those count that the forces know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aenet_gpr_cli.structures import FloatArray
+from aenet_gpr_cli.subsystems.label_checks.force_units import SLOPE_TOLERANCE, what_is_wrong
+
+_FEWEST = 8  # differences of energies
+_CLEAR, _PLAIN = 0.1, 0.05  # relative standard errors of a slope that says something; without a known factor
+_SURE = 4.0  # standard errors between a slope and one
+_UNKNOWN = 2.0  # smallest factor that is told where no unit explains it
+_LOG_NOISES = np.arange(-14.0, 6.0, 0.5)  # of white noise, in units of the covariance
+_RESOLVED = 1e-9  # of compositions that are different
+
+
+@dataclass(frozen=True, slots=True)
+class EnergySlope:
+    """Energies as a multiple of those of a model.
+
+    Attributes
+    ----------
+    value, error : float, dimensionless
+        The slope, 1 where signs and units agree, and its standard error.
+    likelihood : float
+        Logarithm of the restricted likelihood, of the same energies in the same unit.
+    n_structures : int
+    """
+
+    value: float
+    error: float
+    likelihood: float
+    n_structures: int
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the slope says something."""
+        return self.error < _CLEAR * abs(self.value)
+
+    @property
+    def numbers(self) -> str:
+        """The slope in words."""
+        return (
+            f"slope {self.value:.3g} ± {self.error:.2g}, {self.n_structures} structures, against a quick fit "
+            "to forces only"
+        )
+
+    def what_is_wrong(self, n_atoms: int | None = None) -> tuple[str, str] | None:
+        """Return verdict and meaning as `force_units.what_is_wrong`; None where nothing is, or not clear."""
+        if not self.is_clear or abs(self.value - 1.0) < max(SLOPE_TOLERANCE, _SURE * self.error):
+            return None
+        found = what_is_wrong(self.value, n_atoms)
+        if found is not None and found[0] == "inconsistent":
+            small = self.value > 0.0 and abs(np.log(self.value)) < np.log(_UNKNOWN)
+            return None if small or self.error > _PLAIN * abs(self.value) else found
+        return found
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is clear, and one."""
+        return self.is_clear and abs(self.value - 1.0) < SLOPE_TOLERANCE
+
+
+def energy_slope(
+    energies: FloatArray, model: FloatArray, covariance: FloatArray, counts: FloatArray
+) -> EnergySlope | None:
+    """Return the slope of energies against those of a model, by restricted maximum likelihood.
+
+    E = s m + X e + r with the energies e of atoms, cov(r)/N proportional to C/N + t·1 and the most likely t.
+
+    Parameters
+    ----------
+    energies : ndarray of shape (n,), eV
+    model : ndarray of shape (n,), eV
+        Posterior mean that forces give.
+    covariance : ndarray of shape (n, n), eV²
+        C, posterior covariance of the model.
+    counts : ndarray of shape (n, n_species)
+        Atoms of each species.
+
+    Returns
+    -------
+    EnergySlope or None
+        None with fewer than eight differences of energies, or a model that knows of none.
+    """
+    if len(energies) <= _FEWEST:
+        return None
+    root = np.sqrt(counts.sum(axis=1))
+    left, sizes, _ = np.linalg.svd(counts / root[:, None])
+    free = left[:, int((sizes > _RESOLVED * sizes[0]).sum()) :]
+    variances, turn = np.linalg.eigh(free.T @ (covariance / np.outer(root, root)) @ free)
+    onto = turn.T @ free.T
+    e, m, n = onto @ (energies / root), onto @ (model / root), onto.shape[0]
+    scale = float(variances.mean()) if n else 0.0
+    if n < _FEWEST or not scale > 0.0 or not m.any() or not e.any():
+        return None
+    best: EnergySlope | None = None
+    for noise in np.exp(_LOG_NOISES):
+        weights = 1.0 / (np.maximum(variances, 0.0) / scale + noise)
+        own = float(weights @ m**2)
+        slope = float((weights * m) @ e) / own
+        squares = float(weights @ (e - slope * m) ** 2) / (n - 1)
+        likelihood = -0.5 * ((n - 1) * np.log(max(squares, 1e-300)) - np.log(weights).sum() + np.log(own))
+        if best is None or likelihood > best.likelihood:
+            best = EnergySlope(slope, float(np.sqrt(squares / own)), float(likelihood), len(energies))
+    return best
