@@ -21,6 +21,7 @@ from aenet_gpr_cli.subsystems.label_checks.force_units import per_atom
 
 BoolArray = NDArray[np.bool_]
 MOST_STRUCTURES, MOST_ATOMS = 60, 2000  # of the fit: about a second
+MOST_OF_LARGE, _FEW_LARGE = 6000, 15  # atoms; large structures, which are too few otherwise
 MOST_INDUCING, FEWEST_INDUCING = 400, 60  # of all species, of each
 _FEWEST, _FEWEST_ROWS = 10, 200  # structures, force components
 _ASYMMETRIC = 1e-3  # 1/Å: derivatives of kernels; where symmetry makes forces zero these are, too
@@ -86,7 +87,8 @@ def check_forces_by_fit(subsets: Sequence[StructureSet], name: str, seed: int) -
     if sum(map(len, usable)) < _FEWEST:
         return []
     try:
-        chosen = few(usable, np.random.default_rng([seed, 13]), MOST_STRUCTURES, MOST_ATOMS)
+        most_atoms = max(MOST_ATOMS, min(MOST_OF_LARGE, _FEW_LARGE * max(s.n_atoms for s in usable)))
+        chosen = few(usable, np.random.default_rng([seed, 13]), MOST_STRUCTURES, most_atoms)
         rows = _distinct(_rows(chosen, seed))
         found = _zeros(rows, name, any(any(s.pbc) for s in usable))
         return found or _judged(rows, name)

@@ -26,7 +26,9 @@ _REVERSED = "the sign is reversed: these are gradients dE/dR, expected F = -dE/d
 PER_ATOM = "energies are per atom, expected total energies in eV"
 
 
-def what_is_wrong(slope: float, n_atoms: int | None = None) -> tuple[str, str] | None:
+def what_is_wrong(
+    slope: float, n_atoms: int | None = None, tolerance: float = SLOPE_TOLERANCE
+) -> tuple[str, str] | None:
     """Return a verdict and what it means, in words that follow a colon; None where signs and units agree.
 
     Parameters
@@ -35,6 +37,8 @@ def what_is_wrong(slope: float, n_atoms: int | None = None) -> tuple[str, str] |
         Energy difference over what the forces say that it is.
     n_atoms : int, optional
         Of every structure, so that energies per atom show; none where the numbers differ.
+    tolerance : float
+        Relative, of the known factors.
 
     Returns
     -------
@@ -45,7 +49,7 @@ def what_is_wrong(slope: float, n_atoms: int | None = None) -> tuple[str, str] |
     off, nearest = min((abs(abs(slope) / value - 1.0), unit) for value, unit in _SLOPES)
     per_atom = n_atoms is not None and n_atoms > 1 and abs(slope * n_atoms - 1.0) < _PER_ATOM_TOLERANCE
     turned = _REVERSED if slope < 0 else ""
-    if off >= SLOPE_TOLERANCE:
+    if off >= tolerance:
         if per_atom:
             return "per atom", PER_ATOM
         unknown = "they differ from -dE/dR in eV/Å by an unknown factor"
