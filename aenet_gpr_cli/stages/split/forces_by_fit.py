@@ -16,11 +16,12 @@ from aenet_gpr_cli.gpr.process_settings import Local
 from aenet_gpr_cli.stages.shared.many_subsets import Finding, some
 from aenet_gpr_cli.stages.split.stress_by_fit import few
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
-from aenet_gpr_cli.subsystems.label_checks.energy_slope import EnergySlope, energy_slope
-from aenet_gpr_cli.subsystems.label_checks.force_units import per_atom
+from aenet_gpr_cli.subsystems.label_checks.energy_slope import TOLERANCE, EnergySlope, energy_slope
+from aenet_gpr_cli.subsystems.label_checks.force_units import SLOPE_TOLERANCE, per_atom
 
 BoolArray = NDArray[np.bool_]
 MOST_STRUCTURES, MOST_ATOMS = 60, 2000  # of the fit: about a second
+LENGTH_SCALES = 16.0, 8.0  # both have to find the same
 MOST_OF_LARGE, _FEW_LARGE = 6000, 15  # atoms; large structures, which are too few otherwise
 MOST_INDUCING, FEWEST_INDUCING = 400, 60  # of all species, of each
 _FEWEST, _FEWEST_ROWS = 10, 200  # structures, force components
@@ -28,12 +29,21 @@ _ASYMMETRIC = 1e-3  # 1/Å: derivatives of kernels; where symmetry makes forces 
 _SMALL_FORCE = 0.05  # eV/Å: noise of calculations, which no fit explains
 _FEWEST_ZERO = 3  # structures
 _SAME = 1e-6  # relative; of the rows of two copies
-_SURE_ERROR = 0.05  # of a slope for which energies are refused
 _GAP, _SMALLEST = 2.0, 1e-12  # between sizes of forces, where two units may meet; eV/Å
 _UNEXPLAINED = 0.6  # share of the squares of forces that those of other structures leave
 _DO_NOT_FIT = "forces do not fit the energies"
 _MEND = "To change: mend the file, or declare its units (energy_unit=..., force_unit=... in the headers)"
 _AS_THEY_ARE = "take them as they are with check_forces: false"
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What is wrong: of which kind, what it means, the numbers behind it, and all of it in one sentence."""
+
+    kind: str
+    meaning: str
+    numbers: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +96,23 @@ def check_forces_by_fit(subsets: Sequence[StructureSet], name: str, seed: int) -
     usable = [s for s in subsets if s.energies is not None and s.forces is not None and s.n_atoms > 1]
     if sum(map(len, usable)) < _FEWEST:
         return []
+    most_atoms = max(MOST_ATOMS, min(MOST_OF_LARGE, _FEW_LARGE * max(s.n_atoms for s in usable)))
+    chosen = few(usable, np.random.default_rng([seed, 13]), MOST_STRUCTURES, most_atoms)
     try:
-        most_atoms = max(MOST_ATOMS, min(MOST_OF_LARGE, _FEW_LARGE * max(s.n_atoms for s in usable)))
-        chosen = few(usable, np.random.default_rng([seed, 13]), MOST_STRUCTURES, most_atoms)
-        rows = _distinct(_rows(chosen, seed))
-        found = _zeros(rows, name, any(any(s.pbc) for s in usable))
-        return found or _judged(rows, name)
+        rows = _distinct(_rows(chosen, LENGTH_SCALES[0], seed))
+        zero = _zeros(rows, name, any(any(s.pbc) for s in usable))
+        found = _judged(rows)
+        again = None if found is None else _judged(_distinct(_rows(chosen, LENGTH_SCALES[1], seed)))
     except NumericalError:
         return []
+    if found is None or again is None or (again.kind, again.meaning) != (found.kind, found.meaning):
+        return zero
+    if found.kind == "per atom":
+        raise InputError(f"{name}: {per_atom(found.numbers)}")
+    return [*zero, Finding(f"forces {found.kind}", name, found.text)]
 
 
-def _rows(chosen: Sequence[StructureSet], seed: int) -> _Rows:
+def _rows(chosen: Sequence[StructureSet], length_scale: float, seed: int) -> _Rows:
     # compiled code, and needed here only
     from aenet_gpr_cli.gpr.local.design import energy_and_force_rows
     from aenet_gpr_cli.gpr.local.environments import blocks_of, environments
@@ -108,7 +124,11 @@ def _rows(chosen: Sequence[StructureSet], seed: int) -> _Rows:
 
     count = max(FEWEST_INDUCING, MOST_INDUCING // len(species_of(chosen)))
     settings = Local(
-        n_inducing=count, length_scale=8.0, angular_cutoffs=(5.0,), resolve_species=False, virials=False
+        n_inducing=count,
+        length_scale=length_scale,
+        angular_cutoffs=(5.0,),
+        resolve_species=False,
+        virials=False,
     )
     design = choose_design(chosen, settings, seed, silent)
     names: list[str] = []
@@ -188,14 +208,8 @@ def _zeros(rows: _Rows, name: str, periodic: bool) -> list[Finding]:
     return [Finding("forces zero", name, text)]
 
 
-def _judged(rows: _Rows, name: str) -> list[Finding]:
-    """Compare energies with those that the forces say, of all structures, then of parts of them.
-
-    Raises
-    ------
-    InputError
-        If energies are per atom.
-    """
+def _judged(rows: _Rows) -> _Verdict | None:
+    """Compare energies with those that the forces say, of all structures, then of parts of them."""
     whole, unexplained = _slope(rows)
     if unexplained > _UNEXPLAINED:
         text = (
@@ -204,41 +218,39 @@ def _judged(rows: _Rows, name: str) -> list[Finding]:
             f"({len(rows.names)} structures); possible reasons: forces of other structures, or of atoms in "
             "another order. To change: write positions and forces of one calculation into each frame"
         )
-        return [Finding("forces unexplained", name, text)]
+        return _Verdict("unexplained", "", "", text)
     if whole is not None and whole.is_one:
-        return []
+        return None
     sizes = rows.counts.sum(axis=1)
-    if np.ptp(sizes) > 0.0:
+    alike = np.ptp(sizes) == 0.0
+    if not alike:
         total, _ = _slope(rows, sizes)
-        if total is not None and total.is_one and total.error < _SURE_ERROR:
-            raise InputError(f"{name}: {per_atom(f'times the number of atoms they have {total.numbers}')}")
-        n_atoms = None
-    else:
-        n_atoms = int(sizes[0])
-    found = None if whole is None else whole.what_is_wrong(n_atoms)
+        if total is not None and total.is_one and total.is_plain:
+            return _Verdict("per atom", "", f"times the number of atoms: {total.numbers}", "")
+    found = None if whole is None else whole.what_is_wrong(int(sizes[0]) if alike else None)
     if whole is not None and found is not None:
         verdict, meaning = found
-        if verdict == "per atom":
-            raise InputError(f"{name}: {per_atom(whole.numbers)}")
-        return [Finding(f"forces {verdict}", name, f"{_DO_NOT_FIT}: {meaning} ({whole.numbers}). {_MEND}")]
-    return _of_parts(rows, name)
+        text = f"{_DO_NOT_FIT}: {meaning} ({whole.numbers}). {_MEND}"
+        return _Verdict(verdict, meaning, whole.numbers, text)
+    return _of_parts(rows)
 
 
-def _of_parts(rows: _Rows, name: str) -> list[Finding]:
+def _of_parts(rows: _Rows) -> _Verdict | None:
     """Look at structures of one file, or with forces of one size, alone: units may differ between them."""
     files = np.unique([n.split("#")[0] for n in rows.names], return_inverse=True)[1].ravel()
     for labels in (files, _by_size(rows.sizes)):
         if labels.max() == 0:
             continue
-        for label in range(labels.max() + 1):
-            own = np.flatnonzero(labels == label)
-            slope, _ = _slope(_select(rows, own)) if len(own) >= _FEWEST else (None, 1.0)
-            found = None if slope is None else slope.what_is_wrong()
-            if slope is not None and found is not None:
-                such = some([rows.names[i] for i in own])
+        parts = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
+        slopes = [(p, _slope(_select(rows, p))[0]) for p in parts if len(p) >= _FEWEST]
+        known = [(part, slope) for part, slope in slopes if slope is not None]
+        tolerance = SLOPE_TOLERANCE if any(slope.is_one for _, slope in known) else TOLERANCE
+        for part, slope in known:
+            if (found := slope.what_is_wrong(None, tolerance)) is not None:
+                such = some([rows.names[i] for i in part])
                 what = f"{_DO_NOT_FIT} in a part of the structures, such as {such}: {found[1]}"
-                return [Finding("forces part", name, f"{what} ({slope.numbers}). {_MEND}")]
-    return []
+                return _Verdict("part", found[1], slope.numbers, f"{what} ({slope.numbers}). {_MEND}")
+    return None
 
 
 def _by_size(sizes: FloatArray) -> IntArray:

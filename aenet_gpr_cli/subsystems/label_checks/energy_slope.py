@@ -14,9 +14,9 @@ from aenet_gpr_cli.structures import FloatArray
 from aenet_gpr_cli.subsystems.label_checks.force_units import SLOPE_TOLERANCE, what_is_wrong
 
 _FEWEST = 8  # differences of energies
-_CLEAR, _PLAIN = 0.1, 0.05  # relative standard errors of a slope that says something; without a known factor
-_MIN_CORRELATION = 0.9
-_TOLERANCE = 0.12  # relative, of known factors
+_CLEAR, _CLEAR_CORRELATION = 0.1, 0.9  # relative standard error; of a slope that tells one, or the sign
+_PLAIN, _PLAIN_CORRELATION = 0.05, 0.95  # of a slope that tells a unit: alloys on ideal sites have up to 0.92
+TOLERANCE = 0.12  # relative, of known factors
 _SURE = 4.0  # standard errors between a slope and one
 _OUTLIERS, _FAR_OFF = 0.1, 6.0  # share of structures that may be left out, and from how many deviations on
 _UNKNOWN = 3.0  # smallest factor that is told where no unit explains it
@@ -48,7 +48,12 @@ class EnergySlope:
     @property
     def is_clear(self) -> bool:
         """Whether the slope says something."""
-        return self.error < _CLEAR * abs(self.value) and abs(self.correlation) > _MIN_CORRELATION
+        return self.error < _CLEAR * abs(self.value) and abs(self.correlation) > _CLEAR_CORRELATION
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the model knows enough: one that knows less finds too small a slope."""
+        return self.error < _PLAIN * abs(self.value) and abs(self.correlation) > _PLAIN_CORRELATION
 
     @property
     def numbers(self) -> str:
@@ -58,15 +63,17 @@ class EnergySlope:
             f"{self.n_structures} structures, against a quick fit to forces only"
         )
 
-    def what_is_wrong(self, n_atoms: int | None = None) -> tuple[str, str] | None:
+    def what_is_wrong(
+        self, n_atoms: int | None = None, tolerance: float = TOLERANCE
+    ) -> tuple[str, str] | None:
         """Return verdict and meaning as `force_units.what_is_wrong`; None where nothing is, or not clear."""
         if not self.is_clear or abs(self.value - 1.0) < max(SLOPE_TOLERANCE, _SURE * self.error):
             return None
-        found = what_is_wrong(self.value, n_atoms, _TOLERANCE)
-        if found is not None and found[0] == "inconsistent":
-            small = self.value > 0.0 and abs(np.log(self.value)) < np.log(_UNKNOWN)
-            return None if small or self.error > _PLAIN * abs(self.value) else found
-        return found
+        found = what_is_wrong(self.value, n_atoms, tolerance)
+        if not self.is_plain and (found is None or found[0] == "inconsistent" or self.value > 0.0):
+            return None
+        small = self.value > 0.0 and abs(np.log(self.value)) < np.log(_UNKNOWN)
+        return None if small and found is not None and found[0] == "inconsistent" else found
 
     @property
     def is_one(self) -> bool:
