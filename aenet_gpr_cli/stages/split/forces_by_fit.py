@@ -271,14 +271,14 @@ def _slope(rows: _Rows, factors: FloatArray | float = 1.0) -> tuple[EnergySlope 
     factors : ndarray of shape (n,) or float
         Of the energies.
     """
+    from aenet_gpr_cli.gpr.local.accumulation import Sums
     from aenet_gpr_cli.gpr.local.posterior import solve
-    from aenet_gpr_cli.gpr.local.triangle import Triangle
 
     every = np.concatenate(rows.forces)
     size = float(np.sqrt(np.mean(every**2))) if len(every) else 0.0
     if len(every) < _FEWEST_ROWS or size == 0.0:
         return None, 0.0
-    triangle = Triangle(rows.energy_rows.shape[1])
+    triangle = Sums(rows.energy_rows.shape[1]).triangle
     for own, forces in zip(rows.force_rows, rows.forces, strict=True):
         triangle.add(own, forces / size)
     known = solve(triangle.factor, triangle.n_rows, 0.0, rows.whitening)

@@ -31,6 +31,7 @@ from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.subsystems.sampling import Division, leaking
 from aenet_gpr_cli.subsystems.trajectories import ALIKE, likeness
 
+_CERTAIN = 0.97  # correlation for which energies are refused
 _ENOUGH = 300  # structures that say whether near ones tell something
 SAME_ENERGY = 1e-3  # eV; another grid or another start of the same calculation differ by less
 
@@ -176,7 +177,7 @@ def _forces(name: str, structures: StructureSet, named_virial: bool) -> Iterator
             "set require_forces: false, or take them as they are with check_forces: false"
         )
     check = check_forces(alike)
-    if check.verdict == "per atom":
+    if check.verdict == "per atom" and check.correlation > _CERTAIN:
         raise InputError(f"{name}: {per_atom(check.numbers)}")
     if check.is_warning:
         yield Finding(f"forces {check.verdict}", name, check.message)

@@ -19,7 +19,7 @@ _PLAIN, _PLAIN_CORRELATION = 0.05, 0.95  # of a slope that tells a unit: alloys 
 TOLERANCE = 0.12  # relative, of known factors
 _SURE = 4.0  # standard errors between a slope and one
 _OUTLIERS, _FAR_OFF = 0.1, 6.0  # share of structures that may be left out, and from how many deviations on
-_UNKNOWN = 3.0  # smallest factor that is told where no unit explains it
+_UNKNOWN = 3.0  # smallest slope that is told where no unit explains it: a model that knows less finds less
 _LOG_NOISES = np.arange(-14.0, 6.0, 0.5)  # of white noise, in units of the covariance
 _RESOLVED = 1e-9  # of compositions that are different
 
@@ -72,8 +72,8 @@ class EnergySlope:
         found = what_is_wrong(self.value, n_atoms, tolerance)
         if not self.is_plain and (found is None or found[0] == "inconsistent" or self.value > 0.0):
             return None
-        small = self.value > 0.0 and abs(np.log(self.value)) < np.log(_UNKNOWN)
-        return None if small and found is not None and found[0] == "inconsistent" else found
+        unknown = found is not None and found[0] == "inconsistent"
+        return None if unknown and 0.0 < self.value < _UNKNOWN else found
 
     @property
     def is_one(self) -> bool:
