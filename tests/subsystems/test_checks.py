@@ -186,3 +186,13 @@ def test_clearly_different_moments_of_one_formula_are_told() -> None:
     assert unlike_moments([*of, iron]) == []
     (said,) = unlike_moments([*of, replace(iron, magnetic_moment=0.01)])
     assert "Fe2: total magnetic moments differ, 0.01 μB in 1, 4.4 μB in 4: probably different spin" in said
+
+
+def test_energies_per_atom_are_told_from_other_factors() -> None:
+    structures = vibrating()
+    assert structures.energies is not None
+    found = check_forces(replace(structures, energies=structures.energies / structures.n_atoms))
+    assert (found.verdict, found.is_warning) == ("per atom", True)
+    assert found.numbers in found.message
+    assert "energies are per atom, expected total energies in eV" in found.message
+    assert found.slope == pytest.approx(1 / structures.n_atoms, rel=0.05)

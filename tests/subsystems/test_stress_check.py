@@ -9,7 +9,7 @@ from ase.calculators.emt import EMT
 
 from aenet_gpr_cli.stages.split.stress_by_fit import check_stress_by_fit
 from aenet_gpr_cli.structures import StructureSet
-from aenet_gpr_cli.subsystems.label_checks.shears import other_shears
+from aenet_gpr_cli.subsystems.label_checks.shears import SHEARS, other_shears
 from aenet_gpr_cli.subsystems.label_checks.stress_check import check_stress
 from tests.labelled_crystals import labelled
 
@@ -194,3 +194,23 @@ def test_a_stress_that_is_named_a_virial_is_told(copper, unit, sign, said):
     assert check_stress(copper, named_virial=True) is None
     turned = str(check_stress(replace(copper, stress=-copper.stress), named_virial=True))
     assert "it looks like stress in eV/Å³, with the sign of a pressure" in turned
+
+
+def test_copies_of_structures_say_nothing(copper):
+    few = copper.select(np.arange(9))
+    for copies in (few.select([*range(9), 0, 4, 7]), few.select(np.repeat(np.arange(9), 3))):
+        assert check_stress(copies) is None
+        nearly = np.random.default_rng(0).normal(0.0, 1e-7, copies.positions.shape)
+        assert check_stress(replace(copies, positions=copies.positions + nearly)) is None
+    turned = replace(copper, stress=-copper.stress).select([*range(20), 0, 4, 7])
+    assert "with the sign of a pressure" in str(check_stress(turned))
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1.0, True), (-2.0, False), (0.2, False), (4.0, False)])
+def test_another_order_of_shears_needs_their_factor(copper, factor, told):
+    wrong = copper.stress.copy()
+    right = wrong[:, *SHEARS]
+    for k, order in enumerate((1, 2, 0)):
+        wrong[:, SHEARS[0][k], SHEARS[1][k]] = wrong[:, SHEARS[1][k], SHEARS[0][k]] = right[:, order] / factor
+    text = str(other_shears(wrong, copper.stress, "keep it"))
+    assert ("look like" in text) == told

@@ -9,5 +9,6 @@ __all__ = [
     "local_fit",
     "local_left_out",
     "local_model",
+    "posterior",
     "virials",
 ]

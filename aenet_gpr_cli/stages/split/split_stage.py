@@ -25,9 +25,10 @@ from aenet_gpr_cli.stages.shared.context import (
 from aenet_gpr_cli.stages.shared.many_subsets import Finding, few_rows, some, told
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.split.division import DEFAULT_TRAIN, divide
+from aenet_gpr_cli.stages.split.forces_by_fit import check_forces_by_fit
 from aenet_gpr_cli.stages.split.input_paths import Inputs, without_folders
 from aenet_gpr_cli.stages.split.stress_by_fit import check_stress_by_fit
-from aenet_gpr_cli.stages.split.subset_checks import findings, prepared
+from aenet_gpr_cli.stages.split.subset_checks import findings, prepared, undecided
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.grouping import group, varies
 from aenet_gpr_cli.subsystems.isolated_atoms import FreeAtoms, set_apart
@@ -96,6 +97,9 @@ def run(
     require_labels(structures, energies=True, forces=config.require_forces)
     states = [*require_one_state(structures), *unlike_moments(structures)]
     subsets, found, notes = _subsets(config, inputs, data, free_atoms)
+    found += _forces(config, subsets, found)
+    if any(finding.kind.startswith("forces") for finding in found):
+        found = [finding for finding in found if finding.kind != "stress"]  # it was compared with these
     found += _stress(config, subsets, found)
     rows = [_row(subset) for subset in subsets]
     notes += [*_told([*states, *told(found)]), *_about_all(subsets), f"wrote {output}"]
@@ -157,6 +161,15 @@ def _subsets(
             f"{energies} eV"
         )
     return subsets, found, [*notes, *_told([*data.warnings(), *free_atoms.warnings]), *division_notes]
+
+
+def _forces(config: SplitConfig, subsets: Sequence[_Subset], found: Sequence[Finding]) -> list[Finding]:
+    """Look at forces and energies of all subsets together in which near structures say nothing."""
+    if not config.check_forces or any(finding.kind.startswith(("forces", "part")) for finding in found):
+        return []
+    open_to_doubt = [s for s in subsets if s.structures.forces is not None and undecided(s.structures)]
+    name = open_to_doubt[0].name if len(open_to_doubt) == 1 else "all"
+    return check_forces_by_fit([s.structures for s in open_to_doubt], name, config.seed)
 
 
 def _stress(config: SplitConfig, subsets: Sequence[_Subset], found: Sequence[Finding]) -> list[Finding]:

@@ -41,7 +41,7 @@ def check_stress_by_fit(subsets: Sequence[StructureSet], seed: int) -> str | Non
         for s in subsets
         if s.energies is not None and s.forces is not None
     ]
-    chosen = _few(usable, np.random.default_rng([seed, 12]))
+    chosen = few(usable, np.random.default_rng([seed, 12]), MOST_STRUCTURES, MOST_ATOMS)
     numbers = sum(map(len, chosen)), sum(len(s) * s.n_atoms for s in chosen)
     if numbers[0] < LEAST_STRUCTURES or numbers[1] < LEAST_ATOMS:
         return None
@@ -57,15 +57,17 @@ def check_stress_by_fit(subsets: Sequence[StructureSet], seed: int) -> str | Non
         return None
 
 
-def _few(subsets: Sequence[StructureSet], rng: np.random.Generator) -> list[StructureSet]:
+def few(
+    subsets: Sequence[StructureSet], rng: np.random.Generator, most_structures: int, most_atoms: int
+) -> list[StructureSet]:
     """Return some structures of all subsets, drawn until there are enough."""
     every = [(k, i) for k, s in enumerate(subsets) for i in range(len(s))]
     taken: dict[int, list[int]] = {}
     n_atoms = 0
-    for number in rng.permutation(len(every))[:MOST_STRUCTURES]:
+    for number in rng.permutation(len(every))[:most_structures]:
         k, i = every[number]
         n_atoms += subsets[k].n_atoms
-        if n_atoms > MOST_ATOMS:
+        if n_atoms > most_atoms:
             break
         taken.setdefault(k, []).append(i)
     return [subsets[k].select(np.sort(found)) for k, found in sorted(taken.items())]

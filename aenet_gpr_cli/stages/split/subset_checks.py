@@ -19,6 +19,7 @@ from aenet_gpr_cli.subsystems.label_checks.checks import (
     missing_energies,
     missing_forces,
 )
+from aenet_gpr_cli.subsystems.label_checks.force_units import per_atom
 from aenet_gpr_cli.subsystems.label_checks.other_geometry import (
     forces_of_other_frames,
     forces_that_tell_nothing,
@@ -30,6 +31,8 @@ from aenet_gpr_cli.subsystems.ordering import in_file_order
 from aenet_gpr_cli.subsystems.sampling import Division, leaking
 from aenet_gpr_cli.subsystems.trajectories import ALIKE, likeness
 
+_CERTAIN = 0.97  # correlation for which energies are refused
+_ENOUGH = 300  # structures that say whether near ones tell something
 SAME_ENERGY = 1e-3  # eV; another grid or another start of the same calculation differ by less
 
 
@@ -167,13 +170,15 @@ def _forces(name: str, structures: StructureSet, named_virial: bool) -> Iterator
             f"{name}: {wrong}, so they are missing; expected total energies in eV (energy_key names them). "
             "Take them as they are with check_forces: false"
         )
-    alike = _of_one_cell(structures) if varies(structures) else structures
+    alike = _alike(structures)
     if (wrong := missing_forces(_of_one_cell(alike))) is not None:
         raise InputError(
             f"{name}: {wrong}, so they are missing; expected forces in eV/Å. Leave their column out and "
             "set require_forces: false, or take them as they are with check_forces: false"
         )
     check = check_forces(alike)
+    if check.verdict == "per atom" and check.correlation > _CERTAIN:
+        raise InputError(f"{name}: {per_atom(check.numbers)}")
     if check.is_warning:
         yield Finding(f"forces {check.verdict}", name, check.message)
     elif (shifted := forces_of_other_frames(alike)) is not None:
@@ -186,6 +191,16 @@ def _forces(name: str, structures: StructureSet, named_virial: bool) -> Iterator
         yield Finding("net force", name, net)
     if (stress := check_stress(structures, named_virial)) is not None:
         yield Finding("stress", name, stress)
+
+
+def undecided(structures: StructureSet) -> bool:
+    """Whether near structures of one cell do not tell if forces fit the energies."""
+    index = np.unique(np.linspace(0, len(structures) - 1, min(len(structures), _ENOUGH)).astype(int))
+    return check_forces(_alike(structures.select(index))).verdict == "undecided"
+
+
+def _alike(structures: StructureSet) -> StructureSet:
+    return _of_one_cell(structures) if varies(structures) else structures
 
 
 def _of_one_cell(structures: StructureSet) -> StructureSet:

@@ -1,3 +1,12 @@
 """Whether energies, forces and stress of structures are there and can be what they should be."""
 
-__all__ = ["checks", "other_geometry", "part_of_data", "plausibility", "shears", "stress_check"]
+__all__ = [
+    "checks",
+    "energy_slope",
+    "force_units",
+    "other_geometry",
+    "part_of_data",
+    "plausibility",
+    "shears",
+    "stress_check",
+]

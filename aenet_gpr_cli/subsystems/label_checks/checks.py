@@ -14,33 +14,17 @@ import numpy as np
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet, formula
 from aenet_gpr_cli.subsystems.geometry import torques
+from aenet_gpr_cli.subsystems.label_checks.force_units import SLOPE_TOLERANCE, what_is_wrong
 
 _MAX_STRUCTURES = 2000  # enough to decide; keeps the table of distances below 32 MB
 _N_NEIGHBOURS = 3
 _MIN_PAIRS = 3
 _SMALL_CHANGE = 1e-6  # eV
+_SAME_POINT = 1e-3  # Å, of all atoms together: two copies of a structure say nothing
 _SPREAD = 0.25  # of single slopes; a wrong unit or sign shows in all of them alike
 _MIN_CORRELATION = 0.9
 _NET = 0.05  # of the forces themselves; what a grid or a loose convergence leaves is far below
 _SMALL_FORCE = 0.01  # eV/Å: near a minimum nothing can be said
-_SLOPE_TOLERANCE = 0.2  # relative; of the candidates below the nearest counts
-
-# dE / (-F dR) if energies are in eV, positions in Å, and the forces in another unit.
-_SLOPES = (
-    (1.0, "eV/Å"),
-    (51.42206747, "Hartree/Bohr"),
-    (25.71103373, "Ry/Bohr"),
-    (27.211386246, "Hartree/Å"),
-    (1.8897261258, "eV/Bohr, or Hartree/Bohr beside energies in Hartree"),
-    (0.529177211, "eV/Å at positions in Bohr"),
-    (0.0433641153, "kcal/mol/Å"),
-    (0.0103642696, "kJ/mol/Å"),
-    (23.060547831, "eV/Å beside energies in kcal/mol"),
-    (0.0367493222, "eV/Å beside energies in Hartree"),
-    (0.001, "meV/Å"),
-)
-
-
 _ENERGY_STANDS = "energy=... in the header of extended XYZ, '# total energy = ... eV' in XSF"
 _FORCES_STAND = "column forces of extended XYZ, fx fy fz after x y z in XSF, eV/Å"
 # of a structure that does not say it
@@ -59,7 +43,7 @@ class ForceCheck:
         Energy difference per integrated force; 1 if signs and units agree, NaN without pairs.
     correlation : float, dimensionless
     verdict : str
-        ``ok``, ``sign``, ``unit``, ``inconsistent`` or ``undecided``.
+        ``ok``, ``sign``, ``unit``, ``inconsistent``, ``per atom`` or ``undecided``.
     message : str
         One sentence for the user.
     """
@@ -69,6 +53,11 @@ class ForceCheck:
     n_pairs: int
     verdict: str
     message: str
+
+    @property
+    def numbers(self) -> str:
+        """The slope in words."""
+        return f"slope {self.slope:.3g}, correlation {self.correlation:.3f}, {self.n_pairs} pairs"
 
     @property
     def is_warning(self) -> bool:
@@ -255,27 +244,34 @@ def check_forces(structures: StructureSet) -> ForceCheck:
     step = structures.positions[j] - structures.positions[i]
     work = -0.5 * np.einsum("nax,nax->n", structures.forces[i] + structures.forces[j], step)
     bend = 0.5 * np.abs(np.einsum("nax,nax->n", structures.forces[i] - structures.forces[j], step))
-    return _judge(work, structures.energies[j] - structures.energies[i], bend)
+    return _judge(work, structures.energies[j] - structures.energies[i], bend, structures.n_atoms)
 
 
 def near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
-    """Return pairs of near neighbours: the few nearest of each point, the nearer half of all of them."""
-    n = len(points)
-    if n < 2:
+    """Return pairs of near neighbours: the few nearest of each point, the nearer half of all of them.
+
+    Of points at one place the first counts only: pairs of copies would repeat what one pair says.
+    """
+    if len(points) < 2:
         return np.array([], np.int64), np.array([], np.int64)
     from scipy.spatial.distance import cdist  # heavy, and needed here only
 
     distance = cdist(points, points, "sqeuclidean")
+    kept = np.flatnonzero(~np.tril(distance < _SAME_POINT**2, -1).any(axis=1))
+    n = len(kept)
+    if n < 2:
+        return np.array([], np.int64), np.array([], np.int64)
+    distance = distance[np.ix_(kept, kept)] if n < len(points) else distance
     np.fill_diagonal(distance, np.inf)
     nearest = np.argsort(distance, axis=1)[:, : min(_N_NEIGHBOURS, n - 1)]
     pairs = np.column_stack([np.repeat(np.arange(n), nearest.shape[1]), nearest.ravel()])
     pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     lengths = distance[pairs[:, 0], pairs[:, 1]]
     keep = np.argsort(lengths, kind="stable")[: max(2 * _MIN_PAIRS, len(pairs) // 2)]
-    return pairs[keep, 0], pairs[keep, 1]
+    return kept[pairs[keep, 0]], kept[pairs[keep, 1]]
 
 
-def _judge(work: FloatArray, change: FloatArray, bend: FloatArray) -> ForceCheck:
+def _judge(work: FloatArray, change: FloatArray, bend: FloatArray, n_atoms: int) -> ForceCheck:
     n_pairs = len(work)
     size = float(work @ work) * float(change @ change)
     if n_pairs < _MIN_PAIRS or not size > 0.0:
@@ -289,33 +285,18 @@ def _judge(work: FloatArray, change: FloatArray, bend: FloatArray) -> ForceCheck
     if abs(correlation) < _MIN_CORRELATION:
         message = f"forces not checked: the structures are too far apart to integrate the forces ({numbers})"
         return ForceCheck(slope, correlation, n_pairs, "undecided", message)
-    if abs(slope - 1.0) < _SLOPE_TOLERANCE:
+    if abs(slope - 1.0) < SLOPE_TOLERANCE:
         return ForceCheck(slope, correlation, n_pairs, "ok", f"forces agree with the energies ({numbers})")
     slope_of_most, spread = _robust_slope(work, change, bend)
     if spread > _SPREAD:
         message = f"forces not checked: they change too much between near structures ({numbers})"
         return ForceCheck(slope, correlation, n_pairs, "undecided", message)
-    off, nearest = min((abs(abs(slope_of_most) / value - 1.0), unit) for value, unit in _SLOPES)
-    unit = [nearest] if off < _SLOPE_TOLERANCE else []
-    reversed_sign = (
-        "the sign is reversed: these are gradients dE/dR, expected F = -dE/dR" if slope_of_most < 0 else ""
-    )
-    wrong_unit = f"they look like {unit[0]}, expected eV/Å" if unit and unit[0] != "eV/Å" else ""
-    if not unit:
-        verdict, what = (
-            "inconsistent",
-            " and ".join(
-                filter(None, ("they differ from -dE/dR in eV/Å by an unknown factor", reversed_sign))
-            ),
-        )
-    elif reversed_sign or wrong_unit:
-        verdict = "sign" if reversed_sign else "unit"
-        what = " and ".join(filter(None, (reversed_sign, wrong_unit)))
-    else:
+    wrong = what_is_wrong(slope_of_most, n_atoms)
+    if wrong is None:
         return ForceCheck(slope, correlation, n_pairs, "ok", f"forces agree with the energies ({numbers})")
-    return ForceCheck(
-        slope, correlation, n_pairs, verdict, f"forces do not fit the energies: {what} ({numbers})"
-    )
+    verdict, meaning = wrong
+    message = f"forces do not fit the energies: {meaning} ({numbers})"
+    return ForceCheck(slope, correlation, n_pairs, verdict, message)
 
 
 def _robust_slope(work: FloatArray, change: FloatArray, bend: FloatArray) -> tuple[float, float]:

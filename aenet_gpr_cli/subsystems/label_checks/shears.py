@@ -18,6 +18,7 @@ _FEWEST = 5  # structures, or pairs of them
 _ALIKE, _NORMAL = 0.8, 0.6  # correlations of shears and of normal components from which on they are believed
 _LESS = 0.25  # of what is left in one order, in a better one
 _HALF, _SURE = (0.36, 0.7), 3.0  # factors taken for one half; standard errors between it and one
+_ONE = 0.6, 1.67  # of shears in another order that are neither doubled nor halved
 _TOWARDS = 0.8  # a factor below it is towards one half
 _LEFT = 0.1  # share of the squares that a right order leaves where structures are near
 _TOLERANCE = 1.6  # of the work of normal components, which a pressure makes anharmonic
@@ -119,13 +120,16 @@ def _both(own: FloatArray, beside: FloatArray) -> tuple[float, float]:
 
 def _said(order: tuple[int, ...], factor: float, error: float, numbers: str, keep: str) -> str | None:
     what, do = [], []
-    if order != (0, 1, 2):
+    one, half, double = (
+        low < factor < high for low, high in (_ONE, _HALF, tuple(1.0 / f for f in reversed(_HALF)))
+    )
+    if order != (0, 1, 2) and (one or half or double):
         what.append(f"look like {' '.join(NAMES[order.index(k)] for k in range(3))}")
         do.append("put them in this order (VASP prints xx yy zz xy yz zx)")
-    if _HALF[0] < factor < _HALF[1] and factor + _SURE * error < 1.0:
+    if half and factor + _SURE * error < 1.0:
         what.append("are twice too large, as in a strain of six numbers")
         do.append("halve them")
-    elif _HALF[0] < 1.0 / factor < _HALF[1] and factor - _SURE * error > 1.0:
+    elif double and factor - _SURE * error > 1.0:
         what.append("are half of what they should be")
         do.append("double them")
     if not what:
