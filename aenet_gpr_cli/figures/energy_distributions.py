@@ -123,4 +123,4 @@ def _edges(energies: Mapping[str, FloatArray], shown: float = 1.0) -> list[float
 def _label(axis: Axes, ylabel: str = "structures") -> None:
     axis.set_xlabel("energy above lowest (eV)")
     axis.set_ylabel(ylabel)
-    axis.legend(labelcolor=GREY)
+    axis.legend(labelcolor=GREY, loc="upper right", handlelength=0.8, handletextpad=0.5, borderaxespad=0.0)
