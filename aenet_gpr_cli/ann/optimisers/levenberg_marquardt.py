@@ -92,9 +92,7 @@ def run_levenberg_marquardt(
     Time per iteration and member: about rows · n_weights² + n_weights³/3 multiplications.
     """
     members = len(state["weights"])
-    of_old = {"extra": np.zeros(members, int)} | dict.fromkeys(
-        ("settled", "learning"), np.zeros(members, bool)
-    )
+    of_old = {"settled": np.zeros(members, bool), "extra": np.zeros(members, int)}
     state = of_old | {k: v.copy() for k, v in state.items()}
     state |= {key: _padded(state[key], _most(settings)) for key in CURVES}
     known = noises = None
@@ -126,9 +124,8 @@ def run_levenberg_marquardt(
                     around.progress(*_report(objective, state, settings, chunk, last))
             if not finished:
                 break
-    if known is not None:
-        state["learning"] = still_learning(state, settings, _spread(known, noises, state).cpu().numpy())
-        state["learning"] &= _active(state, settings, last=1 + int(state["iteration"].max()))
+    state["learning"] = _still_learning(state, settings, known, noises)
+    state["learning"] &= _active(state, settings, last=1 + int(state["iteration"].max()))
     state = _snapshot(state)
     return Outcome(state["best_weights"], state["training_loss"], state["validation_loss"], state, finished)
 
@@ -177,12 +174,21 @@ def _goes_on(
     state: State, settings: LevenbergMarquardt, known: Evidence | None, noises: Noises | None, last: int
 ) -> NDArray[np.bool_]:
     """Return which members have another iteration; those that are still learning are given some more."""
-    if known is not None:
-        ended = state["iteration"] >= last + state["extra"]
-        some = ended & still_learning(state, settings, _spread(known, noises, state).cpu().numpy())
+    ended = state["iteration"] >= last + state["extra"]
+    if ended.any():
+        some = ended & _still_learning(state, settings, known, noises)
         state["extra"][some & _active(state, settings, _most(settings))] += settings.window
         state["extra"] = np.minimum(state["extra"], _most(settings) - settings.iterations)
     return _active(state, settings, last)
+
+
+def _still_learning(
+    state: State, settings: LevenbergMarquardt, known: Evidence | None, noises: Noises | None
+) -> NDArray[np.bool_]:
+    """See `course.still_learning`; without evidence nothing says so."""
+    if known is None:
+        return np.zeros(len(state["weights"]), bool)
+    return still_learning(state, settings, _spread(known, noises, state).cpu().numpy())
 
 
 def _most(settings: LevenbergMarquardt) -> int:

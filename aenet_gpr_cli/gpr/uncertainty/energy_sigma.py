@@ -141,19 +141,19 @@ class EnergySigmaBound:
         -------
         ndarray of shape (n_structures,), eV
         """
-        nearest, out = np.empty(len(positions), int), np.empty(len(positions))
+        out = np.empty(len(positions))
         for start in range(0, len(positions), SIGMA_BLOCK):
             rows = slice(start, start + SIGMA_BLOCK)
-            seen = (positions if around is None else around)[rows]
-            nearest[rows] = self._nearest.of(self._descriptor.values(seen))
-        together = np.argsort(nearest, kind="stable")
-        for start in range(0, len(positions), SIGMA_BLOCK):
-            some = together[start : start + SIGMA_BLOCK]
-            values = self._descriptor.values(positions[some])
+            values = self._descriptor.values(positions[rows])
+            if around is None:
+                nearest = self._nearest.of(values)
+            else:
+                once, which = np.unique(around[rows], axis=0, return_inverse=True)
+                nearest = self._nearest.of(self._descriptor.values(once))[which.ravel()]
             half = self._covering.half(values)
             left = self._covering.observations.covariance.energy_variances(values)
             left -= np.einsum("ib,ib->b", half, half)
-            out[some] = left - self._nearest.explained(values, half, nearest[some])
+            out[rows] = left - self._nearest.explained(values, half, nearest)
         return scaled_sigma(self._model, out)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aenet_gpr_cli.errors import InputError, NumericalError
 from aenet_gpr_cli.gpr.process_settings import Local
+from aenet_gpr_cli.stages.shared.context import no_progress
 from aenet_gpr_cli.stages.shared.many_subsets import Finding, some
 from aenet_gpr_cli.stages.split.stress_by_fit import few
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
@@ -119,9 +120,6 @@ def _rows(chosen: Sequence[StructureSet], length_scale: float, seed: int) -> _Ro
     from aenet_gpr_cli.gpr.local.local_fit import choose_design, species_of
     from aenet_gpr_cli.gpr.local.posterior import whiten
 
-    def silent(done: int, total: int, message: str) -> None:
-        """Show nothing."""
-
     count = max(FEWEST_INDUCING, MOST_INDUCING // len(species_of(chosen)))
     settings = Local(
         n_inducing=count,
@@ -130,7 +128,7 @@ def _rows(chosen: Sequence[StructureSet], length_scale: float, seed: int) -> _Ro
         resolve_species=False,
         virials=False,
     )
-    design = choose_design(chosen, settings, seed, silent)
+    design = choose_design(chosen, settings, seed, no_progress)
     names: list[str] = []
     energies, counts, energy_rows, force_rows, forces, asymmetric = [], [], [], [], [], []
     for s in chosen:

@@ -11,6 +11,7 @@ import numpy as np
 
 from aenet_gpr_cli.errors import NumericalError
 from aenet_gpr_cli.gpr.process_settings import Local
+from aenet_gpr_cli.stages.shared.context import no_progress
 from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.label_checks.stress_check import compare_stress
 
@@ -46,12 +47,9 @@ def check_stress_by_fit(subsets: Sequence[StructureSet], seed: int) -> str | Non
     if numbers[0] < LEAST_STRUCTURES or numbers[1] < LEAST_ATOMS:
         return None
 
-    def silent(done: int, total: int, message: str) -> None:
-        """Show nothing."""
-
     try:
-        design = choose_design(chosen, SETTINGS, seed, silent)
-        model, _ = model_of(design, add_up(design, chosen, Sums(len(design.inducing)), silent))
+        design = choose_design(chosen, SETTINGS, seed, no_progress)
+        model, _ = model_of(design, add_up(design, chosen, Sums(len(design.inducing)), no_progress))
         return compare_stress(chosen, [model.stresses(s) for s in chosen])
     except NumericalError:
         return None
