@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from aenet_gpr_cli.ann.curvature.damped_solver import (
+    WIDTH,
     add_square,
     lapack_factorise,
     lapack_invert,
@@ -38,8 +39,21 @@ def test_the_square_of_rows_is_added_to_the_lower_triangle(square):
         add_square(square, rows[:, :20])
 
 
-def test_a_matrix_that_is_not_positive_definite_has_no_factor(square):
-    square[7, 7] = -1.0
+@pytest.mark.parametrize("width", [1, WIDTH - 1, WIDTH, WIDTH + 1, 3 * WIDTH + 5])
+def test_factors_of_any_number_of_blocks_are_those_of_numpy(width):
+    rows = np.random.default_rng(5).standard_normal((width + 20, width))
+    square = rows.T @ rows
+    factor = np.where(np.tri(width, dtype=bool), square, np.nan)
+    assert lapack_factorise(factor)
+    assert np.tril(factor) == pytest.approx(np.linalg.cholesky(square), abs=1e-11 * width)
+    assert np.isnan(factor[np.triu_indices(width, 1)]).all()
+
+
+@pytest.mark.parametrize("where", [7, WIDTH + 7])
+def test_a_matrix_that_is_not_positive_definite_has_no_factor(where):
+    rows = np.random.default_rng(6).standard_normal((3 * WIDTH, 2 * WIDTH))
+    square = rows.T @ rows
+    square[where, where] = -1.0
     assert not lapack_factorise(square)
 
 
