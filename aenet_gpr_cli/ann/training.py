@@ -73,7 +73,7 @@ class TrainingResult:
     state: State
     finished: bool
 
-    def course(self, settings: Training) -> tuple[list[str], str]:
+    def remarks(self, settings: Training) -> tuple[list[str], str]:
         """Return what is to be said of a finished training by Levenberg-Marquardt, and the warning, or "".
 
         Which members ended early or went on, and why; what the energies of copies count beside those of

@@ -195,6 +195,6 @@ def test_wrong_labels_of_copies_count_little_and_do_no_harm(basis, lm_settings):
         result = train(data, basis, changed(settings, mode="combined"), 1)
         assert force_error(result, unseen) < 1.3 * direct
         counts.append(result.state["emphasis"][0, 1] / result.state["emphasis"][0, 0])
-        (said,), _ = result.course(changed(settings, mode="combined"))
+        (said,), _ = result.remarks(changed(settings, mode="combined"))
         assert "as noisy as what the networks reach" in said
     assert counts[1] < 0.01 * counts[0] < 0.01

@@ -19,7 +19,7 @@ from aenet_gpr_cli.io.artefacts.side_files import beside, changed, listed, not_o
 from aenet_gpr_cli.io.formats.published import resolve
 from aenet_gpr_cli.io.hdf5.locks import LOCK_SUFFIX
 
-HINT = "choose another --output"
+HINT = "choose another --output (run: --workdir)"
 DEEPEST = 200  # folders above a path; each is looked at
 
 

@@ -160,7 +160,7 @@ def run(
                 around = Surroundings(context.progress, context.stop, keep, processes, make_rows)
                 settings = replace(config, device=device, atomic_energies=atomic)
                 result = train(data, basis, settings, config.seed, members, state, around, first)
-                words, doubt = result.course(config)
+                words, doubt = result.remarks(config)
                 for word in words:
                     log.info(word)
                 if doubt:

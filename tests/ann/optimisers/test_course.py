@@ -42,18 +42,18 @@ def test_a_network_that_still_learns_goes_on_as_if_it_had_been_asked_for(smooth,
         expected = train(smooth, basis, asked, 1)
         assert not expected.state["extra"].any()
         np.testing.assert_array_equal(result.state["weights"][member], expected.state["weights"][member])
-    said, _ = result.course(few)
+    said, _ = result.remarks(few)
     assert any("went on, up to iteration" in words for words in said)
 
 
 def test_it_is_told_where_it_may_not_go_on(smooth, basis, few):
     once = train(smooth, basis, limited(few, extension=1.0), 1)
     assert once.training_loss.shape == (WINDOW, 2)
-    said, doubt = once.course(few)
+    said, doubt = once.remarks(few)
     assert "had not learnt the training data after 10 iterations" in doubt
     assert not said
     enough = train(smooth, basis, limited(few, iterations=200, window_gain=0.0), 1)
-    assert not enough.course(few)[1]
+    assert not enough.remarks(few)[1]
     assert not enough.state["extra"].any()
 
 
