@@ -26,7 +26,8 @@ from aenet_gpr_cli.structures import IntArray
 FIRST_DECAY = 1e-6  # decay before there is an estimate
 LEARNT = 0.1  # of the loss of networks that predict nothing: above that, residuals are not noise yet …
 LONGEST = 10  # … unless this many linearisations did not get there
-SELDOM = 3  # linearisations from one estimate to the next, once it hardly changes
+OFTEN = 2  # linearisations from one estimate to the next after these, of rows of one kind …
+SELDOM = 3  # … and of any once it hardly changes
 CHANGE = 2.0  # largest factor by which a decay changes from one linearisation to the next
 SETTLED = 1.1  # factor below which it does not change any more
 ROUNDING = 1e-14  # of the largest element of JᵀJ, added to factorise it
@@ -52,7 +53,7 @@ def n_rows(objective: Objective, train: Tensor) -> Tensor:
     return rows.sum(1)
 
 
-def is_due(loss: Tensor, spread: Tensor, iteration: IntArray, settled: Tensor) -> Tensor:
+def is_due(loss: Tensor, spread: Tensor, iteration: IntArray, settled: Tensor, n_kinds: int = 1) -> Tensor:
     """Return of which members, a tensor of bool, decays are to be estimated.
 
     Parameters
@@ -63,11 +64,14 @@ def is_due(loss: Tensor, spread: Tensor, iteration: IntArray, settled: Tensor) -
         Linearisations before this one.
     settled : tensor of bool, shape (n_members,)
         Whether the last estimate was that of before.
+    n_kinds : int
+        Of rows. Beside the many rows of forces an estimate takes little, and with fewer errors grew.
     """
-    late, again = (
-        torch.as_tensor(x, device=loss.device) for x in (iteration >= LONGEST, iteration % SELDOM == 0)
+    often = (iteration < LONGEST) | (iteration % OFTEN == 0) | (n_kinds > 1)
+    late, often, again = (
+        torch.as_tensor(x, device=loss.device) for x in (iteration >= LONGEST, often, iteration % SELDOM == 0)
     )
-    return (late | (loss < LEARNT * spread)) & (~settled | again)
+    return (late | (loss < LEARNT * spread)) & torch.where(settled, again, often)
 
 
 @dataclass(frozen=True, slots=True)

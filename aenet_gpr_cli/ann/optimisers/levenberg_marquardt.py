@@ -253,7 +253,7 @@ def _estimate(
     """Return decays, new ones where it is time, and of which members they are settled; set the emphasis."""
     device, curvature, spread = old.device, here.curvature, _spread(known, noises, state)[active]
     before = torch.as_tensor(state["settled"][active], device=device)
-    due = is_due(here.loss, spread, state["iteration"][active], before)
+    due = is_due(here.loss, spread, state["iteration"][active], before, len(curvature.losses))
     if not bool(due.any()):
         return old, before
     found = curvature.determined(known.damping(curvature, old))

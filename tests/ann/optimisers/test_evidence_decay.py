@@ -17,6 +17,7 @@ from aenet_gpr_cli.ann.optimisers import levenberg_marquardt
 from aenet_gpr_cli.ann.optimisers.evidence_decay import (
     CHANGE,
     LONGEST,
+    OFTEN,
     SELDOM,
     Evidence,
     groups,
@@ -120,6 +121,16 @@ def test_a_member_that_has_learnt_nothing_is_not_judged():
     assert is_due(loss, spread, iteration + SELDOM, settled)[1:3].tolist() == [True, True]
 
 
+def test_energies_alone_are_judged_every_other_time_and_forces_every_time():
+    loss, spread, moving = torch.tensor([1e-2]), torch.tensor([9.0]), torch.tensor([False])
+    due = [
+        [bool(is_due(loss, spread, np.array([n]), moving, kinds)) for n in range(2 * LONGEST)]
+        for kinds in (1, 2)
+    ]
+    assert due[0] == [True] * LONGEST + [n % OFTEN == 0 for n in range(LONGEST, 2 * LONGEST)]
+    assert all(due[1])
+
+
 def test_a_singular_matrix_keeps_its_decays():
     places, old = torch.tensor([0, 0, 1]), torch.full((2, 2), 1e-3, dtype=torch.float64)
     spread = torch.tensor([9.0] * 2)
@@ -158,7 +169,8 @@ def test_evidence_is_estimated_while_it_moves_and_seldom_afterwards(
     train(TrainingSet.collect([noisy], [], None), basis, keys, 1)
     assert asked[0][0] > 0  # before it has learnt anything there is nothing to estimate
     for (now, settled), (following, _) in pairwise(asked):
-        assert following == ((now // SELDOM + 1) * SELDOM if settled else now + 1)
+        every = SELDOM if settled else 1 if now + 1 < LONGEST else OFTEN
+        assert following == (now // every + 1) * every
     assert {settled for _, settled in asked[:-1]} == {False, True}
 
 
