@@ -184,4 +184,7 @@ def _check_complete(parts: Sequence[_Part]) -> None:
             where[name] = part.path
     whole = all_parts(parts[0].whole, list(where))
     if missing := [name for name in whole if name not in where]:
-        raise InputError(f"{noun} {', '.join(missing)} missing: expected all {len(whole)}, got {len(where)}")
+        raise InputError(
+            f"{noun} {', '.join(missing)} missing: expected all {len(whole)}, got {len(where)}; make the "
+            "missing by the command of the others, and collect all"
+        )

@@ -124,7 +124,9 @@ def run_levenberg_marquardt(
                     around.progress(*_report(objective, state, settings, chunk, last))
             if not finished:
                 break
-    state["learning"] = _still_learning(state, settings, known, noises)
+    # a training shorter than a window is judged by all of it
+    shorter = replace(settings, window=max(1, min(settings.window, int(state["iteration"].min()))))
+    state["learning"] = _still_learning(state, shorter, known, noises)
     state["learning"] &= _active(state, settings, last=1 + int(state["iteration"].max()))
     state = _snapshot(state)
     return Outcome(state["best_weights"], state["training_loss"], state["validation_loss"], state, finished)

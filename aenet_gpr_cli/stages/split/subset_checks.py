@@ -19,6 +19,7 @@ from aenet_gpr_cli.subsystems.label_checks.checks import (
     missing_energies,
     missing_forces,
 )
+from aenet_gpr_cli.subsystems.label_checks.constrained import constrained_forces
 from aenet_gpr_cli.subsystems.label_checks.force_units import per_atom
 from aenet_gpr_cli.subsystems.label_checks.other_geometry import (
     forces_of_other_frames,
@@ -131,6 +132,8 @@ def findings(
             "leave those out to train on forces"
         )
         yield Finding("dropped", name, text)
+    if (said := constrained_forces(structures)) is not None:
+        yield Finding("constrained forces", name, said)
     if config.minimum_distance > 0:
         yield from _too_close(name, structures, config.minimum_distance)
     if config.check_forces and structures.forces is not None:

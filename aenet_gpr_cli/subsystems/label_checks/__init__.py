@@ -2,6 +2,7 @@
 
 __all__ = [
     "checks",
+    "constrained",
     "energy_slope",
     "force_units",
     "other_geometry",

@@ -57,6 +57,13 @@ def test_it_is_told_where_it_may_not_go_on(smooth, basis, few):
     assert not enough.state["extra"].any()
 
 
+@pytest.mark.parametrize("iterations", [1, 4, WINDOW - 1])
+def test_a_training_shorter_than_a_window_is_told_that_it_had_not_learnt(smooth, basis, few, iterations):
+    result = train(smooth, basis, limited(few, iterations=iterations), 1)
+    assert result.state["iteration"].tolist() == [iterations] * 2
+    assert f"had not learnt the training data after {iterations} iterations" in result.remarks(few)[1]
+
+
 def test_noise_is_nothing_to_learn(basis, few):
     """Networks that end at the noise of the data do not go on."""
     some = molecules(("O", "H", "H"), 150, 3)
