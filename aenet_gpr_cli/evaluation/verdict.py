@@ -28,6 +28,8 @@ FEW = 3  # structures of a kind, below which its error says nothing
 BEHIND = 1.3  # times the error of the process that labels its copies, from where on a network lags
 NEAR = 1.1  # times the error of the best, below which another model is as good
 KURTOSIS = 6.0  # of errors of energies, see `relative_error_of_rmse`
+MANY = 50  # independent test structures, from where on the error of an error is not told
+UNCERTAIN = 0.5  # relative error of an error, from where on the headline says how little it rests on
 CONTRADICT = (
     1.0  # Å: RMSE of energies per atom over that of force components; 0.01 to 0.05 in potentials that fit
 )
@@ -100,7 +102,7 @@ class Verdict:
         return asdict(self)
 
 
-def judge(models: Sequence[Judged], temperature: float, provenance: str = "") -> Verdict:
+def judge(models: Sequence[Judged], temperature: float, provenance: str = "", frames: int = 1) -> Verdict:
     """Say which model to use, whether it is good enough for dynamics, and what to do next.
 
     The best model has the smallest product of energy and force errors (RMSE; of energies alone where forces
@@ -113,6 +115,8 @@ def judge(models: Sequence[Judged], temperature: float, provenance: str = "") ->
         Of the dynamics that are meant.
     provenance : str
         Where the test structures come from, as in "drawn by chance".
+    frames : int
+        Test structures that follow each other in a trajectory, which are as good as one.
 
     Raises
     ------
@@ -136,9 +140,12 @@ def judge(models: Sequence[Judged], temperature: float, provenance: str = "") ->
         *_stress(best.total),
         *_sigma(best.total),
         *_outside(best.total),
-        *_test_set(best.total, provenance),
+        *_test_set(best.total, provenance, frames),
         *_next(models, best, grade),
     )
+    number = _independent(best.total, frames)
+    if relative_error_of_rmse(number) > UNCERTAIN:
+        degree += f", as far as {_counted(number, frames)} can tell"
     return Verdict(best.name, temperature, grade, f"Verdict: use {best.name}; {degree}.", statements)
 
 
@@ -270,11 +277,24 @@ def relative_error_of_rmse(number: int) -> float:
     return 0.5 * ((KURTOSIS - 1.0) / number) ** 0.5
 
 
-def _test_set(total: Mapping[str, Any], provenance: str) -> list[Statement]:
-    of = total["n_structures"]
-    wide = f"; so few give errors to about ±{_percent(relative_error_of_rmse(of))}" if of < 50 else ""
+def _independent(total: Mapping[str, Any], frames: int) -> int:
+    return max(1, round(total["n_structures"] / frames))
+
+
+def _counted(number: int, frames: int) -> str:
+    plural = "" if number == 1 else "s"
+    return f"{number} test structure{plural}" if frames == 1 else f"{number} block{plural} of a trajectory"
+
+
+def _test_set(total: Mapping[str, Any], provenance: str, frames: int) -> list[Statement]:
+    of, number = total["n_structures"], _independent(total, frames)
+    wide = ""
+    if number < MANY:
+        few = "so few" if frames == 1 else f"{_counted(number, frames)}, which"
+        wide = f"; {few} give errors to about ±{_percent(relative_error_of_rmse(number))}"
     lead = f"{of} structures{', ' if provenance else ''}{provenance}{wide}"
-    return [Statement("test set", f"{lead}; elsewhere (hotter, denser, other molecules) errors grow")]
+    where = "hotter, denser, other molecules" + (", later in time" if frames > 1 else "")
+    return [Statement("test set", f"{lead}; elsewhere ({where}) errors grow")]
 
 
 def _next(models: Sequence[Judged], best: Judged, grade: Grade) -> list[Statement]:

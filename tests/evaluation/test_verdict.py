@@ -52,6 +52,28 @@ def test_a_good_model_is_called_good_with_nothing_held_back():
     json.dumps(verdict.as_dict())
 
 
+def test_frames_of_a_trajectory_count_as_the_blocks_that_they_are():
+    short = judge([model(n_structures=12)], 300.0, "in blocks of 6 frames", 6)
+    assert short.headline.endswith(
+        "good enough for dynamics at 300 K, as far as 2 blocks of a trajectory can tell."
+    )
+    told = about(short, "test set")[0].text
+    assert "2 blocks of a trajectory, which give errors to about ±79 %" in told
+    assert "later in time" in told
+    many = judge([model(n_structures=600)], 300.0, "in blocks of 6 frames", 6)
+    assert many.headline.endswith("at 300 K.")
+    assert "±" not in about(many, "test set")[0].text
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(1, "1 test structure can"), (3, "3 test structures can"), (5, "")]
+)
+def test_the_headline_says_on_how_little_it_rests(number, told):
+    headline = judge([model(n_structures=number)], 300.0).headline
+    assert ("as far as" in headline) == bool(told)
+    assert told in headline
+
+
 def test_energies_that_do_not_belong_to_the_forces_are_no_want_of_data():
     off = model(energy_rmse_per_atom=0.063, force_component_rmse=0.0022)
     (told,) = about(judge([off, model("gpr", "gp", energy_rmse_per_atom=0.07)], 300.0), "next")

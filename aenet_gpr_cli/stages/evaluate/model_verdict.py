@@ -45,19 +45,27 @@ def verdict_of(
         known = groups if by_group else sizes
         counts = {part: known.get(part, 0) for part in parts}
         judged.append(Judged(name, mode, result["total"], parts if len(parts) > 1 else {}, counts))
-    return judge(judged, temperature, provenance(split, on))
+    return judge(judged, temperature, *provenance(split, on))
 
 
-def provenance(split: Path, on: str) -> str:
-    """Say how the structures of an evaluation were divided from those of training."""
+def provenance(split: Path, on: str) -> tuple[str, int]:
+    """Say how the structures of an evaluation were divided from those of training.
+
+    Returns
+    -------
+    str
+    int
+        How many of them follow each other in a trajectory.
+    """
     with open_artefact(split, "split", numbers=False) as artefact:
         config = json.loads(artefact.attrs["config"])
     if on == "train":
-        return "the training structures themselves, which flatter"
+        return "the training structures themselves, which flatter", 1
     if config.get("test_inputs"):
-        return "from files of their own"
+        return "from files of their own", 1
     if config.get("test_list"):
-        return "chosen by a list"
+        return "chosen by a list", 1
     if config.get("blocks"):
-        return f"in blocks of {config['blocks']} frames of the same trajectories as training"
-    return "drawn by chance from the same files as those of training"
+        said = f"in blocks of {config['blocks']} frames of the same trajectories as training"
+        return said, int(config["blocks"])
+    return "drawn by chance from the same files as those of training", 1
