@@ -202,7 +202,8 @@ def md(model: Path, start: Path, options: dict[str, Any]) -> None:
     MODEL is the output of `fit-gpr`, `train-ann` or `import`; START is any file that `split` reads, without
     labels too. NVT (Langevin) unless asked for nve or npt. Writes HDF5, and beside it the trajectory as
     extended XYZ with energies, forces and momenta, and a table as CSV: energies, temperature, pressure, σ,
-    atoms outside the training data. Velocities are those of the file, or drawn at the temperature.
+    atoms outside the training data. Velocities are those of the file, or drawn at the temperature; atoms
+    that the file fixes stay where they are (key fixed_atoms).
 
     \b
     aenet-gpr md ann.h5 start.xyz --temperature 300 --time 10ps -o md.h5

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aenet_gpr_cli.dynamics.asking import Ask, Asking, answer
 from aenet_gpr_cli.dynamics.evaluation import Evaluation, Place, Potential
@@ -37,6 +38,8 @@ class Motion:
         Steps in which the volume was held back, see `LARGEST_STRAIN`.
     listed : pair of ndarray, or None
         Where the neighbour list was made, in a stored one; see `Evaluation`.
+    free : ndarray of bool, shape (n_atoms,), or None
+        Atoms that move, None for all. The others stay where they are, at rest.
     """
 
     positions: FloatArray
@@ -47,6 +50,7 @@ class Motion:
     step: int = 0
     held: int = 0
     listed: Place | None = None
+    free: NDArray[np.bool_] | None = None
 
     @property
     def kinetic_energy(self) -> float:
@@ -168,14 +172,15 @@ class Integrator:
 
     def _kick(self) -> FloatArray:
         kick: FloatArray = (0.5 * self.time_step) * self.found.forces / self.motion.masses[:, None]
-        return kick
+        return of_free(kick, self.motion.free)
 
     def _exchange_heat(self, bath: Bath) -> None:
         m = self.motion
         keep = np.exp(-self.time_step / bath.thermostat_time)
         width = np.sqrt((1.0 - keep**2) * bath.temperature / m.masses)
         before = m.kinetic_energy
-        m.velocities = keep * m.velocities + width[:, None] * self.rng.standard_normal(m.velocities.shape)
+        random = of_free(self.rng.standard_normal(m.velocities.shape), m.free)
+        m.velocities = keep * m.velocities + width[:, None] * random
         m.heat += m.kinetic_energy - before
 
     def _rescale(self, bath: Bath) -> None:
@@ -192,20 +197,37 @@ class Integrator:
         m.positions, m.cell, m.velocities = m.positions * scale, m.cell * scale, m.velocities / scale
 
 
-def thermal_velocities(masses: FloatArray, temperature: float, rng: np.random.Generator) -> FloatArray:
-    """Return velocities of Maxwell and Boltzmann without motion of the centre of mass, √(eV/u).
+def thermal_velocities(
+    masses: FloatArray, temperature: float, rng: np.random.Generator, free: NDArray[np.bool_] | None = None
+) -> FloatArray:
+    """Return velocities of Maxwell and Boltzmann, √(eV/u).
+
+    Without motion of the centre of mass, but where atoms are fixed: these take up momentum.
 
     Parameters
     ----------
     masses : ndarray of shape (n_atoms,), u
     temperature : float, K
+    free : ndarray of bool, shape (n_atoms,), or None
+        See `Motion`.
     """
     velocities = np.sqrt(BOLTZMANN * temperature / masses)[:, None] * rng.standard_normal((len(masses), 3))
-    if len(masses) > 1:
+    if free is None and len(masses) > 1:
         velocities -= masses @ velocities / masses.sum()
-    return velocities
+    return of_free(velocities, free)
 
 
-def degrees_of_freedom(n_atoms: int, bath: Bath | None) -> int:
-    """Return how many share the kinetic energy: without a bath the centre of mass stays at rest."""
+def degrees_of_freedom(motion: Motion, bath: Bath | None) -> int:
+    """Return how many share the kinetic energy.
+
+    Three for each atom that moves; without a bath and fixed atoms the centre of mass stays at rest.
+    """
+    if motion.free is not None:
+        return 3 * int(motion.free.sum())
+    n_atoms = len(motion.masses)
     return 3 * n_atoms if bath is not None or n_atoms == 1 else 3 * n_atoms - 3
+
+
+def of_free(vectors: FloatArray, free: NDArray[np.bool_] | None) -> FloatArray:
+    """Return vectors of shape (n_atoms, 3) with zero for atoms that are fixed."""
+    return vectors if free is None else np.where(free[:, None], vectors, 0.0)

@@ -40,7 +40,7 @@ class Fences:
 
 def temperature_of(motion: Motion, bath: Bath | None) -> float:
     """Return 2K / (f k_B), K."""
-    return 2.0 * motion.kinetic_energy / (degrees_of_freedom(len(motion.masses), bath) * BOLTZMANN)
+    return 2.0 * motion.kinetic_energy / (degrees_of_freedom(motion, bath) * BOLTZMANN)
 
 
 def row_of(motion: Motion, found: Evaluation, bath: Bath | None, time_step: float) -> FloatArray:

@@ -37,6 +37,9 @@ class MdConfig(SigmaConfig):
     """time step in fs; default: 0.5 with hydrogen, 1 with elements up to neon, 2 without"""
     frame: Annotated[int, Ge(-(10**9)), Le(10**9)] = 0
     """which structure of the file to start from, counted from 0; -1 is the last"""
+    fixed_atoms: tuple[NonNegativeInt, ...] | None = None
+    """atoms (from 0) that do not move, [] for none; default: those that the file fixes (FixAtoms of ASE, the
+    column move_mask of extended XYZ)"""
     replicas: PositiveInt = 1
     """independent runs, each with velocities and random forces of its own; they do not depend on how many
     there are"""

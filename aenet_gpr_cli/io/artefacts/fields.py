@@ -48,6 +48,7 @@ FIELDS: dict[str, Field] = {
     # molecular dynamics
     "velocities": Field("Å/fs", "(structure, atom, xyz) velocities"),
     "times": Field("fs", "(structure) time since the start"),
+    "fixed_atoms": Field(units.DIMENSIONLESS, "numbers, from 0, of atoms that did not move; absent for none"),
     "table": Field("", "(row, column) what was noted along the way; columns: see the attribute of the group"),
     # augmentation
     "parents": Field("", "(copy) name of the reference structure"),

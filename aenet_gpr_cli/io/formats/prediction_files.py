@@ -1,21 +1,40 @@
-"""Structures with predicted energies and forces, as extended XYZ and as XSF files; trajectories."""
+"""Structures with predicted energies and forces, as extended XYZ and as XSF files; trajectories.
+
+Also what a file says about motion: velocities and fixed atoms.
+"""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.files import written_whole
+from aenet_gpr_cli.io.formats.archives import is_archive
 from aenet_gpr_cli.io.formats.xsf import write_xsf
+from aenet_gpr_cli.io.frames.recognise import EXTXYZ, format_of, unpacked
 from aenet_gpr_cli.io.frames.xyz_text import write_frame
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.units import FS_PER_TIME_UNIT
 
+if TYPE_CHECKING:
+    from ase import Atoms
+
+log = logging.getLogger(__name__)
+
 XSF_FOLDER = "_xsf/"
+# formats in which ASE finds constraints
+_WITH_CONSTRAINTS = (
+    EXTXYZ, "traj", "db", "json", "vasp-out", "vasp-xml", "aims-output", "castep-castep",
+)  # fmt: skip
+_MASK = b"move_mask"
+_REMEDY = "give fixed_atoms, the numbers of the atoms that do not move, from 0; [] lets all move"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +137,9 @@ def write_structure_files(
             write_extxyz(folder / f"{stem}{ending}", predicted)
 
 
-def write_trajectory(path: Path, pieces: Iterable[tuple[StructureSet, FloatArray, FloatArray]]) -> None:
+def write_trajectory(
+    path: Path, pieces: Iterable[tuple[StructureSet, FloatArray, FloatArray]], fixed: Sequence[int] = ()
+) -> None:
     """Write frames with energy, forces and momenta (in ASE's unit), which appear complete or not at all.
 
     Parameters
@@ -126,9 +147,12 @@ def write_trajectory(path: Path, pieces: Iterable[tuple[StructureSet, FloatArray
     pieces : iterable of (StructureSet, ndarray, ndarray)
         Frames with energies (eV) and forces (eV/Å), their velocities (n_frames, n_atoms, 3) in Å/fs, and
         their times in fs.
+    fixed : sequence of int
+        Atoms that do not move: False in a column ``move_mask``, which is FixAtoms for ASE.
     """
     from ase import Atoms
     from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.constraints import FixAtoms
     from ase.io.extxyz import write_xyz
 
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -139,6 +163,7 @@ def write_trajectory(path: Path, pieces: Iterable[tuple[StructureSet, FloatArray
                 atoms.set_velocities(velocities[i] * FS_PER_TIME_UNIT)
                 atoms.info |= {"name": s.name, "time_fs": round(float(times[i]), 6), **dict(s.state)}
                 atoms.calc = SinglePointCalculator(atoms, energy=s.energy, forces=s.forces)
+                atoms.set_constraint(FixAtoms(fixed) if len(fixed) else None)
                 write_xyz(file, [atoms])
 
 
@@ -164,3 +189,68 @@ def read_velocities(path: Path, frame: int, n_atoms: int) -> FloatArray | None:
     if not isinstance(atoms, Atoms) or len(atoms) != n_atoms or not atoms.has("momenta"):
         return None
     return np.array(atoms.get_velocities()) / FS_PER_TIME_UNIT
+
+
+def read_fixed_atoms(path: Path, frame: int, n_atoms: int) -> tuple[int, ...]:
+    """Return the atoms that a frame of a file fixes, from 0: by constraints of ASE, or ``move_mask``.
+
+    Parameters
+    ----------
+    frame : int
+        Counted from 0.
+    n_atoms : int
+        Of the frame.
+
+    Raises
+    ------
+    InputError
+        If it has constraints that leave a part of the motion of an atom, or that cannot be read.
+    """
+    from ase import Atoms
+    from ase.io import read
+
+    if not path.is_file() or is_archive(path):
+        log.info("%s: constraints of folders and archives are not looked at (key fixed_atoms)", path)
+        return ()
+    file_format = format_of(path)
+    if file_format not in _WITH_CONSTRAINTS:
+        return ()
+    options = {"non_convergence_ok": True} if file_format == "aims-output" else {}
+    with unpacked(path) as plain:
+        if file_format == EXTXYZ and not _mentions(plain, _MASK):
+            return ()
+        try:
+            atoms = read(plain, index=frame, format=file_format, **options)
+        except Exception as error:  # ASE's parsers raise whatever goes wrong inside them
+            raise InputError(
+                f"{path}, frame {frame}: expected constraints as ASE reads them, got {type(error).__name__}: "
+                f"{error}; {_REMEDY}"
+            ) from error
+    if not isinstance(atoms, Atoms) or len(atoms) != n_atoms:
+        return ()
+    return _fixed_by(atoms, f"{path}, frame {frame}")
+
+
+def _mentions(path: Path, word: bytes) -> bool:
+    with path.open("rb") as file:
+        return any(word in line for line in file)
+
+
+def _fixed_by(atoms: Atoms, where: str) -> tuple[int, ...]:
+    from ase.constraints import FixAtoms, FixCartesian, FixScaled
+
+    fixed = np.zeros(len(atoms), bool)
+    others: set[str] = set()
+    for each in atoms.constraints:
+        name = type(each).__name__
+        by_axis = isinstance(each, FixCartesian | FixScaled)
+        if isinstance(each, FixAtoms) or (by_axis and each.mask.all()):
+            fixed[each.index] = True
+        elif not by_axis or each.mask.any():
+            others.add(f"{name} along some axes" if by_axis else name)
+    if others:
+        raise InputError(
+            f"{where}: expected atoms that are fixed or free (FixAtoms, one column move_mask), got "
+            f"{', '.join(sorted(others))}; {_REMEDY}"
+        )
+    return tuple(map(int, np.flatnonzero(fixed)))

@@ -28,14 +28,13 @@ from aenet_gpr_cli.io.hdf5.checksums import identity
 from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages.label_stage import say_doubts
+from aenet_gpr_cli.stages.md.md_plan import Plan, frame_of, make_plan
 from aenet_gpr_cli.stages.md.md_run import FORECAST_FROM, KIND, duration
 from aenet_gpr_cli.stages.md.md_single import (
     ENDINGS,
     TRAJECTORY,
-    Plan,
     has_given_velocities,
     load_potentials,
-    make_plan,
     read_stopped,
     run_plan,
     write_files,
@@ -108,9 +107,11 @@ def run_replicas(config: MdConfig, model: Path, start: Path, output: Path, conte
         return planned(OF_ALL, output, [f"{model}: an earlier stage writes it"])
     refuse_idle(KIND, config, model)
     structures = read_sources([start], context.report)
-    replicas = []
+    replicas, known = [], dict[int, Plan]()
     for each in own:
-        plan, path = make_plan(each, structures, start), path_of(output, each.replica)
+        if (number := frame_of(each)) not in known:
+            known[number] = make_plan(each, structures, start)
+        plan, path = known[number], path_of(output, each.replica)
         replicas.append(Replica(each, plan, path, replace(first, config=as_json(each))))
     plans = [each.plan for each in replicas]
     if config.reference is not None:

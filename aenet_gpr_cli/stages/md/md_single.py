@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -15,90 +13,37 @@ import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
 from aenet_gpr_cli.calculators.md_potential import load_md_potentials
-from aenet_gpr_cli.config.stages.md_config import MOST_STEPS, MdConfig
+from aenet_gpr_cli.config.stages.md_config import MdConfig
 from aenet_gpr_cli.dynamics.asking import Ask, Asking, Potentials
-from aenet_gpr_cli.dynamics.integrator import Bath, Integrator, Motion, thermal_velocities
+from aenet_gpr_cli.dynamics.integrator import Bath, Integrator, Motion, of_free, thermal_velocities
 from aenet_gpr_cli.dynamics.md_record import COLUMNS, Fences
 from aenet_gpr_cli.errors import ConfigError, InputError, NumericalError
 from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish_with_files
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
+from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.side_files import beside
 from aenet_gpr_cli.io.artefacts.structure_sets import read_structures
 from aenet_gpr_cli.io.formats.prediction_files import read_velocities, write_trajectory
+from aenet_gpr_cli.stages.md.md_plan import Plan, frame_of, level_of
 from aenet_gpr_cli.stages.md.md_run import KIND, Record, run_steps
 from aenet_gpr_cli.stages.md.md_summary import summarise
-from aenet_gpr_cli.stages.shared.bulk import require_bulk
 from aenet_gpr_cli.stages.shared.context import Context, Summary, log
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
-from aenet_gpr_cli.subsystems.contacts import close_contacts
 from aenet_gpr_cli.units import BOLTZMANN, FS_PER_TIME_UNIT, GPA_PER_EV_PER_CUBIC_ANGSTROM
 
 ENDINGS = TRAJECTORY, TABLE = "_trajectory.extxyz", "_table.csv"
 FRAMES_AT_A_TIME = 500
 COLLAPSED = 0.1  # of the volume at the start; no condensed matter is compressed so far
 HOT, HOTTEST_BY_DEFAULT = 10.0, 3000.0  # times the temperature; K
-STEP_WITH_HYDROGEN, STEP_WITH_LIGHT, STEP = 0.5, 1.0, 2.0  # fs; light: up to neon
-NEON = 10
-ROUNDING = 1e-9  # of a time in ps
-TOO_CLOSE = 0.3  # Å; the shortest bond, that of H2, has 0.74
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run starts from, and how far it goes.
-
-    Attributes
-    ----------
-    structure : Structure
-    time_step : float, fs
-    n_steps : int
-    what : str
-        All of it in words.
-    """
-
-    structure: Structure
-    time_step: float
-    n_steps: int
-    what: str
-
-
-def make_plan(config: MdConfig, structures: list[Structure], start: Path) -> Plan:
-    """Choose the structure, the time step and the number of steps of a run.
-
-    Parameters
-    ----------
-    structures : list of Structure
-        All of the file ``start``.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such structure, or there would be no step or too many.
-    InputError
-        If atoms are at one place, or the structure does not fill its cell where that is to change.
-    """
-    structure = _choose(structures, config, start)
-    if config.ensemble == "npt":
-        require_bulk(structure, "npt", config.largest_gap, "use ensemble: nvt")
-    time_step = config.timestep_fs or default_time_step(structure.species)
-    n_steps = round(config.time_ps * 1e3 / time_step)
-    if config.time_ps * 1e3 * (1.0 + ROUNDING) < time_step:
-        raise ConfigError(
-            f"time_ps: expected at least one step, {time_step:g} fs, got {config.time_ps * 1e3:g} fs; give a "
-            "longer time, or a shorter timestep_fs"
-        )
-    if n_steps > MOST_STEPS:
-        raise ConfigError(f"time_ps: expected at most {MOST_STEPS:,} steps, got {n_steps:,}")
-    steps = f"{n_steps:,} step{'s' * (n_steps != 1)}"
-    what = f"{steps} of {time_step:g} fs, {config.ensemble.upper()}, {structure.formula}"
-    return Plan(structure, time_step, n_steps, what)
 
 
 def write_files(output: Path) -> Callable[[h5py.File, Path], None]:
     """Return what writes trajectory and table of an artefact into a folder."""
 
     def write(file: h5py.File, folder: Path) -> None:
-        write_trajectory(folder / f"{output.stem}{TRAJECTORY}", _frames(file))
+        group = file["trajectory"]
+        fixed = group["fixed_atoms"][()] if "fixed_atoms" in group else ()
+        write_trajectory(folder / f"{output.stem}{TRAJECTORY}", _frames(group), fixed)
         _write_table(folder / f"{output.stem}{TABLE}", file["table"][()])
 
     return write
@@ -158,12 +103,15 @@ def run_plan(
         checkpoint.prepare(context.resume, context.restart)
         record = Record(checkpoint, structure, config.reference is not None)
         rng = random_stream(config)
-        motion = record.load(rng) or _at_rest_or_not(config, structure, start, rng)
+        motion = record.load(rng) or _at_rest_or_not(config, plan, start, rng)
+        motion.free = plan.free
         integrator = Integrator(None, motion, plan.time_step / FS_PER_TIME_UNIT, bath, rng)
         yield from integrator.begin()
         fences = _fences(config, structure)
         stopped = yield from run_steps(config, integrator, fences, plan.n_steps, record, context)
         record.write(file)
+        if plan.fixed:
+            write_field(file["trajectory"], "fixed_atoms", np.array(plan.fixed))
         file.attrs["stopped"] = stopped
         file.attrs["held_steps"] = motion.held
         write_files(output)(file, folder)
@@ -185,12 +133,6 @@ def random_stream(config: MdConfig) -> np.random.Generator:
     return np.random.default_rng([config.seed, config.replica] if config.replica else config.seed)
 
 
-def default_time_step(species: tuple[str, ...]) -> float:
-    """Return the time step for the lightest element, fs."""
-    lightest = min(atomic_numbers[s] for s in species)
-    return STEP_WITH_HYDROGEN if lightest == 1 else STEP_WITH_LIGHT if lightest <= NEON else STEP
-
-
 def read_stopped(output: Path) -> str:
     """Return when and why the run of an artefact was stopped; empty where it reached its end."""
     with open_artefact(output, KIND) as file:
@@ -208,35 +150,9 @@ def refuse_stopped(output: Path, context: Context) -> None:
         )
 
 
-def _choose(structures: list[Structure], config: MdConfig, start: Path) -> Structure:
-    n, number = len(structures), frame_of(config)
-    if not -n <= number < n or (config.frame < 0 <= number):
-        key = f"frame of replica {config.replica}" if number != config.frame else "frame"
-        raise ConfigError(f"{key}: {start} has {n} structures, counted from 0; got {number}")
-    structure = structures[number]
-    for _, i, j, distance in close_contacts(StructureSet.from_structures([structure]), TOO_CLOSE):
-        raise InputError(
-            f"{structure.name}: expected atoms at least {TOO_CLOSE:g} Å apart, got atoms {i} and {j} at "
-            f"{distance:.3g} Å; no model knows such forces, start from another structure"
-        )
-    if n > 1:
-        log.log(_level(config), "%s: structure %d of %d (key frame)", start, number % n, n)
-    return structure
-
-
-def frame_of(config: MdConfig) -> int:
-    """Return which structure of the file a run starts from."""
-    return config.frame + (config.replica - 1 if config.replica and config.each_frame else 0)
-
-
 def has_given_velocities(config: MdConfig) -> bool:
     """Whether velocities of the file are used: replicas of one structure draw theirs."""
     return config.each_frame or not config.replica
-
-
-def _level(config: MdConfig) -> int:
-    """Return the level of what is said of a run: of many replicas it is too much."""
-    return logging.DEBUG if config.replica else logging.INFO
 
 
 def _bath(config: MdConfig, structure: Structure) -> Bath | None:
@@ -261,8 +177,9 @@ def _fences(config: MdConfig, structure: Structure) -> Fences:
     return Fences(hottest, config.stop_sigma, config.stop_beyond, COLLAPSED * volume)
 
 
-def _at_rest_or_not(config: MdConfig, structure: Structure, start: Path, rng: np.random.Generator) -> Motion:
+def _at_rest_or_not(config: MdConfig, plan: Plan, start: Path, rng: np.random.Generator) -> Motion:
     """Return the state at the start, with the velocities of the file or those of the temperature."""
+    structure, free = plan.structure, plan.free
     masses = atomic_masses[[atomic_numbers[s] for s in structure.species]]
     given = (
         read_velocities(start, frame_of(config), structure.n_atoms) if has_given_velocities(config) else None
@@ -270,19 +187,19 @@ def _at_rest_or_not(config: MdConfig, structure: Structure, start: Path, rng: np
     if given is not None and not np.isfinite(given).all():
         raise InputError(f"{structure.name}: expected finite numbers, got NaN or infinity in momenta")
     log.log(
-        _level(config),
+        level_of(config),
         "%s: velocities %s",
         structure.name,
         f"drawn at {config.temperature:g} K" if given is None else "of the file (its momenta)",
     )
-    velocities = (
-        thermal_velocities(masses, config.temperature, rng) if given is None else given * FS_PER_TIME_UNIT
-    )
+    if given is None:
+        velocities = thermal_velocities(masses, config.temperature, rng, free)
+    else:
+        velocities = of_free(given * FS_PER_TIME_UNIT, free)
     return Motion(structure.positions.copy(), velocities, structure.cell, masses)
 
 
-def _frames(file: h5py.File) -> Iterator[tuple[StructureSet, FloatArray, FloatArray]]:
-    group = file["trajectory"]
+def _frames(group: h5py.Group) -> Iterator[tuple[StructureSet, FloatArray, FloatArray]]:
     for first in range(0, len(group["times"]), FRAMES_AT_A_TIME):
         rows = slice(first, first + FRAMES_AT_A_TIME)
         yield read_structures(group, rows), group["velocities"][rows], group["times"][rows]

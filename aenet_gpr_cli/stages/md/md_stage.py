@@ -10,12 +10,12 @@ from aenet_gpr_cli.dynamics.asking import alone
 from aenet_gpr_cli.io.formats.source_files import source_hashes
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.label_stage import say_doubts
+from aenet_gpr_cli.stages.md.md_plan import make_plan
 from aenet_gpr_cli.stages.md.md_replicas import refuse_stopped_replicas, run_replicas
 from aenet_gpr_cli.stages.md.md_run import KIND
 from aenet_gpr_cli.stages.md.md_single import (
     ENDINGS,
     load_potentials,
-    make_plan,
     refuse_stopped,
     run_plan,
     write_files,

@@ -23,7 +23,8 @@ from aenet_gpr_cli.io.artefacts.structure_sets import write_structures
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.md import md_stage as stage
-from aenet_gpr_cli.stages.md.md_single import make_plan, read_stopped
+from aenet_gpr_cli.stages.md.md_plan import make_plan
+from aenet_gpr_cli.stages.md.md_single import read_stopped
 from aenet_gpr_cli.stages.md.md_summary import FAR, SELDOM
 from aenet_gpr_cli.stages.shared.context import Context
 from tests.gpr.small_molecule import make_set

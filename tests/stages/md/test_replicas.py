@@ -21,8 +21,9 @@ from aenet_gpr_cli.errors import ConfigError, InterruptedRun, NumericalError
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.md import md_replicas
 from aenet_gpr_cli.stages.md import md_stage as stage
+from aenet_gpr_cli.stages.md.md_plan import Plan
 from aenet_gpr_cli.stages.md.md_replicas import path_of
-from aenet_gpr_cli.stages.md.md_single import Plan, random_stream, read_stopped
+from aenet_gpr_cli.stages.md.md_single import random_stream, read_stopped
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.units import BOLTZMANN, FS_PER_TIME_UNIT
 from tests.cli.conftest import run_cli as run_cli
