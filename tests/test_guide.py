@@ -11,7 +11,9 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from aenet_gpr_cli.cli.main import COMMANDS, cli
@@ -134,6 +136,20 @@ def test_troubled_messages_are_those_of_the_program():
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+@pytest.mark.parametrize("energies", [[-1.0], [-1.0, -1.5]])
+def test_the_example_of_lammps_is_right_for_one_network(energies, capsys):
+    """With one network a standard deviation between networks would be NaN, with a warning of numpy."""
+    (body,) = (
+        body for _, _, body, _ in blocks(FOLDER / "exchange.md") if "LammpsSimulation.from_file" in body
+    )
+    lines = [line.strip() for line in body.splitlines() if "energies" in line]
+    md = SimpleNamespace(result=SimpleNamespace(energies=np.array(energies)))
+    exec("\n".join(lines), {"md": md})
+    said = capsys.readouterr().out
+    assert "nan" not in said
+    assert said.startswith(str(np.mean(energies)))
 
 
 def test_the_keys_end_with_every_key():

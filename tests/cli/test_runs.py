@@ -13,6 +13,7 @@ from aenet_gpr_cli.config.problems import known_keys
 from aenet_gpr_cli.config.reading import MODELS, read_config
 from aenet_gpr_cli.io.artefacts.artefact import Job, publish
 from aenet_gpr_cli.io.artefacts.fields import write_field
+from aenet_gpr_cli.io.artefacts.structure_sets import PARTS, load_split
 from aenet_gpr_cli.stages.workflow_steps import ORDER
 from tests.cli.test_main import WATER
 
@@ -164,12 +165,45 @@ def test_init_resolves_three_species(run_cli, tmp_path, changed, resolved):
 def test_init_without_forces_offers_what_is_possible(run_cli, tmp_path):
     lines = [" ".join(line.split()[:4]) if len(line.split()) == 7 else line for line in WATER.splitlines()]
     (tmp_path / "bare").mkdir()
-    (tmp_path / "bare/a.xsf").write_text("\n".join(lines))
+    for name in ("a", "b"):
+        (tmp_path / "bare" / f"{name}.xsf").write_text("\n".join(lines))
     code, out, said = run_cli("init", "bare", "-o", "bare.yaml")
     assert code == 0, said
     assert "no forces" in out
     _, config = read_config(None, tmp_path / "bare.yaml")
     assert (config.fit_gpr, set(config.train_ann)) == (None, {"energy_only"})
+
+
+def test_init_refuses_a_single_structure(run_cli, tmp_path):
+    code, _, said = run_cli("init", "runs/w0.xsf", "-o", "one.yaml")
+    assert code == 2
+    assert "expected two structures at least, one to train and one to test, got 1" in said
+    assert not (tmp_path / "one.yaml").exists()
+
+
+def test_two_structures_are_one_to_train_and_one_to_test(run_cli, tmp_path):
+    assert run_cli("init", "runs/w0.xsf", "runs/w1.xsf", "-o", "two.yaml")[0] == 0
+    code, _, said = run_cli("run", "two.yaml", "--workdir", "two", "--dry-run")
+    assert code == 0, said
+
+
+def test_the_recipe_of_the_guide_keeps_the_division_and_adds_what_was_labelled(run_cli, tmp_path):
+    recipe = "aenet-gpr split -c workflow.yaml --set train_inputs=[labelled_xsf] -o split_2.h5"
+    assert recipe in run_cli("guide", "active")[1]
+    for i in range(2):
+        (tmp_path / "labelled_xsf").mkdir(exist_ok=True)
+        (tmp_path / "labelled_xsf" / f"n{i}.xsf").write_text(WATER.replace("0.96", f"1.0{i + 1}"))
+    assert run_cli("init", "runs", "-o", "workflow.yaml")[0] == 0
+    assert run_cli("run", "workflow.yaml", "--workdir", "work", "--until", "split")[0] == 0
+    code, _, said = run_cli(*recipe.split()[1:])
+    assert code == 0, said
+    (train, test), (more, same) = (
+        [{name for s in load_split(tmp_path / file, part).values() for name in s.names} for part in PARTS]
+        for file in ("work/split.h5", "split_2.h5")
+    )
+    assert (len(train), len(test)) == (4, 1)
+    assert same == test
+    assert more == train | {"labelled_xsf/n0.xsf", "labelled_xsf/n1.xsf"}
 
 
 def test_init_says_little_about_many_compositions(run_cli, tmp_path):

@@ -218,3 +218,21 @@ def test_rejected_copies_are_counted(finished, tmp_path):
     config = AugmentConfig(method="gpr", mode="along_bond", n_copies=2, displacement=0.05, max_sigma=1e-12)
     table = augment.run(config, finished / "split.h5", finished / "gpr.h5", tmp_path / "c.h5", Context())
     assert list(table.rows[0][2:4]) == ["0", "14"]
+
+
+def test_a_workflow_without_test_structures_ends_before_anything_is_trained(tmp_path):
+    (tmp_path / "one.xyz").write_text(
+        "2\nProperties=species:S:1:pos:R:3:forces:R:3 energy=-1.0\nH 0 0 0 0 0 1\nH 0 0 0.8 0 0 -1\n"
+    )
+    split = {"inputs": [str(tmp_path / "one.xyz")], "train": 0.8}
+    config, work = small_workflow(split=split), tmp_path / "work"
+    message = "expected test structures, on which evaluate measures errors, got none; give more structures"
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match=message):
+            run_all(config, work, dry_run=dry_run)
+    assert not list(work.glob("*.h5"))
+    first = next(steps(config, CASE, work, until="train-ann"))(Context())
+    assert any("cannot say anything about errors" in note for note in first.notes) or first.rows
+    with pytest.raises(InputError, match=message):  # also of a division that is up to date
+        run_all(config, work)
+    assert [path.name for path in work.glob("*.h5")] == ["split.h5"]

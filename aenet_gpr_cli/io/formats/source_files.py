@@ -20,8 +20,8 @@ from aenet_gpr_cli.io.frames.recognise import (
     converter_of,
     format_of,
     looks_like_data,
-    not_repeated,
     parts_of_deepmd,
+    to_read,
 )
 from aenet_gpr_cli.subsystems.grouping import natural_key
 from aenet_gpr_cli.text import encodable
@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 LOOKED_FOR = (
     "*.xsf, *.xyz, *.extxyz, *.traj, *.db, *.npz, OUTCAR, vasprun.xml, outputs that ASE or we recognise, "
-    "input.data of n2p2, folders of deepmd; files also as .gz, zip and tar"
+    "input.data of n2p2, folders of deepmd; without energies POSCAR, CONTCAR, *.vasp, *.cif; files also as "
+    ".gz, zip and tar"
 )
 
 
@@ -99,18 +100,22 @@ def source_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
     return hashes
 
 
-def find_files(paths: Sequence[Path | str]) -> tuple[list[tuple[Path, str, str]], list[str]]:
-    """Return (file, name, label of its source) of each file to read, and what is not recognised."""
+def find_files(paths: Sequence[Path | str]) -> tuple[list[tuple[Path, str, str]], list[str], list[str]]:
+    """Return (file, name, label of its source) of each file to read, what is not recognised, what is bare.
+
+    Bare are structures without energies that are not read, as there are others in their folder.
+    """
     if not paths:
         raise InputError("expected at least one source of structures (file, folder or archive), got none")
     files: list[tuple[Path, str, str]] = []
     unknown: list[str] = []
+    bare: list[str] = []
     for given, source in zip(paths, source_labels(paths), strict=True):
         path = _existing(_resolve(given))
         if not path.is_dir():
             files.append((path, source, source))
             continue
-        found, ignored = _walk(path)
+        found, ignored, beside = _walk(path)
         strange = [other for other in ignored if looks_like_data(other)]
         named = [encodable(f"{source}/{other.relative_to(path).as_posix()}") for other in strange]
         named = [
@@ -122,18 +127,22 @@ def find_files(paths: Sequence[Path | str]) -> tuple[list[tuple[Path, str, str]]
         if len(ignored) > len(strange):
             log.info("%s: %d other files are not structures", path, len(ignored) - len(strange))
         unknown += named
+        bare += [encodable(f"{source}/{other.relative_to(path).as_posix()}") for other in beside]
         files += [
             (file, encodable(f"{source}/{file.relative_to(path).as_posix()}"), source) for file in found
         ]
     repeated = [path for path, times in Counter(path.resolve() for path, *_ in files).items() if times > 1]
     if repeated:
         raise InputError(f"{repeated[0]}: expected each file once, but several sources contain it")
-    return files, unknown
+    return files, unknown, bare
 
 
-def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return files that hold structures and others, in natural order; links to folders are followed."""
-    found: list[Path] = []
+def _walk(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return files to read, others, and bare structures (see `to_read`), in natural order.
+
+    Links to folders are followed.
+    """
+    formats: dict[Path, str] = {}
     ignored: list[Path] = []
     visited: set[Path] = set()
     pending = [folder]
@@ -147,16 +156,18 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
                 continue
             if path.is_dir():
                 pending.append(path)
+            elif (found_format := "archive" if is_archive(path) else format_of(path)) is not None:
+                formats[path] = found_format
             else:
-                (found if is_archive(path) or format_of(path) else ignored).append(path)
-    found = not_repeated(found)
+                ignored.append(path)
+    found, bare = to_read(formats)
     belonging = {part for path in found for part in _belonging(path)}
     ignored = [path for path in ignored if path not in belonging]
-    first, second = (
+    first, second, third = (
         sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-        for files in (found, ignored)
+        for files in (found, ignored, bare)
     )
-    return first, second
+    return first, second, third
 
 
 def _belonging(path: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from aenet_gpr_cli.io.formats.xsf import decode_xsf, parse_xsf_frames, read_xsf_
 from aenet_gpr_cli.io.frames.frame import COLUMNS, TOTAL, Frame, Incomplete, LeftOut
 from aenet_gpr_cli.io.frames.labels import NoSuchKey, label, one_definition, refuse, say_no_stress
 from aenet_gpr_cli.io.frames.recognise import (
+    BARE_FORMATS,
     CP2K,
     DEEPMD,
     EXTXYZ,
@@ -29,12 +30,13 @@ from aenet_gpr_cli.io.frames.recognise import (
     XSF,
     converter_of,
     format_of,
-    not_repeated,
+    to_read,
     unpacked,
 )
 from aenet_gpr_cli.io.frames.report import DataSet, FileRead
 from aenet_gpr_cli.io.readers.arrays import iter_npz
 from aenet_gpr_cli.io.readers.ase_reader import iter_ase
+from aenet_gpr_cli.io.readers.bare_structures import iter_bare
 from aenet_gpr_cli.io.readers.cp2k import iter_cp2k
 from aenet_gpr_cli.io.readers.deepmd import iter_deepmd
 from aenet_gpr_cli.io.readers.extxyz import iter_extxyz
@@ -43,6 +45,7 @@ from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.structures import Structure, StructureSet
 from aenet_gpr_cli.subsystems.grouping import natural_key
 from aenet_gpr_cli.subsystems.reading_rules import ReadingRules
+from aenet_gpr_cli.text import encodable
 
 log = logging.getLogger(__name__)
 
@@ -103,14 +106,14 @@ def read_data(
     InputError
         As `read_sources`, and where the rules ask for it.
     """
-    files, unknown = find_files(paths)
-    data = DataSet(unknown=unknown)
+    files, unknown, bare = find_files(paths)
+    data = DataSet(unknown=unknown, bare=bare)
     problems: list[str] = []
     for done, (path, name, source) in enumerate(files):
         if progress:
             progress(done, len(files), f"reading {name}")
         try:
-            found = _read_file(path, name, source, rules, problems)
+            found = _read_file(path, name, source, rules, problems, data.bare)
         except InputError as error:
             problems.append(str(error))
             continue
@@ -173,7 +176,7 @@ def _leave_out_atoms_at_one_place(data: DataSet, rules: ReadingRules) -> None:
 
 
 def _read_file(
-    path: Path, name: str, source: str, rules: ReadingRules | None, problems: list[str]
+    path: Path, name: str, source: str, rules: ReadingRules | None, problems: list[str], bare: list[str]
 ) -> list[FileRead]:
     require_file(path)
     try:
@@ -182,7 +185,7 @@ def _read_file(
     except OSError as error:
         raise InputError(f"{path}: expected a readable file, got: {error.strerror or error}") from error
     if is_archive(path):
-        return _read_archive(path, name, source, rules, problems)
+        return _read_archive(path, name, source, rules, problems, bare)
     file_format = format_of(path)
     if file_format is None:
         got = converter_of(path) or f"a file of unknown format '{path.suffix or path.name}'"
@@ -192,26 +195,32 @@ def _read_file(
 
 
 def _read_archive(
-    path: Path, name: str, source: str, rules: ReadingRules | None, problems: list[str]
+    path: Path, name: str, source: str, rules: ReadingRules | None, problems: list[str], bare: list[str]
 ) -> list[FileRead]:
     """Read the members: all XSF files as one, which have no keys of their own, and each of the others."""
     xsf: list[Frame | LeftOut] = []
     found: dict[str, FileRead] = {}
+    formats: dict[PurePosixPath, str] = {}
+    failed: dict[PurePosixPath, str] = {}
     for member, content in iter_archive(path):
         where = f"{path}/{member}"
         try:
             if isinstance(content, InputError):
                 raise content
             if isinstance(content, bytes):
+                formats[PurePosixPath(member)] = XSF
                 xsf += map(_unnamed, parse_xsf_frames(decode_xsf(content, where), f"{name}/{member}", where))
                 continue
             file_format = format_of(content)
             assert file_format is not None  # `iter_archive` gives no others
+            formats[PurePosixPath(member)] = file_format
             items = _read_or_left_out(content, f"{name}/{member}", where, file_format, rules)
             found[member] = _labelled(items, rules, where, source, f"{file_format} in an archive")
         except InputError as error:
-            problems.append(str(error))
-    kept = not_repeated([PurePosixPath(member) for member in found])
+            failed[PurePosixPath(member)] = str(error)
+    kept, beside = to_read(formats)
+    problems += [why for member, why in failed.items() if member in kept or member not in formats]
+    bare += [encodable(f"{name}/{member}") for member in beside]
     files = [file for member, file in found.items() if PurePosixPath(member) in kept]
     return [_labelled(xsf, rules, str(path), source, "archive (XSF)"), *files] if xsf else files
 
@@ -256,6 +265,8 @@ def _read(
             yield from iter_extxyz(plain, name, where, asked)
         elif file_format in _READERS:
             yield from _READERS[file_format](plain, name, where)
+        elif file_format in BARE_FORMATS:
+            yield from iter_bare(plain, file_format, name, where)
         else:
             yield from iter_ase(plain, file_format, name, where, asked)
 

@@ -10,7 +10,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import TypeVar
@@ -33,14 +33,17 @@ ASE_FORMATS = (
     ),
     *("orca-output", "nwchem-out", "castep-castep", "abinit-out", "gamess-us-out", "qbox"),
 )
+# Structures without energies, by ASE's names.
+BARE_FORMATS = ("vasp", "cif")
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 XSF, EXTXYZ, NPZ = "xsf", "extxyz", "npz"
 CP2K, N2P2, DEEPMD = "cp2k", "n2p2", "deepmd"
 SUFFIXES = {
     **{".xyz": EXTXYZ, ".extxyz": EXTXYZ, ".xsf": XSF, ".axsf": XSF},
     **{".traj": "traj", ".castep": "castep-castep"},
+    **{".vasp": "vasp", ".poscar": "vasp", ".cif": "cif"},
 }
-OUTPUT_NAMES = {"outcar": "vasp-out", "vasprun.xml": "vasp-xml"}
+FIXED_NAMES = {"outcar": "vasp-out", "vasprun.xml": "vasp-xml", "poscar": "vasp", "contcar": "vasp"}
 MAX_UNPACKED = 8 * 2**30
 HEAD_BYTES = 100_000  # that a format is known by
 
@@ -65,8 +68,23 @@ _CONVERTERS = (
             (rb"WELCOME TO ABACUS", "ABACUS", "abacus/scf, abacus/md or abacus/relax"),
         )
     ),
+    (
+        rb"[0-9.][ \t]+xlo[ \t]+xhi",
+        "LAMMPS data",
+        "it numbers its elements; in ASE read(FILE, format='lammps-data', Z_of_type={1: 29}) names them and "
+        "write('start.extxyz', …) writes them",
+    ),
     (rb"ITEM: TIMESTEP", "LAMMPS dump", "it holds no energies; a calculator or `label` gives them"),
 )
+_REAL = rb"[ \t]*[-+]?[.0-9][-+.0-9EeDd]*"
+_POSCAR = re.compile(  # title, scale, lattice vectors, symbols, numbers of atoms, kind of coordinates
+    rb"\A[^\n]*\n" + _REAL + rb"(?:[ \t]" + _REAL + rb"){0,2}\s*\n"
+    rb"(?:" + _REAL + rb"(?:[ \t]" + _REAL + rb"){2}[^\n]*\n){3}"
+    rb"(?:[ \t]*[A-Z][^\n]*\n)?[ \t]*[0-9][0-9 \t]*(?:![^\n]*)?\r?\n"
+    rb"(?:[ \t]*[Ss][^\n]*\n)?[ \t]*[DdCcKk][^\n=]*\n"  # XDATCAR: Direct configuration= 1
+)
+# These begin like a POSCAR, too.
+_GRIDS = re.compile(r"chg|aeccar|elfcar|locpot", re.IGNORECASE)
 _CONTENT = (
     (re.compile(rb"\A\s*vasp\.[0-9]"), "vasp-out"),
     (re.compile(rb"<modeling>"), "vasp-xml"),
@@ -76,6 +94,8 @@ _CONTENT = (
     (re.compile(rb"\A\s*begin\s*\n(?:\s*(?:comment|lattice|atom|energy|charge)\b.*\n)+"), N2P2),
     (re.compile(rb"\A- of Ulm"), "traj"),
     (re.compile(rb"\ASQLite format 3\0.*CREATE TABLE systems", re.DOTALL), "db"),
+    (re.compile(rb"^_cell_length_a\s", re.MULTILINE), "cif"),
+    (_POSCAR, "vasp"),
     (re.compile(rb"\A\{.*\"(?:ids|nextid|numbers)\"", re.DOTALL), "json"),
 )
 # Names that nobody takes for a structure; other files that are not recognised are named.
@@ -93,7 +113,7 @@ def format_of(path: Path) -> str | None:
     By name where the name is usual, by content otherwise, also within ``.gz``.
     """
     name = path.name.lower().removesuffix(".gz")
-    known = SUFFIXES.get(Path(name).suffix) or OUTPUT_NAMES.get(name)
+    known = SUFFIXES.get(Path(name).suffix) or FIXED_NAMES.get(name)
     if known:
         return known
     if name.endswith(".npz") and path.is_file():
@@ -103,6 +123,8 @@ def format_of(path: Path) -> str | None:
     head = _head(path)
     for pattern, found in _CONTENT:
         if pattern.search(head[:4000]):
+            if pattern is _POSCAR and _GRIDS.search(name):
+                return None
             return found if found != CP2K or _has(path, b"ATOMIC COORDINATES IN") else None
     from ase.io.formats import UnknownFileTypeError, match_magic
 
@@ -122,10 +144,25 @@ def parts_of_deepmd(path: Path) -> list[Path]:
     return [*(file for file in others if file.is_file()), *arrays]
 
 
-def not_repeated(paths: Sequence[AnyPath]) -> list[AnyPath]:
-    """Return the paths without an ``OUTCAR`` beside its ``vasprun.xml``, which holds the same frames."""
-    both = {path.parent for path in paths if path.name.lower() in ("vasprun.xml", "vasprun.xml.gz")}
-    return [p for p in paths if p.name not in ("OUTCAR", "OUTCAR.gz") or p.parent not in both]
+def to_read(formats: Mapping[AnyPath, str]) -> tuple[list[AnyPath], list[AnyPath]]:
+    """Choose among the files of one folder or archive, given with their formats.
+
+    Returns
+    -------
+    chosen : list of path
+        Without an ``OUTCAR`` beside its ``vasprun.xml``, which holds the same frames, and without structures
+        that have no energies (`BARE_FORMATS`) where there are files of other formats.
+    bare : list of path
+        The latter, but for the POSCAR and CONTCAR of a calculation that is read.
+    """
+    both = {path.parent for path in formats if path.name.lower() in ("vasprun.xml", "vasprun.xml.gz")}
+    calculated = {path.parent for path, found in formats.items() if found in ("vasp-out", "vasp-xml")}
+    whole = [p for p in formats if p.name not in ("OUTCAR", "OUTCAR.gz") or p.parent not in both]
+    others = [p for p in whole if formats[p] not in BARE_FORMATS]
+    if not others:
+        return whole, []
+    bare = [p for p in whole if formats[p] in BARE_FORMATS]
+    return others, [p for p in bare if formats[p] != "vasp" or p.parent not in calculated]
 
 
 def looks_like_data(path: Path) -> bool:

@@ -49,12 +49,15 @@ class DataSet:
     files : list of FileRead
     unknown : list of str
         Files that were not recognised, with what is known about them.
+    bare : list of str
+        Files that were not read, as they have no energies and others of their folder or archive may.
     """
 
     structures: list[Structure] = field(default_factory=list)
     definition: str = ""
     files: list[FileRead] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    bare: list[str] = field(default_factory=list)
 
     @property
     def named_virial(self) -> bool:
@@ -86,6 +89,11 @@ class DataSet:
         if self.unknown:
             found.append(
                 f"{len(self.unknown)} files not read, their format is not known: {some(self.unknown)}"
+            )
+        if self.bare:
+            found.append(
+                f"{len(self.bare)} structures without energies (POSCAR, CIF) not read, as there are files of "
+                f"other formats beside them: {some(self.bare)}; name them one by one where they are meant"
             )
         return found
 

@@ -4,6 +4,7 @@ __all__ = [
     "aims_dynamics",
     "arrays",
     "ase_reader",
+    "bare_structures",
     "cp2k",
     "deepmd",
     "extxyz",

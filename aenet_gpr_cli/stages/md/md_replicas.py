@@ -351,8 +351,9 @@ def _summary(title: str, table: np.ndarray, stops: list[str], output: Path) -> S
         left = np.flatnonzero(share > 0.0) + 1
         most = f"{share.max():.0%}"
         closing = [
-            f"Verdict: {len(left)} of {len(share)} runs left the training data ({_names(left)}), in up to "
-            f"{most} of their frames: what follows may be wrong; `show` of each says from when on."
+            f"Verdict: {len(left)} of {len(share)} runs left the training data by more than {WARN_BEYOND:g} "
+            f"({_names(left)}), in up to {most} of their frames: what follows may be wrong; `show` of each "
+            "says from when on."
             if len(left)
             else f"Verdict: all runs stayed within the training data, up to {WARN_BEYOND:g}."
         ]

@@ -71,7 +71,10 @@ def summarise(
             rows.append([label, _mean_of(values, unit)])
     for name, label, factor, unit in (
         ("energy_std_eV", "largest σ of the energy", MEV_PER_EV / structure.n_atoms, "meV/atom"),
-        ("atoms_outside", "most atoms outside the training range", 1.0, f"of {structure.n_atoms}"),
+        (
+            *("atoms_outside", "most atoms outside the training range", 1.0),
+            f"of {structure.n_atoms}, however far",
+        ),
         ("largest_beyond", "farthest outside", 1.0, f"of {beyond_unit}"),
     ):
         if np.isfinite(column[name]).any():
@@ -177,20 +180,19 @@ def _left(times: FloatArray, beyond: FloatArray, unit: str, stopped: str) -> lis
     if not outside.any():
         return [f"Verdict: the run stayed within the training data, up to {WARN_BEYOND:g} of {unit}."]
     share, first = f"{outside.mean():.0%}", rounded(times[outside.argmax()])
+    far = f"outside the training data by more than {WARN_BEYOND:g} of {unit}"
     farthest = float(beyond.max())
     if outside.mean() < SELDOM and farthest < FAR:
         return [
-            f"Verdict: the run stayed near the training data: in {share} of the frames an atom is outside, "
-            f"by {rounded(farthest, 2)} of {unit} at most."
+            f"Verdict: the run stayed near the training data: in {share} of the frames an atom is {far}, by "
+            f"{rounded(farthest, 2)} at most."
         ]
     if stopped:
-        return [
-            f"Verdict: in {share} of the frames an atom is outside the training data, first at {first} ps."
-        ]
+        return [f"Verdict: in {share} of the frames an atom is {far}, first at {first} ps."]
     return [
-        f"Verdict: in {share} of the frames an atom is outside the training data, first at {first} ps: what "
-        "follows may be wrong. Calculate such frames and train on them (aenet-gpr guide dynamics), or begin "
-        "nearer to the training data, or colder."
+        f"Verdict: in {share} of the frames an atom is {far}, first at {first} ps: what follows may be "
+        "wrong. Calculate such frames and train on them (aenet-gpr guide dynamics), or begin nearer to the "
+        "training data, or colder."
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.errors import ConfigError, InputError
-from aenet_gpr_cli.io.artefacts.artefact import publish
+from aenet_gpr_cli.io.artefacts.artefact import open_artefact, publish
 from aenet_gpr_cli.io.artefacts.structure_sets import PARTS, write_free_atoms, write_structures
 from aenet_gpr_cli.io.formats.source_files import source_hashes
 from aenet_gpr_cli.io.formats.sources import read_data
@@ -65,6 +65,7 @@ def run(
     output: Path,
     context: Context,
     divided: dict[str, dict[str, StructureSet]] | None = None,
+    needed: str | None = None,
 ) -> Summary:
     """Read, group and divide structures.
 
@@ -74,13 +75,15 @@ def run(
         Relative paths of the configuration start here.
     divided : dict, optional
         Gets the subsets of each of `PARTS`, unless they were there already; for a forecast in a dry run.
+    needed : str, optional
+        One of `PARTS` that must not be empty, as a later stage of a workflow evaluates it.
 
     Raises
     ------
     ConfigError
         If no inputs are given.
     InputError
-        If files are missing or wrong, or lack energies or forces.
+        If files are missing or wrong, or lack energies or forces, or nothing is there that is needed.
     """
     if not config.inputs and not (config.train_inputs and config.test_inputs):
         raise ConfigError("split: expected at least one file or folder in `inputs`, got none")
@@ -89,6 +92,9 @@ def run(
     hashes = by_name(source_hashes(inputs.paths))
     job = make_job(KIND, without_folders(config), inputs.lists, context, hashes)
     if (done := nothing_to_do(output, job, context)) is not None:
+        if needed:
+            with open_artefact(output, KIND) as file:
+                _require_part(len(file[needed]), needed)
         return done
     data = read_data(inputs.paths, config, context.report)
     structures, free_atoms = set_apart(data.structures)
@@ -101,6 +107,8 @@ def run(
     if any(finding.kind.startswith("forces") for finding in found):
         found = [finding for finding in found if finding.kind != "stress"]  # it was compared with these
     found += _stress(config, subsets, found)
+    if needed:
+        _require_part(len(_part(subsets, needed)), needed)
     rows = [_row(subset) for subset in subsets]
     notes += [*_told([*states, *told(found)]), *_about_all(subsets), f"wrote {output}"]
     short, details = few_rows(rows, 3, (4, 5)), [f"{WARNING}{f}" for f in found]
@@ -121,6 +129,14 @@ def run(
         file.attrs["energy_definition"] = encodable(data.definition)
         file.attrs["summary"] = summary.to_json()
     return replace(summary, notes=shown)
+
+
+def _require_part(n_subsets: int, part: str) -> None:
+    if not n_subsets:
+        raise InputError(
+            f"split: expected {part} structures, on which evaluate measures errors, got none; give more "
+            "structures, lower train, raise test, name test_inputs, or train without them: --until train-ann"
+        )
 
 
 def _part(subsets: Sequence[_Subset], part: str) -> dict[str, StructureSet]:

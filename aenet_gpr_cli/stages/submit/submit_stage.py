@@ -38,7 +38,7 @@ from aenet_gpr_cli.stages.submit.job_times import (
     wall_time,
 )
 from aenet_gpr_cli.stages.submit.memory_needs import OTHER_GIB, fit_gib, train_gib
-from aenet_gpr_cli.stages.workflow_steps import claim_all, gaussian_processes, model_names
+from aenet_gpr_cli.stages.workflow_steps import claim_all, gaussian_processes, model_names, part_needed
 from aenet_gpr_cli.structures import StructureSet
 
 COLUMNS = ("job", "array", "after", "memory / GiB", "time", "id")
@@ -73,7 +73,8 @@ def run(
         If something is in the way of what any of the jobs would write.
     """
     claim_all(config, source_folder, workdir)
-    split.run(config.split, source_folder, workdir / "split.h5", Context(context.progress, stop=context.stop))
+    quiet = Context(context.progress, stop=context.stop)
+    split.run(config.split, source_folder, workdir / "split.h5", quiet, needed=part_needed(config))
     parts = load_parts(workdir / "split.h5")
     for folder in (FOLDER, PARTS):
         (workdir / folder).mkdir(exist_ok=True)

@@ -91,8 +91,9 @@ def require_labels(structures: Sequence[Structure], energies: bool, forces: bool
     if missing:
         wanted = " and ".join(label for label, on in (("energy", energies), ("forces", forces)) if on)
         raise InputError(
-            f"expected {wanted} for every structure, got {'; '.join(missing)}. Other names of the files are "
-            "given to split as energy_key and forces_key"
+            f"expected {wanted} for every structure, got {'; '.join(missing)}. POSCAR and CIF have neither, "
+            "`label` calculates them. Other names of the files are given to split as energy_key and "
+            "forces_key"
         )
 
 

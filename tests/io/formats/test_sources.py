@@ -186,7 +186,7 @@ def test_one_problem_is_told_alone(tmp_path: Path) -> None:
         ({"/etc/a.xsf": xsf(1)}, "expected paths inside the archive, got '/etc/a.xsf'"),
         ({"C:\\a.xsf": xsf(1)}, "expected paths inside the archive"),
         ({"a\nb.xsf": xsf(1)}, r"expected paths inside the archive, got 'a\\nb\.xsf'"),
-        ({"a.cif": "x"}, r"expected at least one XSF file .* got 1 other files, e.g. 'a.cif'"),
+        ({"a.pdb": "x"}, r"expected at least one XSF file .* got 1 other files, e.g. 'a.pdb'"),
         ({}, r"expected at least one XSF file .* got none"),
         (
             {"bomb.xsf": b"0" * (65 * 2**20)},

@@ -25,7 +25,7 @@ from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.md import md_stage as stage
 from aenet_gpr_cli.stages.md.md_plan import make_plan
 from aenet_gpr_cli.stages.md.md_single import read_stopped
-from aenet_gpr_cli.stages.md.md_summary import FAR, SELDOM
+from aenet_gpr_cli.stages.md.md_summary import FAR, SELDOM, _left
 from aenet_gpr_cli.stages.shared.context import Context
 from tests.gpr.small_molecule import make_set
 
@@ -71,7 +71,8 @@ def test_energy_is_conserved_and_everything_is_written(model, tmp_path):
         said = f"near the training data: in {outside.mean():.0%} of the frames"
     elif outside.any():
         first = found["time_ps"][outside.argmax()]
-        said = f"in {outside.mean():.0%} of the frames an atom is outside the training data, first at "
+        said = f"in {outside.mean():.0%} of the frames an atom is outside the training data by more than 0.2 "
+        said += "of the range of a feature, first at "
         said += f"{first:.3g}"
     else:
         said = f"stayed within the training data, up to {WARN_BEYOND} of the range of a feature"
@@ -252,3 +253,11 @@ def test_where_velocities_come_from_is_said(model, tmp_path, caplog):
     caplog.set_level("INFO", "aenet_gpr_cli")
     run(SHORT, model, tmp_path)
     assert f"velocities drawn at {SHORT.temperature:g} K" in caplog.text
+
+
+@pytest.mark.parametrize(("farthest", "stopped"), [(0.3, ""), (2.0, ""), (2.0, "at 3 ps")])
+def test_the_verdict_names_the_share_from_which_an_atom_counts(farthest, stopped):
+    """The table counts atoms from 0 on, the verdict frames from 0.2 on."""
+    times, beyond = np.arange(30.0), np.where(np.arange(30) == 20, farthest, 0.1)
+    (said,) = _left(times, beyond, "the range of a feature", stopped)
+    assert "in 3% of the frames an atom is outside the training data by more than 0.2 of the range of" in said
