@@ -24,6 +24,7 @@ from aenet_gpr_cli.subsystems.label_checks.checks import require_labels
 from aenet_gpr_cli.subsystems.trajectories import ALIKE, likeness
 
 FRAMES, BLOCKS = 50, 10  # successive frames that stay together, at most; at least so many blocks of a subset
+FEWEST = 3  # structures, of which `recipes.TRAIN` leaves one to test
 HEADER = """\
 # {n} structures: {subsets}.
 # All keys, with defaults and meaning: `aenet-gpr init --full`, or `aenet-gpr schema` for an editor.
@@ -59,10 +60,10 @@ def run(inputs: Sequence[Path], name: str, output: Path, context: Context, how: 
     structures = read_sources(inputs, context.report)
     require_labels(structures, energies=True, forces=False)
     apart = set_apart(structures)[0] or structures
-    if len(apart) < 2:
+    if len(apart) < FEWEST:
         raise InputError(
-            "init: expected two structures at least, one to train and one to test, got 1; a potential that "
-            "is not tested takes `split`, `fit-gpr` and `train-ann`"
+            f"init: expected {FEWEST} structures at least, some to train and one to test, got {len(apart)}; "
+            "a potential that is not tested takes `split`, `fit-gpr` and `train-ann`"
         )
     subsets = group(apart, cells_may_vary=True)
     data = _workflow(structures, subsets, inputs, name, how, output.parent)

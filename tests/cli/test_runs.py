@@ -165,7 +165,7 @@ def test_init_resolves_three_species(run_cli, tmp_path, changed, resolved):
 def test_init_without_forces_offers_what_is_possible(run_cli, tmp_path):
     lines = [" ".join(line.split()[:4]) if len(line.split()) == 7 else line for line in WATER.splitlines()]
     (tmp_path / "bare").mkdir()
-    for name in ("a", "b"):
+    for name in ("a", "b", "c"):
         (tmp_path / "bare" / f"{name}.xsf").write_text("\n".join(lines))
     code, out, said = run_cli("init", "bare", "-o", "bare.yaml")
     assert code == 0, said
@@ -174,16 +174,17 @@ def test_init_without_forces_offers_what_is_possible(run_cli, tmp_path):
     assert (config.fit_gpr, set(config.train_ann)) == (None, {"energy_only"})
 
 
-def test_init_refuses_a_single_structure(run_cli, tmp_path):
-    code, _, said = run_cli("init", "runs/w0.xsf", "-o", "one.yaml")
+@pytest.mark.parametrize("n", [1, 2])
+def test_init_refuses_structures_of_which_none_would_test(run_cli, tmp_path, n):
+    code, _, said = run_cli("init", *(f"runs/w{i}.xsf" for i in range(n)), "-o", "few.yaml")
     assert code == 2
-    assert "expected two structures at least, one to train and one to test, got 1" in said
-    assert not (tmp_path / "one.yaml").exists()
+    assert f"expected 3 structures at least, some to train and one to test, got {n}" in said
+    assert not (tmp_path / "few.yaml").exists()
 
 
-def test_two_structures_are_one_to_train_and_one_to_test(run_cli, tmp_path):
-    assert run_cli("init", "runs/w0.xsf", "runs/w1.xsf", "-o", "two.yaml")[0] == 0
-    code, _, said = run_cli("run", "two.yaml", "--workdir", "two", "--dry-run")
+def test_three_structures_are_enough_for_init_and_run(run_cli):
+    assert run_cli("init", *(f"runs/w{i}.xsf" for i in range(3)), "-o", "three.yaml")[0] == 0
+    code, _, said = run_cli("run", "three.yaml", "--workdir", "three", "--dry-run")
     assert code == 0, said
 
 

@@ -63,17 +63,20 @@ def test_notes_of_an_error_are_printed(run_cli, monkeypatch):
 
 
 def test_a_limit_of_the_size_of_files_gives_exit_code_4(tmp_path):
-    (tmp_path / "a.xsf").write_text(WATER)
-    done = aenet_gpr(tmp_path, "ulimit -f 0; $AENET init a.xsf -o w.yaml")
+    names = ["a.xsf", "b.xsf", "c.xsf"]
+    for name in names:
+        (tmp_path / name).write_text(WATER)
+    done = aenet_gpr(tmp_path, f"ulimit -f 0; $AENET init {' '.join(names)} -o w.yaml")
     assert done.returncode == 4
     assert b"File too large" in done.stderr
-    assert sorted(os.listdir(tmp_path)) == ["a.xsf"]
+    assert sorted(os.listdir(tmp_path)) == names
 
 
 def test_an_output_that_is_a_folder_is_told(run_cli, tmp_path):
     (tmp_path / "w.yaml").mkdir()
-    (tmp_path / "a.xsf").write_text(WATER)
-    code, _, said = run_cli("init", "a.xsf", "-o", "w.yaml", "--force")
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.xsf").write_text(WATER)
+    code, _, said = run_cli("init", "a.xsf", "b.xsf", "c.xsf", "-o", "w.yaml", "--force")
     assert code == 2
     assert "w.yaml" in said
     assert "folder" in said
