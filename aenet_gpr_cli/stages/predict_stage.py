@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from aenet_gpr_cli.ann.potential.compositions import describe_open
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND, describe_beyond
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
 from aenet_gpr_cli.errors import InputError
@@ -31,6 +32,7 @@ from aenet_gpr_cli.stages.shared.model_keys import refuse_idle
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.predictors import (
     Prediction,
+    Predictor,
     join_predictions,
     load_predictor,
     predicted_structures,
@@ -96,7 +98,7 @@ def run(
             errors += _errors_of(subset, prediction)
             found |= {item.structure.name: item for item in predicted_structures(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
-        notes = _warnings(ordered) + _outside(ordered)
+        notes = _warnings(ordered) + _outside(ordered) + _open(ordered, predictor)
         write_structure_files(folder, output.stem, ordered, endings)
         notes += [f"wrote {path}" for path in (output, *(beside(output, ending) for ending in endings))]
         if len(ordered) > ROWS_SHOWN:
@@ -200,6 +202,12 @@ def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
         f"{rounded(100.0 * (distance[worst] - OUTSIDE), 2)} % farther away than any training structure from "
         "its nearest"
     ]
+
+
+def _open(predicted: Sequence[PredictedStructure], predictor: Predictor) -> list[str]:
+    """Say of which structures training left the energies open, whatever their forces."""
+    found = [s for s in dict.fromkeys(p.structure.species for p in predicted) if predictor.lacks(s)]
+    return [f"warning: {describe_open(found)}"] if found else []
 
 
 def _row(item: PredictedStructure) -> list[str]:

@@ -122,6 +122,10 @@ FIELDS: dict[str, Field] = {
     "feature_std": Field(units.DIMENSIONLESS, "(feature) standard deviation dividing the descriptor"),
     "feature_min": Field(units.DIMENSIONLESS, "(feature) smallest value of the descriptor in training"),
     "feature_max": Field(units.DIMENSIONLESS, "(feature) largest value of the descriptor in training"),
+    "compositions": Field(
+        units.DIMENSIONLESS,
+        "(row, species) orthonormal; the compositions of the training data are their sums",
+    ),
     "layer": Field(units.DIMENSIONLESS, "(member, output, input + 1) weights; the last column is the bias"),
     # learning curves
     "training_loss": Field(units.DIMENSIONLESS, "(step, member) loss on the training structures"),

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
+from aenet_gpr_cli.ann.potential.compositions import describe_open
 from aenet_gpr_cli.calculators.md_potential import load_md_potentials
 from aenet_gpr_cli.config.stages.md_config import MOST_STEPS, MdConfig
 from aenet_gpr_cli.dynamics.asking import Ask, Asking, Potentials
@@ -23,6 +24,7 @@ from aenet_gpr_cli.errors import ConfigError, InputError, NumericalError
 from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish_with_files
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.side_files import beside
+from aenet_gpr_cli.io.artefacts.stored_anns import load_compositions
 from aenet_gpr_cli.io.artefacts.structure_sets import read_structures
 from aenet_gpr_cli.io.formats.prediction_files import read_velocities, write_trajectory
 from aenet_gpr_cli.stages.md.md_run import KIND, Record, run_steps
@@ -110,6 +112,14 @@ def load_potentials(config: MdConfig, model: Path, structures: Sequence[Structur
     return load_md_potentials(
         model, structures, config.members, config.sigma, config.sigma_max_rows, strained
     )
+
+
+def say_open(model: Path, structures: Sequence[Structure]) -> None:
+    """Warn where training left the energies of the compositions open that will move."""
+    known = load_compositions(model)
+    found = [] if known is None else [s.species for s in structures if known.lack(s.species)]
+    if found:
+        log.warning("%s", describe_open(found))
 
 
 def run_plan(

@@ -69,11 +69,14 @@ class Predictor:
         One per subset of a Gaussian process, whose order of the atoms it expects; networks expect none.
     processes : tuple of str
         Subsets of the Gaussian processes, `LOCAL` for that of all.
+    lacks : callable
+        Symbols of the atoms → whether training left the energy of their composition open, see `Compositions`.
     """
 
     predict: Callable[[StructureSet, str | None], Prediction]
     templates: tuple[Structure, ...] = ()
     processes: tuple[str, ...] = ()
+    lacks: Callable[[Sequence[str]], bool] = lambda symbols: False
 
     def blocks(
         self, structures: StructureSet, subset: str | None, size: int, report: Progress, message: str
@@ -276,4 +279,4 @@ def _committee(path: Path, members: Sequence[int] | None, with_stress: bool) -> 
         beyond = beyond_range(model.basis.species, everyone, flat, *limits).reshape(raw.shape[:2])
         return Prediction(energies, forces, sigma_of(energies, kinds, raw), beyond, stress=stress)
 
-    return Predictor(predict_block)
+    return Predictor(predict_block, lacks=model.lacks)
