@@ -147,8 +147,7 @@ class GPRCalculator(QuickCalculator):
     def beyond_training(self, atoms: Atoms) -> FloatArray | None:
         """Return how far each atom is outside the training data, (n_atoms,); None of a full process.
 
-        Its distance to the nearest inducing environment less the largest one in training, in units of that; 0
-        inside.
+        Its `LocalModel.atom_distances` less 1, the largest in training; 0 inside.
 
         Raises
         ------

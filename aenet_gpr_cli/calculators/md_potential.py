@@ -22,6 +22,8 @@ from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.structures import FloatArray, IntArray, Structure
 from aenet_gpr_cli.subsystems.grouping import group
 
+OF_PROCESS = "the largest in training (distance to an inducing environment or repulsion of two atoms)"
+
 
 def load_md_potential(
     path: Path,
@@ -196,7 +198,7 @@ def _of_process(calculator: GPRCalculator, structure: Structure, strained: bool)
             None if stress is None else voigt_6_to_full_3x3_stress(stress) * atoms.cell.volume,
             found.get("energy_std"),
             None if not look or beyond is None else beyond[back],
-            "the largest distance to an inducing environment in training",
+            OF_PROCESS,
         )
 
     if strained and evaluate(structure.positions, structure.cell, True, False).strain_gradient is None:

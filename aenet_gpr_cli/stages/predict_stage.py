@@ -98,7 +98,7 @@ def run(
             errors += _errors_of(subset, prediction)
             found |= {item.structure.name: item for item in predicted_structures(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
-        notes = _warnings(ordered) + _outside(ordered) + _open(ordered, predictor)
+        notes = _warnings(ordered) + _outside(ordered, predictor) + _open(ordered, predictor)
         write_structure_files(folder, output.stem, ordered, endings)
         notes += [f"wrote {path}" for path in (output, *(beside(output, ending) for ending in endings))]
         if len(ordered) > ROWS_SHOWN:
@@ -186,8 +186,8 @@ def _warnings(predicted: Sequence[PredictedStructure]) -> list[str]:
     return [f"warning: {share}, {worst.structure.name} most of all: {said}"]
 
 
-def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
-    """Say which structures are farther from the data of the Gaussian process than these from each other."""
+def _outside(predicted: Sequence[PredictedStructure], predictor: Predictor) -> list[str]:
+    """Say which structures are outside the data of the Gaussian process."""
     if all(p.domain_distance is None for p in predicted):  # networks have none
         return []
     from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
@@ -195,12 +195,11 @@ def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
     distance = np.array([p.domain_distance or 0.0 for p in predicted])
     if not (outside := distance > OUTSIDE).any():
         return []
-    worst = int(np.argmax(distance))
+    worst = predicted[int(np.argmax(distance))]
     return [
         f"warning: {outside.sum()} of {len(distance)} structures are outside the training data of the "
-        f"Gaussian process, {predicted[worst].structure.name} most of all: it is "
-        f"{rounded(100.0 * (distance[worst] - OUTSIDE), 2)} % farther away than any training structure from "
-        "its nearest"
+        f"Gaussian process, {worst.structure.name} most of all: "
+        f"{predictor.why_outside(worst.structure, float(distance.max()))}"
     ]
 
 

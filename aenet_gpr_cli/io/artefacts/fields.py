@@ -100,6 +100,7 @@ FIELDS: dict[str, Field] = {
     "variances": Field(f"{units.ENERGY}²", "(direction) posterior variances"),
     "atomic_energies": Field(units.ENERGY, "(species) prior mean"),
     "reach": Field(units.DIMENSIONLESS, "(species) largest distance of an environment to inducing ones"),
+    "shortest": Field(units.LENGTH, "(species, species) distance below which no two atoms were in training"),
     "factor": Field(units.DIMENSIONLESS, "(row, environment + 1) triangle of the rows with their targets"),
     # training structures left out of a fit
     "energy_errors": Field(units.ENERGY, "(structure) reference minus prediction without the structure"),
