@@ -160,6 +160,16 @@ class GPRCalculator(QuickCalculator):
             return None
         return np.maximum(process.atom_distances(prepared)[0] - OUTSIDE, 0.0)
 
+    def process_of(self, atoms: Atoms) -> Process:
+        """Return the process that answers for these atoms.
+
+        Raises
+        ------
+        InputError
+            If no process fits them.
+        """
+        return self.processes[self._prepared(atoms)[0]]
+
     def _prepared(self, atoms: Atoms) -> tuple[str, StructureSet]:
         """Return the process of atoms, and these as it takes them."""
         cell, pbc = box_of(atoms)

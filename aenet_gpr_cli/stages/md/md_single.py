@@ -153,10 +153,10 @@ def run_plan(
     structure = plan.structure
     bath = _bath(config, structure)
     known = yield Ask(structure.positions, structure.cell, False, True)
-    if config.stop_beyond and known.beyond is None:
+    if config.stop_beyond and known.largest_beyond is None:
         raise ConfigError(
-            f"stop_beyond: {model} does not say which atoms are outside its training data, so that nothing "
-            "would stop; expected networks, or model: local, or leave stop_beyond out"
+            f"stop_beyond: {model} does not say what is outside its training data, so that nothing "
+            "would stop; leave stop_beyond out"
         )
     if config.stop_sigma and known.sigma is None:
         raise ConfigError(
