@@ -37,6 +37,7 @@ from aenet_gpr_cli.ann.optimisers import adamw, course, levenberg_marquardt, pha
 from aenet_gpr_cli.ann.optimisers.adamw import Outcome
 from aenet_gpr_cli.ann.optimisers.laplace import LeftOut
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.compositions import Compositions
 from aenet_gpr_cli.ann.potential.warm_start import check_start, warm_weights
 from aenet_gpr_cli.ann.trained_sigma import trained_sigma, with_laplace
 from aenet_gpr_cli.ann.training_settings import Loss, Training
@@ -211,6 +212,7 @@ def _model(case: Case, outcome: Outcome, norm: Normalisation, found: FeatureStat
         feature_min=found.lowest,
         feature_max=found.highest,
         repulsion=_repulsion(case) if case.settings.baseline == "zbl" else None,
+        compositions=Compositions.of(case.basis.species, [s.species for s in case.data.subsets]),
     )
 
 

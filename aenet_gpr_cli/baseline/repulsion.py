@@ -11,13 +11,14 @@ to what they predict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
+from aenet_gpr_cli.baseline.shortest_distances import LOOKED_FOR, blocks, shortest_distances
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.structures import AnySet, FloatArray, IntArray, StructureSet
 
@@ -32,8 +33,6 @@ DECAYS = (3.19980, 0.94229, 0.40290, 0.20162)
 INNER = 0.5  # of the outer distance: from here inwards the whole of it
 MARGIN = 0.9  # of the shortest distance in training
 OF_COVALENT = 0.8  # of the sum of covalent radii, for elements that never meet in training
-LOOKED_FOR = 3.0  # Å; shorter distances are measured
-ATOMS_AT_A_TIME = 4000  # whose neighbours are held in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,7 @@ class Repulsion:
         kinds = np.array([self.species.index(symbol) for symbol in structures.species])
         n, reach = len(structures), float(self.outer.max(initial=0.0))
         found = Repelled(np.zeros(n), np.zeros(structures.positions.shape), np.zeros((n, 3, 3)))
-        for index in _blocks(structures):
+        for index in blocks(structures):
             block = structures.select(index)
             near = neighbour_list(block.positions, block.cells, block.pbc, reach)
             added = self(np.tile(kinds, len(block)), near)
@@ -198,13 +197,6 @@ def zbl(
     return value * switch, slope * switch + value * turn
 
 
-def _blocks(structures: AnySet) -> Iterator[IntArray]:
-    """Yield the numbers of some structures at a time."""
-    size = max(1, ATOMS_AT_A_TIME // max(structures.n_atoms, 1))
-    for start in range(0, len(structures), size):
-        yield np.arange(start, min(start + size, len(structures)))
-
-
 def repulsion_of(species: Sequence[str], sets: Iterable[AnySet], cutoff: float = np.inf) -> Repulsion:
     """Return the repulsion that is zero in all structures that are trained on.
 
@@ -217,19 +209,9 @@ def repulsion_of(species: Sequence[str], sets: Iterable[AnySet], cutoff: float =
     cutoff : float, Å
         Of the potential's neighbours, which the outer distances do not exceed, if it has one.
     """
-    from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
-
     numbers = np.array([atomic_numbers[symbol] for symbol in species])
     reach = min(LOOKED_FOR, cutoff)
-    shortest = np.full((len(species), len(species)), np.inf)
-    for structures in sets:
-        kinds = np.array([list(species).index(symbol) for symbol in structures.species])
-        for index in _blocks(structures):
-            block = structures.select(index).in_memory()
-            near = neighbour_list(block.positions, block.cells, block.pbc, reach)
-            centres = np.repeat(np.arange(len(near.offsets) - 1), np.diff(near.offsets))
-            pairs = (kinds[centres % block.n_atoms], kinds[near.index % block.n_atoms])
-            np.minimum.at(shortest, pairs, np.linalg.norm(near.vectors, axis=1))
+    shortest = shortest_distances(species, sets, reach)
     radii = covalent_radii[numbers]
     unseen = np.minimum(OF_COVALENT * (radii[:, None] + radii), MARGIN * reach)
     return Repulsion(numbers.astype(float), np.where(np.isfinite(shortest), MARGIN * shortest, unseen))

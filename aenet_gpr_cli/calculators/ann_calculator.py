@@ -45,7 +45,8 @@ class ANNCalculator(QuickCalculator):
     each atom lies outside the training data (0 inside, in units of the range of a feature); ``stress``
     (eV/Å³, six components in ASE's order and sign) for structures with three lattice vectors.
 
-    Warns once when an atom is far outside the training data: there a network may say anything.
+    Warns once when an atom is far outside the training data: there a network may say anything; and once when
+    the training data do not determine the energy of a composition, see `compositions`.
 
     Parameters
     ----------
@@ -81,8 +82,8 @@ class ANNCalculator(QuickCalculator):
     ) -> None:
         super().__init__()
         self._sigma = sigma
-        self._lookout = Lookout(warn_beyond)
         self.evaluator = CommitteeEvaluator(model.select(members), skin)
+        self._lookout = Lookout(warn_beyond, model.compositions)
 
     @classmethod
     def from_file(

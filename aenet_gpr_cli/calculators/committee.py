@@ -14,6 +14,7 @@ import numpy as np
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
 from aenet_gpr_cli.ann.potential.committee_sigma import CommitteeSigma
+from aenet_gpr_cli.ann.potential.compositions import Compositions, describe_open
 from aenet_gpr_cli.ann.potential.extrapolation import beyond_range, describe_beyond
 from aenet_gpr_cli.ann.potential.prediction import atomic_energies, pack
 from aenet_gpr_cli.calculators.skin_list import SkinList
@@ -59,21 +60,31 @@ class CommitteeResult:
 
 @dataclass(slots=True)
 class Lookout:
-    """Warns once when an environment has left the training data.
+    """Warns once when an environment has left the training data, and once of a composition that they lack.
 
     Attributes
     ----------
     limit : float, dimensionless
         Of `CommitteeResult.beyond_training`; infinity never warns, and stands here after a warning.
+    compositions : Compositions or None
+        Those whose energies are known; None, which stands here after a warning, for all.
     """
 
     limit: float
+    compositions: Compositions | None = None
+    _seen: tuple[str, ...] = ()
 
     def look(self, result: CommitteeResult, species: Sequence[str]) -> None:
         """Warn where a result is beyond the limit."""
         if result.beyond_training.max(initial=0.0) > self.limit:
             self.limit = np.inf
             warnings.warn(f"{describe_beyond(result.beyond_training, species)}", stacklevel=3)
+        if self.compositions is None or self._seen == (symbols := tuple(species)):
+            return
+        self._seen = symbols
+        if self.compositions.lack(symbols):
+            self.compositions = None
+            warnings.warn(describe_open([symbols]), stacklevel=3)
 
 
 class CommitteeEvaluator:

@@ -147,8 +147,7 @@ class GPRCalculator(QuickCalculator):
     def beyond_training(self, atoms: Atoms) -> FloatArray | None:
         """Return how far each atom is outside the training data, (n_atoms,); None of a full process.
 
-        Its distance to the nearest inducing environment less the largest one in training, in units of that; 0
-        inside.
+        Its `LocalModel.atom_distances` less 1, the largest in training; 0 inside.
 
         Raises
         ------
@@ -160,6 +159,16 @@ class GPRCalculator(QuickCalculator):
         if not isinstance(process, LocalModel):
             return None
         return np.maximum(process.atom_distances(prepared)[0] - OUTSIDE, 0.0)
+
+    def process_of(self, atoms: Atoms) -> Process:
+        """Return the process that answers for these atoms.
+
+        Raises
+        ------
+        InputError
+            If no process fits them.
+        """
+        return self.processes[self._prepared(atoms)[0]]
 
     def _prepared(self, atoms: Atoms) -> tuple[str, StructureSet]:
         """Return the process of atoms, and these as it takes them."""

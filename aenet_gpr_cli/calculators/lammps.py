@@ -79,7 +79,8 @@ class LammpsSimulation:
         pressure: bool = False,
         warn_beyond: float = WARN_BEYOND,
     ) -> None:
-        self.evaluator, self._lookout = evaluator, Lookout(warn_beyond)
+        self.evaluator = evaluator
+        self._lookout = Lookout(warn_beyond, evaluator.model.compositions)
         self.result: CommitteeResult | None = None
         self._observe, self._pressure = observe, pressure
         self._error: BaseException | None = None

@@ -17,10 +17,15 @@ from aenet_gpr_cli.descriptors.interface.neighbour_list import NeighbourList, jo
 from aenet_gpr_cli.dynamics.asking import Ask, Potentials
 from aenet_gpr_cli.dynamics.evaluation import Evaluation, Place, Potential
 from aenet_gpr_cli.errors import AenetGprError, InputError
+from aenet_gpr_cli.gpr.local.local_model import LocalModel
+from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
 from aenet_gpr_cli.gpr.surrogate import Surrogate
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
 from aenet_gpr_cli.structures import FloatArray, IntArray, Structure
 from aenet_gpr_cli.subsystems.grouping import group
+
+OF_PROCESS = "the largest in training (distance to an inducing environment or repulsion of two atoms)"
+OF_FULL = "the largest distance between neighbouring structures in training"
 
 
 def load_md_potential(
@@ -175,6 +180,7 @@ def _of_process(calculator: GPRCalculator, structure: Structure, strained: bool)
     back = np.argsort(order)
     atoms = Atoms(known.species, known.positions, cell=known.cell, pbc=known.pbc)
     has_sigma = calculator.has_sigma
+    is_full = not isinstance(calculator.process_of(atoms), LocalModel)
 
     def evaluate(
         positions: FloatArray, cell: FloatArray | None, strain: bool, look: bool, listed: Place | None = None
@@ -190,13 +196,17 @@ def _of_process(calculator: GPRCalculator, structure: Structure, strained: bool)
         found = calculator.results
         stress = found.get("stress")
         beyond = calculator.beyond_training(atoms) if look else None
+        full = None
+        if look and is_full:
+            full = max(calculator.domain_distance(atoms) - OUTSIDE, 0.0)
         return Evaluation(
             found["energy"],
             found["forces"][back],
             None if stress is None else voigt_6_to_full_3x3_stress(stress) * atoms.cell.volume,
             found.get("energy_std"),
             None if not look or beyond is None else beyond[back],
-            "the largest distance to an inducing environment in training",
+            OF_FULL if is_full else OF_PROCESS,
+            beyond_of_all=full,
         )
 
     if strained and evaluate(structure.positions, structure.cell, True, False).strain_gradient is None:

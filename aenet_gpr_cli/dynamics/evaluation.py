@@ -26,6 +26,8 @@ class Evaluation:
         How far each environment lies outside the training data; only where asked for and known.
     beyond_unit : str
         What it is a share of.
+    beyond_of_all : float or None, dimensionless
+        The same of the structure as a whole, where the potential knows no single atoms.
     listed : pair of ndarray, Å, or None
         Positions and cell where the neighbour list was made that forces come from: they round by it.
     """
@@ -37,6 +39,12 @@ class Evaluation:
     beyond: FloatArray | None = None
     beyond_unit: str = ""
     listed: Place | None = None
+    beyond_of_all: float | None = None
+
+    @property
+    def largest_beyond(self) -> float | None:
+        """How far the atom farthest outside the training data, or the structure, lies; None if not known."""
+        return self.beyond_of_all if self.beyond is None else float(self.beyond.max(initial=0.0))
 
 
 class Potential(Protocol):

@@ -57,7 +57,7 @@ def row_of(motion: Motion, found: Evaluation, bath: Bath | None, time_step: floa
     total = found.energy + kinetic
     known = motion.volume > 0.0 and found.strain_gradient is not None
     strained = bath is not None and bath.barostat_time is not None
-    beyond = found.beyond
+    beyond, farthest = found.beyond, found.largest_beyond
     return np.array(
         [
             motion.step,
@@ -73,7 +73,7 @@ def row_of(motion: Motion, found: Evaluation, bath: Bath | None, time_step: floa
             motion.volume if motion.cell is not None else nan,
             nan if found.sigma is None else found.sigma,
             nan if beyond is None else np.count_nonzero(beyond > 0.0),
-            nan if beyond is None else beyond.max(initial=0.0),
+            nan if farthest is None else farthest,
         ]
     )
 
@@ -98,13 +98,13 @@ def crossed(fences: Fences, motion: Motion, found: Evaluation, bath: Bath | None
         )
     if fences.sigma is not None and found.sigma is not None and not found.sigma < fences.sigma:
         return f"σ of the energy is {rounded(found.sigma)} eV, above stop_sigma = {rounded(fences.sigma)} eV"
-    if fences.beyond is not None and found.beyond is not None:
-        worst = float(found.beyond.max(initial=0.0))
-        if not worst < fences.beyond:
-            return (
-                f"an atom is outside the training data by {worst:.0%} of {found.beyond_unit}, above "
-                f"stop_beyond = {rounded(fences.beyond)}"
-            )
+    worst = found.largest_beyond
+    if fences.beyond is not None and worst is not None and not worst < fences.beyond:
+        what = "the structure" if found.beyond is None else "an atom"
+        return (
+            f"{what} is outside the training data by {worst:.0%} of {found.beyond_unit}, above "
+            f"stop_beyond = {rounded(fences.beyond)}"
+        )
     return None
 
 

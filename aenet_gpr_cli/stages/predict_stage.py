@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from aenet_gpr_cli.ann.potential.compositions import describe_open
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND, describe_beyond
 from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
 from aenet_gpr_cli.errors import InputError
@@ -31,6 +32,7 @@ from aenet_gpr_cli.stages.shared.model_keys import refuse_idle
 from aenet_gpr_cli.stages.shared.outputs import claim
 from aenet_gpr_cli.stages.shared.predictors import (
     Prediction,
+    Predictor,
     join_predictions,
     load_predictor,
     predicted_structures,
@@ -96,7 +98,7 @@ def run(
             errors += _errors_of(subset, prediction)
             found |= {item.structure.name: item for item in predicted_structures(members, prediction)}
         ordered = [found[structure.name] for structure in structures]
-        notes = _warnings(ordered) + _outside(ordered)
+        notes = _warnings(ordered) + _outside(ordered, predictor) + _open(ordered, predictor)
         write_structure_files(folder, output.stem, ordered, endings)
         notes += [f"wrote {path}" for path in (output, *(beside(output, ending) for ending in endings))]
         if len(ordered) > ROWS_SHOWN:
@@ -184,8 +186,8 @@ def _warnings(predicted: Sequence[PredictedStructure]) -> list[str]:
     return [f"warning: {share}, {worst.structure.name} most of all: {said}"]
 
 
-def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
-    """Say which structures are farther from the data of the Gaussian process than these from each other."""
+def _outside(predicted: Sequence[PredictedStructure], predictor: Predictor) -> list[str]:
+    """Say which structures are outside the data of the Gaussian process."""
     if all(p.domain_distance is None for p in predicted):  # networks have none
         return []
     from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE
@@ -193,13 +195,18 @@ def _outside(predicted: Sequence[PredictedStructure]) -> list[str]:
     distance = np.array([p.domain_distance or 0.0 for p in predicted])
     if not (outside := distance > OUTSIDE).any():
         return []
-    worst = int(np.argmax(distance))
+    worst = predicted[int(np.argmax(distance))]
     return [
         f"warning: {outside.sum()} of {len(distance)} structures are outside the training data of the "
-        f"Gaussian process, {predicted[worst].structure.name} most of all: it is "
-        f"{rounded(100.0 * (distance[worst] - OUTSIDE), 2)} % farther away than any training structure from "
-        "its nearest"
+        f"Gaussian process, {worst.structure.name} most of all: "
+        f"{predictor.why_outside(worst.structure, float(distance.max()))}"
     ]
+
+
+def _open(predicted: Sequence[PredictedStructure], predictor: Predictor) -> list[str]:
+    """Say of which structures training left the energies open, whatever their forces."""
+    found = [s for s in dict.fromkeys(p.structure.species for p in predicted) if predictor.lacks(s)]
+    return [f"warning: {describe_open(found)}"] if found else []
 
 
 def _row(item: PredictedStructure) -> list[str]:

@@ -197,7 +197,7 @@ def _outside(atoms: Atoms) -> list[str]:
     else:
         distance = atoms.calc.domain_distance(atoms)
         far = distance > OUTSIDE
-        how = f"{rounded(distance, 2)} times the largest distance between neighbouring training structures"
+        how = f"domain distance {rounded(distance, 2)}, where 1 is the farthest in training"
     if not far:
         return []
     return [f"warning: these are numbers of a crystal outside the training data ({how}), which may be wrong"]

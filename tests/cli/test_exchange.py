@@ -64,7 +64,6 @@ STORED = Path(__file__).parents[1] / "data" / "artefacts_0.1.0"
         ),
         (("predict", "gpr.h5", "members=[0]"), "predict: members: does nothing with Gaussian processes"),
         (("md", "gpr.h5", "members=[0]"), "md: members: does nothing with Gaussian processes"),
-        (("md", "gpr.h5", "stop_beyond=0.5"), "stop_beyond: .* does not say which atoms are outside"),
         (("md", "ann_gpr.h5", "reference.name=stored"), "reference.name: expected an ASE calculator"),
         (("md", "ann_gpr.h5", "reference.name=nope"), "reference.name: expected a calculator of ASE"),
         (("properties", "gpr.h5", "members=[0]"), "properties: members: does nothing with Gaussian"),

@@ -19,6 +19,7 @@ from aenet_gpr_cli.io.formats.xsf import read_xsf
 from aenet_gpr_cli.stages import exchange_stage as aenet_files
 from aenet_gpr_cli.stages import predict_stage as predict
 from aenet_gpr_cli.stages.shared.context import Context
+from aenet_gpr_cli.stages.shared.predictors import Predictor
 from aenet_gpr_cli.structures import Structure, StructureSet
 
 AENET = Path(__file__).parents[1] / "data" / "aenet_nn"
@@ -82,7 +83,9 @@ def test_structures_outside_the_training_data_are_named(finished, files, tmp_pat
 
 def test_a_distance_just_outside_the_training_data_is_told_as_such():
     near = Structure(("H", "H"), np.eye(3)[:2], None, (False, False, False), name="near")
-    said = predict._outside([PredictedStructure(near, None, None, None, domain_distance=1.004)])
+    said = predict._outside(
+        [PredictedStructure(near, None, None, None, domain_distance=1.004)], Predictor(None)
+    )
     assert "it is 0.4 % farther away" in said[0]
 
 

@@ -1,8 +1,9 @@
-"""A trained committee: energies and forces of structures, its range, its start, its TorchScript form."""
+"""A trained committee: its energies and forces, range, compositions, start, and its TorchScript form."""
 
 __all__ = [
     "ann_model",
     "committee_sigma",
+    "compositions",
     "extrapolation",
     "network_sigma",
     "prediction",

@@ -9,6 +9,7 @@ import numpy as np
 
 from aenet_gpr_cli.ann.data.normalisation import Normalisation
 from aenet_gpr_cli.ann.network.architecture import Architecture, Weights
+from aenet_gpr_cli.ann.potential.compositions import Compositions
 from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma, join_sigmas
 from aenet_gpr_cli.baseline.repulsion import Repulsion
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
@@ -42,6 +43,8 @@ class ANNModel:
         limits where it is not known, and 0 to 0 for a species without atoms.
     repulsion : Repulsion or None
         Added to the networks where nuclei come closer than in training.
+    compositions : Compositions or None
+        Whose energies the training data determine; None where it is not known.
     sigma : NetworkSigma or None
         What σ of the energies needs; None leaves the spread over the members, not calibrated.
     """
@@ -59,6 +62,7 @@ class ANNModel:
     feature_max: Mapping[str, FloatArray] = field(default_factory=dict)
     sigma: NetworkSigma | None = None
     repulsion: Repulsion | None = None
+    compositions: Compositions | None = None
 
     def __post_init__(self) -> None:
         for name, limit in (("feature_min", -np.inf), ("feature_max", np.inf)):
@@ -82,6 +86,10 @@ class ANNModel:
     def n_members(self) -> int:
         """Number of committee members."""
         return len(self.weights[self.basis.species[0]][0])
+
+    def lacks(self, symbols: Sequence[str]) -> bool:
+        """Whether training left the energy of a composition open; False where that is not known."""
+        return self.compositions is not None and self.compositions.lack(symbols)
 
     def select(self, members: Sequence[int] | None) -> ANNModel:
         """Return the committee of some members only, counted from 0; None: of all.

@@ -71,8 +71,9 @@ class MdConfig(SigmaConfig):
     """stop when σ of the energy, or the spread of the committee, exceeds this, in eV; null: never"""
     stop_beyond: PositiveFloat | None = None
     """stop when an atom is outside the training data by more than this share of the range of a feature
-    (networks), or of the largest distance to an inducing environment in training (model: local); null:
-    never"""
+    (networks), of the largest distance to an inducing environment in training, or of the repulsion of two
+    atoms there where they are nearer to each other (model: local); or when the structure is by more than this
+    share of the largest distance between neighbouring training structures (model: full); null: never"""
     stop_temperature: PositiveFloat | None = None
     """stop when the temperature exceeds this, in K; default: ten times the one asked for, at least 3000"""
     members: tuple[NonNegativeInt, ...] | None = None

@@ -44,6 +44,8 @@ class Design:
         Assumed noises, which the evidence scales.
     noise_virial : float, eV per square root of the atoms
         The same of the virials; 0 where they are not trained on.
+    shortest : ndarray of shape (n_species, n_species), Å, or None
+        See `LocalModel`; the rows know nothing of it.
     repulsion : Repulsion or None
         Of the process that comes out; the rows know nothing of it.
     """
@@ -56,6 +58,7 @@ class Design:
     noise_energy: float
     noise_force: float
     noise_virial: float = 0.0
+    shortest: FloatArray | None = None
     repulsion: Repulsion | None = None
 
     def of_length(self, length_scale: float) -> Design:
@@ -203,6 +206,7 @@ def model_of(design: Design, sums: Sums) -> tuple[LocalModel, float]:
         noise_virial=known.noise_scale * design.noise_virial,
         atomic_energies=design.atomic_energies,
         reach=design.reach,
+        shortest=design.shortest,
         repulsion=design.repulsion,
     )
     return model, known.log_evidence

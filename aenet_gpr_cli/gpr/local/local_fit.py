@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from aenet_gpr_cli.baseline.shortest_distances import nearest_in_training
 from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis
 from aenet_gpr_cli.descriptors.environment_keys import EnvironmentKeys
 from aenet_gpr_cli.descriptors.interface.feature_distances import farthest_points, squared_distances
@@ -104,6 +105,8 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
         best = _in_learned_metric(best, some, few, *numbers, progress)
     length, chosen = best.best, best.fit
     design = chosen.design(chosen.inducing(count)).of_length(length)
+    near = nearest_in_training(design.basis.species, sets, design.basis.cutoff)
+    design = replace(design, shortest=near)
     if not (given.virials and any(s.stress is not None for s in sets)):
         return design
     noise = given.noise_std_virial or best_virial_noise(

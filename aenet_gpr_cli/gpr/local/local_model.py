@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from aenet_gpr_cli.baseline.shortest_distances import Pair, crowding, worst_pair
 from aenet_gpr_cli.descriptors.atomic_environments import EnvironmentBasis, atom_gradients, edge_gradients
 from aenet_gpr_cli.descriptors.chebyshev.strain import strain_gradients
 from aenet_gpr_cli.gpr.local.design import (
@@ -55,6 +56,8 @@ class LocalModel(WithRepulsion):
         Prior mean, in the order of the basis.
     reach : ndarray of shape (n_species,), dimensionless
         Largest distance of a training environment to the nearest inducing one but itself.
+    shortest : ndarray of shape (n_species, n_species), Å, or None
+        Below which two atoms were never in training, see `nearest_in_training`; None in earlier artefacts.
     sigma_factor, force_sigma_factor, virial_sigma_factor : float, dimensionless
         What makes σ and noise of the energies, and those of the forces and of the virials, agree with the
         errors of structures left out.
@@ -83,6 +86,7 @@ class LocalModel(WithRepulsion):
     noise_virial: float = 0.0
     virial_sigma_factor: float = 1.0
     left_out_stress_error: float = 0.0
+    shortest: FloatArray | None = None
     _whitening: list[FloatArray] = field(default_factory=list, repr=False, compare=False)
 
     def prior_energy(self, species: tuple[str, ...]) -> float:
@@ -210,13 +214,14 @@ class LocalModel(WithRepulsion):
         return np.concatenate(found)
 
     def domain(self, structures: StructureSet) -> FloatArray:
-        """Return the largest distance of an atom to the inducing ones, in units of the training data's."""
+        """Return the largest of `atom_distances` of each structure."""
         return np.asarray(self.atom_distances(structures).max(axis=1))
 
     def atom_distances(self, structures: StructureSet) -> FloatArray:
         """Return the distance of each atom to the nearest inducing environment, (n_structures, n_atoms).
 
-        In units of the largest one of the training data, so that above 1 is outside.
+        In units of the largest one of the training data, so that above 1 is outside. Of atoms nearer to each
+        other than any in training, which the descriptor may hardly tell, their `crowding` where it is larger.
         """
         out = []
         for block in blocks_of(structures, ATOMS_AT_A_TIME):
@@ -225,8 +230,17 @@ class LocalModel(WithRepulsion):
             for kind in range(len(self.basis.species)):
                 own, z = found.kinds == kind, self.inducing.z[self.inducing.of(kind)]
                 atoms[own] = nearest(found.x[own], z) / self.reach[kind]
+            if self.shortest is not None:
+                atoms = np.maximum(atoms, crowding(found.kinds, found.neighbours, self.shortest))
             out.append(atoms.reshape(len(block), -1))
         return np.concatenate(out)
+
+    def worst_pair(self, structure: Structure) -> Pair | None:
+        """Return the two atoms that are too near to each other for the training data most of all, if any."""
+        if self.shortest is None:
+            return None
+        found = environments(self.basis, self.scale, StructureSet.from_structures([structure]), False)
+        return worst_pair(found.kinds, found.neighbours, self.shortest)
 
     def unspanned(self, found: Environments, rows: FloatArray) -> FloatArray:
         """Return w² (k(S, S) − aᵀ K_MM⁻¹ a), eV²: the variance that no inducing environment can take up.

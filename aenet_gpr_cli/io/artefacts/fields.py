@@ -101,6 +101,7 @@ FIELDS: dict[str, Field] = {
     "variances": Field(f"{units.ENERGY}²", "(direction) posterior variances"),
     "atomic_energies": Field(units.ENERGY, "(species) prior mean"),
     "reach": Field(units.DIMENSIONLESS, "(species) largest distance of an environment to inducing ones"),
+    "shortest": Field(units.LENGTH, "(species, species) distance below which no two atoms were in training"),
     "factor": Field(units.DIMENSIONLESS, "(row, environment + 1) triangle of the rows with their targets"),
     # training structures left out of a fit
     "energy_errors": Field(units.ENERGY, "(structure) reference minus prediction without the structure"),
@@ -123,6 +124,10 @@ FIELDS: dict[str, Field] = {
     "feature_std": Field(units.DIMENSIONLESS, "(feature) standard deviation dividing the descriptor"),
     "feature_min": Field(units.DIMENSIONLESS, "(feature) smallest value of the descriptor in training"),
     "feature_max": Field(units.DIMENSIONLESS, "(feature) largest value of the descriptor in training"),
+    "compositions": Field(
+        units.DIMENSIONLESS,
+        "(row, species) orthonormal; the compositions of the training data are their sums",
+    ),
     "layer": Field(units.DIMENSIONLESS, "(member, output, input + 1) weights; the last column is the bias"),
     # learning curves
     "training_loss": Field(units.DIMENSIONLESS, "(step, member) loss on the training structures"),

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.compositions import Compositions
 from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma
 from aenet_gpr_cli.descriptors.chebyshev.chebyshev_basis import ChebyshevBasis
 from aenet_gpr_cli.io.artefacts.artefact import open_artefact
@@ -32,6 +33,8 @@ def write_ann(group: h5py.Group, model: ANNModel) -> None:
         for number, layer in enumerate(model.weights[symbol]):
             write_field(part.create_group(f"layer_{number}"), "layer", layer)
     write_repulsion(group, model.repulsion)
+    if model.compositions is not None:
+        write_field(group, "compositions", model.compositions.rows)
     if model.sigma is not None:
         part = group.create_group("sigma")
         part.attrs["held_out"] = model.sigma.held_out
@@ -57,9 +60,15 @@ def read_ann(group: h5py.Group) -> ANNModel:
         energy_shift=float(group.attrs["energy_shift"]),
         atomic_energies={s: float(part.attrs["atomic_energy"]) for s, part in parts.items()},
         repulsion=read_repulsion(group),
+        compositions=_read_compositions(group),
         sigma=_read_sigma(group["sigma"]) if "sigma" in group else None,
         **{name: {s: part[name][()] for s, part in parts.items()} for name in _PER_FEATURE},
     )
+
+
+def _read_compositions(group: h5py.Group) -> Compositions | None:
+    species = tuple(str(symbol) for symbol in group.attrs["species"])
+    return Compositions(species, group["compositions"][()]) if "compositions" in group else None
 
 
 def _read_sigma(group: h5py.Group) -> NetworkSigma:
@@ -71,3 +80,15 @@ def load_ann(path: Path) -> ANNModel:
     """Read the committee of an artefact."""
     with open_artefact(path, "train-ann") as file:
         return read_ann(file["model"])
+
+
+def load_compositions(path: Path) -> Compositions | None:
+    """Read which compositions the training data of a model determine, or None where that is not known.
+
+    Parameters
+    ----------
+    path : Path
+        Of any model; Gaussian processes do not say.
+    """
+    with open_artefact(path) as file:
+        return _read_compositions(file["model"]) if "model" in file else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 
+from aenet_gpr_cli.ann.potential.compositions import describe_open
 from aenet_gpr_cli.config.stages.prediction_config import EvaluateConfig
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.io.artefacts.artefact import publish_with_files
@@ -96,6 +97,7 @@ def run(
     with publish_with_files(output, job) as (file, folder):
         place = folder / output.name
         results = {}
+        unknown: dict[str, list[str]] = {}
         for name, path in models.items():
             predictor = load_predictor(
                 path,
@@ -106,6 +108,8 @@ def run(
                 with_stress=with_stress,
             )
             group = file.create_group(f"models/{name}")
+            if found := [s.species for s in subsets.values() if predictor.lacks(s.species)]:
+                unknown.setdefault(describe_open(found), []).append(name)
             results[name] = _evaluate(name, predictor, subsets, config, group, place, context)
         _write_reference(file, subsets)
         trainings = training_rows(models, results)
@@ -124,6 +128,7 @@ def run(
             (*COLUMNS, *(STRESS_COLUMNS if with_stress else ())),
             rows,
             [
+                *(f"warning: {', '.join(names)}: {said}" for said, names in unknown.items()),
                 *spread_notes(results),
                 *lone_notes(results),
                 *training_notes(trainings),

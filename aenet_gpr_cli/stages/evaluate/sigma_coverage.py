@@ -192,6 +192,7 @@ def calibration_notes(results: Mapping[str, Any], method: str) -> list[str]:
         if outside:
             notes.append(
                 f"{name}: {outside} of {total['n_structures']} structures are outside its training data "
-                "(farther from it than any of its structures from the nearest other: domain_distance above 1)"
+                "(farther from it than any of its structures from the nearest other, or with atoms nearer to "
+                "each other than there: domain_distance above 1)"
             )
     return notes

@@ -37,6 +37,7 @@ from aenet_gpr_cli.stages.md.md_single import (
     load_potentials,
     read_stopped,
     run_plan,
+    say_open,
     write_files,
 )
 from aenet_gpr_cli.stages.md.replica_table import COLUMNS, numbers_of, printed, write_csv
@@ -128,6 +129,7 @@ def run_replicas(config: MdConfig, model: Path, start: Path, output: Path, conte
     if missing:
         given = "of the file where it has them" if has_given_velocities(own[0]) else "drawn for each"
         log.info("%s: %d to run, %d at a time; velocities %s", start, len(missing), workers, given)
+        say_open(model, [each.plan.structure for each in missing])
         _run_missing(missing, workers, model, start, context)
     return _publish_table(config, f"{model.name}, {what}", replicas, output, context)
 

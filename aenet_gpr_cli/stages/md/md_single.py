@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
+from aenet_gpr_cli.ann.potential.compositions import describe_open
 from aenet_gpr_cli.calculators.md_potential import load_md_potentials
 from aenet_gpr_cli.config.stages.md_config import MdConfig
 from aenet_gpr_cli.dynamics.asking import Ask, Asking, Potentials
@@ -22,6 +23,7 @@ from aenet_gpr_cli.io.artefacts.artefact import Job, open_artefact, publish_with
 from aenet_gpr_cli.io.artefacts.checkpoint import Checkpoint
 from aenet_gpr_cli.io.artefacts.fields import write_field
 from aenet_gpr_cli.io.artefacts.side_files import beside
+from aenet_gpr_cli.io.artefacts.stored_anns import load_compositions
 from aenet_gpr_cli.io.artefacts.structure_sets import read_structures
 from aenet_gpr_cli.io.formats.prediction_files import read_velocities, write_trajectory
 from aenet_gpr_cli.stages.md.md_plan import Plan, frame_of, level_of
@@ -57,6 +59,14 @@ def load_potentials(config: MdConfig, model: Path, structures: Sequence[Structur
     )
 
 
+def say_open(model: Path, structures: Sequence[Structure]) -> None:
+    """Warn where training left the energies of the compositions open that will move."""
+    known = load_compositions(model)
+    found = [] if known is None else [s.species for s in structures if known.lack(s.species)]
+    if found:
+        log.warning("%s", describe_open(found))
+
+
 def run_plan(
     config: MdConfig,
     plan: Plan,
@@ -88,10 +98,10 @@ def run_plan(
     structure = plan.structure
     bath = _bath(config, structure)
     known = yield Ask(structure.positions, structure.cell, False, True)
-    if config.stop_beyond and known.beyond is None:
+    if config.stop_beyond and known.largest_beyond is None:
         raise ConfigError(
-            f"stop_beyond: {model} does not say which atoms are outside its training data, so that nothing "
-            "would stop; expected networks, or model: local, or leave stop_beyond out"
+            f"stop_beyond: {model} does not say what is outside its training data, so that nothing "
+            "would stop; leave stop_beyond out"
         )
     if config.stop_sigma and known.sigma is None:
         raise ConfigError(

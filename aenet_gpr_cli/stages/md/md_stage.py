@@ -18,6 +18,7 @@ from aenet_gpr_cli.stages.md.md_single import (
     load_potentials,
     refuse_stopped,
     run_plan,
+    say_open,
     write_files,
 )
 from aenet_gpr_cli.stages.shared.context import Context, Summary, by_name, make_job, nothing_to_do, planned
@@ -64,6 +65,7 @@ def run(config: MdConfig, model: Path, start: Path, output: Path, context: Conte
             say_doubts("reference", config.reference, [plan.structure])
         if context.dry_run:
             return planned(KIND, output, [f"{plan.what}, from {plan.structure.name}, with {model}"])
+        say_open(model, [plan.structure])
         potentials = load_potentials(config, model, [plan.structure])
         summary = alone(run_plan(config, plan, model, start, output, job, context), potentials)
     refuse_stopped(output, context)

@@ -90,7 +90,8 @@ def summarise(
             "fluctuations, and its mean, are those of a tiny cell; start from a supercell"
         )
     lines += _volume_of(column["volume_A3"], int(column["step"][-1]), int(file.attrs["held_steps"]))
-    closing = _left(column["time_ps"], column["largest_beyond"], beyond_unit, stopped)
+    who = "an atom" if np.isfinite(column["atoms_outside"]).any() else "the structure"
+    closing = _left(column["time_ps"], column["largest_beyond"], beyond_unit, stopped, who)
     return Summary(f"Molecular dynamics: {what}", ("", ""), rows, [*lines, *notes], closing=closing)
 
 
@@ -167,10 +168,11 @@ def _volume_of(volumes: FloatArray, n_steps: int, n_held: int) -> list[str]:
     return lines
 
 
-def _left(times: FloatArray, beyond: FloatArray, unit: str, stopped: str) -> list[str]:
+def _left(times: FloatArray, beyond: FloatArray, unit: str, stopped: str, who: str) -> list[str]:
     """Say whether, and from when on, the run left the training data; nothing where that is not known.
 
-    Of a run that was stopped without what the message about that says, too.
+    ``who`` leaves it: an atom, or the structure. Of a run that was stopped without what the message about
+    that says, too.
     """
     known = np.isfinite(beyond)  # of stored frames, see MdConfig.table_every
     if not known.any() or "stop_beyond" in stopped:
@@ -184,13 +186,13 @@ def _left(times: FloatArray, beyond: FloatArray, unit: str, stopped: str) -> lis
     farthest = float(beyond.max())
     if outside.mean() < SELDOM and farthest < FAR:
         return [
-            f"Verdict: the run stayed near the training data: in {share} of the frames an atom is {far}, by "
+            f"Verdict: the run stayed near the training data: in {share} of the frames {who} is {far}, by "
             f"{rounded(farthest, 2)} at most."
         ]
     if stopped:
-        return [f"Verdict: in {share} of the frames an atom is {far}, first at {first} ps."]
+        return [f"Verdict: in {share} of the frames {who} is {far}, first at {first} ps."]
     return [
-        f"Verdict: in {share} of the frames an atom is {far}, first at {first} ps: what follows may be "
+        f"Verdict: in {share} of the frames {who} is {far}, first at {first} ps: what follows may be "
         "wrong. Calculate such frames and train on them (aenet-gpr guide dynamics), or begin nearer to the "
         "training data, or colder."
     ]

@@ -19,6 +19,7 @@ from aenet_gpr_cli.progress import Progress
 from aenet_gpr_cli.stages.shared.context import log
 from aenet_gpr_cli.structures import FloatArray, Structure, StructureSet
 from aenet_gpr_cli.subsystems.ordering import in_file_order
+from aenet_gpr_cli.text import rounded
 from aenet_gpr_cli.units import BYTES_PER_GIB
 
 
@@ -57,6 +58,12 @@ class Prediction:
     stress_sigma: FloatArray | None = None
 
 
+def farther(structure: Structure, distance: float) -> str:
+    """Say how far a structure is outside the training data of a Gaussian process."""
+    share = rounded(100.0 * (distance - 1.0), 2)
+    return f"it is {share} % farther away than any training structure from its nearest"
+
+
 @dataclass(frozen=True, slots=True)
 class Predictor:
     """A fitted model.
@@ -69,11 +76,17 @@ class Predictor:
         One per subset of a Gaussian process, whose order of the atoms it expects; networks expect none.
     processes : tuple of str
         Subsets of the Gaussian processes, `LOCAL` for that of all.
+    lacks : callable
+        Symbols of the atoms → whether training left the energy of their composition open, see `Compositions`.
+    why_outside : callable
+        A structure and its domain distance → what puts it outside the training data.
     """
 
     predict: Callable[[StructureSet, str | None], Prediction]
     templates: tuple[Structure, ...] = ()
     processes: tuple[str, ...] = ()
+    lacks: Callable[[Sequence[str]], bool] = lambda symbols: False
+    why_outside: Callable[[Structure, float], str] = farther
 
     def blocks(
         self, structures: StructureSet, subset: str | None, size: int, report: Progress, message: str
@@ -242,12 +255,22 @@ def _process(
             stress_sigma=of_stress,
         )
 
+    def why_outside(structure: Structure, distance: float) -> str:
+        process = processes[find_process(processes, structure, None)]
+        pair = process.worst_pair(structure) if isinstance(process, LocalModel) else None
+        if pair is None:
+            return farther(structure, distance)
+        first, second = structure.species[pair.first], structure.species[pair.second]
+        atoms = f"atoms {pair.first + 1} ({first}) and {pair.second + 1} ({second})"
+        lengths = f"{rounded(pair.distance)} Å apart, nearer than any such pair in training"
+        return f"its {atoms} are {lengths} ({rounded(pair.shortest)} Å)"
+
     expected = [
         Structure(s.geometry.species, s.model.training_positions[0], s.geometry.cell, s.geometry.pbc)
         for s in processes.values()
         if isinstance(s, Surrogate)
     ]
-    return Predictor(predict_block, tuple(expected), tuple(processes))
+    return Predictor(predict_block, tuple(expected), tuple(processes), why_outside=why_outside)
 
 
 def _committee(path: Path, members: Sequence[int] | None, with_stress: bool) -> Predictor:
@@ -276,4 +299,4 @@ def _committee(path: Path, members: Sequence[int] | None, with_stress: bool) -> 
         beyond = beyond_range(model.basis.species, everyone, flat, *limits).reshape(raw.shape[:2])
         return Prediction(energies, forces, sigma_of(energies, kinds, raw), beyond, stress=stress)
 
-    return Predictor(predict_block)
+    return Predictor(predict_block, lacks=model.lacks)

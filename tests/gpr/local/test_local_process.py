@@ -11,6 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from aenet_gpr_cli.baseline.repulsion import Repulsion
+from aenet_gpr_cli.descriptors.interface.neighbour_list import neighbour_list
 from aenet_gpr_cli.descriptors.soap.soap_environments import SoapEnvironments
 from aenet_gpr_cli.gpr.local import local_fit
 from aenet_gpr_cli.gpr.local.accumulation import Sums, add_up, model_of
@@ -382,6 +383,29 @@ def test_other_structures_of_the_kind_are_within_the_training_data_and_squeezed_
     assert all(model.domain(s)[0] > 1.0 for s in squeezed)
 
 
+def test_an_atom_pushed_at_its_neighbour_is_outside_whatever_the_descriptor_says():
+    """A sum over neighbours changes little; the distance of a pair does."""
+    training = alloy(40, seed=3, size=(2, 1, 1))
+    model, _ = fit_local(training, replace(SMALL, n_inducing=200), 0, quiet)
+    blind = replace(model, shortest=None)
+    assert max(model.domain(s)[0] for s in training) <= 1.0
+    np.testing.assert_array_equal([model.domain(s) for s in training], [blind.domain(s) for s in training])
+    one, pushed, distances = alloy(1, seed=5, size=(2, 1, 1))[0], [], []
+    near = neighbour_list(one.positions, one.cells, one.pbc, 3.2)
+    towards = near.vectors[0] / np.linalg.norm(near.vectors[0])
+    for length in (1.9, 1.7, 1.5):
+        positions = one.positions.copy()
+        positions[0, 0] += near.vectors[0] - length * towards
+        pushed.append(replace(one, positions=positions))
+        pair = model.worst_pair(pushed[-1].structure(0))
+        distances.append(model.domain(pushed[-1])[0])
+        assert pair is not None
+        assert pair.distance <= length + 1e-9
+        assert 0 in (pair.first, pair.second)
+    assert 1.0 < distances[0] < distances[1] < distances[2]
+    assert [blind.domain(s)[0] for s in pushed] < distances
+
+
 def bent(species: tuple[str, str, str], sign: float, seed: int) -> StructureSet:
     """Return molecules whose energy is that of their angle; the middle atom alone has two neighbours."""
     angles = np.random.default_rng(seed).uniform(2.4, np.pi, 40)
@@ -406,6 +430,13 @@ def test_a_stored_process_predicts_the_same(model, sets, tmp_path):
         write_local(file.create_group("local"), model)
         again = read_local(file["local"])
     assert again.repulsion == model.repulsion
+    np.testing.assert_array_equal(again.shortest, model.shortest)
+    with h5py.File(tmp_path / "local.h5", "a") as file:  # as an earlier version wrote it
+        del file["local/shortest"]
+        earlier = read_local(file["local"])
+    assert earlier.shortest is None
+    assert earlier.worst_pair(sets[0].structure(0)) is None
+    np.testing.assert_allclose(earlier.domain(sets[0]), model.domain(sets[0]))
     for structures in alloy(2, seed=5):
         for ours, theirs in zip(
             again.energies_and_forces(structures), model.energies_and_forces(structures), strict=True

@@ -6,6 +6,7 @@ import pytest
 
 from aenet_gpr_cli.ann.network.architecture import Architecture, initial_weights, to_layers
 from aenet_gpr_cli.ann.potential.ann_model import ANNModel
+from aenet_gpr_cli.ann.potential.compositions import Compositions
 from aenet_gpr_cli.ann.potential.network_sigma import NetworkSigma
 from aenet_gpr_cli.ann.potential.prediction import predict
 from aenet_gpr_cli.baseline.repulsion import Repulsion
@@ -50,12 +51,16 @@ def test_a_committee_survives(tmp_path, structures, angular):
         atomic_energies={"C": -1030.0, "H": -13.6, "O": -2042.0},
         sigma=NetworkSigma(factors, errors, variances, held_out=True),
         repulsion=Repulsion(np.array([6.0, 1.0, 8.0]), np.full((3, 3), 1.7)),
+        compositions=Compositions.of(basis.species, [["C", "H", "H"], ["O"]]),
     )
     with h5py.File(tmp_path / "x.h5", "w") as file:
         write_ann(file, model)
     with h5py.File(tmp_path / "x.h5") as file:
         read = read_ann(file)
     assert read.repulsion == model.repulsion
+    np.testing.assert_array_equal(read.compositions.rows, model.compositions.rows)
+    assert read.lacks(["C"])
+    assert not read.lacks(["O", "H", "C", "H"])
     for ours, theirs in zip(
         predict(read, structures, True, 3), predict(model, structures, True, 3), strict=True
     ):

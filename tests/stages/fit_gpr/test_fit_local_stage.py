@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from ase import Atoms
-from ase.io import write
+from ase.io import read, write
 from ase.neighborlist import neighbor_list
 from torch import distributed
 
@@ -18,8 +18,10 @@ from aenet_gpr_cli.baseline.repulsion import MARGIN
 from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
 from aenet_gpr_cli.config.reading import build
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
+from aenet_gpr_cli.config.stages.md_config import MdConfig
+from aenet_gpr_cli.config.stages.prediction_config import PredictConfig
 from aenet_gpr_cli.config.workflow_config import WorkflowConfig
-from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun
+from aenet_gpr_cli.errors import ConfigError, InputError, InterruptedRun, NumericalError
 from aenet_gpr_cli.gpr.local import accumulation, local_fit
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
 from aenet_gpr_cli.gpr.process_settings import Local
@@ -29,10 +31,12 @@ from aenet_gpr_cli.io.artefacts.stored_gps import load_gps
 from aenet_gpr_cli.io.artefacts.structure_sets import load_split, write_structures
 from aenet_gpr_cli.settings import as_json
 from aenet_gpr_cli.stages import collect_stage as collect
+from aenet_gpr_cli.stages import predict_stage as predict
 from aenet_gpr_cli.stages.fit_gpr import descriptor_contest, fit_local_stage
 from aenet_gpr_cli.stages.fit_gpr import fit_gpr_stage as fit_gpr
 from aenet_gpr_cli.stages.fit_gpr.model_kinds import full_candidates, why_local
 from aenet_gpr_cli.stages.inspection import show
+from aenet_gpr_cli.stages.md import md_stage as md
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.workflow_steps import steps
 from aenet_gpr_cli.structures import StructureSet
@@ -134,6 +138,22 @@ def test_the_calculator_gives_the_stress_of_any_cell(finished):
     assert single.calc.get_property("energy_std", single) > 0.0
 
 
+def test_a_collision_is_told_as_such_and_stops_dynamics(finished, tmp_path):
+    atoms = read(finished.parent / "train.extxyz", 0)
+    atoms.calc = None
+    write(tmp_path / "fine.xyz", atoms, format="extxyz")
+    atoms.positions[0] = atoms.positions[1] + [0.0, 0.0, 1.6]
+    write(tmp_path / "hit.xyz", atoms, format="extxyz")
+    inputs = [tmp_path / "fine.xyz", tmp_path / "hit.xyz"]
+    summary = predict.run(PredictConfig(), finished / "gpr.h5", inputs, tmp_path / "p.h5", Context())
+    (warning,) = (note for note in summary.notes if "outside" in note)
+    assert "1 of 2 structures are outside the training data" in warning
+    assert "Å apart, nearer than any such pair in training" in warning
+    config = MdConfig(ensemble="nve", time_ps=0.01, stop_beyond=0.5)
+    with pytest.raises(NumericalError, match=r"outside the training data by .* above stop_beyond"):
+        md.run(config, finished / "gpr.h5", tmp_path / "hit.xyz", tmp_path / "md.h5", Context())
+
+
 def test_a_subset_without_a_full_process_is_no_part(finished, tmp_path):
     names = list(load_split(finished / "split.h5", "train"))
     with pytest.raises(ConfigError, match=r"has no full process.*--part K/N"):
@@ -204,8 +224,17 @@ def test_parts_and_interrupted_runs_give_the_process_of_one_run(finished, tmp_pa
     outer = walls(whole)
     near = MARGIN * shortest(load_split(inputs, "train").values())
     assert outer.min() == pytest.approx(near)
+
+    def nearest(path):
+        model = load_gps(path)["local"]
+        assert isinstance(model, LocalModel)
+        assert model.shortest is not None
+        return model.shortest
+
+    assert nearest(whole).min() == pytest.approx(shortest(load_split(inputs, "train").values()))
     for path in (joined, resumed):
         np.testing.assert_array_equal(walls(path), outer)
+        np.testing.assert_array_equal(nearest(path), nearest(whole))
         energies, sigma, of_forces = zip(predictions(path), predictions(whole), strict=True)
         np.testing.assert_allclose(*energies, atol=2e-6)  # eV
         # their scale comes from small differences between what is left out and what is known of it

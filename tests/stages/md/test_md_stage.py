@@ -13,6 +13,7 @@ from ase.io import read, write
 
 from aenet_gpr_cli.ann.potential.extrapolation import WARN_BEYOND
 from aenet_gpr_cli.calculators.ann_calculator import ANNCalculator
+from aenet_gpr_cli.calculators.gpr_calculator import GPRCalculator
 from aenet_gpr_cli.config.stages.active_config import CalculatorConfig
 from aenet_gpr_cli.config.stages.fit_gpr_config import FitGprConfig
 from aenet_gpr_cli.config.stages.md_config import MdConfig
@@ -201,6 +202,32 @@ def test_a_process_moves_atoms_in_the_order_of_the_file(process, tmp_path):
     column = dict(zip(COLUMNS, found.T, strict=True))
     assert np.ptp(column["total_energy_eV"]) < 0.02 * np.ptp(column["kinetic_energy_eV"])
     assert (column["energy_std_eV"][column["step"] % SHORT.store_every == 0] >= 0).all()
+
+
+def test_a_full_process_says_where_the_structure_leaves_the_training_data(process, tmp_path):
+    gpr, structures = process
+    calculator, short = (
+        GPRCalculator.from_file(gpr),
+        replace(SHORT, time_ps=0.0005, store_every=1, table_every=1),
+    )
+    known = Atoms(structures.species, structures.positions[0])
+    write(tmp_path / "known.xyz", known, format="extxyz")
+    summary = run(replace(short, temperature=1.0), gpr, tmp_path, start=tmp_path / "known.xyz")
+    assert summary.closing[0].startswith("Verdict: the run stayed within the training data")
+    assert np.nanmax(table(tmp_path)["largest_beyond"]) == 0.0
+    assert np.isnan(table(tmp_path)["atoms_outside"]).all()
+    known.positions[0] += 0.4
+    write(tmp_path / "far.xyz", known, format="extxyz")
+    away, far = replace(short, stop_temperature=1e9), tmp_path / "far.xyz"
+    summary = run(away, gpr, tmp_path, Context(force=True), start=far)
+    expected = calculator.domain_distance(known) - 1.0
+    assert expected > 0.5
+    assert table(tmp_path)["largest_beyond"][0] == pytest.approx(expected, rel=1e-6)
+    assert "of the frames the structure is outside the training data, first at 0 ps" in summary.closing[0]
+    with pytest.raises(
+        NumericalError, match=r"the structure is outside .* neighbouring .* stop_beyond = 0.5"
+    ):
+        run(replace(away, stop_beyond=0.5), gpr, tmp_path, Context(force=True), start=far)
 
 
 def test_a_time_below_one_step_is_refused(tmp_path):

@@ -41,6 +41,8 @@ def test_members_alone_give_the_committee(data, whole, members, tmp_path):
         )
         parts = [h5py.File(path).attrs["wall_time_s"] for path in members]
         assert ours.attrs["wall_time_s"] >= sum(parts)
+    assert not load_ann(output).lacks(["O", "O"])  # four kinds of molecules span three elements
+    assert len(load_ann(output).compositions.rows) == 3
     assert table.rows[0][:5] == ["ann", "energy_only", "3", "32", "147"]
     for ours, theirs, digits in zip(errors_in(output), errors_in(whole), (2, 4, 2, 4), strict=True):
         assert ours == pytest.approx(theirs, abs=2 * 0.1**digits, nan_ok=True)
