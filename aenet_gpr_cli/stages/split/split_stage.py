@@ -38,6 +38,7 @@ from aenet_gpr_cli.text import encodable
 
 KIND = "split"
 WARNING = "warning: "
+_GUESS = "forces undecided"  # of near structures, which a fit may decide
 COLUMNS = (
     "subset",
     "atoms",
@@ -97,7 +98,7 @@ def run(
     require_labels(structures, energies=True, forces=config.require_forces)
     states = [*require_one_state(structures), *unlike_moments(structures)]
     subsets, found, notes = _subsets(config, inputs, data, free_atoms)
-    found += _forces(config, subsets, found)
+    found = _forces(config, subsets, found)
     if any(finding.kind.startswith("forces") for finding in found):
         found = [finding for finding in found if finding.kind != "stress"]  # it was compared with these
     found += _stress(config, subsets, found)
@@ -164,12 +165,15 @@ def _subsets(
 
 
 def _forces(config: SplitConfig, subsets: Sequence[_Subset], found: Sequence[Finding]) -> list[Finding]:
-    """Look at forces and energies of all subsets together in which near structures say nothing."""
-    if not config.check_forces or any(finding.kind.startswith(("forces", "part")) for finding in found):
-        return []
+    """Add what all subsets together say in which near structures say nothing; that is worth more than a guess."""
+    sure = [finding for finding in found if finding.kind != _GUESS]
+    if not config.check_forces or any(finding.kind.startswith(("forces", "part")) for finding in sure):
+        return list(found)
     open_to_doubt = [s for s in subsets if s.structures.forces is not None and undecided(s.structures)]
     name = open_to_doubt[0].name if len(open_to_doubt) == 1 else "all"
-    return check_forces_by_fit([s.structures for s in open_to_doubt], name, config.seed)
+    by_fit = check_forces_by_fit([s.structures for s in open_to_doubt], name, config.seed)
+    decided = any(finding.kind != "forces zero" for finding in by_fit)
+    return [*(sure if decided else found), *by_fit]
 
 
 def _stress(config: SplitConfig, subsets: Sequence[_Subset], found: Sequence[Finding]) -> list[Finding]:
