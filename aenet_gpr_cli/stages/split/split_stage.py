@@ -33,6 +33,7 @@ from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.grouping import group, varies
 from aenet_gpr_cli.subsystems.isolated_atoms import FreeAtoms, set_apart
 from aenet_gpr_cli.subsystems.label_checks.checks import require_labels, require_one_state, unlike_moments
+from aenet_gpr_cli.subsystems.label_checks.plausibility import zero_energies
 from aenet_gpr_cli.subsystems.sampling import Division
 from aenet_gpr_cli.text import encodable
 
@@ -96,7 +97,7 @@ def run(
     if not structures:
         raise InputError("expected structures of several atoms, got isolated atoms only")
     require_labels(structures, energies=True, forces=config.require_forces)
-    states = [*require_one_state(structures), *unlike_moments(structures)]
+    states = [*require_one_state(structures), *unlike_moments(structures), *zero_energies(structures)]
     subsets, found, notes = _subsets(config, inputs, data, free_atoms)
     found = _forces(config, subsets, found)
     if any(finding.kind.startswith("forces") for finding in found):
@@ -165,7 +166,7 @@ def _subsets(
 
 
 def _forces(config: SplitConfig, subsets: Sequence[_Subset], found: Sequence[Finding]) -> list[Finding]:
-    """Add what all subsets together say in which near structures say nothing; that is worth more than a guess."""
+    """Add what all subsets say together in which near structures say nothing, instead of a guess."""
     sure = [finding for finding in found if finding.kind != _GUESS]
     if not config.check_forces or any(finding.kind.startswith(("forces", "part")) for finding in sure):
         return list(found)
