@@ -285,9 +285,7 @@ def _judge(slope: PairSlope | None, n_pairs: int, n_atoms: int) -> ForceCheck:
         return ForceCheck(np.nan, np.nan, n_pairs, "undecided", message)
 
     def check(verdict: str, message: str) -> ForceCheck:
-        return ForceCheck(
-            slope.value, slope.correlation, n_pairs, verdict, f"{message} ({slope.numbers})"
-        )
+        return ForceCheck(slope.value, slope.correlation, n_pairs, verdict, f"{message} ({slope.numbers})")
 
     if abs(slope.correlation) < _MIN_CORRELATION:
         return check(

@@ -13,7 +13,10 @@ import numpy as np
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 _FEWEST = 5  # structures: three pairs of three say one thing, not three
-_SURE, _SHORT = 4.0, 0.7  # standard errors, and units of the second order, between a slope that proves and one
+_SURE, _SHORT = (
+    4.0,
+    0.7,
+)  # standard errors, and units of the second order, between a slope that proves and one
 _MANY, _SURER, _LESS_SHORT = 8, 8.0, 0.45  # the same of many structures, which seldom agree by accident
 _AGREED = 0.1  # spread of single slopes of these
 _LEAST_ERROR = 0.02  # of slopes; of forces and energies as they are printed
