@@ -201,6 +201,20 @@ def test_a_sign_is_told_where_the_size_of_the_slope_is_none_of_a_unit():
     assert "the sign is reversed" in found.text
 
 
+@pytest.mark.parametrize(
+    ("factor", "words"), [(-1.0, "the sign is reversed"), (BOHR / HARTREE, "Hartree/Bohr"), (BOHR, "eV/Bohr")]
+)
+def test_a_file_is_compared_with_another_that_is_known_too_little(factor, words):
+    """Slopes of 0.7 and 0.7 times a unit: neither is one, their ratio is the unit."""
+    every = of_four_elements(40)
+    sets = [replace(s, names=(f"{'right' if k < 20 else 'wrong'}.xyz#{k}",)) for k, s in enumerate(every)]
+    assert said(sets) == []
+    (found,) = said([*sets[:20], *scaled(sets[20:], forces=factor)])
+    assert found.kind == "forces part"
+    assert words in found.text
+    assert "wrong.xyz#" in found.text
+
+
 def test_of_two_fits_the_weaker_word_counts():
     sign, unknown = (Verdict("sign", "a", "", "", -0.9), Verdict("inconsistent", "b", "", "", -0.8))
     assert both(sign, unknown) is unknown

@@ -227,6 +227,17 @@ def test_few_structures_that_are_near_are_still_enough() -> None:
     assert not any(check_forces(morse(6, 0.02, seed)).is_warning for seed in range(20))
 
 
+def test_a_part_in_another_unit_is_not_called_right() -> None:
+    """Slope 0.89, correlation 0.93 of a half in eV/Bohr: the fit has to decide."""
+    right = vibrating(60)
+    assert right.forces is not None
+    mixed = right.forces * np.where(np.arange(60) % 4, 1.0, 0.4)[:, None, None]
+    found = check_forces(replace(right, forces=mixed))
+    assert found.verdict == "undecided"
+    assert found.is_roughly_one
+    assert not check_forces(scaled(right, -1.0)).is_roughly_one
+
+
 def test_pairs_over_which_nothing_integrates_prove_nothing() -> None:
     """A chance relation between energies and forces of structures several Å apart."""
     rng = np.random.default_rng(0)

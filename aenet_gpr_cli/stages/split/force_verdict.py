@@ -47,12 +47,12 @@ def both(one: Verdict | None, other: Verdict | None) -> Verdict | None:
 def judged(rows: Rows) -> Verdict | None:
     """Compare energies with those that the forces say, of all structures, then of parts of them."""
     whole, unexplained = slope_of(rows)
+    files = np.unique([n.split("#")[0] for n in rows.names], return_inverse=True)[1].ravel()
     if whole is not None and whole.is_one:
-        return None
+        return None if whole.is_surely_one else _of_parts(rows, files, False)
     of_all = None if whole is None else _of_all(rows, whole)
     if of_all is not None and of_all.kind != "inconsistent":
         return of_all
-    files = np.unique([n.split("#")[0] for n in rows.names], return_inverse=True)[1].ravel()
     doubtful = of_all is not None or unexplained > UNEXPLAINED
     part = _of_parts(rows, files, doubtful) or _of_parts(rows, _by_size(rows.sizes), False)
     if part is not None or of_all is not None:
@@ -118,6 +118,15 @@ def _of_parts(rows: Rows, labels: IntArray, doubtful: bool) -> Verdict | None:
             such = some([rows.names[i] for i in part])
             what = f"{_DO_NOT_FIT} in a part of the structures, such as {such}: {found[1]}"
             return Verdict("part", found[1], slope.numbers, f"{what} ({slope.numbers}). {_MEND}")
+    for part, slope in known:
+        for other, its in known:
+            if (meaning := slope.differs_from(its)) is not None:
+                such, those = (some([rows.names[i] for i in p]) for p in (part, other))
+                numbers = f"{slope.numbers}; {its.value:.3g} ± {its.error:.2g} in those"
+                what = (
+                    f"{_DO_NOT_FIT} in a part of the structures: beside those of {those}, {meaning} in {such}"
+                )
+                return Verdict("part", meaning, numbers, f"{what} ({numbers}). {_MEND}")
     if right and doubtful:
         part, slope = right[0]
         others = some([rows.names[i] for i in np.setdiff1d(np.arange(len(rows.names)), part)])

@@ -25,6 +25,7 @@ _SAME_POINT = 1e-3  # Å, of all atoms together: two copies of a structure say n
 _LONG = 1.5  # Å, of one atom: over which no rule integrates forces
 _SPREAD = 0.25  # of single slopes; a wrong unit or sign shows in all of them alike
 _MIN_CORRELATION = 0.9
+_OK_CORRELATION = 0.95  # two units side by side have 0.93
 _NET = 0.05  # of the forces themselves; what a grid or a loose convergence leaves is far below
 _SMALL_FORCE = 0.01  # eV/Å: near a minimum nothing can be said
 _ENERGY_STANDS = "energy=... in the header of extended XYZ, '# total energy = ... eV' in XSF"
@@ -60,6 +61,11 @@ class ForceCheck:
     def numbers(self) -> str:
         """The slope in words."""
         return f"slope {self.slope:.3g}, correlation {self.correlation:.3f}, {self.n_pairs} pairs"
+
+    @property
+    def is_roughly_one(self) -> bool:
+        """Whether the forces say something right of the energies, be it not of all."""
+        return self.correlation >= _MIN_CORRELATION and abs(self.slope - 1.0) < SLOPE_TOLERANCE
 
     @property
     def is_warning(self) -> bool:
@@ -292,10 +298,14 @@ def _judge(slope: PairSlope | None, n_pairs: int, n_atoms: int) -> ForceCheck:
             "undecided", "forces not checked: the structures are too far apart to integrate the forces"
         )
     if abs(slope.value - 1.0) < SLOPE_TOLERANCE:
+        if slope.correlation < _OK_CORRELATION:
+            return check(
+                "undecided", "forces not checked: not all fit the energies, or structures are far apart"
+            )
         return check("ok", "forces agree with the energies")
     if slope.spread > _SPREAD:
         return check("undecided", "forces not checked: they change too much between near structures")
-    wrong = what_is_wrong(slope.middle, n_atoms)
+    wrong = what_is_wrong(slope.middle, n_atoms, resolution=slope.resolution)
     if wrong is None:
         return check("ok", "forces agree with the energies")
     if not slope.is_not_one:

@@ -25,6 +25,9 @@ _SURE = 4.0  # standard errors between a slope and one
 _OUTLIERS, _FAR_OFF = 0.1, 6.0  # share of structures that may be left out, and from how many deviations on
 _TELLING, _TELLING_CORRELATION = 0.07, 0.93  # of a slope that tells that something is wrong, but not what
 _LOST, _UNKNOWN = 0.1, 1.4  # between them only a unit is told: a model that knows less finds less
+_NEAR = 0.35  # of one; of a part that others are compared with
+_BESIDE = 0.3  # relative, of a ratio of two slopes that both know too little
+_SURELY, _SURELY_CORRELATION = 0.03, 0.99  # of a slope of one that leaves no doubt about parts
 _RESOLUTION = 0.03  # relative, of units side by side
 _PER_ATOM = 0.05  # relative, of a slope of one that tells energies per atom
 _FOLLOWS, _NOT_ONE, _MANY = 0.6, 5.0, 15  # correlation, standard errors, structures: energies of others
@@ -104,6 +107,23 @@ class EnergySlope:
         close = abs(self.value - 1.0) < max(_SURE * self.error, _PER_ATOM)
         better = self.error / abs(self.value) < 0.5 * plain.error / max(abs(plain.value), 1e-300)
         return self.is_plain and close and self.is_one, better
+
+    def differs_from(self, other: EnergySlope) -> str | None:
+        """Return in which unit or sign forces are, beside those of a part whose slope is near one."""
+        apart = abs(self.value - other.value) > _FAR_OFF * np.hypot(self.error, other.error)
+        near = (
+            abs(other.value - 1.0) < max(_NEAR, _SURE * other.error)
+            and other.correlation > _CLEAR_CORRELATION
+        )
+        if not (self.is_clear and near and apart) or abs(self.correlation) < _PLAIN_CORRELATION:
+            return None
+        found = what_is_wrong(self.value / other.value, None, _BESIDE)
+        return None if found is None or found[0] == "inconsistent" else found[1]
+
+    @property
+    def is_surely_one(self) -> bool:
+        """Whether no part of the structures can be in another unit."""
+        return self.is_one and self.error < _SURELY and self.correlation > _SURELY_CORRELATION
 
     @property
     def is_one(self) -> bool:

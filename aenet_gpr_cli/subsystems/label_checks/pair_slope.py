@@ -55,6 +55,11 @@ class PairSlope:
         return f"slope {self.value:.3g}, correlation {self.correlation:.3f}, {self.n_pairs} pairs"
 
     @property
+    def resolution(self) -> float:
+        """How far units must lie apart to be told from each other, relative."""
+        return 0.05 + 3.0 * (self.error / abs(self.value) + self.spread)
+
+    @property
     def is_enough(self) -> bool:
         """Whether it says anything, be it that forces are right."""
         return self.n_structures >= _FEWEST
