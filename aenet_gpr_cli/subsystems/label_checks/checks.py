@@ -12,16 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet, formula
+from aenet_gpr_cli.structures import Structure, StructureSet, formula
 from aenet_gpr_cli.subsystems.geometry import torques
 from aenet_gpr_cli.subsystems.label_checks.force_units import SLOPE_TOLERANCE, what_is_wrong
-from aenet_gpr_cli.subsystems.label_checks.pair_slope import PairSlope, pair_slope
+from aenet_gpr_cli.subsystems.label_checks.pair_slope import PairSlope, near_pairs, pair_slope
 
 _MAX_STRUCTURES = 2000  # enough to decide; keeps the table of distances below 32 MB
-_N_NEIGHBOURS = 3
-_FEWEST_PAIRS = 6
 _SMALL_CHANGE = 1e-6  # eV
-_SAME_POINT = 1e-3  # Å, of all atoms together: two copies of a structure say nothing
 _LONG = 1.5  # Å, of one atom: over which no rule integrates forces
 _SPREAD = 0.25  # of single slopes; a wrong unit or sign shows in all of them alike
 _MIN_CORRELATION = 0.9
@@ -256,30 +253,6 @@ def check_forces(structures: StructureSet) -> ForceCheck:
     bend = 0.5 * np.abs(np.einsum("nax,nax->n", structures.forces[i] - structures.forces[j], step))
     slope = pair_slope(work, structures.energies[j] - structures.energies[i], bend, i, j)
     return _judge(slope, len(work), structures.n_atoms)
-
-
-def near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
-    """Return pairs of near neighbours: the few nearest of each point, the nearer half of all of them.
-
-    Of points at one place the first counts only: pairs of copies would repeat what one pair says.
-    """
-    if len(points) < 2:
-        return np.array([], np.int64), np.array([], np.int64)
-    from scipy.spatial.distance import cdist  # heavy, and needed here only
-
-    distance = cdist(points, points, "sqeuclidean")
-    kept = np.flatnonzero(~np.tril(distance < _SAME_POINT**2, -1).any(axis=1))
-    n = len(kept)
-    if n < 2:
-        return np.array([], np.int64), np.array([], np.int64)
-    distance = distance[np.ix_(kept, kept)] if n < len(points) else distance
-    np.fill_diagonal(distance, np.inf)
-    nearest = np.argsort(distance, axis=1)[:, : min(_N_NEIGHBOURS, n - 1)]
-    pairs = np.column_stack([np.repeat(np.arange(n), nearest.shape[1]), nearest.ravel()])
-    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
-    lengths = distance[pairs[:, 0], pairs[:, 1]]
-    keep = np.argsort(lengths, kind="stable")[: max(_FEWEST_PAIRS, len(pairs) // 2)]
-    return kept[pairs[keep, 0]], kept[pairs[keep, 1]]
 
 
 def _judge(slope: PairSlope | None, n_pairs: int, n_atoms: int) -> ForceCheck:

@@ -13,14 +13,39 @@ import numpy as np
 from aenet_gpr_cli.structures import FloatArray, IntArray
 
 _FEWEST = 5  # structures: three pairs of three say one thing, not three
-_SURE, _SHORT = (
-    4.0,
-    0.7,
-)  # standard errors, and units of the second order, between a slope that proves and one
+_SURE = 4.0  # standard errors between a slope that proves something and one
+_SHORT = 0.7  # what a slope of one then leaves, in units of the second order
 _MANY, _SURER, _LESS_SHORT = 8, 8.0, 0.45  # the same of many structures, which seldom agree by accident
 _AGREED = 0.1  # spread of single slopes of these
 _LEAST_ERROR = 0.02  # of slopes; of forces and energies as they are printed
+_N_NEIGHBOURS = 3
+_FEWEST_PAIRS = 6
+_SAME_POINT = 1e-3  # Å, of all atoms together: two copies of a structure say nothing
 _HALF = 3  # pairs, at least, of the straighter half
+
+
+def near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return pairs of near neighbours: the few nearest of each point, the nearer half of all of them.
+
+    Of points at one place the first counts only: pairs of copies would repeat what one pair says.
+    """
+    if len(points) < 2:
+        return np.array([], np.int64), np.array([], np.int64)
+    from scipy.spatial.distance import cdist  # heavy, and needed here only
+
+    distance = cdist(points, points, "sqeuclidean")
+    kept = np.flatnonzero(~np.tril(distance < _SAME_POINT**2, -1).any(axis=1))
+    n = len(kept)
+    if n < 2:
+        return np.array([], np.int64), np.array([], np.int64)
+    distance = distance[np.ix_(kept, kept)] if n < len(points) else distance
+    np.fill_diagonal(distance, np.inf)
+    nearest = np.argsort(distance, axis=1)[:, : min(_N_NEIGHBOURS, n - 1)]
+    pairs = np.column_stack([np.repeat(np.arange(n), nearest.shape[1]), nearest.ravel()])
+    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
+    lengths = distance[pairs[:, 0], pairs[:, 1]]
+    keep = np.argsort(lengths, kind="stable")[: max(_FEWEST_PAIRS, len(pairs) // 2)]
+    return kept[pairs[keep, 0]], kept[pairs[keep, 1]]
 
 
 @dataclass(frozen=True, slots=True)
