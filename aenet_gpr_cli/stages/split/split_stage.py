@@ -40,6 +40,8 @@ from aenet_gpr_cli.text import encodable
 KIND = "split"
 WARNING = "warning: "
 _GUESS = "forces undecided"  # of near structures, which a fit may decide
+_PARTIAL = "part", "forces shifted"  # of some near structures, unless all have the same fault
+_ALIKE = "forces sign", "forces unit", "forces inconsistent"
 COLUMNS = (
     "subset",
     "atoms",
@@ -167,12 +169,16 @@ def _subsets(
 
 def _forces(config: SplitConfig, subsets: Sequence[_Subset], found: Sequence[Finding]) -> list[Finding]:
     """Add what all subsets say together in which near structures say nothing, instead of a guess."""
-    sure = [finding for finding in found if finding.kind != _GUESS]
-    if not config.check_forces or any(finding.kind.startswith(("forces", "part")) for finding in sure):
+    sure = [finding for finding in found if finding.kind not in (*_PARTIAL, _GUESS)]
+    if not config.check_forces or any(finding.kind.startswith("forces") for finding in sure):
         return list(found)
     open_to_doubt = [s for s in subsets if s.structures.forces is not None and undecided(s.structures)]
     name = open_to_doubt[0].name if len(open_to_doubt) == 1 else "all"
     by_fit = check_forces_by_fit([s.structures for s in open_to_doubt], name, config.seed)
+    if any(finding.kind in _ALIKE for finding in by_fit):
+        return [*sure, *by_fit]
+    if any(finding.kind in _PARTIAL for finding in found):
+        return list(found)
     decided = any(finding.kind != "forces zero" for finding in by_fit)
     return [*(sure if decided else found), *by_fit]
 
