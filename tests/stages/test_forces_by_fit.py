@@ -202,7 +202,7 @@ def test_a_sign_is_told_where_the_size_of_the_slope_is_none_of_a_unit():
 
 
 @pytest.mark.parametrize(
-    ("factor", "words"), [(-1.0, "the sign is reversed"), (BOHR / HARTREE, "Hartree/Bohr"), (BOHR, "eV/Bohr")]
+    ("factor", "words"), [(-1.0, "the sign is reversed"), (BOHR / HARTREE, "Hartree/Bohr")]
 )
 def test_a_file_is_compared_with_another_that_is_known_too_little(factor, words):
     """Slopes of 0.7 and 0.7 times a unit: neither is one, their ratio is the unit."""
