@@ -16,6 +16,7 @@ from aenet_gpr_cli.config.stages.split_config import SplitConfig
 from aenet_gpr_cli.errors import InputError
 from aenet_gpr_cli.stages.shared.context import Context
 from aenet_gpr_cli.stages.shared.many_subsets import Finding
+from aenet_gpr_cli.stages.split.force_verdict import Verdict, both
 from aenet_gpr_cli.stages.split.forces_by_fit import check_forces_by_fit
 from aenet_gpr_cli.stages.split.split_stage import run
 from aenet_gpr_cli.structures import StructureSet
@@ -144,6 +145,84 @@ def test_a_file_with_another_sign_is_named():
     assert found.kind == "forces part"
     assert "in a part of the structures, such as b.xyz#" in found.text
     assert "the sign is reversed" in found.text
+
+
+def test_energies_of_other_structures_do_not_follow_the_forces(mixed):
+    """Shuffled among all, per atom, as a wrong order of frames has it."""
+    per_atom = np.concatenate([s.energies / s.n_atoms for s in mixed])
+    shuffled = np.random.default_rng(1).permutation(per_atom)
+    ends = np.cumsum([len(s) for s in mixed])[:-1]
+    sets = [replace(s, energies=s.n_atoms * e) for s, e in zip(mixed, np.split(shuffled, ends), strict=True)]
+    (found,) = said(sets)
+    assert found.kind == "forces energies"
+    assert "energies do not follow the forces" in found.text
+    assert "energies of other structures" in found.text
+
+
+@pytest.fixture(scope="module")
+def vacancies() -> list[StructureSet]:
+    """Cells of 27 to 32 atoms, as many as a Hartree has eV."""
+    rng, frames = np.random.default_rng(3), {}
+    for k in range(24):
+        atoms = bulk("Ni", cubic=True).repeat((2, 2, 2))
+        del atoms[[int(i) for i in rng.choice(32, k % 6, replace=False)]]
+        atoms.rattle(0.08, rng=rng)
+        atoms.calc = EMT()
+        frames.setdefault(len(atoms), []).append(atoms)
+    return [labelled(each) for each in frames.values()]
+
+
+def test_hartree_in_cells_of_about_27_atoms_is_not_energies_per_atom(vacancies):
+    assert said(vacancies) == []
+    (found,) = said(scaled(vacancies, 1.0 / HARTREE))
+    assert found.kind == "forces unit"
+    assert "eV/Å beside energies in Hartree" in found.text
+    with pytest.raises(InputError, match="energies are per atom, expected total energies in eV"):
+        said([replace(s, energies=s.energies / s.n_atoms) for s in vacancies])
+
+
+def of_four_elements(n: int) -> list[StructureSet]:
+    """Alloys of which a quick fit knows too little: its slope is 0.85."""
+    rng, sets = np.random.default_rng(0), []
+    for _ in range(n):
+        atoms = bulk("Cu", cubic=True, a=3.85).repeat((2, 2, 1))
+        atoms.symbols = rng.choice(["Cu", "Au", "Ni", "Pd"], len(atoms))
+        atoms.set_cell(atoms.cell * rng.uniform(0.95, 1.05), scale_atoms=True)
+        atoms.rattle(rng.uniform(0.02, 0.2), rng=rng)
+        atoms.calc = EMT()
+        sets.append(labelled([atoms]))
+    return sets
+
+
+def test_a_sign_is_told_where_the_size_of_the_slope_is_none_of_a_unit():
+    sets = of_four_elements(40)
+    assert said(sets) == []
+    (found,) = said(scaled(sets, forces=-1.0))
+    assert "the sign is reversed" in found.text
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(-1.0, "the sign is reversed"), (BOHR / HARTREE, "Hartree/Bohr")]
+)
+def test_a_file_is_compared_with_another_that_is_known_too_little(factor, words):
+    """Slopes of 0.7 and 0.7 times a unit: neither is one, their ratio is the unit."""
+    every = of_four_elements(40)
+    sets = [replace(s, names=(f"{'right' if k < 20 else 'wrong'}.xyz#{k}",)) for k, s in enumerate(every)]
+    assert said(sets) == []
+    (found,) = said([*sets[:20], *scaled(sets[20:], forces=factor)])
+    assert found.kind == "forces part"
+    assert words in found.text
+    assert "wrong.xyz#" in found.text
+
+
+def test_of_two_fits_the_weaker_word_counts():
+    sign, unknown = (Verdict("sign", "a", "", "", -0.9), Verdict("inconsistent", "b", "", "", -0.8))
+    assert both(sign, unknown) is unknown
+    assert both(unknown, sign) is unknown
+    assert both(sign, replace(unknown, slope=0.8)) is None
+    assert both(sign, replace(unknown, slope=-3.0)) is None
+    assert both(sign, Verdict("energies", "", "", "")) is None
+    assert both(sign, None) is None
 
 
 def test_few_structures_say_nothing(mixed):

@@ -196,3 +196,52 @@ def test_energies_per_atom_are_told_from_other_factors() -> None:
     assert found.numbers in found.message
     assert "energies are per atom, expected total energies in eV" in found.message
     assert found.slope == pytest.approx(1 / structures.n_atoms, rel=0.05)
+
+
+def morse(n: int, spread: float, seed: int) -> StructureSet:
+    """Chains of three atoms with bonds of Morse, exact forces; far from harmonic."""
+    rng = np.random.default_rng(seed)
+    r = 1.1 + spread * rng.normal(size=(n, 2))
+    x = np.zeros((n, 3, 3))
+    x[:, 1, 0], x[:, 2, 0] = r[:, 0], r.sum(axis=1)
+    wall = np.exp(-2.0 * (r - 1.1))
+    slope = 2.0 * 5.0 * 2.0 * (1.0 - wall) * wall  # dE/dr, eV/Å
+    forces = np.zeros_like(x)
+    forces[:, 0, 0], forces[:, 1, 0], forces[:, 2, 0] = slope[:, 0], slope[:, 1] - slope[:, 0], -slope[:, 1]
+    return StructureSet(("N",) * 3, x, energies=(5.0 * (1.0 - wall) ** 2).sum(axis=1), forces=forces)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 8, 12])
+def test_few_structures_far_apart_prove_nothing(n: int) -> None:
+    """One step in the wall outweighs all others: slopes of 0.4 to 1.5 with correlations above 0.9."""
+    for seed in range(60):
+        found = check_forces(morse(n, 0.25, seed))
+        assert not found.is_warning, found.message
+
+
+def test_few_structures_that_are_near_are_still_enough() -> None:
+    """Five, as long as the rule is good for them."""
+    for factor, words in ((-1.0, "sign is reversed"), (1 / 51.422, "Hartree/Bohr")):
+        found = [check_forces(scaled(morse(6, 0.02, seed), factor)) for seed in range(20)]
+        assert sum(words in each.message for each in found if each.is_warning) >= 12
+    assert not any(check_forces(morse(6, 0.02, seed)).is_warning for seed in range(20))
+
+
+def test_a_part_in_another_unit_is_not_called_right() -> None:
+    """Slope 0.89, correlation 0.93 of a half in eV/Bohr: the fit has to decide."""
+    right = vibrating(60)
+    assert right.forces is not None
+    mixed = right.forces * np.where(np.arange(60) % 4, 1.0, 0.4)[:, None, None]
+    found = check_forces(replace(right, forces=mixed))
+    assert found.verdict == "undecided"
+    assert found.is_roughly_one
+    assert not check_forces(scaled(right, -1.0)).is_roughly_one
+
+
+def test_pairs_over_which_nothing_integrates_prove_nothing() -> None:
+    """A chance relation between energies and forces of structures several Å apart."""
+    rng = np.random.default_rng(0)
+    x, forces = 8.0 * rng.normal(size=(6, 3, 3)), rng.normal(size=(6, 3, 3))
+    accident = StructureSet(("Au",) * 3, x, energies=np.einsum("nax,nax->n", forces[:1], x), forces=forces)
+    given = replace(accident, forces=np.broadcast_to(forces[0], forces.shape).copy())
+    assert check_forces(given).verdict == "undecided"

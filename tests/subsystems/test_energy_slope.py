@@ -94,3 +94,64 @@ def test_energies_per_atom_are_told_by_the_number_of_atoms():
     assert verdict == "unit"
     assert "energies in Hartree" in meaning
     assert "or energies are per atom" in meaning
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "correlation", "words"),
+    [
+        (-0.851, 0.038, -0.97, "the sign is reversed"),  # alloys of four elements, two length scales
+        (-0.803, 0.049, -0.94, "the sign is reversed"),
+        (1.61, 0.07, 0.96, "eV/Bohr"),
+        (43.8, 2.0, 0.96, "Hartree/Bohr"),
+        (1.2, 0.01, 0.99, None),
+        (0.8, 0.049, 0.94, None),
+    ],
+)
+def test_what_a_model_that_knows_less_finds_is_told_with_the_nearest_explanation(
+    value, error, correlation, words
+):
+    found = EnergySlope(value, error, correlation, 0.0, N).what_is_wrong()
+    if words is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found[0] == "inconsistent"
+        assert "they do not belong together, right ones have a slope of 1; nearest explanation: " in found[1]
+        assert words in found[1].split("nearest explanation")[1]
+
+
+def test_energies_of_other_structures_do_not_follow_a_model_that_knows_them():
+    energies, model, covariance, counts = of_a_model()
+    right = energy_slope(energies, model, covariance, counts)
+    assert right is not None
+    assert not right.is_of_others
+    told = 0
+    for seed in range(10):
+        of_others = counts @ [-3.0, -4.0] + np.random.default_rng(seed).permutation(model)
+        found = energy_slope(of_others, model, 1e-4 * np.eye(N), counts)
+        assert found is not None
+        told += found.is_of_others
+        assert not found.is_clear
+    assert told >= 8  # by chance a slope of 0.2 to 0.3 comes out, less than five standard errors from one
+    noise = np.random.default_rng(0).normal(0.0, 10.0, N)  # too much of it to say anything
+    unknown = energy_slope(model + noise, model, 1e-4 * np.eye(N), counts)
+    assert unknown is not None
+    assert not unknown.is_of_others
+
+
+def test_energies_per_atom_need_a_slope_of_one_that_is_the_better_one():
+    hartree = EnergySlope(0.0368, 0.00004, 1.0, 0.0, N)  # in cells of 27 to 32 atoms
+    assert not any(EnergySlope(1.13, 0.0071, 0.999, 0.0, N).tells_per_atom(hartree))
+    per_atom = EnergySlope(0.0336, 0.0003, 0.99, 0.0, N)
+    assert EnergySlope(0.999, 0.0011, 1.0, 0.0, N).tells_per_atom(per_atom) == (True, True)
+    assert EnergySlope(1.001, 0.01, 0.99, 0.0, N).tells_per_atom(per_atom) == (True, False)
+
+
+def test_units_that_cannot_be_told_apart_are_both_named():
+    between = EnergySlope(0.0399, 0.0004, 0.999, 0.0, N).what_is_wrong()
+    assert between is not None
+    assert "kcal/mol/Å" in between[1]
+    assert "energies in Hartree" in between[1]
+    sure = EnergySlope(0.0368, 0.0002, 0.999, 0.0, N).what_is_wrong()
+    assert sure is not None
+    assert "kcal" not in sure[1]

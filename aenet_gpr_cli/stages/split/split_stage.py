@@ -33,11 +33,15 @@ from aenet_gpr_cli.structures import StructureSet
 from aenet_gpr_cli.subsystems.grouping import group, varies
 from aenet_gpr_cli.subsystems.isolated_atoms import FreeAtoms, set_apart
 from aenet_gpr_cli.subsystems.label_checks.checks import require_labels, require_one_state, unlike_moments
+from aenet_gpr_cli.subsystems.label_checks.plausibility import zero_energies
 from aenet_gpr_cli.subsystems.sampling import Division
 from aenet_gpr_cli.text import encodable
 
 KIND = "split"
 WARNING = "warning: "
+_GUESS = "forces undecided"  # of near structures, which a fit may decide
+_PARTIAL = "part", "forces shifted"  # of some near structures, unless all have the same fault
+_ALIKE = "forces sign", "forces unit", "forces inconsistent"
 COLUMNS = (
     "subset",
     "atoms",
@@ -101,9 +105,9 @@ def run(
     if not structures:
         raise InputError("expected structures of several atoms, got isolated atoms only")
     require_labels(structures, energies=True, forces=config.require_forces)
-    states = [*require_one_state(structures), *unlike_moments(structures)]
+    states = [*require_one_state(structures), *unlike_moments(structures), *zero_energies(structures)]
     subsets, found, notes = _subsets(config, inputs, data, free_atoms)
-    found += _forces(config, subsets, found)
+    found = _forces(config, subsets, found)
     if any(finding.kind.startswith("forces") for finding in found):
         found = [finding for finding in found if finding.kind != "stress"]  # it was compared with these
     found += _stress(config, subsets, found)
@@ -180,12 +184,19 @@ def _subsets(
 
 
 def _forces(config: SplitConfig, subsets: Sequence[_Subset], found: Sequence[Finding]) -> list[Finding]:
-    """Look at forces and energies of all subsets together in which near structures say nothing."""
-    if not config.check_forces or any(finding.kind.startswith(("forces", "part")) for finding in found):
-        return []
+    """Add what all subsets say together in which near structures say nothing, instead of a guess."""
+    sure = [finding for finding in found if finding.kind not in (*_PARTIAL, _GUESS)]
+    if not config.check_forces or any(finding.kind.startswith("forces") for finding in sure):
+        return list(found)
     open_to_doubt = [s for s in subsets if s.structures.forces is not None and undecided(s.structures)]
     name = open_to_doubt[0].name if len(open_to_doubt) == 1 else "all"
-    return check_forces_by_fit([s.structures for s in open_to_doubt], name, config.seed)
+    by_fit = check_forces_by_fit([s.structures for s in open_to_doubt], name, config.seed)
+    if any(finding.kind in _ALIKE for finding in by_fit):
+        return [*sure, *by_fit]
+    if any(finding.kind in _PARTIAL for finding in found):
+        return list(found)
+    decided = any(finding.kind != "forces zero" for finding in by_fit)
+    return [*(sure if decided else found), *by_fit]
 
 
 def _stress(config: SplitConfig, subsets: Sequence[_Subset], found: Sequence[Finding]) -> list[Finding]:

@@ -180,6 +180,7 @@ def _forces(name: str, structures: StructureSet, named_virial: bool) -> Iterator
             "set require_forces: false, or take them as they are with check_forces: false"
         )
     check = check_forces(alike)
+    unknown = check.verdict == "undecided" and not check.is_roughly_one
     if check.verdict == "per atom" and check.correlation > _CERTAIN:
         raise InputError(f"{name}: {per_atom(check.numbers)}")
     if check.is_warning:
@@ -188,7 +189,7 @@ def _forces(name: str, structures: StructureSet, named_virial: bool) -> Iterator
         yield Finding("forces shifted", name, shifted)
     elif (part := part_that_does_not_fit(alike)) is not None:
         yield Finding("part", name, part)
-    elif check.verdict == "undecided" and (unlike := forces_that_tell_nothing(alike)) is not None:
+    elif unknown and (unlike := forces_that_tell_nothing(alike)) is not None:
         yield Finding("forces undecided", name, unlike)
     if (net := check_net_force(structures)) is not None:
         yield Finding("net force", name, net)

@@ -6,6 +6,7 @@ __all__ = [
     "energy_slope",
     "force_units",
     "other_geometry",
+    "pair_slope",
     "part_of_data",
     "plausibility",
     "shears",

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from aenet_gpr_cli.errors import InputError
-from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet, formula
+from aenet_gpr_cli.structures import Structure, StructureSet, formula
 from aenet_gpr_cli.subsystems.geometry import torques
 from aenet_gpr_cli.subsystems.label_checks.force_units import SLOPE_TOLERANCE, what_is_wrong
+from aenet_gpr_cli.subsystems.label_checks.pair_slope import PairSlope, near_pairs, pair_slope
 
 _MAX_STRUCTURES = 2000  # enough to decide; keeps the table of distances below 32 MB
-_N_NEIGHBOURS = 3
-_MIN_PAIRS = 3
 _SMALL_CHANGE = 1e-6  # eV
-_SAME_POINT = 1e-3  # Å, of all atoms together: two copies of a structure say nothing
+_LONG = 1.5  # Å, of one atom: over which no rule integrates forces
 _SPREAD = 0.25  # of single slopes; a wrong unit or sign shows in all of them alike
 _MIN_CORRELATION = 0.9
+_OK_CORRELATION = 0.95  # two units side by side have 0.93
 _NET = 0.05  # of the forces themselves; what a grid or a loose convergence leaves is far below
 _SMALL_FORCE = 0.01  # eV/Å: near a minimum nothing can be said
 _ENERGY_STANDS = "energy=... in the header of extended XYZ, '# total energy = ... eV' in XSF"
@@ -40,7 +40,7 @@ class ForceCheck:
     Attributes
     ----------
     slope : float, dimensionless
-        Energy difference per integrated force; 1 if signs and units agree, NaN without pairs.
+        Energy difference per integrated force; 1 if signs and units agree, NaN with too few.
     correlation : float, dimensionless
     verdict : str
         ``ok``, ``sign``, ``unit``, ``inconsistent``, ``per atom`` or ``undecided``.
@@ -58,6 +58,11 @@ class ForceCheck:
     def numbers(self) -> str:
         """The slope in words."""
         return f"slope {self.slope:.3g}, correlation {self.correlation:.3f}, {self.n_pairs} pairs"
+
+    @property
+    def is_roughly_one(self) -> bool:
+        """Whether the forces say something right of the energies, be it not of all."""
+        return self.correlation >= _MIN_CORRELATION and abs(self.slope - 1.0) < SLOPE_TOLERANCE
 
     @property
     def is_warning(self) -> bool:
@@ -227,8 +232,8 @@ def check_forces(structures: StructureSet) -> ForceCheck:
     Returns
     -------
     ForceCheck
-        ``undecided`` where there are no labels, fewer than three pairs, or the neighbours are too far
-        apart for the rule to hold: where the forces at both ends differ too much to say.
+        ``undecided`` where there are no labels, pairs of fewer than five structures, or the neighbours are
+        too far apart for the rule to hold: where the forces at both ends differ too much to say.
 
     Notes
     -----
@@ -243,72 +248,41 @@ def check_forces(structures: StructureSet) -> ForceCheck:
     one, other = near_pairs(structures.positions[index].reshape(len(index), 3 * structures.n_atoms))
     i, j = index[one], index[other]
     step = structures.positions[j] - structures.positions[i]
+    short = np.linalg.norm(step, axis=2).max(axis=1, initial=0.0) < _LONG
+    i, j, step = i[short], j[short], step[short]
     work = -0.5 * np.einsum("nax,nax->n", structures.forces[i] + structures.forces[j], step)
     bend = 0.5 * np.abs(np.einsum("nax,nax->n", structures.forces[i] - structures.forces[j], step))
-    return _judge(work, structures.energies[j] - structures.energies[i], bend, structures.n_atoms)
+    slope = pair_slope(work, structures.energies[j] - structures.energies[i], bend, i, j)
+    return _judge(slope, len(work), structures.n_atoms)
 
 
-def near_pairs(points: FloatArray) -> tuple[IntArray, IntArray]:
-    """Return pairs of near neighbours: the few nearest of each point, the nearer half of all of them.
-
-    Of points at one place the first counts only: pairs of copies would repeat what one pair says.
-    """
-    if len(points) < 2:
-        return np.array([], np.int64), np.array([], np.int64)
-    from scipy.spatial.distance import cdist  # heavy, and needed here only
-
-    distance = cdist(points, points, "sqeuclidean")
-    kept = np.flatnonzero(~np.tril(distance < _SAME_POINT**2, -1).any(axis=1))
-    n = len(kept)
-    if n < 2:
-        return np.array([], np.int64), np.array([], np.int64)
-    distance = distance[np.ix_(kept, kept)] if n < len(points) else distance
-    np.fill_diagonal(distance, np.inf)
-    nearest = np.argsort(distance, axis=1)[:, : min(_N_NEIGHBOURS, n - 1)]
-    pairs = np.column_stack([np.repeat(np.arange(n), nearest.shape[1]), nearest.ravel()])
-    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
-    lengths = distance[pairs[:, 0], pairs[:, 1]]
-    keep = np.argsort(lengths, kind="stable")[: max(2 * _MIN_PAIRS, len(pairs) // 2)]
-    return kept[pairs[keep, 0]], kept[pairs[keep, 1]]
-
-
-def _judge(work: FloatArray, change: FloatArray, bend: FloatArray, n_atoms: int) -> ForceCheck:
-    n_pairs = len(work)
-    size = float(work @ work) * float(change @ change)
-    if n_pairs < _MIN_PAIRS or not size > 0.0:
+def _judge(slope: PairSlope | None, n_pairs: int, n_atoms: int) -> ForceCheck:
+    if slope is None or not slope.is_enough:
         message = (
-            f"forces not checked: {n_pairs} pairs of near structures are too few or show no change of energy"
+            f"forces not checked: {n_pairs} pairs of near structures are too few (others are too far apart), "
+            "or show no change of energy"
         )
         return ForceCheck(np.nan, np.nan, n_pairs, "undecided", message)
-    slope = float(work @ change) / float(work @ work)
-    correlation = float(work @ change) / size**0.5
-    numbers = f"slope {slope:.3g}, correlation {correlation:.3f}, {n_pairs} pairs"
-    if abs(correlation) < _MIN_CORRELATION:
-        message = f"forces not checked: the structures are too far apart to integrate the forces ({numbers})"
-        return ForceCheck(slope, correlation, n_pairs, "undecided", message)
-    if abs(slope - 1.0) < SLOPE_TOLERANCE:
-        return ForceCheck(slope, correlation, n_pairs, "ok", f"forces agree with the energies ({numbers})")
-    slope_of_most, spread = _robust_slope(work, change, bend)
-    if spread > _SPREAD:
-        message = f"forces not checked: they change too much between near structures ({numbers})"
-        return ForceCheck(slope, correlation, n_pairs, "undecided", message)
-    wrong = what_is_wrong(slope_of_most, n_atoms)
+
+    def check(verdict: str, message: str) -> ForceCheck:
+        return ForceCheck(slope.value, slope.correlation, n_pairs, verdict, f"{message} ({slope.numbers})")
+
+    if abs(slope.correlation) < _MIN_CORRELATION:
+        return check(
+            "undecided", "forces not checked: the structures are too far apart to integrate the forces"
+        )
+    if abs(slope.value - 1.0) < SLOPE_TOLERANCE:
+        if slope.correlation < _OK_CORRELATION:
+            return check(
+                "undecided", "forces not checked: not all fit the energies, or structures are far apart"
+            )
+        return check("ok", "forces agree with the energies")
+    if slope.spread > _SPREAD:
+        return check("undecided", "forces not checked: they change too much between near structures")
+    wrong = what_is_wrong(slope.middle, n_atoms, resolution=slope.resolution)
     if wrong is None:
-        return ForceCheck(slope, correlation, n_pairs, "ok", f"forces agree with the energies ({numbers})")
+        return check("ok", "forces agree with the energies")
+    if not slope.is_not_one:
+        return check("undecided", "forces not checked: near structures are too few or too far apart")
     verdict, meaning = wrong
-    message = f"forces do not fit the energies: {meaning} ({numbers})"
-    return ForceCheck(slope, correlation, n_pairs, verdict, message)
-
-
-def _robust_slope(work: FloatArray, change: FloatArray, bend: FloatArray) -> tuple[float, float]:
-    """Return the median of change/work and its relative spread, over the half where the force changes least.
-
-    Parameters
-    ----------
-    bend : ndarray of shape (n_pairs,), eV
-        Half the difference of -F·d at both ends: what is of second order in the step.
-    """
-    order = np.argsort(bend / np.maximum(np.abs(work), 1e-300), kind="stable")
-    straight = order[: max(2 * _MIN_PAIRS, len(work) // 2)]
-    low, middle, high = np.percentile(change[straight] / work[straight], [25, 50, 75])
-    return float(middle), float((high - low) / max(abs(middle), 1e-300))
+    return check(verdict, f"forces do not fit the energies: {meaning}")

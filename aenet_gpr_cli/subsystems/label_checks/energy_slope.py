@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from aenet_gpr_cli.structures import FloatArray
-from aenet_gpr_cli.subsystems.label_checks.force_units import SLOPE_TOLERANCE, what_is_wrong
+from aenet_gpr_cli.subsystems.label_checks.force_units import (
+    SLOPE_TOLERANCE,
+    nearest_explanation,
+    what_is_wrong,
+)
 
 _FEWEST = 8  # differences of energies
 _CLEAR, _CLEAR_CORRELATION = 0.1, 0.9  # relative standard error; of a slope that tells one, or the sign
@@ -19,7 +23,14 @@ _PLAIN, _PLAIN_CORRELATION = 0.05, 0.95  # of a slope that tells a unit: alloys 
 TOLERANCE = 0.12  # relative, of known factors
 _SURE = 4.0  # standard errors between a slope and one
 _OUTLIERS, _FAR_OFF = 0.1, 6.0  # share of structures that may be left out, and from how many deviations on
-_UNKNOWN = 3.0  # smallest slope that is told where no unit explains it: a model that knows less finds less
+_TELLING, _TELLING_CORRELATION = 0.07, 0.93  # of a slope that tells that something is wrong, but not what
+_LOST, _UNKNOWN = 0.1, 1.4  # between them only a unit is told: a model that knows less finds less
+_NEAR = 0.35  # of one; of a part that others are compared with
+_BESIDE = 0.3  # relative, of a ratio of two slopes that both know too little
+_SURELY, _SURELY_CORRELATION = 0.03, 0.99  # of a slope of one that leaves no doubt about parts
+_RESOLUTION = 0.03  # relative, of units side by side
+_PER_ATOM = 0.05  # relative, of a slope of one that tells energies per atom
+_FOLLOWS, _NOT_ONE, _MANY = 0.6, 5.0, 15  # correlation, standard errors, structures: energies of others
 _LOG_NOISES = np.arange(-14.0, 6.0, 0.5)  # of white noise, in units of the covariance
 _RESOLVED = 1e-9  # of compositions that are different
 
@@ -69,11 +80,50 @@ class EnergySlope:
         """Return verdict and meaning as `force_units.what_is_wrong`; None where nothing is, or not clear."""
         if not self.is_clear or abs(self.value - 1.0) < max(SLOPE_TOLERANCE, _SURE * self.error):
             return None
-        found = what_is_wrong(self.value, n_atoms, tolerance)
-        if not self.is_plain and (found is None or found[0] == "inconsistent" or self.value > 0.0):
+        relative = self.error / abs(self.value)
+        found = what_is_wrong(self.value, n_atoms, tolerance, _RESOLUTION + 3.0 * relative)
+        if found is not None and found[0] != "inconsistent" and (self.is_plain or self.value < 0.0):
+            return found
+        telling = relative < _TELLING and abs(self.correlation) > _TELLING_CORRELATION
+        if found is None or not telling or _LOST <= self.value < _UNKNOWN:
             return None
-        unknown = found is not None and found[0] == "inconsistent"
-        return None if unknown and 0.0 < self.value < _UNKNOWN else found
+        words = "they do not belong together, right ones have a slope of 1"
+        return "inconsistent", words + nearest_explanation(self.value, n_atoms)
+
+    @property
+    def is_of_others(self) -> bool:
+        """Whether the energies have nothing to do with the forces, though these say what they should be."""
+        far = 1.0 - self.value > _NOT_ONE * self.error
+        return self.n_structures >= _MANY and far and abs(self.correlation) < _FOLLOWS
+
+    def tells_per_atom(self, plain: EnergySlope) -> tuple[bool, bool]:
+        """Return whether this slope, of energies times numbers of atoms, is one, and clearly the better one.
+
+        Parameters
+        ----------
+        plain : EnergySlope
+            Of the energies as they are.
+        """
+        close = abs(self.value - 1.0) < max(_SURE * self.error, _PER_ATOM)
+        better = self.error / abs(self.value) < 0.5 * plain.error / max(abs(plain.value), 1e-300)
+        return self.is_plain and close and self.is_one, better
+
+    def differs_from(self, other: EnergySlope) -> str | None:
+        """Return in which unit or sign forces are, beside those of a part whose slope is near one."""
+        apart = abs(self.value - other.value) > _FAR_OFF * np.hypot(self.error, other.error)
+        near = (
+            abs(other.value - 1.0) < max(_NEAR, _SURE * other.error)
+            and other.correlation > _CLEAR_CORRELATION
+        )
+        if not (self.is_clear and near and apart) or abs(self.correlation) < _PLAIN_CORRELATION:
+            return None
+        found = what_is_wrong(self.value / other.value, None, _BESIDE)
+        return None if found is None or found[0] == "inconsistent" else found[1]
+
+    @property
+    def is_surely_one(self) -> bool:
+        """Whether no part of the structures can be in another unit."""
+        return self.is_one and self.error < _SURELY and self.correlation > _SURELY_CORRELATION
 
     @property
     def is_one(self) -> bool:

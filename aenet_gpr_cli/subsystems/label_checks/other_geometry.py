@@ -10,7 +10,7 @@ import numpy as np
 
 from aenet_gpr_cli.structures import FloatArray, StructureSet
 from aenet_gpr_cli.subsystems.geometry import torques
-from aenet_gpr_cli.subsystems.label_checks.checks import near_pairs
+from aenet_gpr_cli.subsystems.label_checks.pair_slope import near_pairs
 
 _FEWEST, _MOST = 5, 500  # structures that are looked at, in a row
 _PAIRS = 6

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
-from aenet_gpr_cli.subsystems.label_checks.checks import near_pairs
+from aenet_gpr_cli.subsystems.label_checks.pair_slope import near_pairs
 
 _MAX_STRUCTURES = 2000
 _NOISE = 0.01  # eV: energies of loosely converged calculations

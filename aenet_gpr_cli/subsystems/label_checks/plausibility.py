@@ -5,10 +5,12 @@ Owns the limits and their wording. A finding warns; whether forces fit energies 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from aenet_gpr_cli.lattice import Lattice
-from aenet_gpr_cli.structures import FloatArray, IntArray, StructureSet
+from aenet_gpr_cli.structures import FloatArray, IntArray, Structure, StructureSet
 
 LARGEST_FORCE = 100.0  # eV/Å; 0.4 Å inside a bond of carbon
 _BOHR = 0.529177
@@ -101,14 +103,33 @@ def _all_the_same(structures: StructureSet) -> list[str]:
     ]
 
 
+def zero_energies(structures: Sequence[Structure]) -> list[str]:
+    """Tell energies that are exactly zero beside others that are not, of structures with forces."""
+    zero = [
+        s
+        for s in structures
+        if s.energy == 0.0 and s.forces is not None and np.abs(s.forces).max(initial=0.0) > _SMALL_FORCE
+    ]
+    others = [s.energy for s in structures if s.energy]
+    references = len({tuple(sorted(s.species)) for s in zero})  # each formula may have one, its lowest
+    if len(zero) < _FEWEST or not others or (min(others) > 0.0 and len(zero) <= references):
+        return []
+    return [
+        f"energies of {len(zero)} of {len(structures)} structures are exactly zero, though they have forces, "
+        f"such as {zero[0].name}; if they were not calculated, leave these structures out"
+    ]
+
+
 def _far_apart(structures: StructureSet) -> list[str]:
     """Tell two groups of energies that lie far apart, as two units or definitions of the energy have it."""
-    if structures.energies is None or len(structures) < 2:
+    if structures.energies is None or len(structures) < _FEWEST:
         return []
     order = np.argsort(structures.energies, kind="stable")
     energies = structures.energies[order]
     k = int(np.diff(energies).argmax()) + 1
     gap = float(energies[k] - energies[k - 1])
+    if max(k, len(order) - k) < _FEWEST:
+        return []  # what two structures differ by, nothing says
     sides = max(np.ptp(energies[:k]), np.ptp(energies[k:]))
     if gap < _GAP * structures.n_atoms or gap < _GAP_RATIO * sides:
         return []

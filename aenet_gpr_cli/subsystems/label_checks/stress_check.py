@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aenet_gpr_cli.lattice import Lattice, volumes
 from aenet_gpr_cli.structures import FloatArray, StructureSet
-from aenet_gpr_cli.subsystems.label_checks.checks import near_pairs
+from aenet_gpr_cli.subsystems.label_checks.pair_slope import near_pairs
 from aenet_gpr_cli.subsystems.label_checks.shears import SHEARS, other_shear_work, other_shears
 from aenet_gpr_cli.units import GPA_PER_EV_PER_CUBIC_ANGSTROM as GPA
 
