@@ -42,9 +42,8 @@ def test_a_committee_with_its_spread(finished, files, tmp_path):
     output = tmp_path / "out.h5"
     summary = run(finished / "ann_gpr.h5", files, output, write=["extxyz", "xsf"])
     structures = read_sources(files)
-    energies, forces = predict_ann(
-        load_ann(finished / "ann_gpr.h5"), StructureSet.from_structures(structures), True, 9
-    )
+    model = load_ann(finished / "ann_gpr.h5")
+    energies, forces = predict_ann(model, StructureSet.from_structures(structures), True, 9)
     frames = read(tmp_path / "out_predictions.extxyz", ":")
     calculator = ANNCalculator.from_file(finished / "ann_gpr.h5")
     assert [f.info["name"] for f in frames] == [s.name for s in structures]
@@ -53,7 +52,8 @@ def test_a_committee_with_its_spread(finished, files, tmp_path):
         np.testing.assert_allclose(frame.get_forces(), forces[:, i].mean(0), atol=1e-7)  # 8 decimals
         calculator.calculate(frame)
         assert frame.info["energy_std"] == pytest.approx(calculator.results["energy_std"], rel=1e-3)
-        assert frame.info["energy_std"] > energies[:, i].std(ddof=1)  # that of the weights adds to the spread
+        # that of the weights adds to the spread, and one factor multiplies both
+        assert frame.info["energy_std"] > model.sigma.factor * energies[:, i].std(ddof=1)
         np.testing.assert_allclose(frame.arrays["forces_std"], forces[:, i].std(0, ddof=1), atol=1e-7)
     assert [f.info.get("reference_energy") for f in frames] == [None, None, None, -0.5]
     written = [read_xsf(path) for path in sorted((tmp_path / "out_xsf").glob("*.xsf"))]
