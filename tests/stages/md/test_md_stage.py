@@ -286,5 +286,5 @@ def test_where_velocities_come_from_is_said(model, tmp_path, caplog):
 def test_the_verdict_names_the_share_from_which_an_atom_counts(farthest, stopped):
     """The table counts atoms from 0 on, the verdict frames from 0.2 on."""
     times, beyond = np.arange(30.0), np.where(np.arange(30) == 20, farthest, 0.1)
-    (said,) = _left(times, beyond, "the range of a feature", stopped)
+    (said,) = _left(times, beyond, "the range of a feature", stopped, "an atom")
     assert "in 3% of the frames an atom is outside the training data by more than 0.2 of the range of" in said
