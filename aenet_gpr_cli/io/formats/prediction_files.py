@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 XSF_FOLDER = "_xsf/"
 # formats in which ASE finds constraints
 _WITH_CONSTRAINTS = (
-    EXTXYZ, "traj", "db", "json", "vasp-out", "vasp-xml", "aims-output", "castep-castep",
+    EXTXYZ, "traj", "db", "json", "vasp", "vasp-out", "vasp-xml", "aims-output", "castep-castep",
 )  # fmt: skip
 _MASK = b"move_mask"
 _REMEDY = "give fixed_atoms, the numbers of the atoms that do not move, from 0; [] lets all move"

@@ -6,6 +6,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from ase.build import fcc111
 from ase.constraints import FixAtoms, FixBondLength, FixCartesian, FixScaled
 from ase.io import read, write
 
@@ -132,6 +133,14 @@ def test_the_key_stands_above_the_file(model, tmp_path):
 )
 def test_whole_atoms_are_fixed_in_whatever_way(tmp_path, name, constraints):
     assert plan(SHORT, start_in(tmp_path, constraints, name)).fixed == FIXED
+
+
+def test_selective_dynamics_of_a_poscar_count(tmp_path):
+    slab = fcc111("Cu", (2, 2, 2), vacuum=6.0)
+    slab.set_constraint(FixAtoms(range(4)))
+    write(tmp_path / "POSCAR", slab, format="vasp", direct=True)
+    assert "Selective dynamics" in (tmp_path / "POSCAR").read_text()
+    assert plan(SHORT, tmp_path / "POSCAR").fixed == (0, 1, 2, 3)
 
 
 def test_compressed_files_are_looked_into_and_archives_are_told(tmp_path, caplog):
