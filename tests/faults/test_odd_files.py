@@ -190,13 +190,13 @@ def test_what_cannot_be_read_rightly_is_one_message(split, tmp_path, kind):  # n
 POINTED_OUT = {
     "gradients": (text(forces=-1.0), "the sign is reversed: these are gradients dE/dR"),
     "Hartree/Bohr": (text(forces=BOHR / HARTREE), "they look like Hartree/Bohr, expected eV/Å"),
-    "kcal/mol/Å": (text(forces=1 / KCAL), "they look like kcal/mol/Å, expected eV/Å"),
+    "kcal/mol/Å": (text(forces=1 / KCAL), "they look like kcal/mol/Å; or eV/Å beside energies in Hartree"),
     "all in Hartree": (
         text(lambda s, i: in_hartree(s, i, ""), forces=BOHR / HARTREE),
         "Hartree/Bohr beside energies in Hartree",
     ),
     "energies in Hartree": (text(lambda s, i: in_hartree(s, i, "")), "eV/Å beside energies in Hartree"),
-    "positions in Bohr": (text(length=1 / BOHR), "they look like eV/Å at positions in Bohr"),
+    "positions in Bohr": (text(length=1 / BOHR), "positions may be in Bohr (1 Å is 1.89 Bohr), expected Å"),
     "half in Hartree": (
         text(lambda s, i: in_hartree(s, i, ""), structures=WATERS[:4]) + text(structures=WATERS[4:]),
         "energies fall into two groups 1926 eV apart, 4 structures such as",

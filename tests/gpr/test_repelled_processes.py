@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aenet_gpr_cli.baseline import repulsion
+from aenet_gpr_cli.baseline import shortest_distances
 from aenet_gpr_cli.baseline.repulsion import MARGIN, Repulsion, repulsion_of
 from aenet_gpr_cli.descriptors.build import SoapSettings
 from aenet_gpr_cli.descriptors.descriptor_settings import CartesianSettings, InverseDistanceSettings
@@ -136,7 +136,7 @@ def test_blocks_of_structures_do_not_matter(monkeypatch):
     structures = periodic(make_set(7, 0))
     known = Repulsion(np.array([1.0, 6.0, 8.0]), np.full((3, 3), 1.6))
     whole = known.between(structures)
-    monkeypatch.setattr(repulsion, "ATOMS_AT_A_TIME", 9)
+    monkeypatch.setattr(shortest_distances, "ATOMS_AT_A_TIME", 9)
     pieces = known.between(structures)
     for name in ("energies", "forces", "strain_gradients"):
         np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-12, atol=1e-14)

@@ -360,7 +360,8 @@ def test_dynamics_with_a_process_says_where_it_leaves_the_training_data(process,
     assert (inside["atoms_outside"] == 0).all()
     known.positions[0] += 0.8
     summary, outside = run(known, stop_temperature=1e9)
-    assert "an atom is outside the training data, first at 0 ps" in summary.closing[0]
+    assert "an atom is outside the training data by more than 0.2" in summary.closing[0]
+    assert "first at 0 ps" in summary.closing[0]
     calculator = GPRCalculator.from_file(process)
     assert outside["largest_beyond"][0] == pytest.approx(calculator.domain_distance(known) - 1.0, rel=1e-6)
     assert (outside["atoms_outside"] > 0).all()
