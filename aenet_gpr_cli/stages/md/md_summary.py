@@ -69,12 +69,10 @@ def summarise(
         values = column[name][later]
         if np.isfinite(values).any() and (name not in ("volume_A3", "density") or np.ptp(values) > 0.0):
             rows.append([label, _mean_of(values, unit)])
+    atoms = f"of {structure.n_atoms}, however far"
     for name, label, factor, unit in (
         ("energy_std_eV", "largest σ of the energy", MEV_PER_EV / structure.n_atoms, "meV/atom"),
-        (
-            *("atoms_outside", "most atoms outside the training range", 1.0),
-            f"of {structure.n_atoms}, however far",
-        ),
+        ("atoms_outside", "most atoms outside the training range", 1.0, atoms),
         ("largest_beyond", "farthest outside", 1.0, f"of {beyond_unit}"),
     ):
         if np.isfinite(column[name]).any():

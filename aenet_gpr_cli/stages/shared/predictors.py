@@ -60,7 +60,9 @@ class Prediction:
 
 def farther(structure: Structure, distance: float) -> str:
     """Say how far a structure is outside the training data of a Gaussian process."""
-    share = rounded(100.0 * (distance - 1.0), 2)
+    from aenet_gpr_cli.gpr.regression.structure_distances import OUTSIDE  # of networks nothing asks for it
+
+    share = rounded(100.0 * (distance - OUTSIDE), 2)
     return f"it is {share} % farther away than any training structure from its nearest"
 
 

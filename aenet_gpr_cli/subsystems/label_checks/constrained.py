@@ -6,8 +6,8 @@ import numpy as np
 
 from aenet_gpr_cli.structures import StructureSet
 
-FEWEST = 3  # structures: fewer say nothing
-STILL = 1e-3  # Å; largest displacement of atoms that may be symmetric
+FEWEST = 3  # different structures: fewer say nothing
+STILL = 1e-3  # Å; up to here two structures are the same
 
 
 def constrained_forces(structures: StructureSet) -> str | None:
