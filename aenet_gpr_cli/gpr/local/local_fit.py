@@ -73,7 +73,7 @@ def fit_local(
     InputError
         If a set has no energies.
     """
-    design = choose_design(sets, given, seed, progress)
+    design = with_shortest(choose_design(sets, given, seed, progress), sets)
     model, evidence = model_of(design, add_up(design, sets, Sums(len(design.inducing)), progress))
     rng = np.random.default_rng([seed, 8])
     few = thin(sets, LEFT_OUT / sum(map(len, sets)), rng)
@@ -105,14 +105,18 @@ def choose_design(sets: Sequence[AnySet], given: Local, seed: int, progress: Pro
         best = _in_learned_metric(best, some, few, *numbers, progress)
     length, chosen = best.best, best.fit
     design = chosen.design(chosen.inducing(count)).of_length(length)
-    near = nearest_in_training(design.basis.species, sets, design.basis.cutoff)
-    design = replace(design, shortest=near)
     if not (given.virials and any(s.stress is not None for s in sets)):
         return design
     noise = given.noise_std_virial or best_virial_noise(
         chosen.design(chosen.inducing(fewer(compared))).of_length(length), few, progress
     )
     return replace(design, noise_virial=noise)
+
+
+def with_shortest(design: Design, sets: Sequence[AnySet]) -> Design:
+    """Return the design of a process that is kept, with the shortest distances in all of its sets."""
+    near = nearest_in_training(design.basis.species, sets, design.basis.cutoff)
+    return replace(design, shortest=near)
 
 
 def learns_metric(sets: Sequence[AnySet], given: Local) -> bool:

@@ -21,6 +21,7 @@ from aenet_gpr_cli.gpr.local.local_fit import (
     LEFT_OUT,
     choose_design,
     count_rows,
+    with_shortest,
 )
 from aenet_gpr_cli.gpr.local.local_left_out import calibrated, leave_out
 from aenet_gpr_cli.gpr.local.local_model import LocalModel
@@ -150,7 +151,7 @@ def _fit_share(
         design, sums = _read_state(task.state)
         log.info("%s: goes on after block %d", share.name, sums.n_blocks)
     else:
-        design = choose_design(sets, config.local, config.seed, progress)
+        design = with_shortest(choose_design(sets, config.local, config.seed, progress), sets)
         if config.baseline == "zbl":
             known = repulsion_of(design.basis.species, sets, design.basis.cutoff)
             design = replace(design, repulsion=known)
